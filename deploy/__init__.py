@@ -1,0 +1,1 @@
+"""The `patchline` command: settings, wiring, demo and bench."""

@@ -1,0 +1,1 @@
+"""Messages, the Kafka adapter, cameras and the store."""

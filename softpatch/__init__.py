@@ -1,0 +1,1 @@
+"""The SoftPatch algorithm: a pure library without stream, clock or network."""

@@ -1,0 +1,1 @@
+"""Frames into windows, windows into memory banks, per view, for ever."""
