@@ -1,0 +1,43 @@
+"""The bank event contract: what happened to a view's banks; who, when, why. Kept for ever."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field
+
+from ingest.contract import Message, Moment, Sha256
+from ingest.view import ViewName
+
+
+class BankEventKind(StrEnum):
+    """What happened."""
+
+    BUILT = "built"
+    BUILD_FAILED = "build_failed"
+    GATED = "gated"
+    REFUSED = "refused"
+    PROMOTED = "promoted"
+    ROLLED_BACK = "rolled_back"
+    THRESHOLD_CHANGED = "threshold_changed"
+    PINNED = "pinned"
+    RELEARNING = "relearning"
+    HELD = "held"
+    COMMAND_REFUSED = "command_refused"
+
+
+class BankEvent(Message):
+    """One line of a view's history, in the transaction that changed its state."""
+
+    view: ViewName
+    kind: BankEventKind
+    epoch: Annotated[int, Field(ge=0)]
+    """Of the bank state after the event."""
+    bank_version: Sha256 | None = None
+    command_id: str | None = None
+    who: str
+    why: str
+    at: Moment
+    facts: dict[str, float | int | str | bool] = Field(default_factory=dict)
+    """Figures that belong to the event: threshold, noise estimate, build seconds."""

@@ -1,0 +1,76 @@
+"""The bank state contract: which banks serve a view.
+
+One writer, the trainer that owns the view; the last committed record is the truth.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Self
+
+from pydantic import Field, PositiveFloat, model_validator
+
+from ingest.contract import Message, Moment, Sha256, Value
+from ingest.view import ViewName
+
+
+class ViewState(StrEnum):
+    """How far a view has come."""
+
+    LEARNING = "learning"
+    """No bank yet: every frame is undecided."""
+    PROVISIONAL = "provisional"
+    """Verdicts count, but the threshold's interval is still wide or the first bank's review list is open."""
+    ACTIVE = "active"
+    HELD = "held"
+    """Verdicts go on with the active bank, but nothing is learnt or promoted until a person says so."""
+
+
+class BankInForce(Value):
+    """A bank with what decides by it. Limits and threshold are L2 distances of this bank."""
+
+    version: Sha256
+    uri: str
+    graph_hash: Sha256
+    threshold: PositiveFloat
+    low_limit: PositiveFloat | None = None
+    """Certain pass at or below; absent: the threshold."""
+    high_limit: PositiveFloat | None = None
+    """Certain fail above; absent: the threshold."""
+
+    @model_validator(mode="after")
+    def _limits_embrace_the_threshold(self) -> Self:
+        low = self.threshold if self.low_limit is None else self.low_limit
+        high = self.threshold if self.high_limit is None else self.high_limit
+        if not low <= self.threshold <= high:
+            raise ValueError("low_limit <= threshold <= high_limit must hold")
+        return self
+
+
+class BankState(Message):
+    """A view's whole bank state."""
+
+    view: ViewName
+    epoch: Annotated[int, Field(ge=0)]
+    """Counts up by one with every change of this state."""
+    state: ViewState
+    active: BankInForce | None = None
+    previous: BankInForce | None = None
+    """What a rollback brings back."""
+    shadow: BankInForce | None = None
+    candidate: BankInForce | None = None
+    pinned: Sha256 | None = None
+    """The reference bank a person chose; the gate measures how far a candidate is from it."""
+    commands_through: Annotated[int, Field(ge=0)] = 0
+    """The first offset of the view's partition of `commands` that is not yet carried out."""
+    by: str
+    why: str
+    at: Moment
+
+    @model_validator(mode="after")
+    def _only_learning_lacks_a_bank(self) -> Self:
+        if (self.active is None) and self.state in (ViewState.PROVISIONAL, ViewState.ACTIVE):
+            raise ValueError(f"a view that is {self.state} has an active bank")
+        if self.active is not None and self.state is ViewState.LEARNING:
+            raise ValueError("a view that is learning has no active bank")
+        return self

@@ -1,0 +1,52 @@
+"""The command contract: what people and other services ask of the trainer. The outcome is a bank event."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Self
+
+from pydantic import Field, PositiveFloat, model_validator
+
+from ingest.contract import Message, Moment, Sha256
+from ingest.view import ViewName
+
+
+class CommandKind(StrEnum):
+    """What is asked."""
+
+    PROMOTE = "promote"
+    """Put `bank_version` in force."""
+    ROLLBACK = "rollback"
+    """Put the previous bank back in force."""
+    REBUILD = "rebuild"
+    """Build a bank from the window now."""
+    RELEARN = "relearn"
+    """Forget the window and learn the view anew."""
+    PIN = "pin"
+    """Make `bank_version` the reference; none: the active bank."""
+    SET_THRESHOLD = "set_threshold"
+    """Change the threshold in force: to `threshold`, or to what `false_reject_ratio` asks of the bank's calibration."""
+
+
+class Command(Message):
+    """One request about one view."""
+
+    id: Annotated[str, Field(min_length=1, max_length=100)]
+    view: ViewName
+    kind: CommandKind
+    bank_version: Sha256 | None = None
+    threshold: PositiveFloat | None = None
+    low_limit: PositiveFloat | None = None
+    high_limit: PositiveFloat | None = None
+    false_reject_ratio: Annotated[float, Field(gt=0, lt=0.5)] | None = None
+    who: Annotated[str, Field(min_length=1)]
+    why: str
+    at: Moment
+
+    @model_validator(mode="after")
+    def _says_what_it_needs(self) -> Self:
+        if self.kind is CommandKind.PROMOTE and self.bank_version is None:
+            raise ValueError("promote needs bank_version")
+        if self.kind is CommandKind.SET_THRESHOLD and (self.threshold is None) == (self.false_reject_ratio is None):
+            raise ValueError("set_threshold needs either threshold or false_reject_ratio")
+        return self

@@ -1,0 +1,87 @@
+"""What all JSON messages share: frozen values, strict writers, lenient readers, one version number.
+
+A message is a value. Writers refuse a field they do not know; readers ignore one, so that an older reader follows a
+newer writer of the same major version. A newer major version is refused with a sentence that says what to do.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Self
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+SCHEMA = 1
+"""Major version of every message this release writes, and the newest it reads."""
+
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+Moment = AwareDatetime
+"""A point in time; RFC 3339 with an offset on the wire."""
+
+
+class BadMessage(ValueError):
+    """A record of one of our JSON topics that is not what its contract says."""
+
+
+class NewerSchema(BadMessage):
+    """A message of a major version this release does not know."""
+
+    def __init__(self, found: int) -> None:
+        super().__init__(
+            f"message has schema {found}, this release reads up to {SCHEMA}: update Patchline here before the services "
+            "that write it"
+        )
+
+
+class Value(BaseModel):
+    """A frozen part of a message."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, ser_json_inf_nan="null")
+
+
+class Message(Value):
+    """A whole JSON message. `patchline_schema` is its major version."""
+
+    patchline_schema: Annotated[int, Field(ge=1, le=SCHEMA)] = SCHEMA
+
+    def to_bytes(self) -> bytes:
+        """The record value: compact JSON, absent fields left out."""
+        return self.model_dump_json(exclude_none=True).encode()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Self:
+        """Read a record value, ignoring fields of later minor versions.
+
+        Raises:
+            NewerSchema: the message has a major version this release does not know.
+            BadMessage: it is not JSON or breaks the contract; the text names each wrong field.
+        """
+        try:
+            found = json.loads(data)
+        except ValueError as error:
+            raise BadMessage(f"{cls.__name__} is not JSON: {error}") from error
+        schema = found.get("patchline_schema", SCHEMA) if isinstance(found, dict) else SCHEMA
+        if isinstance(schema, int) and schema > SCHEMA:
+            raise NewerSchema(schema)
+        try:
+            return cls.model_validate_json(data, extra="ignore")
+        except ValidationError as error:
+            faults = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'message'}: {e['msg']}" for e in error.errors())
+            raise BadMessage(f"{cls.__name__} breaks its contract: {faults}") from error
+
+
+class SourceRecord(Value):
+    """Where a frame stands in Kafka: the identity of an input record."""
+
+    topic: str
+    partition: Annotated[int, Field(ge=0)]
+    offset: Annotated[int, Field(ge=0)]
+
+    def __str__(self) -> str:
+        return f"{self.topic}:{self.partition}:{self.offset}"
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read the form `str()` gives. Raises ValueError where it is another."""
+        topic, partition, offset = text.rsplit(":", 2)
+        return cls(topic=topic, partition=int(partition), offset=int(offset))

@@ -1,0 +1,156 @@
+"""The decision contract: the word on one frame."""
+
+from __future__ import annotations
+
+import hashlib
+from base64 import b64decode, b64encode
+from enum import StrEnum
+from typing import Annotated, Literal, Self
+
+import numpy as np
+from pydantic import Field, NonNegativeFloat, PositiveFloat, StringConstraints, model_validator
+
+from ingest.contract import Message, Moment, Sha256, SourceRecord, Value
+from ingest.view import ViewName
+
+SKETCH_DIMENSION = 32
+Ratio = Annotated[float, Field(ge=0, le=1)]
+
+
+class Verdict(StrEnum):
+    """What to do with the part. Never a silent pass: what cannot be vouched for is undecided, with a reason."""
+
+    PASS = "pass"  # noqa: S105 -- a verdict, not a password
+    FAIL = "fail"
+    UNDECIDED = "undecided"
+
+
+class Reason(StrEnum):
+    """Why a frame is undecided."""
+
+    LEARNING = "learning"
+    DEADLINE = "deadline"
+    NEAR_THRESHOLD = "near_threshold"
+    INPUT_FAULT = "input_fault"
+    DEAD_LETTER_RATE = "dead_letter_rate"
+    LINE_CHANGED = "line_changed"
+    NO_SCORE = "no_score"
+    BANK_REFUSED = "bank_refused"
+
+
+class DefectRegion(Value):
+    """A place that is not like the bank. Pixels of the frame as it came; x right, y down, end exclusive."""
+
+    box_xyxy_px: tuple[float, float, float, float]
+    peak_ratio: NonNegativeFloat
+    """Largest score in the region over the threshold."""
+
+
+class SmallMap(Value):
+    """The patch scores of the frame, coarse enough for a message: one byte a patch."""
+
+    rows: Annotated[int, Field(ge=1, le=512)]
+    columns: Annotated[int, Field(ge=1, le=512)]
+    maximum: NonNegativeFloat
+    """The score that byte 255 stands for."""
+    values_base64: str
+
+    @classmethod
+    def of(cls, scores: np.ndarray) -> Self:
+        """Quantise patch scores (float, [rows, columns], not negative) to bytes of their maximum."""
+        rows, columns = scores.shape
+        maximum = float(scores.max())
+        scale = 255.0 / maximum if maximum > 0 else 0.0
+        quantised = np.rint(scores * scale).astype(np.uint8)
+        return cls(
+            rows=rows, columns=columns, maximum=maximum, values_base64=b64encode(quantised.tobytes()).decode("ascii")
+        )
+
+    def scores(self) -> np.ndarray:
+        """Float32 [rows, columns], within half a byte step of what was quantised."""
+        quantised = np.frombuffer(b64decode(self.values_base64), np.uint8).reshape(self.rows, self.columns)
+        return quantised.astype(np.float32) * np.float32(self.maximum / 255.0)
+
+    @model_validator(mode="after")
+    def _one_byte_a_patch(self) -> Self:
+        if len(b64decode(self.values_base64, validate=True)) != self.rows * self.columns:
+            raise ValueError("values_base64 must hold rows x columns bytes")
+        return self
+
+
+class NearestPatch(Value):
+    """The bank patch that the frame's worst patch is nearest to: where it was learnt."""
+
+    source_frame: str
+    row: Annotated[int, Field(ge=0)]
+    column: Annotated[int, Field(ge=0)]
+
+
+class ImageFacts(Value):
+    """What the pixels say before any network: brightness, contrast and sharpness on 0 to 255 gray levels."""
+
+    brightness: NonNegativeFloat
+    contrast: NonNegativeFloat
+    sharpness: NonNegativeFloat
+    dark_ratio: Ratio
+    saturated_ratio: Ratio
+
+
+class BankRef(Value):
+    """The bank that scored the frame, and the epoch of the bank state that put it in force."""
+
+    version: Sha256
+    epoch: Annotated[int, Field(ge=0)]
+
+
+class Decision(Message):
+    """The word on one frame. `score` and `threshold` are distances of one bank; across views compare `score_ratio`."""
+
+    id: Sha256
+    view: ViewName
+    frame_id: str
+    source: SourceRecord
+    verdict: Verdict
+    reason: Reason | None = None
+    provisional: bool = False
+    score: NonNegativeFloat | None = None
+    threshold: PositiveFloat | None = None
+    score_ratio: NonNegativeFloat | None = None
+    bank: BankRef | None = None
+    regions: tuple[DefectRegion, ...] = ()
+    anomaly_map: SmallMap | None = None
+    nearest: NearestPatch | None = None
+    image: ImageFacts | None = None
+    size_wh_px: tuple[int, int] | None = None
+    difference_hash: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{16}$")] | None = None
+    change_bits: Annotated[int, Field(ge=0, le=64)] | None = None
+    """Bits of the difference hash that changed since the view's previous frame."""
+    sketch: Annotated[tuple[float, ...], Field(min_length=SKETCH_DIMENSION, max_length=SKETCH_DIMENSION)] | None = None
+    sequence: Annotated[int, Field(ge=0)] | None = None
+    part_serial: str | None = None
+    captured_at: Moment | None = None
+    appended_at: Moment
+    decided_at: Moment
+    provider: str | None = None
+    precision: Literal["fp32", "fp16"] | None = None
+    queue_seconds: NonNegativeFloat = 0.0
+    stage_seconds: dict[str, NonNegativeFloat] = Field(default_factory=dict)
+    duplicate_of: SourceRecord | None = None
+    """The first record with this frame id, within the last 10,000 frame ids of the partition."""
+    replay_of: SourceRecord | None = None
+    """The dead letter that was replayed."""
+
+    @model_validator(mode="after")
+    def _a_verdict_is_vouched_for(self) -> Self:
+        if (self.verdict is Verdict.UNDECIDED) != (self.reason is not None):
+            raise ValueError("an undecided frame has a reason, and only an undecided one")
+        if self.verdict is not Verdict.UNDECIDED and None in (self.score, self.threshold, self.bank):
+            raise ValueError("a pass or fail needs a score, a threshold and a bank")
+        if (self.score_ratio is None) != (self.score is None or self.threshold is None):
+            raise ValueError("score_ratio stands where score and threshold do")
+        return self
+
+
+def decision_id(view: str, frame_id: str) -> str:
+    """The same for every decision on one frame id of a view: what readers are idempotent by."""
+    return hashlib.sha256(f"{view}\n{frame_id}".encode()).hexdigest()

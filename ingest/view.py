@@ -1,0 +1,74 @@
+"""Views: what one memory bank belongs to, named by the frame's key and product."""
+
+from __future__ import annotations
+
+import re
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Annotated
+from urllib.parse import quote, unquote
+
+from pydantic import StringConstraints
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+MAX_CHARACTERS = 200
+_KEY = re.compile(r"[^@\x00-\x1f\x7f]{1,200}")
+_PRODUCT = re.compile(r"[^\x00-\x1f\x7f]{1,200}")
+
+ViewName = Annotated[str, StringConstraints(pattern=r"^[^@\x00-\x1f\x7f]+(@[^\x00-\x1f\x7f]+)?$", max_length=401)]
+"""`line/camera`, or `line/camera@product`."""
+
+
+class BadViewName(ValueError):
+    """A key or product that cannot name a view."""
+
+
+def view_name(key: str, product: str | None = None) -> str:
+    """The view of a frame with this key and product.
+
+    Raises BadViewName for an empty or overlong name, control characters, or an `@` in the key: it parts key and product.
+    """
+    if not _KEY.fullmatch(key):
+        raise BadViewName(f"key {key[:40]!r} must be 1 to {MAX_CHARACTERS} characters like line/camera, without @")
+    if product is None:
+        return key
+    if not _PRODUCT.fullmatch(product):
+        raise BadViewName(f"product {product[:40]!r} must be 1 to {MAX_CHARACTERS} printable characters")
+    return f"{key}@{product}"
+
+
+def camera_key(view: str) -> str:
+    """The Kafka key (`line/camera`) of a view's frames and decisions."""
+    return view.split("@", 1)[0]
+
+
+def file_name(view: str) -> str:
+    """The view as one path segment, percent-encoded; `view_of_file_name` undoes it."""
+    return quote(view, safe="").replace(".", "%2E")
+
+
+def view_of_file_name(name: str) -> str:
+    """The view that `file_name` encoded."""
+    return unquote(name)
+
+
+def settings_of_view(view: str, patterns: Mapping[str, Mapping[str, object]]) -> dict[str, object]:
+    """The settings that apply to a view: every matching pattern, later ones over earlier, nested sections merged.
+
+    Patterns are shell-style (`line-3/*`) and case-sensitive.
+    """
+    settings: dict[str, object] = {}
+    for pattern, section in patterns.items():
+        if fnmatchcase(view, pattern):
+            settings = merged(settings, section)
+    return settings
+
+
+def merged(base: Mapping[str, object], over: Mapping[str, object]) -> dict[str, object]:
+    """`base` with `over` laid on top; mappings merge key by key, anything else is replaced."""
+    result = dict(base)
+    for key, value in over.items():
+        below = result.get(key)
+        result[key] = merged(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
+    return result
