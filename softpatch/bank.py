@@ -1,0 +1,237 @@
+"""The memory bank as a value and as ONE safetensors file: bytes out, bytes in, everything checked on the way in."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Literal
+
+import numpy as np
+from jaxtyping import Float32, Int16, Int32, Int64, UInt8
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, PositiveInt, ValidationError
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+from softpatch.images.geometry import Geometry
+from softpatch.settings import BuildSettings
+
+FORMAT_VERSION = 1
+SKETCH_FLOATS = 32
+STATISTICS = ("brightness", "contrast", "sharpness", "dark_ratio", "saturated_ratio")
+
+TENSORS: Mapping[str, tuple[str, tuple[int | str, ...]]] = MappingProxyType(
+    {
+        "vectors": ("float32", ("patches", "dimension")),
+        "soft_weights": ("float32", ("patches",)),
+        "source_frame": ("int32", ("patches",)),
+        "source_position": ("int16", ("patches", 2)),
+        "calibration_scores": ("float32", ("frames",)),
+        "calibration_statistics": ("float32", ("frames", len(STATISTICS))),
+        "calibration_sketches": ("float32", ("frames", SKETCH_FLOATS)),
+        "probe_frames": ("int32", ("probes",)),
+        "probe_scores": ("float32", ("probes",)),
+        "probe_sizes": ("int64", ("probes",)),
+        "probe_bytes": ("uint8", ("probe_bytes",)),
+    }
+)
+"""Every tensor of a version 1 file: its dtype and its axes; an axis of the same name has the same length everywhere."""
+
+
+class InvalidBank(ValueError):  # noqa: N818 - DESIGN's word
+    """These bytes are not a bank this program can trust; the message says what is wrong."""
+
+
+class Threshold(BaseModel):
+    """The suggested decision threshold, in the bank's own score units, and how sure the calibration is of it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    value: PositiveFloat
+    interval_low: PositiveFloat
+    interval_high: PositiveFloat
+    false_reject_ratio: float = Field(gt=0, lt=0.5)
+    rule: str
+
+
+class Manifest(BaseModel):
+    """What a bank is, how it was made and what it suggests. `provenance` is the trainer's and opaque here."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    format_version: Literal[1] = 1
+    view: str
+    graph_name: str
+    graph_hash: str
+    geometry: Geometry
+    dimension: PositiveInt
+    grid: tuple[PositiveInt, PositiveInt]
+    settings: BuildSettings
+    frame_names: list[str]
+    skipped_frames: int = Field(ge=0)
+    noise_floor: NonNegativeFloat
+    kept_ratio: float = Field(gt=0, le=1)
+    size_correction: PositiveFloat
+    threshold: Threshold
+    noise_estimate: float = Field(ge=0, le=1)
+    probe_precision: Literal["fp32", "fp16"]
+    parent: str | None
+    provenance: dict[str, Any]
+    created_at: str
+
+
+@dataclass(frozen=True)
+class Bank:
+    """A memory bank and all that inference needs to trust it; row i of every patch tensor is the same patch.
+
+    `source_frame` and `probe_frames` count in `manifest.frame_names`; positions are (row, column) of the grid.
+    `calibration_scores` are cross-fitted and size-corrected: comparable with this bank's scores. L2 units throughout.
+    """
+
+    manifest: Manifest
+    vectors: Float32[np.ndarray, "patches dimension"]
+    soft_weights: Float32[np.ndarray, "patches"]
+    source_frame: Int32[np.ndarray, "patches"]
+    source_position: Int16[np.ndarray, "patches 2"]
+    calibration_scores: Float32[np.ndarray, "frames"]
+    calibration_statistics: Float32[np.ndarray, "frames 5"]
+    calibration_sketches: Float32[np.ndarray, "frames 32"]
+    probe_frames: Int32[np.ndarray, "probes"]
+    probe_scores: Float32[np.ndarray, "probes"]
+    probes: tuple[bytes, ...]
+
+
+def bank_version(data: bytes) -> str:
+    """The version of a bank is the sha256 of its file."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def bank_to_bytes(bank: Bank) -> bytes:
+    """The one file of a bank; the same content gives the same bytes."""
+    tensors = {name: np.ascontiguousarray(getattr(bank, name)) for name in TENSORS if not name.startswith("probe_")}
+    tensors |= {
+        "probe_frames": bank.probe_frames,
+        "probe_scores": bank.probe_scores,
+        "probe_sizes": np.array([len(probe) for probe in bank.probes], np.int64),
+        "probe_bytes": np.frombuffer(b"".join(bank.probes), np.uint8),
+    }
+    manifest = json.dumps(bank.manifest.model_dump(mode="json"), sort_keys=True, separators=(",", ":"), allow_nan=False)
+    # One metadata key only: safetensors keeps metadata in a hash map, and two keys would change places between runs.
+    return save(tensors, {"manifest": manifest})
+
+
+def bank_from_bytes(data: bytes) -> Bank:
+    """The bank in a file's bytes, with everything checked.
+
+    Raises:
+        InvalidBank: saying what is wrong, and what to do where there is something to do.
+    """
+    manifest = _read_manifest(data)
+    tensors = _read_tensors(data)
+    _check_axes(tensors, manifest)
+    _check_values(tensors, manifest)
+    return Bank(
+        manifest=manifest,
+        probes=_split(tensors["probe_bytes"], tensors["probe_sizes"]),
+        **{name: tensors[name] for name in TENSORS if name not in ("probe_sizes", "probe_bytes")},
+    )
+
+
+def _read_manifest(data: bytes) -> Manifest:
+    header = _read_header(data)
+    metadata = header.get("__metadata__")
+    if not isinstance(metadata, dict) or "manifest" not in metadata:
+        raise InvalidBank("no manifest in the file's metadata: this safetensors file is not a bank")
+    try:
+        fields = json.loads(metadata["manifest"])
+    except (TypeError, ValueError) as error:
+        raise InvalidBank(f"the manifest is not JSON: {error}") from error
+    if not isinstance(fields, dict):
+        raise InvalidBank(f"the manifest is a JSON {type(fields).__name__}, not an object")
+    _check_format_version(fields.get("format_version"))
+    try:
+        return Manifest.model_validate(fields)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise InvalidBank(f"manifest field {where}: {first['msg']}") from error
+
+
+def _read_header(data: bytes) -> dict[str, Any]:
+    size = int.from_bytes(data[:8], "little")
+    if len(data) < 8 or size > len(data) - 8:  # noqa: PLR2004 - the header's length takes eight bytes
+        raise InvalidBank(f"{len(data)} bytes are too few for a bank: the file is cut off or is something else")
+    try:
+        header = json.loads(data[8 : 8 + size])
+    except ValueError as error:
+        raise InvalidBank(f"no safetensors header: {error}") from error
+    if not isinstance(header, dict):
+        raise InvalidBank("the safetensors header is not a JSON object")
+    return header
+
+
+def _check_format_version(version: object) -> None:
+    if not isinstance(version, int) or isinstance(version, bool) or version < 1:
+        raise InvalidBank(f"manifest field format_version: {version!r} is not a version")
+    if version > FORMAT_VERSION:
+        raise InvalidBank(
+            f"format version {version} is newer than this program reads ({FORMAT_VERSION}): "
+            "upgrade patchline here, or rebuild the bank with this version"
+        )
+
+
+def _read_tensors(data: bytes) -> dict[str, np.ndarray]:
+    try:
+        tensors = load(data)
+    except (SafetensorError, KeyError, ValueError) as error:
+        raise InvalidBank(f"the tensors cannot be read: {error}") from error
+    if missing := sorted(TENSORS.keys() - tensors.keys()):
+        raise InvalidBank(f"missing tensors: {', '.join(missing)}")
+    if unknown := sorted(tensors.keys() - TENSORS.keys()):
+        raise InvalidBank(f"unknown tensors: {', '.join(unknown)}")
+    return tensors
+
+
+def _check_axes(tensors: Mapping[str, np.ndarray], manifest: Manifest) -> None:
+    lengths: dict[str, int] = {"dimension": manifest.dimension, "frames": len(manifest.frame_names)}
+    for name, (dtype, axes) in TENSORS.items():
+        tensor = tensors[name]
+        if tensor.dtype != dtype:
+            raise InvalidBank(f"tensor {name} is {tensor.dtype}, expected {dtype}")
+        expected = tuple(axis if isinstance(axis, int) else lengths.get(axis, axis) for axis in axes)
+        if tensor.ndim != len(axes) or any(
+            isinstance(want, int) and got != want for want, got in zip(expected, tensor.shape, strict=True)
+        ):
+            raise InvalidBank(f"tensor {name} has shape {tensor.shape}, expected {expected}")
+        lengths |= {axis: n for axis, n in zip(axes, tensor.shape, strict=True) if isinstance(axis, str)}
+
+
+def _check_values(tensors: Mapping[str, np.ndarray], manifest: Manifest) -> None:
+    for name, tensor in tensors.items():
+        if tensor.dtype == np.float32 and not np.isfinite(tensor).all():
+            raise InvalidBank(f"tensor {name} holds values that are not finite")
+    if not len(tensors["vectors"]):
+        raise InvalidBank("the bank holds no patches")
+    if not len(tensors["probe_frames"]):
+        raise InvalidBank("the bank holds no probe frames")
+    if (tensors["soft_weights"] <= 0).any():
+        raise InvalidBank("tensor soft_weights holds values that are not positive")
+    for name in ("calibration_scores", "probe_scores"):
+        if (tensors[name] < 0).any():
+            raise InvalidBank(f"tensor {name} holds negative scores")
+    frames = len(manifest.frame_names)
+    _check_range("source_frame", tensors["source_frame"], frames)
+    _check_range("probe_frames", tensors["probe_frames"], frames)
+    for axis, cells in enumerate(manifest.grid):
+        _check_range("source_position", tensors["source_position"][:, axis], cells)
+    if (tensors["probe_sizes"] <= 0).any() or tensors["probe_sizes"].sum() != len(tensors["probe_bytes"]):
+        raise InvalidBank("tensor probe_sizes does not add up to probe_bytes")
+
+
+def _check_range(name: str, values: np.ndarray, below: int) -> None:
+    if ((values < 0) | (values >= below)).any():
+        raise InvalidBank(f"tensor {name} points outside 0 to {below - 1}")
+
+
+def _split(joined: UInt8[np.ndarray, "probe_bytes"], sizes: Int64[np.ndarray, "probes"]) -> tuple[bytes, ...]:
+    return tuple(part.tobytes() for part in np.split(joined, np.cumsum(sizes)[:-1]))

@@ -1,0 +1,60 @@
+"""What a bank is built with: one frozen value, stored whole in the bank's manifest."""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from softpatch.images.geometry import Geometry
+
+DiscriminatorName = Literal["lof", "gaussian", "nearest", "none"]
+SamplerName = Literal["greedy", "random"]
+
+
+class BuildSettings(BaseModel):
+    """Everything that decides which bank a window of frames becomes; the same settings and frames give the same bytes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    geometry: Geometry = Field(
+        default_factory=lambda: Geometry(mode="squash", height_px=224, width_px=224),
+        description="How a frame of any size becomes the network's input.",
+    )
+    discriminator: DiscriminatorName = Field(default="lof", description="How noisy patches are told from good ones.")
+    noise_ratio: float = Field(
+        default=0.15, ge=0, lt=1, description="Share of all patches to drop as noise (SoftPatch's tau)."
+    )
+    lof_k: int = Field(default=6, ge=1, description="Neighbours that LOF compares a patch with.")
+    group_frames: int = Field(default=256, ge=2, description="Frames discriminated together, at most.")
+    projection_dims: int = Field(
+        default=128, ge=1, description="Dimensions of the random projection for discriminator and coreset."
+    )
+    sampler: SamplerName = Field(default="greedy", description="How the kept patches are thinned out to a bank.")
+    coreset_ratio: float = Field(default=0.1, gt=0, le=1, description="Share of the kept patches the bank holds.")
+    coreset_cap: int = Field(default=4000, ge=1, description="Patches a bank holds at most.")
+    soft_weights: bool = Field(default=True, description="Whether distances are weighted by how doubtful a patch is.")
+    soft_weight_low: float = Field(default=0.5, gt=0, description="Lower clip of a soft weight.")
+    soft_weight_high: float = Field(default=4.0, gt=0, description="Upper clip of a soft weight.")
+    calibration_blocks: int = Field(
+        default=3, ge=2, description="Contiguous blocks of the window, each scored by a bank of the others."
+    )
+    calibration_patches: int = Field(default=2000, ge=2, description="Patches of each of those banks, at most.")
+    false_reject_ratio: float = Field(
+        default=0.02, gt=0, lt=0.5, description="Share of good frames the threshold may reject."
+    )
+    probes: int = Field(default=8, ge=1, description="Frames kept in the bank to prove that scores are the same.")
+    seed: int = Field(default=0, ge=0, lt=2**32, description="Seed of everything random in a build.")
+
+    @model_validator(mode="after")
+    def _clips_are_ordered(self) -> Self:
+        if self.soft_weight_low > self.soft_weight_high:
+            raise ValueError(
+                f"soft_weight_low {self.soft_weight_low} is above soft_weight_high {self.soft_weight_high}; swap them"
+            )
+        return self
+
+    @property
+    def fewest_frames(self) -> int:
+        """Usable frames without which there is nothing to compare: two in every calibration block."""
+        return 2 * self.calibration_blocks
