@@ -1,0 +1,83 @@
+"""How a metric is declared: a dataclass field annotated with its kind and a `Metric` value. No metric is named here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping  # noqa: TC003 -- get_type_hints reads it at run time
+from dataclasses import dataclass, field, fields
+from itertools import product
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+
+from prometheus_client import Counter, Gauge, Histogram, Info, disable_created_metrics
+
+if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
+
+Label = Literal["view", "stage", "verdict", "reason", "partition", "statistic"]
+"""All that may part a metric's series: each is bounded by the line itself. Bank versions are in an info metric."""
+
+OPEN: tuple[str, ...] = ()
+"""The values of a label that only the line knows: its views, its partitions."""
+
+_Service = TypeVar("_Service")
+
+
+@dataclass(frozen=True)
+class Metric:
+    """What one metric is called and means, which labels it has with which values, and for histograms the buckets."""
+
+    name: str
+    unit: str
+    help: str
+    labels: Mapping[Label, tuple[str, ...]] = field(default_factory=dict)
+    buckets: tuple[float, ...] = ()
+
+
+def declarations(service: type) -> dict[str, tuple[type, Metric]]:
+    """Each field of a service's metrics with its kind (Counter, Gauge, Histogram, Info) and its declaration.
+
+    Raises TypeError for a field that is not `Annotated[kind, Metric(...)]`.
+    """
+    hints = get_type_hints(service, include_extras=True)
+    return {f.name: _kind_and_metric(f.name, hints[f.name]) for f in fields(service)}
+
+
+def declare(service: type[_Service], registry: CollectorRegistry) -> _Service:
+    """A service's metrics, each on this registry."""
+    disable_created_metrics()  # type: ignore[no-untyped-call]  # else a *_created gauge stands beside every series
+    made = {name: _make(kind, metric, registry) for name, (kind, metric) in declarations(service).items()}
+    return service(**made)
+
+
+def open_view(metrics: object, view: str) -> None:
+    """Show the view's counters and histograms at zero: a series nobody touched is absent, and no alert sees absence.
+
+    Gauges wait for their first value: a threshold of 0 would be a lie.
+    """
+    for name, (kind, metric) in declarations(type(metrics)).items():
+        if "view" not in metric.labels or kind in (Gauge, Info):
+            continue
+        for values in product(*{**metric.labels, "view": (view,)}.values()):
+            getattr(metrics, name).labels(**dict(zip(metric.labels, values, strict=True)))
+
+
+def close_view(metrics: object, view: str) -> None:
+    """Drop every series of a view that was revoked or is gone: its last values are nobody's any more."""
+    for name, (_, metric) in declarations(type(metrics)).items():
+        if "view" in metric.labels:
+            getattr(metrics, name).remove_by_labels({"view": view})
+
+
+def _kind_and_metric(name: str, hint: Any) -> tuple[type, Metric]:  # noqa: ANN401 -- a type hint is any object
+    if get_origin(hint) is not Annotated:
+        raise TypeError(f"{name} must be Annotated[kind, Metric(...)], not {hint}")
+    kind, metric = get_args(hint)
+    return kind, metric
+
+
+def _make(kind: type, metric: Metric, registry: CollectorRegistry) -> Counter | Gauge | Histogram | Info:
+    labels = list(metric.labels)
+    if kind is Histogram:
+        return Histogram(metric.name, metric.help, labels, registry=registry, buckets=metric.buckets)
+    if kind is Info:
+        return Info(metric.name.removesuffix("_info"), metric.help, labels, registry=registry)  # it puts _info back
+    return (Counter if kind is Counter else Gauge)(metric.name, metric.help, labels, registry=registry)
