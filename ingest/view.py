@@ -27,7 +27,7 @@ class BadViewName(ValueError):
 def view_name(key: str, product: str | None = None) -> str:
     """The view of a frame with this key and product.
 
-    Raises BadViewName for an empty or overlong name, control characters, or an `@` in the key: it parts key and product.
+    Raises BadViewName for an empty or overlong name, control characters, or an `@` in the key: it parts the two.
     """
     if not _KEY.fullmatch(key):
         raise BadViewName(f"key {key[:40]!r} must be 1 to {MAX_CHARACTERS} characters like line/camera, without @")
