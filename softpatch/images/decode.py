@@ -1,0 +1,65 @@
+"""Encoded bytes to RGB pixels, or a reason why not: nothing else ever comes out of this file."""
+
+import cv2
+import numpy as np
+from jaxtyping import UInt8
+
+from softpatch.images.header import Header, UndecodableImage, UndecodableReason, read_header
+
+__all__ = ["MAX_PIXELS", "MIN_SIDE_PX", "UndecodableImage", "UndecodableReason", "decode"]
+
+MAX_PIXELS = 50_000_000
+MIN_SIDE_PX = 8  # one patch of the embedding; anything smaller is a broken frame, not a picture of a part
+
+# The pixels as the sensor wrote them: an EXIF orientation is a hint for people, and a camera on a line never turns.
+# OpenCV's RGB flag leaves 16-bit TIFFs in BGR, so the swap is done here.
+STORED = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
+
+
+def decode(encoded: bytes, *, max_pixels: int = MAX_PIXELS) -> UInt8[np.ndarray, "h w 3"]:
+    """The frame as 8-bit RGB, its size checked before any pixel is decoded.
+
+    Gray becomes three equal channels, 16 bits become 8 by /257 (so that white stays white), CMYK is converted, an alpha
+    channel is dropped and the colours under it are kept as they are. EXIF orientation is ignored.
+
+    Raises:
+        UndecodableImage: with the reason; no other exception, whatever the bytes.
+    """
+    header = read_header(encoded)
+    _check_size(header, max_pixels)
+    pixels = _stored_pixels(encoded)
+    if pixels.shape[:2] != (header.height_px, header.width_px):
+        raise UndecodableImage(
+            "corrupt", f"the header says {header.width_px}x{header.height_px}, not {pixels.shape[1::-1]}"
+        )
+    return np.asarray(cv2.cvtColor(_eight_bits(pixels), cv2.COLOR_BGR2RGB))
+
+
+def _check_size(header: Header, max_pixels: int) -> None:
+    size = f"{header.width_px}x{header.height_px} px"
+    if header.width_px <= 0 or header.height_px <= 0:
+        raise UndecodableImage("corrupt", f"the header says {size}")
+    if header.pixels > max_pixels:
+        raise UndecodableImage(
+            "too_many_pixels", f"{size}, limit {max_pixels} pixels; send a smaller image or raise it"
+        )
+    if min(header.width_px, header.height_px) < MIN_SIDE_PX:
+        raise UndecodableImage("too_small", f"{size}, at least {MIN_SIDE_PX} px a side are needed")
+
+
+def _stored_pixels(encoded: bytes) -> np.ndarray:
+    try:
+        pixels = cv2.imdecode(np.frombuffer(encoded, np.uint8), STORED)
+    except cv2.error as error:
+        raise UndecodableImage("corrupt", str(error).strip()) from error
+    if pixels is None:
+        raise UndecodableImage("corrupt", "the decoder found errors in the pixels; send an undamaged file")
+    return np.asarray(pixels)
+
+
+def _eight_bits(pixels: np.ndarray) -> np.ndarray:
+    if pixels.dtype == np.uint16:
+        return np.asarray(cv2.convertScaleAbs(pixels, alpha=1 / 257))
+    if pixels.dtype != np.uint8:
+        raise UndecodableImage("unsupported_format", f"pixels of type {pixels.dtype}; send 8 or 16 bits a channel")
+    return pixels

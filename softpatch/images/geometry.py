@@ -1,0 +1,92 @@
+"""How a frame of any size becomes the network's input, and how a box found there goes back to the frame."""
+
+import math
+from typing import Annotated, Literal, NamedTuple
+
+import cv2
+import numpy as np
+from jaxtyping import UInt8
+from pydantic import BaseModel, ConfigDict, Field
+
+Side = Annotated[int, Field(ge=32, multiple_of=32)]
+
+Box = tuple[int, int, int, int]  # x0, y0, x1, y1 in pixels; x1 and y1 lie outside
+
+PADDING = 127  # the normalised zero of the embedded backbone: a letterbox bar carries no edges but its own
+CROP_RATIO = 256 / 224  # the paper resizes to 256 and keeps the middle 224
+
+
+class Placement(NamedTuple):
+    """The frame, resized to width x height, lies on the input with its corner at (left, top); negative cuts away."""
+
+    width_px: int
+    height_px: int
+    left_px: int
+    top_px: int
+
+
+class Geometry(BaseModel):
+    """One pure map from frame to network input, stored in the bank: a bank scores only what went the same way.
+
+    `squash` keeps the whole frame and gives up its aspect ratio, `letterbox` keeps both and pads with mid-gray, `crop`
+    is the paper's resize to 256 and centre crop to 224, scaled to this input: it cuts the border away.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    mode: Literal["squash", "letterbox", "crop"] = "squash"
+    height_px: Side = 224
+    width_px: Side = 224
+
+    def apply(self, image: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "height width 3"]:
+        """The network's input, height_px x width_px."""
+        place = self.placement((image.shape[1], image.shape[0]))
+        resized = resize(image, width_px=place.width_px, height_px=place.height_px)
+        if place == (self.width_px, self.height_px, 0, 0):
+            return resized
+        if self.mode == "crop":
+            top, left = -place.top_px, -place.left_px
+            return np.ascontiguousarray(resized[top : top + self.height_px, left : left + self.width_px])
+        canvas = np.full((self.height_px, self.width_px, 3), PADDING, np.uint8)
+        canvas[place.top_px :, place.left_px :][: place.height_px, : place.width_px] = resized
+        return canvas
+
+    def placement(self, source_wh: tuple[int, int]) -> Placement:
+        """Where a frame of this size lands on the input."""
+        if self.mode == "squash":
+            return Placement(self.width_px, self.height_px, 0, 0)
+        ratios = self.width_px / source_wh[0], self.height_px / source_wh[1]
+        scale = min(ratios) if self.mode == "letterbox" else CROP_RATIO * max(ratios)
+        width, height = (max(1, round(scale * side)) for side in source_wh)
+        return Placement(width, height, (self.width_px - width) // 2, (self.height_px - height) // 2)
+
+    def source_box(self, box_xyxy: Box, source_wh: tuple[int, int]) -> Box:
+        """The frame's pixels that a box of the network input covers: rounded outwards, clipped to the frame."""
+        place = self.placement(source_wh)
+        x_ratio, y_ratio = source_wh[0] / place.width_px, source_wh[1] / place.height_px
+        x0, x1 = ((x - place.left_px) * x_ratio for x in box_xyxy[::2])
+        y0, y1 = ((y - place.top_px) * y_ratio for y in box_xyxy[1::2])
+        width, height = source_wh
+        return (
+            min(max(math.floor(x0 + _SLACK), 0), width),
+            min(max(math.floor(y0 + _SLACK), 0), height),
+            min(max(math.ceil(x1 - _SLACK), 0), width),
+            min(max(math.ceil(y1 - _SLACK), 0), height),
+        )
+
+
+_SLACK = 1e-6  # so that 63.9999999 and 64.0000001 both mean 64
+
+
+def resize(image: UInt8[np.ndarray, "h w 3"], *, width_px: int, height_px: int) -> UInt8[np.ndarray, "height width 3"]:
+    """Area averages along each axis that shrinks, bilinear along each that grows.
+
+    Plain bilinear from a 2-megapixel frame reads one pixel in nine and aliases small defects away.
+    """
+    height, width = image.shape[:2]
+    shrunk_wh = min(width, width_px), min(height, height_px)
+    if shrunk_wh != (width, height):
+        image = np.asarray(cv2.resize(image, shrunk_wh, interpolation=cv2.INTER_AREA))
+    if shrunk_wh != (width_px, height_px):
+        image = np.asarray(cv2.resize(image, (width_px, height_px), interpolation=cv2.INTER_LINEAR))
+    return image

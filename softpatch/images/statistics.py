@@ -1,0 +1,61 @@
+"""What can be said of a frame without a network: exposure, sharpness, and a fingerprint that survives recompression."""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from jaxtyping import UInt8
+
+DARK_LUMA = 8  # of 255: what a covered lens or a dead lamp leaves
+SATURATED_LUMA = 250  # of 255: JPEG ringing keeps blown-out areas just under white
+HASH_ROWS, HASH_COLUMNS = 8, 9
+
+
+@dataclass(frozen=True)
+class ImageStatistics:
+    """Five numbers a frame; they tell a changed camera from a changed product.
+
+    brightness, contrast: mean and standard deviation of luma, 0 to 1. sharpness: standard deviation of the Laplacian of
+    luma (of 255), 0 for a featureless frame. dark_ratio, saturated_ratio: share of pixels with luma <= 8 and >= 250.
+    """
+
+    brightness: float
+    contrast: float
+    sharpness: float
+    dark_ratio: float
+    saturated_ratio: float
+
+
+def measure(image: UInt8[np.ndarray, "h w 3"]) -> ImageStatistics:
+    """The statistics of a frame at the size it is given; sharpness compares only between frames of one size."""
+    luma = _luma(image)
+    histogram = np.asarray(cv2.calcHist([luma], [0], None, [256], [0, 256]), np.float64).ravel()
+    level, total = np.arange(256), luma.size
+    mean = float(histogram @ level) / total
+    variance = float(histogram @ (level - mean) ** 2) / total
+    _, edge = cv2.meanStdDev(cv2.Laplacian(luma, cv2.CV_16S))
+    return ImageStatistics(
+        brightness=mean / 255,
+        contrast=variance**0.5 / 255,
+        sharpness=float(edge[0, 0]),
+        dark_ratio=float(histogram[: DARK_LUMA + 1].sum()) / total,
+        saturated_ratio=float(histogram[SATURATED_LUMA:].sum()) / total,
+    )
+
+
+def difference_hash(image: UInt8[np.ndarray, "h w 3"]) -> int:
+    """64 bits: whether luma falls from each cell of a 9 x 8 grid to its right neighbour, row by row, first bit highest.
+
+    Near-identical frames differ in few bits; a featureless frame is 0.
+    """
+    cells = np.asarray(cv2.resize(_luma(image), (HASH_COLUMNS, HASH_ROWS), interpolation=cv2.INTER_AREA))
+    return int.from_bytes(np.packbits(cells[:, :-1] > cells[:, 1:]).tobytes(), "big")
+
+
+def hash_distance(a: int, b: int) -> int:
+    """How many of the 64 bits differ."""
+    return (a ^ b).bit_count()
+
+
+def _luma(image: np.ndarray) -> np.ndarray:
+    return np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY))

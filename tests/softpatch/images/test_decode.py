@@ -1,0 +1,203 @@
+"""Any bytes become the right pixels or an UndecodableImage with a reason: a frame is never guessed."""
+
+from __future__ import annotations
+
+import base64
+import struct
+import tracemalloc
+import zlib
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from softpatch.images.decode import UndecodableImage, decode
+
+
+def picture(height: int = 48, width: int = 40, channels: int = 3) -> np.ndarray:
+    """A smooth colour picture: JPEG keeps it within a few levels."""
+    rng = np.random.default_rng(5)
+    return cv2.GaussianBlur(rng.integers(0, 255, (height, width, channels), dtype=np.uint8), (0, 0), 3)
+
+
+def encoded(extension: str, pixels: np.ndarray, *parameters: int) -> bytes:
+    """OpenCV's encoder takes BGR(A)."""
+    return bytes(cv2.imencode(extension, pixels, list(parameters))[1])
+
+
+def png_header(width: int, height: int) -> bytes:
+    """A PNG that promises a size and holds no pixels, made from the specification."""
+
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
+
+
+def reason(data: bytes, **options: int) -> str:
+    """The word for what is wrong."""
+    with pytest.raises(UndecodableImage) as caught:
+        decode(data, **options)
+    assert str(caught.value).startswith(caught.value.reason + ": ")
+    return caught.value.reason
+
+
+@pytest.mark.parametrize("extension", [".png", ".bmp", ".tiff"])
+def test_a_lossless_image_comes_back_as_it_was_in_rgb(extension: str) -> None:
+    """Every pixel equal, channels in the order red, green, blue."""
+    rgb = picture()
+    np.testing.assert_array_equal(decode(encoded(extension, rgb[..., ::-1])), rgb)
+
+
+@pytest.mark.parametrize("progressive", [0, 1])
+def test_a_jpeg_is_within_its_loss(progressive: int) -> None:
+    """Baseline and progressive."""
+    rgb = picture()
+    data = encoded(".jpg", rgb[..., ::-1], cv2.IMWRITE_JPEG_QUALITY, 98, cv2.IMWRITE_JPEG_PROGRESSIVE, progressive)
+    np.testing.assert_allclose(decode(data).astype(int), rgb, atol=12)
+
+
+@pytest.mark.parametrize("extension", [".png", ".tiff"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_sixteen_bits_become_eight_by_257(extension: str, channels: int) -> None:
+    """White (65535) is 255 and every eighth-bit level times 257 is itself again; what lies between is rounded."""
+    rgb = picture(channels=channels).reshape(48, 40, channels)
+    wide = rgb.astype(np.uint16) * 257 + np.uint16(100) * (rgb < 255)
+    expected = np.broadcast_to(np.round(wide / 257), (48, 40, 3))
+    np.testing.assert_array_equal(decode(encoded(extension, wide[..., ::-1])), expected)
+
+
+@pytest.mark.parametrize("extension", [".png", ".tiff"])
+def test_an_alpha_channel_is_dropped(extension: str) -> None:
+    """The colours under it stay as they are, however transparent."""
+    rgb = picture()
+    bgra = np.dstack([rgb[..., ::-1], np.full(rgb.shape[:2], 7, np.uint8)])
+    np.testing.assert_array_equal(decode(encoded(extension, bgra)), rgb)
+
+
+def test_gray_has_three_equal_channels() -> None:
+    """A monochrome camera's frame."""
+    gray = picture(channels=1)
+    np.testing.assert_array_equal(decode(encoded(".png", gray)), np.dstack([gray] * 3))
+
+
+# 16 x 16 px of RGB (200, 60, 20), converted to CMYK and saved as JPEG (quality 95) by Pillow.
+CMYK = (
+    "/9j/7gAOQWRvYmUAZAAAAAAA/9sAQwACAQEBAQECAQEBAgICAgIEAwICAgIFBAQDBAYFBgYGBQYGBgcJCAYHCQcGBggLCAkKCgoKCgYICwwLCg"
+    "wJCgoK/8AAFAgAEAAQBEMRAE0RAFkRAEsRAP/EABUAAQEAAAAAAAAAAAAAAAAAAAAJ/8QAFBABAAAAAAAAAAAAAAAAAAAAAP/aAA4EQwBNAFkA"
+    "SwAAPwCkCd6J6/gAAAD/2Q=="
+)
+
+
+def test_a_cmyk_jpeg_is_converted() -> None:
+    """Adobe's inverted CMYK comes out in the colours it was made from."""
+    np.testing.assert_allclose(decode(base64.b64decode(CMYK)).astype(int), np.full((16, 16, 3), (200, 60, 20)), atol=4)
+
+
+def test_exif_orientation_is_ignored() -> None:
+    """A camera on a line never turns: the pixels stay where the sensor has them (6: quarter turn)."""
+    plain = encoded(".jpg", picture())
+    tiff = b"MM\0*" + struct.pack(">IHHHIHHI", 8, 1, 0x0112, 3, 1, 6, 0, 0)
+    tagged = plain[:2] + b"\xff\xe1" + struct.pack(">H", 8 + len(tiff)) + b"Exif\0\0" + tiff + plain[2:]
+    np.testing.assert_array_equal(decode(tagged), decode(plain))
+
+
+def test_zero_bytes_are_empty() -> None:
+    """A record without a value."""
+    assert reason(b"") == "empty"
+
+
+@pytest.mark.parametrize("data", [b"hello", b"GIF89a" + bytes(60), b"\0" * 100, b"RIFF\0\0\0\0WEBPVP8 "])
+def test_another_format_is_refused(data: bytes) -> None:
+    """Only JPEG, PNG, BMP and TIFF are frames."""
+    assert reason(data) == "unsupported_format"
+
+
+@pytest.mark.parametrize("extension", [".jpg", ".png", ".bmp", ".tiff"])
+@pytest.mark.parametrize("kept_ratio", [0.3, 0.6, 0.9, 0.999])
+def test_a_cut_image_is_truncated(extension: str, kept_ratio: float) -> None:
+    """Wherever it is cut: decoders fill the missing part with gray, which would then be scored."""
+    data = encoded(extension, picture(200, 200))
+    assert reason(data[: int(len(data) * kept_ratio)]) == "truncated"
+
+
+@pytest.mark.parametrize("extension", [".jpg", ".png", ".bmp"])
+def test_the_last_bytes_count(extension: str) -> None:
+    """An image without its last two bytes is truncated."""
+    assert reason(encoded(extension, picture())[:-2]) == "truncated"
+
+
+def test_a_cut_progressive_jpeg_is_truncated() -> None:
+    """Its early scans alone show the whole picture, blurred: it would pass for a frame out of focus."""
+    data = encoded(".jpg", picture(200, 200), cv2.IMWRITE_JPEG_PROGRESSIVE, 1)
+    assert reason(data[: len(data) * 2 // 3]) == "truncated"
+
+
+def test_bytes_after_a_jpegs_end_do_no_harm() -> None:
+    """Cameras pad their transfers."""
+    data = encoded(".jpg", picture())
+    np.testing.assert_array_equal(decode(data + bytes(512)), decode(data))
+
+
+@pytest.mark.parametrize("sides", [(1, 1), (7, 100), (100, 7)])
+def test_an_image_below_eight_pixels_a_side_is_too_small(sides: tuple[int, int]) -> None:
+    """There is no patch in it."""
+    assert reason(encoded(".png", np.zeros((*sides, 3), np.uint8))) == "too_small"
+
+
+def test_the_smallest_image_is_eight_pixels_a_side() -> None:
+    """The limit belongs to the images that are taken."""
+    assert decode(encoded(".png", np.zeros((8, 8, 3), np.uint8))).shape == (8, 8, 3)
+
+
+def test_a_bomb_is_refused_before_its_pixels_cost_memory() -> None:
+    """100 megapixels would take 300 MB; the header alone decides."""
+    bomb = png_header(10_000, 10_000)
+    tracemalloc.start()
+    assert reason(bomb) == "too_many_pixels"
+    assert tracemalloc.get_traced_memory()[1] < 100_000
+    tracemalloc.stop()
+
+
+def test_the_pixel_limit_is_a_setting() -> None:
+    """48 x 40 px is 1,920 pixels: at the limit it is taken, one below it is not."""
+    data = encoded(".png", picture())
+    assert decode(data, max_pixels=1920).shape == (48, 40, 3)
+    assert reason(data, max_pixels=1919) == "too_many_pixels"
+
+
+def test_wrong_pixels_behind_a_right_header_are_corrupt() -> None:
+    """A PNG whose compressed data is too short for its size."""
+    assert reason(png_header(64, 64)) == "corrupt"
+
+
+def test_endless_fill_bytes_end() -> None:
+    """10 MB of 0xFF is a legal beginning of a JPEG; the header reader gives up after 4,096 segments."""
+    assert reason(b"\xff\xd8" + b"\xff" * 10_000_000) == "corrupt"
+
+
+@given(
+    st.binary(max_size=200), st.sampled_from([b"", b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"BM", b"II*\0", b"MM\0*"])
+)
+def test_any_bytes_are_an_image_or_undecodable(data: bytes, magic: bytes) -> None:
+    """Whatever follows the first bytes of a known format, no other exception comes out."""
+    with pytest.raises(UndecodableImage):
+        decode(magic + data)
+
+
+@given(st.sampled_from([".jpg", ".png", ".bmp", ".tiff"]), st.data())
+def test_any_damage_to_an_image_is_an_image_or_undecodable(extension: str, draw: st.DataObject) -> None:
+    """Some bytes of a real file replaced, then cut: pixels of the size that the header says, or a reason."""
+    data = bytearray(encoded(extension, picture(16, 16)))
+    for _ in range(draw.draw(st.integers(1, 4))):
+        data[draw.draw(st.integers(0, len(data) - 1))] = draw.draw(st.integers(0, 255))
+    try:
+        pixels = decode(bytes(data[: draw.draw(st.integers(0, len(data)))]), max_pixels=1_000_000)
+    except UndecodableImage as error:
+        assert error.reason  # noqa: PT017 - either outcome is right, another exception is not
+    else:
+        assert pixels.dtype == np.uint8
+        assert pixels.shape[2] == 3
