@@ -1,7 +1,5 @@
 """The memory bank as a value and as ONE safetensors file: bytes out, bytes in, everything checked on the way in."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Mapping
@@ -40,7 +38,7 @@ TENSORS: Mapping[str, tuple[str, tuple[int | str, ...]]] = MappingProxyType(
 """Every tensor of a version 1 file: its dtype and its axes; an axis of the same name has the same length everywhere."""
 
 
-class InvalidBank(ValueError):  # noqa: N818 - DESIGN's word
+class InvalidBank(ValueError):
     """These bytes are not a bank this program can trust; the message says what is wrong."""
 
 

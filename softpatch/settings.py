@@ -1,7 +1,5 @@
 """What a bank is built with: one frozen value, stored whole in the bank's manifest."""
 
-from __future__ import annotations
-
 from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -13,7 +11,7 @@ SamplerName = Literal["greedy", "random"]
 
 
 class BuildSettings(BaseModel):
-    """Everything that decides which bank a window of frames becomes; the same settings and frames give the same bytes."""
+    """Everything that decides which bank a window becomes: the same frames and settings give the same bytes."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 

@@ -1,0 +1,20 @@
+"""Which frames are looked at together: interleaved groups, and contiguous blocks of time."""
+
+
+def interleaved_groups(frames: range, group_frames: int) -> list[range]:
+    """The fewest groups of at most `group_frames`: of G groups, the i-th frame goes to group i mod G.
+
+    LOF is blind to what repeats more than k times in a group, so groups of fixed size keep that blind spot, and memory,
+    from growing with the day. Neighbours in time part company: a burst of one defect is thinned out by G in every group.
+    """
+    count = -(-len(frames) // group_frames)
+    return [frames[start::count] for start in range(count)]
+
+
+def contiguous_blocks(frames: int, blocks: int) -> list[range]:
+    """Blocks of time, in order, as equal as they can be.
+
+    Frames of one moment are near copies; a random split would leave a copy of every frame on the other side.
+    """
+    edges = [frames * block // blocks for block in range(blocks + 1)]
+    return [range(start, stop) for start, stop in zip(edges[:-1], edges[1:], strict=True)]
