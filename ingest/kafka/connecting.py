@@ -1,0 +1,153 @@
+"""Reaching a broker: wait for it with one log line per attempt, say in one sentence what is wrong, keep the client quiet."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import time
+from collections.abc import Callable, Iterable
+from threading import Event
+from typing import Any
+
+import structlog
+from kafka.errors import KafkaError
+
+from ingest.kafka.errors import BrokerUnreachable, TopicMissing
+from ingest.kafka.settings import KafkaSettings
+
+log = structlog.get_logger(__name__)
+
+REPEAT_SECONDS = 30.0
+
+
+class Deadline:
+    """One budget for several waits in a row."""
+
+    def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._at = clock() + seconds
+
+    @property
+    def left_seconds(self) -> float:
+        """What is left, never negative."""
+        return max(0.0, self._at - self._clock())
+
+    @property
+    def left_ms(self) -> int:
+        """What is left, in whole milliseconds."""
+        return int(self.left_seconds * 1000)
+
+    @property
+    def passed(self) -> bool:
+        """Whether nothing is left."""
+        return self.left_seconds == 0.0
+
+
+class Unrepeated(logging.Filter):
+    """Lets one message of a kind through per `REPEAT_SECONDS`: while a broker is down the client says the same for ever."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._clock = clock
+        self._last: dict[tuple[str, str], float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether this record is the first of its kind for a while; tracebacks are cut, the message says it all."""
+        kind, now = (record.name, str(record.msg)), self._clock()
+        if now - self._last.get(kind, -REPEAT_SECONDS) < REPEAT_SECONDS:
+            return False
+        self._last[kind] = now
+        record.exc_info = None
+        return True
+
+
+def quiet_client_logs(clock: Callable[[], float] = time.monotonic) -> None:
+    """Keep kafka-python to warnings, each kind once per half minute. Safe to call more than once."""
+    client = logging.getLogger("kafka")
+    client.setLevel(logging.WARNING)
+    handlers = [*client.handlers, *logging.getLogger().handlers]
+    for handler in handlers:
+        if not any(isinstance(known, Unrepeated) for known in handler.filters):
+            handler.addFilter(_OnlyFor("kafka", Unrepeated(clock)))
+
+
+class _OnlyFor(Unrepeated):
+    """A filter on a handler sees every logger; this one leaves all but one tree alone."""
+
+    def __init__(self, tree: str, unrepeated: Unrepeated) -> None:
+        super().__init__()
+        self._tree, self._unrepeated = tree, unrepeated
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.name.split(".", 1)[0] != self._tree:
+            return True
+        return self._unrepeated.filter(record)
+
+
+def addresses(bootstrap_servers: str) -> list[tuple[str, int]]:
+    """The `host:port` pairs of a bootstrap string."""
+    pairs = (server.strip().rpartition(":") for server in bootstrap_servers.split(","))
+    return [(host.strip("[]"), int(port)) for host, _, port in pairs]
+
+
+def unreachable_because(settings: KafkaSettings) -> str | None:
+    """Why no bootstrap server accepts a connection, or None where one does."""
+    reasons = []
+    for host, port in addresses(settings.bootstrap_servers):
+        try:
+            socket.create_connection((host, port), timeout=settings.request_timeout_seconds).close()
+        except socket.gaierror:
+            reasons.append(f"the host name {host!r} is unknown")
+        except OSError as error:
+            reasons.append(f"{host}:{port}: {error.strerror or error}")
+        else:
+            return None
+    return "; ".join(reasons)
+
+
+def connected[Client](
+    make: Callable[[], Client],
+    settings: KafkaSettings,
+    *,
+    give_up_seconds: float | None = None,
+    stop: Event | None = None,
+) -> Client:
+    """Make a client, trying again with one log line each `connect_retry_seconds` while no broker answers.
+
+    Raises:
+        BrokerUnreachable: `give_up_seconds` passed (None waits for ever), or `stop` was set.
+    """
+    deadline = None if give_up_seconds is None else Deadline(give_up_seconds)
+    stop = stop or Event()
+    while True:
+        reason = unreachable_because(settings)
+        if reason is None:
+            try:
+                return make()
+            except KafkaError as error:
+                reason = str(error) or type(error).__name__
+        if stop.is_set() or (deadline is not None and deadline.passed):
+            raise BrokerUnreachable(
+                f"no Kafka broker answers at {settings.bootstrap_servers} ({reason}); "
+                "start one, or set kafka.bootstrap_servers to the right address"
+            )
+        log.warning("broker_unreachable", servers=settings.bootstrap_servers, reason=reason)
+        stop.wait(settings.connect_retry_seconds)
+
+
+def client_options(settings: KafkaSettings) -> dict[str, Any]:
+    """What every kafka-python client of ours is given."""
+    return {
+        "bootstrap_servers": settings.bootstrap_servers.split(","),
+        "request_timeout_ms": int(settings.request_timeout_seconds * 1000),
+        "bootstrap_timeout_ms": int(settings.request_timeout_seconds * 1000),
+        # The default of 30 s would be the recovery time after a broker restart.
+        "reconnect_backoff_max_ms": 1000,
+    }
+
+
+def require_topics(partitions_of: Callable[[str], Iterable[int] | None], topics: Iterable[str]) -> None:
+    """Raises TopicMissing, naming them, where topics do not exist."""
+    missing = [topic for topic in topics if not partitions_of(topic)]
+    if missing:
+        raise TopicMissing(f"missing topics: {', '.join(missing)}; create them with `patchline topics create`")

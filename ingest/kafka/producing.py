@@ -1,0 +1,172 @@
+"""kafka-python's transactional producer with deadlines: its own calls wait for ever while no broker answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import structlog
+from kafka import KafkaProducer, TopicPartition
+from kafka.errors import (
+    ClusterAuthorizationFailedError,
+    FencedInstanceIdError,
+    GroupAuthorizationFailedError,
+    InvalidProducerEpochError,
+    InvalidTopicError,
+    KafkaError,
+    KafkaTimeoutError,
+    MessageSizeTooLargeError,
+    ProducerFencedError,
+    RecordListTooLargeError,
+    TopicAuthorizationFailedError,
+    TransactionalIdAuthorizationFailedError,
+    UnsupportedVersionError,
+)
+from kafka.structs import OffsetAndMetadata
+
+from ingest.kafka.connecting import Deadline, client_options
+from ingest.kafka.records import Outgoing
+from ingest.kafka.settings import KafkaSettings
+
+log = structlog.get_logger(__name__)
+
+# Waiting cures none of these.
+HOPELESS = (
+    ClusterAuthorizationFailedError,
+    GroupAuthorizationFailedError,
+    InvalidTopicError,
+    MessageSizeTooLargeError,
+    RecordListTooLargeError,
+    TopicAuthorizationFailedError,
+    TransactionalIdAuthorizationFailedError,
+    UnsupportedVersionError,
+)
+FENCING = (FencedInstanceIdError, InvalidProducerEpochError, ProducerFencedError)
+
+
+def is_fenced(error: BaseException | None) -> bool:
+    """Whether someone else holds our place."""
+    return isinstance(error, FENCING)
+
+
+class TransactionalProducer:
+    """One transaction at a time. A producer whose transaction ended unclearly is thrown away and made anew.
+
+    Making it anew asks the broker to finish what is open under the transactional id, so afterwards every
+    transaction before it is either committed or aborted.
+    """
+
+    def __init__(self, settings: KafkaSettings, *, transactional_id: str) -> None:
+        self._settings = settings
+        self._transactional_id = transactional_id
+        self._producer: Any = None
+
+    def ready(self, deadline: Deadline) -> bool:
+        """Have a producer with no open transaction; False where the broker does not answer in time."""
+        if self._producer is not None:
+            return True
+        try:
+            producer = _producer(self._settings, self._transactional_id, deadline)
+        except KafkaTimeoutError as error:
+            log.warning("transactions_not_ready", transactional_id=self._transactional_id, reason=str(error))
+            return False
+        self._producer = producer
+        return True
+
+    def transact(
+        self,
+        outgoing: Sequence[Outgoing],
+        offsets: Mapping[TopicPartition, OffsetAndMetadata],
+        membership: Any,  # noqa: ANN401  a ConsumerGroupMetadata
+        deadline: Deadline,
+    ) -> None:
+        """Begin, send, check every record, add the offsets, commit. Raises a KafkaError with the transaction open."""
+        producer = self._producer
+        producer.begin_transaction()
+        pending = [send(producer, each) for each in outgoing]
+        if pending:
+            producer.flush(deadline.left_seconds)
+        for each in pending:
+            each.get(timeout=deadline.left_seconds)
+        self._wait(self._manager.send_offsets_to_transaction(dict(offsets), membership), deadline)
+        self._wait(self._manager.begin_commit(), deadline)
+
+    def abort(self, deadline: Deadline) -> None:
+        """End the open transaction, or throw the producer away where that fails."""
+        try:
+            self._wait(self._manager.begin_abort(), deadline)
+        except KafkaError as error:
+            log.warning("producer_discarded", transactional_id=self._transactional_id, reason=str(error))
+            self.close()
+
+    def cause(self, error: KafkaError) -> BaseException:
+        """The error that broke the transaction: later calls only say that there was one."""
+        last = self._manager.last_error if self._producer is not None else None
+        return last if last is not None else error
+
+    def close(self) -> None:
+        """Drop the producer without waiting for what it still holds: an open transaction is aborted by the broker."""
+        if self._producer is not None:
+            close_now(self._producer)
+            self._producer = None
+
+    @property
+    def _manager(self) -> Any:  # noqa: ANN401  kafka-python has no annotations
+        return self._producer._transaction_manager  # noqa: SLF001  the public calls take no deadline
+
+    def _wait(self, result: Any, deadline: Deadline) -> None:  # noqa: ANN401  a TransactionalRequestResult
+        self._producer._sender.wakeup()  # noqa: SLF001  as the public calls do
+        if not result.wait(timeout_ms=max(1, deadline.left_ms)):
+            raise KafkaTimeoutError("the transaction coordinator did not answer in time")
+
+
+def send(producer: Any, outgoing: Outgoing) -> Any:  # noqa: ANN401  kafka-python has no annotations
+    """Hand one record to a KafkaProducer; returns its future."""
+    return producer.send(
+        outgoing.topic,
+        key=outgoing.key,
+        value=outgoing.value,
+        headers=list(outgoing.headers),
+        partition=outgoing.partition,
+    )
+
+
+def close_now(producer: Any) -> None:  # noqa: ANN401  a KafkaProducer
+    """Close without waiting for records that nobody waits for any more."""
+    producer._sender.force_close()  # noqa: SLF001  `close` first flushes, and raises where it cannot
+    producer._sender.join(1.0)  # noqa: SLF001
+    producer.close(timeout=0)
+
+
+def _producer(settings: KafkaSettings, transactional_id: str, deadline: Deadline) -> Any:  # noqa: ANN401
+    producer = KafkaProducer(
+        **client_options(settings),
+        **producer_options(settings),
+        transactional_id=transactional_id,
+        transaction_timeout_ms=int(settings.transaction_timeout_seconds * 1000),
+        max_block_ms=max(1, min(deadline.left_ms, int(settings.request_timeout_seconds * 1000))),
+        # The coordinator answers "still finishing the last one" to a quick successor: 100 ms, the default, would be
+        # the latency of every second transaction.
+        retry_backoff_ms=5,
+    )
+    try:
+        producer.init_transactions()
+    except KafkaError:
+        close_now(producer)
+        raise
+    return producer
+
+
+def producer_options(settings: KafkaSettings) -> dict[str, Any]:
+    """What every producer of ours is given."""
+    return {
+        "acks": "all",
+        "enable_idempotence": True,
+        "compression_type": None,  # images are compressed already
+        "max_request_size": settings.max_message_bytes,
+        "delivery_timeout_ms": int(settings.request_timeout_seconds * 2000),
+        "batch_size": 1024 * 1024,
+        "linger_ms": 0,
+        "allow_auto_create_topics": False,
+        "metrics_enabled": False,
+    }

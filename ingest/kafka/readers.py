@@ -1,0 +1,118 @@
+"""Reading whole topics without a group: bank states, commands, feedback, and the counting of decisions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from threading import Event
+from typing import Any, Self
+
+from kafka import KafkaConsumer, TopicPartition
+from kafka.errors import KafkaError
+
+from ingest.kafka.connecting import Deadline, client_options, connected, require_topics
+from ingest.kafka.errors import BrokerUnreachable
+from ingest.kafka.records import Partition, Record
+from ingest.kafka.settings import KafkaSettings
+from ingest.kafka.transactions import fetch_options
+from ingest.kafka.wire import record_from
+
+
+class WholeTopicReader:
+    """Reads every committed record of its topics from the beginning, then follows them. One thread only."""
+
+    def __init__(self, consumer: Any, settings: KafkaSettings, partitions: Iterable[Partition]) -> None:  # noqa: ANN401  a KafkaConsumer
+        self._consumer = consumer
+        self._settings = settings
+        self._partitions = tuple(partitions)
+        self._ends = self.end_offsets()
+        self._behind = {each for each, end in self._ends.items() if end > 0}
+
+    @classmethod
+    def open(
+        cls,
+        settings: KafkaSettings,
+        *,
+        topics: Sequence[str],
+        starts: Mapping[Partition, int] | None = None,
+        give_up_seconds: float | None = None,
+        stop: Event | None = None,
+    ) -> Self:
+        """Connect and note where the topics end now.
+
+        Args:
+            settings: where and how patiently.
+            topics: full topic names.
+            starts: offsets to start from; a partition left out is read from its beginning.
+            give_up_seconds: how long to wait for a broker; None waits until `stop`.
+            stop: ends the wait for a broker.
+
+        Raises:
+            BrokerUnreachable: no broker answered in time.
+            TopicMissing: one of the topics does not exist.
+        """
+        consumer = connected(lambda: _consumer(settings), settings, give_up_seconds=give_up_seconds, stop=stop)
+        require_topics(consumer.partitions_for_topic, topics)
+        partitions = [Partition(topic, each) for topic in topics for each in consumer.partitions_for_topic(topic)]
+        consumer.assign([TopicPartition(*each) for each in partitions])
+        for each in partitions:
+            _seek(consumer, TopicPartition(*each), (starts or {}).get(each))
+        return cls(consumer, settings, partitions)
+
+    @property
+    def caught_up(self) -> bool:
+        """Whether everything that was in the topics when this reader opened has been read."""
+        self._behind = {each for each in self._behind if self._position(each) < self._ends[each]}
+        return not self._behind
+
+    def poll(self, timeout_seconds: float, *, room: int = 500) -> list[Record]:
+        """The next records, at most `room`, waiting up to `timeout_seconds` for the first.
+
+        Raises:
+            BrokerUnreachable: reading failed in a way that waiting may cure.
+        """
+        try:
+            batches = self._consumer.poll(timeout_ms=int(timeout_seconds * 1000), max_records=room)
+        except KafkaError as error:
+            raise BrokerUnreachable(f"reading was interrupted: {type(error).__name__}: {error}") from error
+        return [record_from(each) for records in batches.values() for each in records]
+
+    def read_to_end(self, timeout_seconds: float) -> list[Record]:
+        """Everything up to the ends noted at opening. Raises BrokerUnreachable where that takes too long."""
+        deadline, records = Deadline(timeout_seconds), list[Record]()
+        while not self.caught_up:
+            if deadline.passed:
+                raise BrokerUnreachable(f"still {len(self._behind)} partitions to read after {timeout_seconds} s")
+            records.extend(self.poll(min(0.2, deadline.left_seconds)))
+        return records
+
+    def end_offsets(self) -> Mapping[Partition, int]:
+        """Where the topics end now: the offset of the next record, as far as transactions are decided."""
+        ends = self._consumer.end_offsets(
+            [TopicPartition(*each) for each in self._partitions],
+            timeout_ms=int(self._settings.request_timeout_seconds * 1000),
+        )
+        return {Partition(*each): end for each, end in ends.items()}
+
+    def close(self) -> None:
+        """Disconnect."""
+        self._consumer.close(autocommit=False)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _position(self, partition: Partition) -> int:
+        return self._consumer.position(TopicPartition(*partition), timeout_ms=1000) or 0
+
+
+def _consumer(settings: KafkaSettings) -> Any:  # noqa: ANN401  a KafkaConsumer
+    return KafkaConsumer(**client_options(settings), **fetch_options(settings), group_id=None)
+
+
+def _seek(consumer: Any, partition: TopicPartition, start: int | None) -> None:  # noqa: ANN401  a KafkaConsumer
+    if start is None:
+        consumer.seek_to_beginning(partition)
+    else:
+        consumer.seek(partition, start)

@@ -1,0 +1,368 @@
+"""The consume-transform-produce loop: what is read is answered exactly once, whatever dies in between.
+
+    JOINING --assignment--> OWNING --commit()--> COMMITTING --done--> OWNING
+       ^                      |                      |
+       |   revoked, lost      |                      +--abortable error--> JOINING   (raises Aborted)
+       +----------------------+                      +--fenced-----------> FENCED    (raises Fenced)
+
+A transaction is open only inside `commit()`, on the thread that also polls: no rebalance can find one open. Between
+assignment and revocation a partition has a `Claim`, and works commit under the claim their record was read with. An
+abort voids all claims, and the next poll takes the partitions over anew, sought to their committed offsets.
+
+Who may commit is decided by the broker: every transaction carries the group membership under which the claims were
+taken (KIP-447), not the one the client holds by now, so a member that was left behind is refused. The transactional
+id is stable per instance, so that a restarted process at once ends the transaction its predecessor left open; it is
+not what fences.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from enum import Enum
+from threading import Event
+from typing import Any, Protocol, Self
+
+import structlog
+from kafka import ConsumerRebalanceListener, KafkaConsumer, TopicPartition
+from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
+from kafka.errors import FencedInstanceIdError, KafkaError, KafkaTimeoutError, RetriableError
+from kafka.structs import OffsetAndMetadata
+
+from ingest.kafka.connecting import Deadline, client_options, connected, require_topics
+from ingest.kafka.errors import Aborted, Fenced, KafkaFailure, Refused
+from ingest.kafka.producing import HOPELESS, TransactionalProducer, is_fenced
+from ingest.kafka.records import Claim, Committed, Partition, Record, Work
+from ingest.kafka.settings import KafkaSettings
+from ingest.kafka.wire import record_from
+
+log = structlog.get_logger(__name__)
+
+
+class State(Enum):
+    """Where the loop stands; see the drawing on top of this module."""
+
+    JOINING = "joining"
+    OWNING = "owning"
+    COMMITTING = "committing"
+    FENCED = "fenced"
+    CLOSED = "closed"
+
+
+class Ownership(Protocol):
+    """Told, on the loop's own thread and only inside `poll` and `commit`, which partitions come and go."""
+
+    def assigned(self, partitions: frozenset[Partition]) -> Mapping[Partition, int]:
+        """Where to start reading: a partition left out starts at its committed offset, or the earliest record."""
+        ...
+
+    def revoked(self, partitions: frozenset[Partition]) -> None:
+        """Work in flight for these partitions is void; an abort revokes all before they are assigned again."""
+        ...
+
+
+class CommittedOffsets:
+    """The ownership that keeps no books: Kafka's committed offsets are the truth."""
+
+    def assigned(self, partitions: frozenset[Partition]) -> Mapping[Partition, int]:  # noqa: ARG002  the Protocol's
+        """Start everywhere at the committed offset."""
+        return {}
+
+    def revoked(self, partitions: frozenset[Partition]) -> None:
+        """Nothing is kept, so nothing is to be dropped."""
+
+
+class _Revocations(ConsumerRebalanceListener):  # type: ignore[misc]  # kafka-python has no annotations
+    """Notes what a rebalance took away; it runs on the client's network thread, which must not block."""
+
+    def __init__(self) -> None:
+        self._taken: set[Partition] = set()
+
+    def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
+        self._taken.update(Partition(*each) for each in revoked)
+
+    def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
+        """Assignments are read from the consumer once the group is stable."""
+
+    def drain(self) -> frozenset[Partition]:
+        """What was taken since the last call. Called while no rebalance runs: between polls."""
+        taken, self._taken = frozenset(self._taken), set()
+        return taken
+
+
+class TransactionLoop:
+    """Polls one group's partitions and commits works exactly once. One thread only: the one that polls also commits."""
+
+    def __init__(
+        self,
+        consumer: Any,  # noqa: ANN401  a KafkaConsumer; kafka-python has no annotations
+        producer: TransactionalProducer,
+        settings: KafkaSettings,
+        *,
+        revocations: _Revocations,
+        ownership: Ownership,
+    ) -> None:
+        self._consumer = consumer
+        self._producer = producer
+        self._settings = settings
+        self._revocations = revocations
+        self._ownership = ownership
+        self._state = State.JOINING
+        self._membership: Any = None
+        self._claims: dict[Partition, Claim] = {}
+        self._committed: dict[Partition, int | None] = {}
+        self._tenure = 0
+
+    @classmethod
+    def open(
+        cls,
+        settings: KafkaSettings,
+        *,
+        group_id: str,
+        reads: Sequence[str],
+        writes: Sequence[str],
+        ownership: Ownership | None = None,
+        stop: Event | None = None,
+    ) -> Self:
+        """Connect, end what a predecessor left open, and be ready to poll. Waits for a broker until `stop` is set.
+
+        Args:
+            settings: where and how patiently; its `instance_id` names this member for good.
+            group_id: full id of the consumer group (`settings.group(...)`).
+            reads: full names of the topics to consume.
+            writes: full names of the topics that commits will write to.
+            ownership: told which partitions come and go.
+            stop: ends the wait for a broker.
+
+        Raises:
+            BrokerUnreachable: `stop` was set before a broker answered.
+            TopicMissing: one of `reads` or `writes` does not exist.
+        """
+        revocations = _Revocations()
+        consumer = connected(lambda: _consumer(settings, group_id), settings, stop=stop)
+        require_topics(consumer.partitions_for_topic, [*reads, *writes])
+        producer = TransactionalProducer(settings, transactional_id=f"{group_id}-{settings.instance_id}")
+        consumer.subscribe(topics=list(reads), listener=revocations)
+        return cls(consumer, producer, settings, revocations=revocations, ownership=ownership or CommittedOffsets())
+
+    @property
+    def state(self) -> State:
+        """Where the loop stands."""
+        return self._state
+
+    @property
+    def claims(self) -> Mapping[Partition, Claim]:
+        """The partitions owned now."""
+        return dict(self._claims)
+
+    def poll(self, timeout_seconds: float, *, room: int = 500) -> list[Record]:
+        """The next records, at most `room` of them; with no room nothing is fetched but membership goes on.
+
+        Call it at least every `rebalance_timeout_seconds`; heartbeats are sent in the background.
+
+        Raises:
+            Fenced: another process uses our instance id.
+            Refused: the broker denies access.
+        """
+        self._require_usable()
+        deadline = Deadline(self._settings.rebalance_timeout_seconds)
+        try:
+            if not self._producer.ready(deadline):
+                return []
+            fetched = self._fetch(timeout_seconds, room)
+            self._drop(self._revocations.drain())
+            moved = self._settle(deadline)
+        except KafkaError as error:
+            raise self._unusable(error) from error
+        records = [
+            record_from(each, self._claims.get(partition)) for partition, each in fetched if partition not in moved
+        ]
+        return [record for record in records if record.claim is not None]
+
+    def commit(self, works: Sequence[Work]) -> Committed:
+        """Write all records of `works` and their offsets in one transaction; works with a void claim are left out.
+
+        Raises:
+            Aborted: nothing was committed; drop all work in flight and poll on.
+            Fenced: another process took over; exit.
+            Refused: aborted, and trying again would fail again (rights, sizes).
+        """
+        self._require_usable()
+        done = tuple(work for work in works if self._claims.get(work.claim.partition) == work.claim)
+        void = tuple(work for work in works if self._claims.get(work.claim.partition) != work.claim)
+        if done:
+            self._transact(done)
+        return Committed(done, void)
+
+    def close(self) -> None:
+        """Stop; a static member keeps its partitions until the session times out, or it comes back."""
+        if self._state is State.CLOSED:
+            return
+        self._state = State.CLOSED
+        self._producer.close()
+        self._consumer.close(autocommit=False, timeout_ms=int(self._settings.request_timeout_seconds * 1000))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def lag_records(self) -> Mapping[Partition, int]:
+        """Records in Kafka behind the reading position, as of the last fetch; partitions not fetched yet are left out."""
+        known = ((each, self._consumer.highwater(TopicPartition(*each))) for each in self._claims)
+        return {
+            each: max(0, end - self._consumer.position(TopicPartition(*each), timeout_ms=0))
+            for each, end in known
+            if end is not None
+        }
+
+    def _fetch(self, timeout_seconds: float, room: int) -> list[tuple[Partition, Any]]:
+        if room > 0:
+            self._consumer.resume(*self._consumer.paused())
+        else:
+            self._consumer.pause(*self._consumer.assignment())
+        batches = self._consumer.poll(timeout_ms=int(timeout_seconds * 1000), max_records=max(room, 1))
+        return [(Partition(*each), record) for each, records in batches.items() for record in records]
+
+    def _settle(self, deadline: Deadline) -> frozenset[Partition]:
+        """Where the group has a new generation, take over what it gives us; returns the partitions sought anew."""
+        membership = self._consumer.group_metadata()
+        identity = (membership.generation_id, membership.member_id)
+        if membership.state.name != "STABLE" or not _is_member(membership):
+            return frozenset()
+        if self._membership is not None and identity == (self._membership.generation_id, self._membership.member_id):
+            return frozenset()
+        owned = frozenset(Partition(*each) for each in self._consumer.assignment())
+        offsets = self._offsets(owned, deadline)
+        # A kept partition whose offset moved was worked on by someone else meanwhile: our reading of it is stale.
+        self._drop(each for each in self._claims if each not in owned or offsets[each] != self._committed[each])
+        fresh = owned - self._claims.keys()
+        self._take_over(fresh, offsets)
+        self._membership, self._state = membership, State.OWNING
+        log.info("partitions_settled", owned=_names(owned), fresh=_names(fresh), generation=membership.generation_id)
+        return fresh
+
+    def _offsets(self, partitions: Iterable[Partition], deadline: Deadline) -> dict[Partition, int | None]:
+        return {
+            each: self._consumer.committed(TopicPartition(*each), timeout_ms=max(1, deadline.left_ms))
+            for each in partitions
+        }
+
+    def _take_over(self, partitions: frozenset[Partition], offsets: Mapping[Partition, int | None]) -> None:
+        starts = self._ownership.assigned(partitions) if partitions else {}
+        for each in partitions:
+            self._seek(TopicPartition(*each), starts.get(each, offsets[each]))
+            self._tenure += 1
+            self._claims[each] = Claim(each, self._tenure)
+            self._committed[each] = offsets[each]
+
+    def _seek(self, partition: TopicPartition, offset: int | None) -> None:
+        if offset is None:
+            self._consumer.seek_to_beginning(partition)
+        else:
+            self._consumer.seek(partition, offset)
+
+    def _drop(self, partitions: Iterable[Partition]) -> None:
+        gone = frozenset(each for each in partitions if each in self._claims)
+        for each in gone:
+            del self._claims[each], self._committed[each]
+        if gone:
+            log.info("partitions_dropped", partitions=_names(gone))
+            self._ownership.revoked(gone)
+
+    def _transact(self, works: Sequence[Work]) -> None:
+        deadline = Deadline(self._settings.request_timeout_seconds)
+        offsets = next_offsets(works)
+        self._state = State.COMMITTING
+        try:
+            self._producer.transact(
+                [outgoing for work in works for outgoing in work.outgoing],
+                {TopicPartition(*each): OffsetAndMetadata(at, "", -1) for each, at in offsets.items()},
+                self._membership,
+                deadline,
+            )
+        except KafkaError as error:
+            raise self._failed(error) from error
+        self._committed.update(offsets)
+        self._state = State.OWNING
+
+    def _failed(self, error: KafkaError) -> KafkaFailure:
+        """Abort, void all claims, and say what the caller has to do."""
+        cause = self._producer.cause(error)
+        if is_fenced(cause):
+            return self._fenced(cause)
+        self._producer.abort(Deadline(self._settings.request_timeout_seconds))
+        self._void()
+        log.warning("transaction_aborted", cause=type(cause).__name__, detail=str(cause))
+        if isinstance(cause, HOPELESS):
+            return Refused(f"Kafka refuses this transaction for good: {cause}")
+        return Aborted(f"transaction aborted: {type(cause).__name__}: {cause}")
+
+    def _fenced(self, cause: BaseException) -> Fenced:
+        self._state = State.FENCED
+        return Fenced(
+            f"another process took over instance id {self._settings.instance_id!r} or our transaction timed out "
+            f"({type(cause).__name__}); exit now and let the supervisor restart; give each process its own instance_id"
+        )
+
+    def _unusable(self, error: KafkaError) -> KafkaFailure:
+        if is_fenced(error):
+            return self._fenced(error)
+        self._void()
+        if isinstance(error, (RetriableError, KafkaTimeoutError)):
+            return Aborted(f"reading was interrupted: {type(error).__name__}: {error}")
+        return Refused(f"Kafka refuses to let us read: {type(error).__name__}: {error}")
+
+    def _void(self) -> None:
+        self._state, self._membership = State.JOINING, None
+        self._drop(list(self._claims))
+
+    def _require_usable(self) -> None:
+        if self._state is State.FENCED:
+            raise Fenced("this loop was fenced; exit the process")
+        if self._state is State.CLOSED:
+            raise KafkaFailure("this loop is closed")
+
+
+def next_offsets(works: Iterable[Work]) -> dict[Partition, int]:
+    """Per partition the offset that remains to be done after all of `works`."""
+    offsets: dict[Partition, int] = {}
+    for work in works:
+        offsets[work.claim.partition] = max(work.next_offset, offsets.get(work.claim.partition, 0))
+    return offsets
+
+
+def _is_member(membership: Any) -> bool:  # noqa: ANN401  a ConsumerGroupMetadata
+    """A membership without generation or member id would switch the broker's fencing off."""
+    return membership.generation_id >= 0 and bool(membership.member_id)
+
+
+def _names(partitions: Iterable[Partition]) -> list[str]:
+    return sorted(f"{each.topic}-{each.partition}" for each in partitions)
+
+
+def _consumer(settings: KafkaSettings, group_id: str) -> Any:  # noqa: ANN401  a KafkaConsumer
+    return KafkaConsumer(
+        **client_options(settings),
+        **fetch_options(settings),
+        group_id=group_id,
+        group_instance_id=settings.instance_id,
+        partition_assignment_strategy=[CooperativeStickyAssignor],
+        session_timeout_ms=int(settings.session_timeout_seconds * 1000),
+        # A rebalance starts for us at the next heartbeat.
+        heartbeat_interval_ms=int(settings.session_timeout_seconds * 100),
+        max_poll_interval_ms=int(settings.rebalance_timeout_seconds * 1000),
+    )
+
+
+def fetch_options(settings: KafkaSettings) -> dict[str, Any]:
+    """What every consumer of ours is given."""
+    return {
+        "isolation_level": "read_committed",
+        "enable_auto_commit": False,
+        "auto_offset_reset": "earliest",
+        "allow_auto_create_topics": False,
+        "fetch_max_bytes": settings.fetch_bytes,
+        "max_partition_fetch_bytes": settings.fetch_partition_bytes,
+        "metrics_enabled": False,
+    }

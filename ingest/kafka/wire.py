@@ -1,0 +1,27 @@
+"""kafka-python's records as ours."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ingest.kafka.records import Claim, Record
+
+
+def record_from(consumed: Any, claim: Claim | None = None) -> Record:  # noqa: ANN401  a kafka ConsumerRecord
+    """One consumed record; a header without a value counts as empty."""
+    return Record(
+        topic=consumed.topic,
+        partition=consumed.partition,
+        offset=consumed.offset,
+        timestamp_ms=consumed.timestamp,
+        timestamp_type="log_append_time" if consumed.timestamp_type == 1 else "create_time",
+        key=_owned(consumed.key),
+        value=_owned(consumed.value),
+        headers=tuple((name, _owned(value) or b"") for name, value in consumed.headers),
+        claim=claim,
+    )
+
+
+def _owned(value: bytes | memoryview | None) -> bytes | None:
+    """Bytes of our own: a view would keep the whole fetch response alive."""
+    return value if value is None or isinstance(value, bytes) else bytes(value)
