@@ -7,7 +7,7 @@ import socket
 import time
 from collections.abc import Callable, Iterable
 from threading import Event
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 from kafka.errors import KafkaError
@@ -18,6 +18,7 @@ from ingest.kafka.settings import KafkaSettings
 log = structlog.get_logger(__name__)
 
 REPEAT_SECONDS = 30.0
+Client = TypeVar("Client")
 
 
 class Deadline:
@@ -105,7 +106,7 @@ def unreachable_because(settings: KafkaSettings) -> str | None:
     return "; ".join(reasons)
 
 
-def connected[Client](
+def connected(
     make: Callable[[], Client],
     settings: KafkaSettings,
     *,
