@@ -26,7 +26,7 @@ import structlog
 from kafka import ConsumerRebalanceListener, KafkaConsumer, TopicPartition
 from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
 from kafka.errors import FencedInstanceIdError, KafkaError, KafkaTimeoutError, RetriableError
-from kafka.structs import OffsetAndMetadata
+from kafka.structs import MemberState, OffsetAndMetadata
 
 from ingest.kafka.connecting import Deadline, client_options, connected, require_topics
 from ingest.kafka.errors import Aborted, Fenced, KafkaFailure, Refused
@@ -228,7 +228,7 @@ class TransactionLoop:
         """Where the group has a new generation, take over what it gives us; returns the partitions sought anew."""
         membership = self._consumer.group_metadata()
         identity = (membership.generation_id, membership.member_id)
-        if membership.state.name != "STABLE" or not _is_member(membership):
+        if membership.state != MemberState.STABLE or not _is_member(membership):
             return frozenset()
         if self._membership is not None and identity == (self._membership.generation_id, self._membership.member_id):
             return frozenset()

@@ -1,0 +1,180 @@
+"""The topics of the stream as values, and the two things done with them: create what is missing, show what is there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from threading import Event
+from typing import Any, Literal, get_args
+
+from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
+from kafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+
+from ingest.kafka.connecting import client_options, connected
+from ingest.kafka.errors import BrokerUnreachable, Refused
+from ingest.kafka.settings import KafkaSettings, TopicName
+
+MIB = 1024 * 1024
+KEPT_FOR_EVER = {"retention.ms": "-1", "retention.bytes": "-1"}
+NO_ERROR = 0
+
+
+@dataclass(frozen=True)
+class Topic:
+    """How one topic must be made. `follows_frames`: partitioned like `frames`, so that a key keeps its partition."""
+
+    name: TopicName
+    key: Literal["line/camera", "view"]
+    follows_frames: bool
+    configs: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A setting of an existing topic that is not as this table says; `found` is None where the broker has none."""
+
+    setting: str
+    wanted: str
+    found: str | None
+
+
+@dataclass(frozen=True)
+class TopicReport:
+    """One topic, as it is on the broker."""
+
+    name: str
+    state: Literal["created", "existing", "differing", "missing"]
+    partitions: int
+    differences: tuple[Difference, ...] = ()
+
+
+# Topics keyed by view are small and read whole by everyone: one partition gives them one order.
+TOPICS: tuple[Topic, ...] = (
+    Topic(
+        "frames",
+        "line/camera",
+        follows_frames=True,
+        # The broker's clock is the one that deadlines and latencies are measured against.
+        configs={"message.timestamp.type": "LogAppendTime", "max.message.bytes": str(10 * MIB)},
+    ),
+    Topic("decisions", "line/camera", follows_frames=True, configs={}),
+    Topic("decisions.shadow", "line/camera", follows_frames=True, configs={}),
+    # A compacted segment must be closed first: without segment.ms a quiet topic would never be compacted.
+    Topic("banks", "view", follows_frames=False, configs={"cleanup.policy": "compact", "segment.ms": "86400000"}),
+    Topic("bank-events", "view", follows_frames=False, configs=KEPT_FOR_EVER),
+    Topic("commands", "view", follows_frames=False, configs={}),
+    Topic("feedback", "view", follows_frames=False, configs=KEPT_FOR_EVER),
+    # An untouched frame plus its reason must fit.
+    Topic("frames.dead-letter", "line/camera", follows_frames=True, configs={"max.message.bytes": str(12 * MIB)}),
+)
+
+
+def wanted_partitions(topic: Topic, settings: KafkaSettings) -> int:
+    """How many partitions a topic is made with."""
+    return settings.partitions if topic.follows_frames else 1
+
+
+def wanted_configs(topic: Topic, settings: KafkaSettings) -> dict[str, str]:
+    """Its settings; with three replicas or more a write needs two of them."""
+    replicated = {"min.insync.replicas": "2"} if settings.replication_factor > 2 else {}  # noqa: PLR2004  of three, two
+    return {**topic.configs, **replicated}
+
+
+def create_topics(
+    settings: KafkaSettings, *, give_up_seconds: float = 10.0, stop: Event | None = None
+) -> list[TopicReport]:
+    """Create what is missing and leave the rest alone; report each topic. Safe to run again.
+
+    Raises:
+        BrokerUnreachable: no broker answered in time.
+        Refused: the broker will not create a topic (rights, replication factor).
+    """
+    with _admin(settings, give_up_seconds, stop) as admin:
+        before = _describe(admin, settings)
+        missing = [topic for topic, report in zip(TOPICS, before, strict=True) if report.state == "missing"]
+        created = _create(admin, missing, settings)
+        after = _describe(admin, settings)
+    return [_renamed(report) if report.name in created else report for report in after]
+
+
+def describe_topics(settings: KafkaSettings, *, give_up_seconds: float = 10.0) -> list[TopicReport]:
+    """Each topic as it is, and where it differs from this table. Raises BrokerUnreachable."""
+    with _admin(settings, give_up_seconds, None) as admin:
+        return _describe(admin, settings)
+
+
+def differences(wanted: Mapping[str, str], found: Mapping[str, str | None]) -> tuple[Difference, ...]:
+    """The wanted settings that are not so."""
+    return tuple(Difference(name, value, found.get(name)) for name, value in wanted.items() if found.get(name) != value)
+
+
+def _renamed(report: TopicReport) -> TopicReport:
+    state: Literal["created", "differing"] = "differing" if report.differences else "created"
+    return TopicReport(report.name, state, report.partitions, report.differences)
+
+
+def _create(admin: Any, topics: Iterable[Topic], settings: KafkaSettings) -> set[str]:  # noqa: ANN401  an admin client
+    asked = {
+        settings.topic(topic.name): {
+            "num_partitions": wanted_partitions(topic, settings),
+            "replication_factor": settings.replication_factor,
+            "configs": wanted_configs(topic, settings),
+        }
+        for topic in topics
+    }
+    if not asked:
+        return set()
+    answers = _asked(lambda: admin.create_topics(asked, raise_errors=False))["topics"]
+    for answer in answers:
+        # Another process may have been quicker.
+        if for_code(answer["error_code"]) not in (for_code(NO_ERROR), TopicAlreadyExistsError):
+            raise Refused(f"the broker does not create {answer['name']}: {answer['error_message']}")
+    return {answer["name"] for answer in answers if answer["error_code"] == NO_ERROR}
+
+
+def _describe(admin: Any, settings: KafkaSettings) -> list[TopicReport]:  # noqa: ANN401  an admin client
+    names = [settings.topic(topic.name) for topic in TOPICS]
+    described = _asked(lambda: admin.describe_topics(names))
+    partitions = {each["name"]: len(each["partitions"]) for each in described if each["error_code"] == NO_ERROR}
+    found = _configs(admin, [name for name in names if name in partitions])
+    return [_report(topic, settings, partitions, found) for topic in TOPICS]
+
+
+def _report(
+    topic: Topic, settings: KafkaSettings, partitions: Mapping[str, int], found: Mapping[str, Mapping[str, str | None]]
+) -> TopicReport:
+    name = settings.topic(topic.name)
+    if name not in partitions:
+        return TopicReport(name, "missing", 0)
+    wanted = {"partitions": str(wanted_partitions(topic, settings)), **wanted_configs(topic, settings)}
+    wrong = differences(wanted, {**found[name], "partitions": str(partitions[name])})
+    return TopicReport(name, "differing" if wrong else "existing", partitions[name], wrong)
+
+
+def _configs(admin: Any, names: list[str]) -> dict[str, dict[str, str | None]]:  # noqa: ANN401  an admin client
+    if not names:
+        return {}
+    resources = [ConfigResource(ConfigResourceType.TOPIC, name) for name in names]
+    # "all": the embedded broker calls every value a default, and only modified ones would come otherwise.
+    found = _asked(lambda: admin.describe_configs(resources, config_filter="all"))["topic"]
+    return {name: {key: entry["value"] for key, entry in found.get(name, {}).items()} for name in names}
+
+
+def _asked(ask: Any) -> Any:  # noqa: ANN401  a call of the untyped admin client
+    try:
+        return ask()
+    except KafkaError as error:
+        if error.retriable:
+            raise BrokerUnreachable(f"the broker stopped answering: {error}") from error
+        raise Refused(f"the broker refuses: {type(error).__name__}: {error}") from error
+
+
+def _admin(settings: KafkaSettings, give_up_seconds: float, stop: Event | None) -> Any:  # noqa: ANN401
+    return connected(
+        lambda: KafkaAdminClient(**client_options(settings)), settings, give_up_seconds=give_up_seconds, stop=stop
+    )
+
+
+def topic_names() -> tuple[TopicName, ...]:
+    """Every topic there is."""
+    return get_args(TopicName)
