@@ -1,0 +1,191 @@
+"""Facts in, a decision out: no clock, no I/O, and never a silent pass.
+
+The first reason that applies is the one a decision gives, from what we know least to what we know best:
+
+1. no bank          `learning` or `bank_refused`: nothing to compare with
+2. `no_score`       a bank, but no finite score
+3. `deadline`       a score, too late to act on; it is kept
+4. `dead_letter_rate`  a score, from a view whose input is not to be trusted
+5. `near_threshold` a score between the low and the high limit
+6. otherwise `fail` above the threshold, `pass` at or below it
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from math import isfinite
+from typing import TYPE_CHECKING, Any
+
+from ingest.decision import BankRef, Decision, Reason, Verdict, decision_id
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+    from typing import Literal
+
+    from ingest.bank_state import BankInForce
+    from ingest.contract import SourceRecord
+    from ingest.decision import DefectRegion, ImageFacts, NearestPatch, SmallMap
+    from ingest.frame import Frame
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What decides by a bank; L2 distances, `low <= threshold <= high`, all positive."""
+
+    threshold: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, bank: BankInForce) -> Limits:
+        """The limits in force; an absent one is the threshold."""
+        return cls(
+            threshold=bank.threshold,
+            low=bank.threshold if bank.low_limit is None else bank.low_limit,
+            high=bank.threshold if bank.high_limit is None else bank.high_limit,
+        )
+
+
+@dataclass(frozen=True)
+class InForce:
+    """The bank a view is decided by, as far as deciding goes."""
+
+    version: str
+    epoch: int
+    limits: Limits
+    provisional: bool
+
+
+@dataclass(frozen=True)
+class NoBank:
+    """A view that nothing can be decided about, and why."""
+
+    reason: Literal[Reason.LEARNING, Reason.BANK_REFUSED]
+
+
+@dataclass(frozen=True)
+class Ruling:
+    """A verdict and, where it is undecided, its reason."""
+
+    verdict: Verdict
+    reason: Reason | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seen:
+    """What the pixels say before any network."""
+
+    image: ImageFacts
+    size_wh_px: tuple[int, int]
+    difference_hash: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """What scoring found; `score` may be anything a network can give, NaN included."""
+
+    score: float
+    provider: str
+    precision: Literal["fp32", "fp16"]
+    regions: tuple[DefectRegion, ...] = ()
+    anomaly_map: SmallMap | None = None
+    nearest: NearestPatch | None = None
+    sketch: tuple[float, ...] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """All that one decision depends on."""
+
+    frame: Frame
+    standing: InForce | NoBank
+    seen: Seen
+    evidence: Evidence | None
+    late: bool
+    dead_letters_over_cap: bool
+    change_bits: int | None
+    duplicate_of: SourceRecord | None
+    appended_at: datetime
+    decided_at: datetime
+    queue_seconds: float
+    stage_seconds: Mapping[str, float] = field(default_factory=dict)
+
+
+def rule(
+    score: float | None, standing: InForce | NoBank, *, late: bool = False, dead_letters_over_cap: bool = False
+) -> Ruling:
+    """Undecided, with the first reason in the order above, whenever we cannot vouch for the part."""
+    if isinstance(standing, NoBank):
+        return Ruling(Verdict.UNDECIDED, standing.reason)
+    if score is None or not usable(score, standing.limits):
+        return Ruling(Verdict.UNDECIDED, Reason.NO_SCORE)
+    if late:
+        return Ruling(Verdict.UNDECIDED, Reason.DEADLINE)
+    if dead_letters_over_cap:
+        return Ruling(Verdict.UNDECIDED, Reason.DEAD_LETTER_RATE)
+    if standing.limits.low < score <= standing.limits.high:
+        return Ruling(Verdict.UNDECIDED, Reason.NEAR_THRESHOLD)
+    return Ruling(Verdict.FAIL if score > standing.limits.threshold else Verdict.PASS)
+
+
+def usable(score: float, limits: Limits) -> bool:
+    """Whether a score can be compared: NaN compares false, and would pass; no distance is negative or endless."""
+    return score >= 0 and isfinite(score / limits.threshold)
+
+
+def decide(facts: Facts) -> Decision:
+    """The decision on one frame; a score that is unusable is left out together with all that was derived from it."""
+    frame = facts.frame
+    ruling = rule(
+        facts.evidence.score if facts.evidence else None,
+        facts.standing,
+        late=facts.late,
+        dead_letters_over_cap=facts.dead_letters_over_cap,
+    )
+    return Decision(
+        id=decision_id(frame.view, frame.frame_id),
+        view=frame.view,
+        frame_id=frame.frame_id,
+        source=frame.source,
+        verdict=ruling.verdict,
+        reason=ruling.reason,
+        image=facts.seen.image,
+        size_wh_px=facts.seen.size_wh_px,
+        difference_hash=f"{facts.seen.difference_hash:016x}",
+        change_bits=facts.change_bits,
+        sequence=frame.sequence,
+        part_serial=frame.part_serial,
+        captured_at=frame.captured_at,
+        appended_at=facts.appended_at,
+        decided_at=facts.decided_at,
+        queue_seconds=facts.queue_seconds,
+        stage_seconds=dict(facts.stage_seconds),
+        duplicate_of=facts.duplicate_of,
+        replay_of=frame.replay_of,
+        **_by_bank(facts.standing, facts.evidence),
+    )
+
+
+def _by_bank(standing: InForce | NoBank, evidence: Evidence | None) -> dict[str, Any]:
+    """The fields that need a bank, and those that need a score by it."""
+    if isinstance(standing, NoBank):
+        return {}
+    threshold = standing.limits.threshold
+    said: dict[str, Any] = {
+        "provisional": standing.provisional,
+        "threshold": threshold,
+        "bank": BankRef(version=standing.version, epoch=standing.epoch),
+    }
+    if evidence is None or not usable(evidence.score, standing.limits):
+        return said
+    return said | {
+        "score": evidence.score,
+        "score_ratio": evidence.score / threshold,
+        "regions": evidence.regions,
+        "anomaly_map": evidence.anomaly_map,
+        "nearest": evidence.nearest,
+        "sketch": evidence.sketch,
+        "provider": evidence.provider,
+        "precision": evidence.precision,
+    }

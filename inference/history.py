@@ -1,0 +1,123 @@
+"""What the service remembers of the frames before this one: repeats, gaps, changes, and how many were dead letters.
+
+The memory is per partition and in offset order. A transaction that aborts makes the loop read records again; they are
+told by their offset and change nothing. A partition that comes back after another process worked on it is told by a
+new tenure that starts further on: frame ids stay true, but what was the frame before, nobody here knows.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from inference.settings import ViewInspection
+    from ingest.contract import SourceRecord
+    from ingest.frame import Frame
+
+
+@dataclass(frozen=True)
+class Recalled:
+    """What the history says of one frame."""
+
+    change_bits: int | None
+    """Bits of the difference hash that changed since the view's previous frame; None for the first, or a re-read."""
+    duplicate_of: SourceRecord | None
+    missing_frames: int
+    """Sequence numbers left out since the camera's previous frame: frames lost before Kafka."""
+    dead_letters_over_cap: bool
+
+
+@dataclass
+class _Partition:
+    tenure: int
+    read_through: int = -1
+    """The highest offset seen: what comes at or below it is read again."""
+    frame_ids: OrderedDict[tuple[str, str], int] = field(default_factory=OrderedDict)
+    hashes: dict[str, int] = field(default_factory=dict)
+    sequences: dict[str, tuple[str, int]] = field(default_factory=dict)
+    outcomes: dict[str, deque[bool]] = field(default_factory=dict)
+    """Per view, whether each of its last records was a dead letter."""
+
+
+class History:
+    """The memory of the partitions this process owns; used by one thread."""
+
+    def __init__(self, *, remembered_frame_ids: int) -> None:
+        self._remembered = remembered_frame_ids
+        self._partitions: dict[int, _Partition] = {}
+
+    def frame(self, frame: Frame, difference_hash: int, inspection: ViewInspection, *, tenure: int) -> Recalled:
+        """Remember a frame that could be decoded, and say what its past says of it."""
+        past = self._past(frame.source, tenure)
+        again = not _advance(past, frame.source.offset)
+        duplicate = self._duplicate(past, frame)
+        if again:
+            return Recalled(None, duplicate, 0, _over_cap(past, frame.view, inspection))
+        _remember_outcome(past, frame.view, inspection, dead=False)
+        before = past.hashes.get(frame.view)
+        past.hashes[frame.view] = difference_hash
+        return Recalled(
+            change_bits=None if before is None else (before ^ difference_hash).bit_count(),
+            duplicate_of=duplicate,
+            missing_frames=_missing(past, frame),
+            dead_letters_over_cap=_over_cap(past, frame.view, inspection),
+        )
+
+    def dead_letter(self, source: SourceRecord, view: str, inspection: ViewInspection, *, tenure: int) -> None:
+        """Remember a record of this view that could not be decided."""
+        past = self._past(source, tenure)
+        if _advance(past, source.offset):
+            _remember_outcome(past, view, inspection, dead=True)
+
+    def _past(self, source: SourceRecord, tenure: int) -> _Partition:
+        past = self._partitions.setdefault(source.partition, _Partition(tenure))
+        if past.tenure != tenure and source.offset > past.read_through + 1:
+            past = self._partitions[source.partition] = _Partition(tenure, frame_ids=past.frame_ids)
+        past.tenure = tenure
+        return past
+
+    def _duplicate(self, past: _Partition, frame: Frame) -> SourceRecord | None:
+        name, offset = (frame.view, frame.frame_id), frame.source.offset
+        first = past.frame_ids.get(name)
+        if first is not None and first < offset:
+            return frame.source.model_copy(update={"offset": first})
+        past.frame_ids[name] = offset
+        if len(past.frame_ids) > self._remembered:
+            past.frame_ids.popitem(last=False)
+        return None
+
+
+def _advance(past: _Partition, offset: int) -> bool:
+    new = offset > past.read_through
+    past.read_through = max(past.read_through, offset)
+    return new
+
+
+def _missing(past: _Partition, frame: Frame) -> int:
+    """Numbers left out between two frames of one camera start; a start is what its frame ids begin with."""
+    if frame.sequence is None:
+        return 0
+    start = frame.frame_id.removesuffix(f"-{frame.sequence}")
+    if frame.frame_id in (start, f"{frame.source.partition}-{frame.source.offset}"):
+        start = ""  # ids that name no start: it is the same until the numbers fall
+    known_start, last = past.sequences.get(frame.key, (start, frame.sequence - 1))
+    if known_start != start or (not start and frame.sequence < last):
+        last = frame.sequence - 1
+    past.sequences[frame.key] = (start, max(last, frame.sequence))
+    return max(0, frame.sequence - last - 1)
+
+
+def _remember_outcome(past: _Partition, view: str, inspection: ViewInspection, *, dead: bool) -> None:
+    window = inspection.dead_letter_window_records
+    outcomes = past.outcomes.get(view)
+    if outcomes is None or outcomes.maxlen != window:
+        outcomes = past.outcomes[view] = deque(outcomes or (), maxlen=window)
+    outcomes.append(dead)
+
+
+def _over_cap(past: _Partition, view: str, inspection: ViewInspection) -> bool:
+    """Whether dead letters pass the cap; the window's full length divides, so that one bad first frame does not."""
+    dead = sum(past.outcomes.get(view, ()))
+    return dead > inspection.dead_letter_cap_ratio * inspection.dead_letter_window_records

@@ -1,0 +1,55 @@
+"""The `inference` section of `patchline.yaml`, and what each view may say about its inspection."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
+
+Ratio = Annotated[float, Field(gt=0, lt=1)]
+
+
+class InferenceSettings(BaseModel):
+    """One inference process. Plain values; nothing here reads the environment, and unknown keys are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    metrics_host: str = "127.0.0.1"
+    metrics_port: Annotated[int, Field(ge=0, le=65535)] = 9401
+    """0 takes a free one."""
+    batch_frames: PositiveInt = 16
+    """Frames scored together at most; a batch is taken as soon as the worker is free, never awaited."""
+    queue_frames: PositiveInt = 64
+    """Frames that wait at most; beyond it partitions are paused."""
+    decode_threads: PositiveInt = 2
+    max_pixels: PositiveInt = 50_000_000
+    """A larger frame is a dead letter, told from its header."""
+    poll_seconds: PositiveFloat = 0.02
+    """Longest wait for new frames in one round of the loop."""
+    drain_seconds: PositiveFloat = 10.0
+    """From the order to stop to the last commit; what is not done by then is read again by the next process."""
+    silence_seconds: PositiveFloat = 60.0
+    """A loop silent for so long is dead to `/healthz`: longer than its slowest batch and commit."""
+    bank_retry_seconds: PositiveFloat = 5.0
+    """Between two attempts to fetch a bank that the store does not give."""
+    remembered_frame_ids: PositiveInt = 10_000
+    """Per partition: how far back a repeated frame id is recognised."""
+
+    @model_validator(mode="after")
+    def _a_batch_fits_the_queue(self) -> InferenceSettings:
+        if self.queue_frames < self.batch_frames:
+            raise ValueError("queue_frames must be at least batch_frames: a batch is taken from the queue")
+        return self
+
+
+class ViewInspection(BaseModel):
+    """What one view asks of its decisions."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    deadline_seconds: PositiveFloat = 5.0
+    """From the broker's append time to the decision; later the part is gone, and the frame is undecided."""
+    dead_letter_cap_ratio: Ratio = 0.2
+    """Above this share of dead letters among the view's last records, its frames are undecided."""
+    dead_letter_window_records: PositiveInt = 50
+    """How many last records that is; a younger view counts as if the missing ones were good."""

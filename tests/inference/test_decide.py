@@ -1,0 +1,165 @@
+"""Verdicts: every row of the table, and the properties no row may break."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from math import inf, nan
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from inference.decide import Evidence, Facts, InForce, Limits, NoBank, Ruling, Seen, decide, rule
+from ingest.bank_state import BankInForce
+from ingest.contract import SourceRecord
+from ingest.decision import Decision, ImageFacts, Reason, Verdict, decision_id
+from ingest.frame import Frame
+
+AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
+PLAIN = InForce(version="a" * 64, epoch=7, limits=Limits(threshold=2.0, low=2.0, high=2.0), provisional=False)
+BANDED = InForce(version="a" * 64, epoch=7, limits=Limits(threshold=2.0, low=1.5, high=3.0), provisional=False)
+LEARNING = NoBank(Reason.LEARNING)
+REFUSED = NoBank(Reason.BANK_REFUSED)
+
+
+def undecided(reason: Reason) -> Ruling:
+    """The ruling that names this reason."""
+    return Ruling(Verdict.UNDECIDED, reason)
+
+
+@pytest.mark.parametrize(
+    ("score", "standing", "said", "expected"),
+    [
+        (1.0, PLAIN, {}, Ruling(Verdict.PASS)),
+        (2.0, PLAIN, {}, Ruling(Verdict.PASS)),
+        (2.0000001, PLAIN, {}, Ruling(Verdict.FAIL)),
+        (0.0, PLAIN, {}, Ruling(Verdict.PASS)),
+        (1.5, BANDED, {}, Ruling(Verdict.PASS)),
+        (1.6, BANDED, {}, undecided(Reason.NEAR_THRESHOLD)),
+        (3.0, BANDED, {}, undecided(Reason.NEAR_THRESHOLD)),
+        (3.1, BANDED, {}, Ruling(Verdict.FAIL)),
+        (nan, PLAIN, {}, undecided(Reason.NO_SCORE)),
+        (inf, PLAIN, {}, undecided(Reason.NO_SCORE)),
+        (-0.1, PLAIN, {}, undecided(Reason.NO_SCORE)),
+        (None, PLAIN, {}, undecided(Reason.NO_SCORE)),
+        (1.0, PLAIN, {"late": True}, undecided(Reason.DEADLINE)),
+        (9.0, PLAIN, {"late": True}, undecided(Reason.DEADLINE)),
+        (9.0, PLAIN, {"dead_letters_over_cap": True}, undecided(Reason.DEAD_LETTER_RATE)),
+        (1.6, BANDED, {"dead_letters_over_cap": True}, undecided(Reason.DEAD_LETTER_RATE)),
+        (1.6, BANDED, {"late": True, "dead_letters_over_cap": True}, undecided(Reason.DEADLINE)),
+        (nan, PLAIN, {"late": True}, undecided(Reason.NO_SCORE)),
+        (1.0, LEARNING, {"late": True, "dead_letters_over_cap": True}, undecided(Reason.LEARNING)),
+        (None, REFUSED, {"late": True}, undecided(Reason.BANK_REFUSED)),
+    ],
+)
+def test_the_first_reason_that_applies_is_given(
+    score: float | None, standing: InForce | NoBank, said: dict[str, bool], expected: Ruling
+) -> None:
+    """The order is: no bank, no score, deadline, dead letters, near the threshold, fail, pass."""
+    assert rule(score, standing, **said) == expected
+
+
+SCORES = st.one_of(st.none(), st.floats())
+POSITIVE = st.floats(min_value=1e-300, max_value=1e300)
+
+
+@st.composite
+def standings(draw: st.DrawFn) -> InForce | NoBank:
+    """A bank in force with ordered limits, or none."""
+    if draw(st.booleans()):
+        return draw(st.sampled_from([LEARNING, REFUSED]))
+    low, threshold, high = sorted(draw(st.tuples(POSITIVE, POSITIVE, POSITIVE)))
+    limits = Limits(threshold=threshold, low=low, high=high)
+    return InForce(version="a" * 64, epoch=0, limits=limits, provisional=draw(st.booleans()))
+
+
+@given(score=SCORES, standing=standings(), late=st.booleans(), over=st.booleans())
+def test_a_pass_always_has_a_bank_a_score_within_limits_and_time(
+    score: float | None, standing: InForce | NoBank, *, late: bool, over: bool
+) -> None:
+    """Never a silent pass, whatever the floats: NaN and infinities included."""
+    if rule(score, standing, late=late, dead_letters_over_cap=over).verdict is Verdict.PASS:
+        assert isinstance(standing, InForce)
+        assert score is not None
+        assert 0 <= score <= standing.limits.low
+        assert not late
+        assert not over
+
+
+@given(score=SCORES, standing=standings(), late=st.booleans(), over=st.booleans())
+def test_every_fact_gives_a_decision_the_contract_takes(
+    score: float | None, standing: InForce | NoBank, *, late: bool, over: bool
+) -> None:
+    """No float reaches the wire that its reader would refuse."""
+    decision = decide(facts(score, standing, late=late, dead_letters_over_cap=over))
+    assert Decision.from_bytes(decision.to_bytes()) == decision
+
+
+def facts(score: float | None, standing: InForce | NoBank, **said: object) -> Facts:
+    """One frame's facts, on time and first of its id unless they say otherwise."""
+    evidence = None if score is None else Evidence(score=score, provider="CPU", precision="fp32", sketch=(0.5,) * 32)
+    source = SourceRecord(topic="frames", partition=3, offset=41)
+    usual: dict[str, Any] = {
+        "frame": Frame(
+            view="line/cam", key="line/cam", frame_id="x-4", encoded=b"", source=source, appended_ms=0, sequence=4
+        ),
+        "standing": standing,
+        "seen": Seen(
+            image=ImageFacts(brightness=10, contrast=5, sharpness=2, dark_ratio=0, saturated_ratio=0),
+            size_wh_px=(640, 480),
+            difference_hash=0xABC,
+        ),
+        "evidence": evidence,
+        "late": False,
+        "dead_letters_over_cap": False,
+        "change_bits": 3,
+        "duplicate_of": None,
+        "appended_at": AT,
+        "decided_at": AT,
+        "queue_seconds": 0.25,
+        "stage_seconds": {"decode": 0.001},
+    }
+    return Facts(**{**usual, **said})
+
+
+def test_a_late_frame_keeps_its_score() -> None:
+    """Undecided, but what was found is told: score, threshold and bank."""
+    decision = decide(facts(3.0, PLAIN, late=True))
+    assert (decision.verdict, decision.reason) == (Verdict.UNDECIDED, Reason.DEADLINE)
+    assert (decision.score, decision.threshold, decision.score_ratio) == (3.0, 2.0, 1.5)
+    assert decision.bank is not None
+    assert (decision.bank.version, decision.bank.epoch) == ("a" * 64, 7)
+
+
+def test_a_decision_says_what_is_known_without_a_bank() -> None:
+    """A view that still learns is told what its pictures look like."""
+    decision = decide(facts(None, LEARNING))
+    assert decision.id == decision_id("line/cam", "x-4")
+    assert (decision.difference_hash, decision.change_bits) == ("0000000000000abc", 3)
+    assert decision.size_wh_px == (640, 480)
+    assert (decision.bank, decision.score, decision.threshold, decision.sketch) == (None, None, None, None)
+
+
+def test_an_unusable_score_leaves_no_trace_but_its_bank() -> None:
+    """What was derived from NaN is not evidence; which bank gave it is."""
+    decision = decide(facts(nan, PLAIN))
+    assert decision.reason is Reason.NO_SCORE
+    assert (decision.score, decision.score_ratio, decision.sketch) == (None, None, None)
+    assert decision.threshold == 2.0
+    assert decision.bank is not None
+
+
+@pytest.mark.parametrize(("score", "verdict"), [(1.0, Verdict.PASS), (3.0, Verdict.FAIL)])
+def test_provisional_is_copied_and_changes_no_verdict(score: float, verdict: Verdict) -> None:
+    """A provisional bank passes and fails like any other."""
+    standing = InForce(version="b" * 64, epoch=1, limits=PLAIN.limits, provisional=True)
+    decision = decide(facts(score, standing))
+    assert decision.verdict is verdict
+    assert decision.provisional
+
+
+def test_limits_that_are_absent_are_the_threshold() -> None:
+    """A bank in force with only a threshold has no band of doubt."""
+    bank = BankInForce(version="a" * 64, uri="banks/x", graph_hash="b" * 64, threshold=2.0, high_limit=2.5)
+    assert Limits.of(bank) == Limits(threshold=2.0, low=2.0, high=2.5)

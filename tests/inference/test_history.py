@@ -1,0 +1,153 @@
+"""What the frames before this one say of it."""
+
+from __future__ import annotations
+
+from inference.history import History, Recalled
+from inference.settings import ViewInspection
+from ingest.contract import SourceRecord
+from ingest.frame import Frame
+from ingest.view import camera_key
+
+INSPECTION = ViewInspection(dead_letter_cap_ratio=0.2, dead_letter_window_records=10)
+
+
+def at(offset: int, *, partition: int = 0) -> SourceRecord:
+    """A record of the frames topic."""
+    return SourceRecord(topic="frames", partition=partition, offset=offset)
+
+
+class Told:
+    """A history, told of frames in short."""
+
+    def __init__(self, remembered_frame_ids: int = 100) -> None:
+        self.history = History(remembered_frame_ids=remembered_frame_ids)
+
+    def frame(
+        self,
+        offset: int,
+        *,
+        frame_id: str | None = None,
+        sequence: int | None = None,
+        bits: int = 0,
+        partition: int = 0,
+        view: str = "line/cam",
+        tenure: int = 1,
+    ) -> Recalled:
+        """What is recalled of one frame."""
+        source = at(offset, partition=partition)
+        frame = Frame(
+            view=view,
+            key=camera_key(view),
+            frame_id=frame_id or f"{partition}-{offset}",
+            encoded=b"",
+            source=source,
+            appended_ms=0,
+            sequence=sequence,
+        )
+        return self.history.frame(frame, bits, INSPECTION, tenure=tenure)
+
+    def dead(self, offset: int, view: str = "line/cam", *, tenure: int = 1) -> None:
+        """One record of the view that could not be decided."""
+        self.history.dead_letter(at(offset), view, INSPECTION, tenure=tenure)
+
+
+def test_a_repeated_frame_id_points_to_its_first_record() -> None:
+    """Also the third time: to the first, not the second."""
+    told = Told()
+    assert told.frame(5, frame_id="a").duplicate_of is None
+    assert told.frame(8, frame_id="a").duplicate_of == at(5)
+    assert told.frame(9, frame_id="a").duplicate_of == at(5)
+
+
+def test_the_same_id_of_another_view_or_partition_is_another_frame() -> None:
+    """Ids are unique within a view; a view keeps to its partition."""
+    told = Told()
+    told.frame(5, frame_id="a")
+    assert told.frame(6, frame_id="a", view="line/cam@b").duplicate_of is None
+    assert told.frame(7, frame_id="a", partition=1).duplicate_of is None
+
+
+def test_frame_ids_are_forgotten_oldest_first() -> None:
+    """With room for three, the fourth drives out the first."""
+    told = Told(remembered_frame_ids=3)
+    for offset, frame_id in enumerate("abcd"):
+        told.frame(offset, frame_id=frame_id)
+    assert told.frame(4, frame_id="b").duplicate_of == at(1)
+    assert told.frame(5, frame_id="a").duplicate_of is None
+
+
+def test_a_record_read_again_after_an_abort_changes_nothing() -> None:
+    """It is no duplicate of itself, no gap, no change, and no second dead letter."""
+    told = Told()
+    told.frame(5, frame_id="s-0", sequence=0, bits=1)
+    told.frame(6, frame_id="s-1", sequence=1, bits=3)
+    assert told.frame(5, frame_id="s-0", sequence=0, bits=1, tenure=2) == Recalled(None, None, 0, False)
+    assert told.frame(6, frame_id="s-1", sequence=1, bits=3, tenure=2) == Recalled(None, None, 0, False)
+    assert told.frame(7, frame_id="s-2", sequence=2, bits=7, tenure=2) == Recalled(1, None, 0, False)
+
+
+def test_a_duplicate_is_still_one_when_it_is_read_again() -> None:
+    """The retry after an abort says the same as the decision that was lost."""
+    told = Told()
+    told.frame(5, frame_id="a")
+    assert told.frame(6, frame_id="a").duplicate_of == at(5)
+    assert told.frame(6, frame_id="a", tenure=2).duplicate_of == at(5)
+
+
+def test_change_is_counted_in_bits_against_the_views_previous_frame() -> None:
+    """Views of one camera are compared each with itself."""
+    told = Told()
+    assert told.frame(1, bits=0b1100).change_bits is None
+    assert told.frame(2, bits=0b1111, view="line/cam@b").change_bits is None
+    assert told.frame(3, bits=0b1010).change_bits == 2
+    assert told.frame(4, bits=0b1111, view="line/cam@b").change_bits == 0
+
+
+def test_a_gap_in_the_sequence_is_frames_lost_before_kafka() -> None:
+    """Counted per camera start; a restart, a repeat and a product change are no gaps."""
+    told = Told()
+    seen = [
+        told.frame(1, frame_id="s-0", sequence=0),
+        told.frame(2, frame_id="s-3", sequence=3),
+        told.frame(3, frame_id="s-3", sequence=3),
+        told.frame(4, frame_id="s-4", sequence=4, view="line/cam@b"),
+        told.frame(5, frame_id="t-9", sequence=9),
+        told.frame(6, frame_id="t-10", sequence=10),
+    ]
+    assert [each.missing_frames for each in seen] == [0, 2, 0, 0, 0, 0]
+
+
+def test_a_sequence_under_foreign_ids_starts_anew_when_it_falls() -> None:
+    """Ids that name no camera start: a lower number is a restart."""
+    told = Told()
+    missing = [told.frame(i, sequence=sequence).missing_frames for i, sequence in enumerate([5, 7, 0, 1, 4])]
+    assert missing == [0, 1, 0, 0, 2]
+
+
+def test_a_partition_that_others_worked_on_meanwhile_has_no_frame_before() -> None:
+    """No gap and no change is made up; an id seen long ago is still a duplicate."""
+    told = Told()
+    told.frame(5, frame_id="s-0", sequence=0, bits=1)
+    assert told.frame(90, frame_id="s-80", sequence=80, bits=7, tenure=2) == Recalled(None, None, 0, False)
+    assert told.frame(91, frame_id="s-0", sequence=0, tenure=2).duplicate_of == at(5)
+
+
+def test_a_view_passes_its_dead_letter_cap_alone_and_comes_back() -> None:
+    """More than a fifth of ten: the third dead letter; the other view goes on; good frames push them out."""
+    told = Told()
+    told.dead(1)
+    told.dead(2)
+    assert not told.frame(3).dead_letters_over_cap
+    told.dead(4)
+    assert told.frame(5).dead_letters_over_cap
+    assert not told.frame(6, view="line/cam@b").dead_letters_over_cap
+    healing = [told.frame(offset).dead_letters_over_cap for offset in range(7, 14)]
+    assert healing == [True, True, True, True, True, False, False]
+
+
+def test_dead_letters_read_again_count_once() -> None:
+    """Three aborts in a row over one dead letter are no storm."""
+    told = Told()
+    for tenure in range(1, 5):
+        told.dead(1, tenure=tenure)
+    assert not told.frame(2, tenure=5).dead_letters_over_cap
