@@ -1,0 +1,136 @@
+"""What runs in a build's own process: `python -m trainer.build_child ORDER_FILE PARENT_PID`.
+
+It steps back behind other processes, dies with its parent, and tells its parent by lines on stdout how far it is.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, overload
+
+from trainer.build_order import Answer, BuildOrder, Failed, Finished, Step, line_of
+
+if TYPE_CHECKING:
+    from ingest.store import Store
+
+PR_SET_PDEATHSIG = 1
+
+
+def main(order_file: str, parent_pid: str) -> int:
+    """Carry out the order; 0 where the bank was written. Every failure becomes one sentence for the parent."""
+    die_with(int(parent_pid))
+    answers = _take_stdout()
+    order = BuildOrder.model_validate_json(Path(order_file).read_bytes())
+    os.nice(order.niceness)
+    steps = Steps(answers)
+    try:
+        _build(order, steps)
+    except Exception as error:  # noqa: BLE001 -- whatever it was, the view's history tells it
+        steps.say(Failed(failed=sentence(error)))
+        return 1
+    steps.say(steps.finished())
+    return 0
+
+
+def die_with(parent_pid: int) -> None:
+    """Have the kernel kill this process when the thread that started it ends, and end now if it has ended already."""
+    if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG) failed")
+    if os.getppid() != parent_pid:
+        sys.exit("the trainer that asked for this build is gone")
+
+
+def sentence(error: Exception) -> str:
+    """An error as one line; errors that our own code names speak for themselves."""
+    text = " ".join(str(error).split())
+    return text if text and isinstance(error, ValueError) else f"{type(error).__name__}: {text}"
+
+
+class Steps:
+    """Tells the parent how far the build is, and measures its stages."""
+
+    def __init__(self, answers: BinaryIO) -> None:
+        self._answers = answers
+        self._began: list[tuple[str, float]] = []
+
+    def step(self, stage: str, done: int, total: int) -> None:
+        """Take one step of the build; softpatch calls it."""
+        if not self._began or self._began[-1][0] != stage:
+            self._began.append((stage, time.monotonic()))
+        self.say(Step(stage=stage, done=done, total=total))
+
+    def say(self, answer: Answer) -> None:
+        """Send one line."""
+        self._answers.write(line_of(answer))
+        self._answers.flush()
+
+    def finished(self) -> Finished:
+        """The stages with their seconds; a stage that came more than once counts all its times."""
+        ends = [at for _, at in self._began[1:]] + [time.monotonic()]
+        seconds: dict[str, float] = {}
+        for (stage, began), end in zip(self._began, ends, strict=True):
+            seconds[stage] = seconds.get(stage, 0.0) + end - began
+        return Finished(stage_seconds=seconds)
+
+
+class StoredFrames(Sequence[bytes]):
+    """The window's frames, each read when it is needed: a window may be larger than memory."""
+
+    def __init__(self, store: Store, paths: Sequence[str]) -> None:
+        self._store = store
+        self._paths = paths
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+    @overload
+    def __getitem__(self, place: int) -> bytes: ...
+    @overload
+    def __getitem__(self, place: slice) -> StoredFrames: ...
+    def __getitem__(self, place: int | slice) -> bytes | StoredFrames:
+        if isinstance(place, slice):
+            return StoredFrames(self._store, self._paths[place])
+        return self._store.get(self._paths[place])
+
+
+def _build(order: BuildOrder, steps: Steps) -> None:
+    # Imported here, after the process has stepped back: loading these takes seconds of CPU.
+    from ingest.store import open_store  # noqa: PLC0415
+    from softpatch.bank import bank_to_bytes  # noqa: PLC0415
+    from softpatch.build import build_bank  # noqa: PLC0415
+    from softpatch.embed import OnnxEmbedder  # noqa: PLC0415
+    from softpatch.graph import load_graph  # noqa: PLC0415
+
+    embedder = OnnxEmbedder.open(load_graph(Path(order.graph)), provider=order.provider, threads=order.threads)
+    bank = build_bank(
+        StoredFrames(open_store(order.store_url), order.frames),
+        embedder,
+        order.settings,
+        view=order.view,
+        frame_names=list(order.frame_names),
+        created_at=order.created_at,
+        provenance=order.provenance,
+        parent=order.parent,
+        progress=steps.step,
+    )
+    steps.step("write", 0, 1)
+    beside = Path(order.result).with_suffix(".part")
+    beside.write_bytes(bank_to_bytes(bank))
+    beside.replace(order.result)
+
+
+def _take_stdout() -> BinaryIO:
+    """The pipe to the parent; what libraries print goes to stderr, where it is no answer."""
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    return answers
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

@@ -1,0 +1,67 @@
+"""What a build is told and what it answers: values that cross from one process to another as JSON."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, TypeAdapter
+
+from softpatch.settings import BuildSettings
+
+
+class _Wire(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class BuildOrder(_Wire):
+    """One build, whole: the child needs nothing else. Paths of `frames` lie in the store, the others on this machine."""
+
+    view: str
+    store_url: str
+    frames: tuple[str, ...]
+    frame_names: tuple[str, ...]
+    graph: str
+    """File of the ONNX graph."""
+    provider: str
+    threads: int
+    niceness: int
+    settings: BuildSettings
+    created_at: str
+    provenance: dict[str, Any]
+    parent: str | None
+    result: str
+    """Where the bank is written: beside it first, then renamed."""
+
+
+class Step(_Wire):
+    """How far the build is: `done` of `total` in this stage."""
+
+    stage: str
+    done: int
+    total: int
+
+
+class Finished(_Wire):
+    """The bank lies where the order wanted it. Seconds each stage took, from its first step to the next one's."""
+
+    stage_seconds: dict[str, float]
+
+
+class Failed(_Wire):
+    """There is no bank, and one sentence that says why."""
+
+    failed: str
+
+
+Answer = Step | Finished | Failed
+_ANSWER: TypeAdapter[Answer] = TypeAdapter(Answer)
+
+
+def line_of(answer: Answer) -> bytes:
+    """An answer as one line."""
+    return answer.model_dump_json().encode() + b"\n"
+
+
+def answer_of(line: bytes) -> Answer:
+    """The answer in a line. Raises ValidationError for a line that is none."""
+    return _ANSWER.validate_json(line)

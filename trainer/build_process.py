@@ -1,0 +1,134 @@
+"""One build in a process of its own, seen from the trainer: started, asked how far it is, stopped; never waited for.
+
+A build takes a minute of CPU and may be killed for memory; frames must be read meanwhile, every few milliseconds.
+`trainer.build_child` is what runs in there.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import structlog
+from pydantic import ValidationError
+
+from trainer.build_order import Answer, BuildOrder, Failed, Finished, Step, answer_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+log = structlog.get_logger(__name__)
+
+CHILD_MODULE = "trainer.build_child"
+# Read when the libraries load, so they have to stand in the child's environment before it starts.
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+KILL_SECONDS = 5.0
+
+
+class BuildProcess:
+    """A running build. `poll` never blocks."""
+
+    def __init__(
+        self,
+        order: BuildOrder,
+        *,
+        timeout_seconds: float,
+        clock: Callable[[], float],
+        child: tuple[str, ...] = (sys.executable, "-m", CHILD_MODULE),
+    ) -> None:
+        """Start it.
+
+        The order goes through a file: a pipe would make the trainer wait for a child that is still importing.
+
+        Raises:
+            OSError: the process could not be started.
+        """
+        self.order = order
+        self._timeout_seconds = timeout_seconds
+        self._clock = clock
+        self._started_at = clock()
+        self._rest = b""
+        self._last: Answer | None = None
+        told = Path(order.result).with_suffix(".order")
+        told.write_bytes(order.model_dump_json().encode())
+        self._process = subprocess.Popen(  # noqa: S603 -- our own interpreter and module
+            [*child, str(told), str(os.getpid())],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            env={**os.environ, **dict.fromkeys(THREAD_VARIABLES, str(order.threads))},  # passed on, not read
+        )
+        os.set_blocking(self._stdout, False)
+
+    @property
+    def pid(self) -> int:
+        """Of the child."""
+        return self._process.pid
+
+    @property
+    def seconds(self) -> float:
+        """Since it was started."""
+        return self._clock() - self._started_at
+
+    def poll(self) -> Answer | None:
+        """The latest step, or how the build ended; None before its first word. Ended, it answers the same again."""
+        if isinstance(self._last, Finished | Failed):
+            return self._last
+        ended = self._process.poll() is not None  # before the last lines are read, or they could be missed
+        for answer in self._answers():
+            self._last = answer
+        if ended and not isinstance(self._last, Finished | Failed):
+            self._last = Failed(failed=_death(self._process.returncode))
+        elif not ended and self.seconds > self._timeout_seconds:
+            self.kill()
+            self._last = Failed(failed=f"the build took longer than build_timeout_seconds, {self._timeout_seconds:g} s")
+        return self._last
+
+    def kill(self) -> None:
+        """Stop it at once; well for one that has ended."""
+        if self._process.poll() is None:
+            self._process.kill()
+            self._process.wait(KILL_SECONDS)
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the pipe of a build that has ended."""
+        if self._process.stdout is not None:
+            self._process.stdout.close()
+
+    @property
+    def _stdout(self) -> int:
+        return self._process.stdout.fileno() if self._process.stdout is not None else -1
+
+    def _answers(self) -> Iterator[Answer]:
+        *lines, self._rest = (self._rest + self._read()).split(b"\n")
+        for line in lines:
+            try:
+                yield answer_of(line)
+            except ValidationError:
+                log.warning("build_said_something_else", line=line[:200].decode("utf-8", "replace"))
+
+    def _read(self) -> bytes:
+        parts: list[bytes] = []
+        try:
+            while part := os.read(self._stdout, 2**16):
+                parts.append(part)
+        except BlockingIOError:
+            pass  # nothing more to read yet
+        return b"".join(parts)
+
+
+def progress_ratio(step: Step) -> float:
+    """How far the stage is, 0 to 1."""
+    return min(1.0, step.done / step.total) if step.total else 0.0
+
+
+def _death(returncode: int) -> str:
+    if returncode >= 0:
+        return f"the build process ended with exit code {returncode} and gave no bank; its own output says more"
+    name = signal.Signals(-returncode).name
+    hint = ": most likely out of memory; lower window_frames or the input size" if name == "SIGKILL" else ""
+    return f"the build process was killed by {name}{hint}"

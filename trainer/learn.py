@@ -1,0 +1,99 @@
+"""When a view learns, and what its bank state becomes: functions of values, no clock, no files, no Kafka.
+
+A view opens as `learning`. Its first bank makes it `provisional`, or `active` at once where the threshold's interval
+is narrow enough (high / low at most `provisional_interval_ratio`); a second bank ends `provisional`, and so does a
+person who puts a bank in force. A held view learns nothing until a person promotes, rolls back, rebuilds or relearns.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from ingest.bank_event import BankEventKind
+from ingest.bank_state import BankInForce, BankState, ViewState
+from trainer.outcome import TRAINER, Cause, Facts, Outcome, changed, event_of
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from trainer.settings import ViewTraining
+    from trainer.window import WindowIndex
+
+
+@dataclass(frozen=True)
+class Built:
+    """What a build gave. The interval is the threshold's, in L2 distances of the bank."""
+
+    bank: BankInForce
+    interval_low: float
+    interval_high: float
+    facts: Facts = field(default_factory=dict)
+
+
+def opened(view: str, *, at: datetime) -> BankState:
+    """The first state of a view."""
+    return BankState(
+        view=view, epoch=0, state=ViewState.LEARNING, by=TRAINER, why="the first frame of this view came", at=at
+    )
+
+
+def build_due(index: WindowIndex, state: BankState, training: ViewTraining, *, graph_hash: str) -> Cause | None:
+    """Why this view should build a bank now; None while it should not."""
+    if len(index.frames) < training.build.fewest_frames:
+        return None
+    if index.asked is not None:
+        return Cause(index.asked.who, index.asked.why, index.asked.command_id)
+    if state.state is ViewState.HELD or _failed_lately(index, training):
+        return None
+    if state.active is None:
+        return _at(index.seen, training.first_build_frames, "the first bank: {} frames came")
+    if state.active.graph_hash != graph_hash:
+        return _at(index.seen, training.first_build_frames, "the bank in force is of another backbone: {} frames came")
+    begun = 0 if index.last_build is None else index.last_build.seen
+    return _at(index.seen - begun, training.rebuild_every_frames, "by schedule: {} frames since the last build")
+
+
+def after_build(state: BankState, built: Built, cause: Cause, *, interval_ratio_limit: float, at: datetime) -> Outcome:
+    """The new bank becomes the candidate and, since nothing stands between yet, is promoted."""
+    candidate = changed(state, cause, at, candidate=built.bank)
+    event = event_of(candidate, BankEventKind.BUILT, cause, bank=built.bank, facts=built.facts, at=at)
+    promoted = promote_candidate(candidate, built, cause, interval_ratio_limit=interval_ratio_limit, at=at)
+    return Outcome(promoted.state, (event, *promoted.events))
+
+
+def promote_candidate(
+    state: BankState, built: Built, cause: Cause, *, interval_ratio_limit: float, at: datetime
+) -> Outcome:
+    """The candidate comes into force; whatever is to examine it first stands between `after_build` and this."""
+    width = built.interval_high / built.interval_low
+    settled = state.active is not None or width <= interval_ratio_limit
+    promoted = changed(
+        state,
+        cause,
+        at,
+        epoch=state.epoch,  # candidate and promotion are one change
+        state=ViewState.ACTIVE if settled else ViewState.PROVISIONAL,
+        active=built.bank,
+        previous=state.active or state.previous,
+        candidate=None,
+    )
+    facts: Facts = {"threshold": built.bank.threshold, "interval_ratio": width, "provisional": not settled}
+    return Outcome(promoted, (event_of(promoted, BankEventKind.PROMOTED, cause, bank=built.bank, facts=facts, at=at),))
+
+
+def after_failed_build(state: BankState, reason: str, cause: Cause, *, at: datetime) -> Outcome:
+    """The state stays; the event says why there is no new bank."""
+    failed = Cause(cause.who, reason, cause.command_id)
+    facts: Facts = {"asked_because": cause.why}
+    return Outcome(None, (event_of(state, BankEventKind.BUILD_FAILED, failed, facts=facts, at=at),))
+
+
+def _failed_lately(index: WindowIndex, training: ViewTraining) -> bool:
+    """Whether the last build failed and there is little new to try again with."""
+    last = index.last_build
+    return last is not None and last.failed and index.seen < last.seen + training.first_build_frames
+
+
+def _at(frames: int, needed: int, why: str) -> Cause | None:
+    return Cause(TRAINER, why.format(frames)) if frames >= needed else None

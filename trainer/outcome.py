@@ -1,0 +1,79 @@
+"""What follows from a happening in a view's life: the next bank state, its events, and what else is to be done.
+
+The epoch counts up by one with every new state, also where only `commands_through` moved.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from ingest.bank_event import BankEvent, BankEventKind
+from ingest.bank_state import BankInForce, BankState
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+TRAINER = "trainer"
+"""Who acted, where no person did."""
+Facts = dict[str, float | int | str | bool]
+
+
+class Effect(StrEnum):
+    """What a new state asks of the view's window and builds."""
+
+    NONE = "none"
+    FORGET = "forget"
+    """Empty the window and stop the running build: the view is learnt anew."""
+    POSTPONE = "postpone"
+    """Stop the running build and count the frames to the next one from now: a person chose another bank."""
+    BUILD = "build"
+    """Build from the window as soon as it is this view's turn."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What follows from one happening: the next state (None: unchanged), its events, and what else is to be done."""
+
+    state: BankState | None
+    events: tuple[BankEvent, ...]
+    effect: Effect = Effect.NONE
+
+
+@dataclass(frozen=True)
+class Cause:
+    """Who wants a build, and why."""
+
+    who: str
+    why: str
+    command_id: str | None = None
+
+
+def changed(state: BankState, cause: Cause, at: datetime, /, **update: object) -> BankState:
+    """The next state; validated, since `model_copy` alone is not."""
+    said = {"epoch": state.epoch + 1, "at": at, "by": cause.who, "why": cause.why} | update
+    return BankState.model_validate({**dict(state), **said})
+
+
+def event_of(
+    state: BankState,
+    kind: BankEventKind,
+    cause: Cause,
+    *,
+    bank: BankInForce | None = None,
+    facts: Facts | None = None,
+    at: datetime,
+) -> BankEvent:
+    """One line of the history of the view whose state is now `state`."""
+    return BankEvent(
+        view=state.view,
+        kind=kind,
+        epoch=state.epoch,
+        bank_version=bank.version if bank else None,
+        command_id=cause.command_id,
+        who=cause.who,
+        why=cause.why,
+        at=at,
+        facts=facts or {},
+    )

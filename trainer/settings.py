@@ -1,0 +1,91 @@
+"""What a person may set: the trainer as a process, and how each view learns."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from softpatch.settings import BuildSettings
+
+MIB = 2**20
+
+
+class TrainerSettings(BaseModel):
+    """The `trainer` section of `patchline.yaml`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    metrics_port: int = Field(
+        default=9402, ge=0, lt=2**16, description="Of /metrics, /healthz and /readyz; 0: a free one."
+    )
+    build_threads: int = Field(default=1, ge=1, description="Threads of one build; the line's scoring needs the rest.")
+    build_niceness: int = Field(
+        default=10, ge=0, le=19, description="How far a build steps back behind other processes."
+    )
+    build_timeout_seconds: float = Field(default=900, gt=0, description="A build that runs longer is stopped: failed.")
+    poll_seconds: float = Field(
+        default=0.2, gt=0, description="Longest wait for frames before builds are looked after."
+    )
+    flush_seconds: float = Field(
+        default=2, gt=0, description="Between two writes of the window indexes; what a crash makes it read again."
+    )
+    retry_seconds: float = Field(
+        default=10, gt=0, description="Between two tries at a store that does not take a file."
+    )
+    keep_banks: int = Field(
+        default=5, ge=0, description="Bank files kept of each view, newest first, besides those its state names."
+    )
+    heartbeat_limit_seconds: float = Field(
+        default=60, gt=0, description="Longest silence of the trainer's loop before /healthz says it hangs."
+    )
+
+
+class ViewTraining(BaseModel):
+    """How one view learns: the trainer's part of a section under `views` in `patchline.yaml`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    first_build_frames: int = Field(default=30, ge=1, description="Frames after which the first bank is built.")
+    rebuild_every_frames: int = Field(default=2000, ge=1, description="Frames from one build to the next.")
+    window_frames: int = Field(default=400, ge=2, description="Frames a window holds at most.")
+    window_bytes: int = Field(default=512 * MIB, ge=MIB, description="Encoded bytes a window holds at most.")
+    window_span_frames: int = Field(
+        default=8000, ge=2, description="The window is spread evenly over at most so many of the latest frames."
+    )
+    provisional_interval_ratio: float = Field(
+        default=1.25,
+        gt=1,
+        description="A first bank is provisional while its threshold's interval is wider: high over low.",
+    )
+    false_reject_ratio: float | None = Field(
+        default=None, gt=0, lt=0.5, description="Share of good parts that may be rejected; over the one in `build`."
+    )
+    build: BuildSettings = BuildSettings()
+
+    @model_validator(mode="after")
+    def _first_window_fits(self) -> Self:
+        if self.first_build_frames > self.window_frames:
+            raise ValueError(
+                f"first_build_frames {self.first_build_frames} is above window_frames {self.window_frames}: "
+                "raise the latter"
+            )
+        if self.window_span_frames < self.window_frames:
+            raise ValueError(
+                f"window_span_frames {self.window_span_frames} is below window_frames {self.window_frames}: "
+                "raise the former"
+            )
+        return self
+
+    @property
+    def build_settings(self) -> BuildSettings:
+        """The settings of this view's builds, with the false-reject ratio a person asked for."""
+        if self.false_reject_ratio is None:
+            return self.build
+        # Not model_copy: a copy is not validated.
+        return BuildSettings.model_validate({**self.build.model_dump(), "false_reject_ratio": self.false_reject_ratio})
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What of these settings shaped the window: for a bank's provenance, beside its build settings."""
+        return self.model_dump(mode="json", exclude={"build"})

@@ -1,0 +1,208 @@
+"""A view's window as a value: which of its recent frames it keeps, and how that changes with each frame.
+
+The rule, so that anyone can replay it: the frames of a view are counted from 0 (frames that cannot be decoded and
+exact duplicates are not counted). A window of stride s keeps those whose number divides by s. When it holds more than
+its bounds allow, it either halves (s doubles; the frames whose number does not divide by the new s go) as long as the
+next full window would still span at most `span_frames` frames, or else loses its oldest frame. So a young window
+covers the view's whole life evenly, an old one rolls: it covers the latest `span_frames / 2` to `span_frames` frames
+evenly, and follows drift. The same frames in the same order give the same window, wherever it was interrupted.
+
+Nothing here reads or writes: `Change` says which files to write and to delete. The files of a window are written
+before the index that names them, and deleted after the index that no longer does: a crash in between leaves files
+that no index names, which are written again or swept.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import Field, ValidationError
+
+from ingest.contract import Sha256, Value
+from ingest.view import ViewName
+
+Count = Annotated[int, Field(ge=0)]
+
+
+class InvalidIndex(ValueError):
+    """A window index that cannot be trusted; the text says what is wrong and what to do."""
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """How much a window may hold, and over how many of the latest frames it may be spread."""
+
+    frames: int
+    bytes: int
+    span_frames: int
+
+
+class KeptFrame(Value):
+    """One frame of a window; its bytes lie in the file `name`."""
+
+    partition: Count
+    offset: Count
+    number: Count
+    """Of the view's frames, counted from 0 since it was learnt anew."""
+    frame_id: str
+    sha256: Sha256
+    size_bytes: Count
+    appended_ms: int
+
+    @property
+    def name(self) -> str:
+        """File name within the window's folder; a replayed frame gets the same one."""
+        return f"{self.partition}-{self.offset}.frame"
+
+
+class LastBuild(Value):
+    """The latest build of a view: how many frames had been seen when it began, and how it ended."""
+
+    seen: Count
+    failed: bool
+
+
+class BuildAsked(Value):
+    """A build that a command asked for and that has not ended yet."""
+
+    command_id: str
+    who: str
+    why: str
+
+
+class WindowIndex(Value):
+    """What a window holds and how far its partitions were read. Written as one JSON file; the truth after a restart."""
+
+    format_version: Literal[1] = 1
+    view: ViewName
+    topic: str
+    home: Count
+    """The partition its latest frame came from: who owns that partition owns the view."""
+    seen: Count = 0
+    stride: Annotated[int, Field(ge=1)] = 1
+    frames: tuple[KeptFrame, ...] = ()
+    next_offsets: dict[Count, Count] = Field(default_factory=dict)
+    """Per partition, the first offset that is not yet taken into account."""
+    last_build: LastBuild | None = None
+    asked: BuildAsked | None = None
+
+    @property
+    def size_bytes(self) -> int:
+        """Encoded bytes of the kept frames."""
+        return sum(frame.size_bytes for frame in self.frames)
+
+    def to_bytes(self) -> bytes:
+        """The index file."""
+        return self.model_dump_json(exclude_none=True).encode()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> WindowIndex:
+        """Read an index file. Raises InvalidIndex where it is damaged or from a newer release."""
+        try:
+            return cls.model_validate_json(data)
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(map(str, first["loc"])) or "index"
+            raise InvalidIndex(
+                f"window index, {where}: {first['msg']}; delete it to learn the view anew, "
+                "or update Patchline if a newer release wrote it"
+            ) from error
+
+
+class Admission(StrEnum):
+    """What is to be done with a frame that is offered to a window."""
+
+    REPLAYED = "replayed"
+    """Taken into account before: ignore it."""
+    DUPLICATE = "duplicate"
+    """A frame with its id or its very bytes is in the window: skip it, uncounted."""
+    THINNED = "thinned"
+    """Between two strides: count it."""
+    DUE = "due"
+    """Keep it, if it can be decoded."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """A new index, and the files that make it true: write first, then the index, then delete."""
+
+    index: WindowIndex
+    write: KeptFrame | None = None
+    delete: tuple[KeptFrame, ...] = ()
+
+
+def admission(index: WindowIndex, *, partition: int, offset: int, frame_id: str) -> Admission:
+    """Whether a frame enters the window, judged without its bytes (a frame between two strides is never hashed)."""
+    if offset < index.next_offsets.get(partition, 0):
+        return Admission.REPLAYED
+    if any(frame.frame_id == frame_id for frame in index.frames):
+        return Admission.DUPLICATE
+    return Admission.DUE if index.seen % index.stride == 0 else Admission.THINNED
+
+
+def holds_bytes(index: WindowIndex, sha256: str) -> bool:
+    """Whether the window has a frame of exactly these bytes."""
+    return any(frame.sha256 == sha256 for frame in index.frames)
+
+
+def passed(index: WindowIndex, *, partition: int, offset: int, counted: bool) -> WindowIndex:
+    """The index after a frame that is not kept. `counted`: it is one of the view's frames, only not this stride's."""
+    return index.model_copy(
+        update={
+            "home": partition,
+            "seen": index.seen + counted,
+            "next_offsets": {**index.next_offsets, partition: offset + 1},
+        }
+    )
+
+
+def kept(index: WindowIndex, frame: KeptFrame, bounds: Bounds) -> Change:
+    """The index after a due frame, with the frames that had to make room."""
+    counted = passed(index, partition=frame.partition, offset=frame.offset, counted=True)
+    full = counted.model_copy(update={"frames": (*index.frames, frame)})
+    result = within(full, bounds)
+    gone = _missing_from(result, full.frames)
+    if frame in gone:
+        return Change(result, None, tuple(other for other in gone if other != frame))
+    return Change(result, frame, gone)
+
+
+def within(index: WindowIndex, bounds: Bounds) -> WindowIndex:
+    """The index made to fit: halved while that keeps it within its span, else without its oldest frames."""
+    while len(index.frames) > 1 and (len(index.frames) > bounds.frames or index.size_bytes > bounds.bytes):
+        capacity = len(index.frames) - 1
+        if 2 * index.stride * capacity <= bounds.span_frames:
+            index = _halved(index)
+        else:
+            index = index.model_copy(update={"frames": index.frames[1:]})
+    return index
+
+
+def shrunk(index: WindowIndex, bounds: Bounds) -> Change:
+    """The index under bounds that may have become narrower since it was written."""
+    result = within(index, bounds)
+    return Change(result, None, _missing_from(result, index.frames))
+
+
+def without(index: WindowIndex, lost: frozenset[str]) -> WindowIndex:
+    """The index without frames whose files (names) are gone."""
+    return index.model_copy(update={"frames": tuple(frame for frame in index.frames if frame.name not in lost)})
+
+
+def forgotten(index: WindowIndex) -> Change:
+    """The empty window of a view that is learnt anew; it reads on where it was."""
+    fresh = index.model_copy(update={"seen": 0, "stride": 1, "frames": (), "last_build": None, "asked": None})
+    return Change(fresh, None, index.frames)
+
+
+def _halved(index: WindowIndex) -> WindowIndex:
+    stride = 2 * index.stride
+    frames = tuple(frame for frame in index.frames if frame.number % stride == 0)
+    return index.model_copy(update={"stride": stride, "frames": frames})
+
+
+def _missing_from(index: WindowIndex, frames: tuple[KeptFrame, ...]) -> tuple[KeptFrame, ...]:
+    names = {frame.name for frame in index.frames}
+    return tuple(frame for frame in frames if frame.name not in names)
