@@ -1,0 +1,101 @@
+"""From embeddings to patch scores, a frame score, a map, and the regions to show (SoftPatch Eq. 7, 8)."""
+
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import cv2
+import numpy as np
+from jaxtyping import Float32, Int64
+
+from softpatch.search import Search
+
+MAP_SIGMA_PX = 4
+MAP_KERNEL_PX = 4 * MAP_SIGMA_PX * 2 + 1  # four sigma a side, as SciPy's filter of the reference
+
+
+@dataclass(frozen=True)
+class FrameScore:
+    """The anomaly score of one frame, the maximum over its patches, and where it comes from."""
+
+    score: float
+    patch_scores: Float32[np.ndarray, "p q"]
+    nearest_row: Int64[np.ndarray, "p q"]
+
+    @property
+    def worst_position(self) -> tuple[int, int]:
+        """Grid row and column of the patch that gives the frame its score."""
+        row, column = np.unravel_index(self.patch_scores.argmax(), self.patch_scores.shape)
+        return int(row), int(column)
+
+
+@dataclass(frozen=True)
+class Region:
+    """A connected part of a frame that fails: a box in pixels of the network input, and its highest patch score."""
+
+    box_xyxy: tuple[int, int, int, int]
+    peak: float
+
+
+@runtime_checkable
+class WeightedPatches(Protocol):
+    """What scoring needs of a bank: one soft weight per bank patch, in the order of the search's rows."""
+
+    @property
+    def soft_weights(self) -> Float32[np.ndarray, "m"]:
+        """Larger where the training patch itself was suspicious."""
+        ...
+
+
+class Scorer:
+    """Scores frames against one bank."""
+
+    def __init__(self, bank: WeightedPatches, search: Search) -> None:
+        self._soft_weights = bank.soft_weights
+        self._search = search
+
+    def score(self, embeddings: Float32[np.ndarray, "n p q d"]) -> list[FrameScore]:
+        """One score per frame: the soft weight of the nearest bank patch times the distance to it (Eq. 7, 8).
+
+        Raises:
+            NoNeighbour: the bank is empty, or an embedding is not finite.
+        """
+        distance, row = self._search.nearest(embeddings.reshape(-1, embeddings.shape[-1]))
+        scores = (self._soft_weights[row] * distance).reshape(embeddings.shape[:3])
+        rows = row.reshape(embeddings.shape[:3])
+        return [FrameScore(float(frame.max()), frame, its_rows) for frame, its_rows in zip(scores, rows, strict=True)]
+
+
+def anomaly_map(
+    patch_scores: Float32[np.ndarray, "p q"], *, height_px: int, width_px: int
+) -> Float32[np.ndarray, "height_px width_px"]:
+    """Patch scores upsampled bilinearly to the network input, then smoothed with a Gaussian of 4 px.
+
+    Both are averages, so no value exceeds the frame's score; single patches come out lower than they are.
+    """
+    upsampled = cv2.resize(patch_scores, (width_px, height_px), interpolation=cv2.INTER_LINEAR)
+    smoothed = cv2.GaussianBlur(upsampled, (MAP_KERNEL_PX, MAP_KERNEL_PX), MAP_SIGMA_PX, borderType=cv2.BORDER_REFLECT)
+    return np.asarray(smoothed)
+
+
+def regions(
+    patch_scores: Float32[np.ndarray, "p q"], smoothed: Float32[np.ndarray, "h w"], threshold: float
+) -> list[Region]:
+    """The connected parts where the map, or a patch itself, exceeds the threshold; the highest peak first.
+
+    The map alone would lose small defects, since smoothing lowers peaks. With the patches in, a frame has a region
+    exactly if its score exceeds the threshold, and the first region's peak is that score.
+    """
+    height, width = smoothed.shape
+    cells = cv2.resize(patch_scores, (width, height), interpolation=cv2.INTER_NEAREST)
+    above = ((smoothed > threshold) | (cells > threshold)).astype(np.uint8)
+    if not above.any():
+        return []
+    _, labels, boxes, _ = cv2.connectedComponentsWithStats(above, connectivity=8)
+    found = [_region(cells, labels, label, box) for label, box in enumerate(boxes[1:, :4].tolist(), start=1)]
+    return sorted(found, key=lambda region: -region.peak)
+
+
+def _region(cells: np.ndarray, labels: np.ndarray, label: int, box_xywh: list[int]) -> Region:
+    x, y, width, height = box_xywh
+    inside = labels[y : y + height, x : x + width] == label
+    return Region((x, y, x + width, y + height), float(cells[y : y + height, x : x + width][inside].max()))

@@ -1,0 +1,62 @@
+"""Every search against the definition, computed here without our code."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from softpatch.search import BruteSearch, FlatSearch, NoNeighbour, Search
+
+SEARCHES = [BruteSearch, FlatSearch, lambda bank: FlatSearch(bank, threads=1), lambda bank: FlatSearch(bank, threads=3)]
+each_search = pytest.mark.parametrize("make", SEARCHES, ids=["brute", "flat", "flat-1", "flat-3"])
+
+
+@each_search
+@pytest.mark.parametrize("seed", range(8))
+def test_the_nearest_patch_is_the_one_the_formula_finds(make: Callable[[np.ndarray], Search], seed: int) -> None:
+    """Distances equal the definition in float64; where two bank patches tie, either row is right."""
+    rng = np.random.default_rng(seed)
+    bank, queries = rng.normal(size=(500, 48)).astype(np.float32), rng.normal(size=(37, 48)).astype(np.float32)
+    bank[7] = queries[0] = bank[3]
+    exact = np.sqrt(((queries[:, None].astype(np.float64) - bank) ** 2).sum(-1))
+    found = make(bank).nearest(queries)
+    np.testing.assert_allclose(found.distance, exact.min(axis=1), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(exact[np.arange(37), found.row], exact.min(axis=1), rtol=1e-4, atol=1e-3)
+
+
+@each_search
+def test_distances_far_from_the_origin_do_not_cancel(make: Callable[[np.ndarray], Search]) -> None:
+    """Patches of norm 100 that are 0.01 apart: |x|^2 - 2xy + |y|^2 in float32 would say anything from 0 to 0.05."""
+    rng = np.random.default_rng(0)
+    bank = (rng.normal(size=(64, 152)) * 8).astype(np.float32)
+    queries = bank[:10] + rng.normal(size=(10, 152)).astype(np.float32) * np.float32(0.01 / np.sqrt(152))
+    exact = np.linalg.norm(queries.astype(np.float64) - bank[:10], axis=1)
+    np.testing.assert_allclose(make(bank).nearest(queries).distance, exact, rtol=1e-3)
+
+
+@each_search
+@pytest.mark.parametrize("count", [0, 1, 2])
+def test_few_queries_are_answered(make: Callable[[np.ndarray], Search], count: int) -> None:
+    """Fewer than there are workers, or none."""
+    bank = np.eye(4, dtype=np.float32)
+    found = make(bank).nearest(bank[:count])
+    np.testing.assert_array_equal(found.row, np.arange(count))
+    np.testing.assert_array_equal(found.distance, np.zeros(count))
+
+
+@each_search
+def test_an_empty_bank_has_no_neighbour(make: Callable[[np.ndarray], Search]) -> None:
+    """It says so instead of an index of -1."""
+    with pytest.raises(NoNeighbour) as caught:
+        make(np.empty((0, 8), np.float32)).nearest(np.zeros((5, 8), np.float32))
+    assert str(caught.value) == "no nearest patch for some of 5 queries among 0 bank patches: the bank is empty"
+
+
+@each_search
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_a_query_that_is_not_finite_has_no_neighbour(make: Callable[[np.ndarray], Search], value: float) -> None:
+    """NaN compares false with every threshold: it must never become a score."""
+    queries = np.zeros((5, 8), np.float32)
+    queries[3, 2] = value
+    with pytest.raises(NoNeighbour, match="not finite"):
+        make(np.ones((4, 8), np.float32)).nearest(queries)
