@@ -1,0 +1,176 @@
+"""The store: bytes under slash-separated paths, on a disk or in an object store; nobody ever reads half a file.
+
+    StoreError
+    +-- StoreFull       no room left; nothing was written
+    +-- NotInStore      there is no file under this path
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol, Self
+
+import fsspec
+
+PART = re.compile(r"^[A-Za-z0-9._%@=+-]+$")
+UNFINISHED = ".unfinished-"
+NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+class StoreError(Exception):
+    """The store did not do what was asked; the message says what to do."""
+
+
+class StoreFull(StoreError):
+    """There is no room for the file; nothing was written, an older version is untouched."""
+
+
+class NotInStore(StoreError):
+    """There is no file under this path."""
+
+
+class Store(Protocol):
+    """Bytes by path. Paths are relative, of parts that hold letters, digits and `._%@=+-`, joined by `/`."""
+
+    def put(self, path: str, data: bytes) -> None:
+        """Store `data` whole, replacing what was there, or not at all. Raises StoreFull, StoreError."""
+        ...
+
+    def get(self, path: str) -> bytes:
+        """The bytes last put. Raises NotInStore, StoreError."""
+        ...
+
+    def exists(self, path: str) -> bool:
+        """Whether something was put under `path`."""
+        ...
+
+    def paths(self, prefix: str = "") -> list[str]:
+        """The paths of all files below a folder, sorted; none where there is no such folder."""
+        ...
+
+    def delete(self, path: str) -> None:
+        """Remove a file. Raises NotInStore."""
+        ...
+
+    def uri(self, path: str) -> str:
+        """The full address of a file, as it is named in messages."""
+        ...
+
+
+class FsspecStore:
+    """The one door to fsspec: `file://`, a plain path, `memory://`, or any object store that fsspec knows."""
+
+    def __init__(self, filesystem: fsspec.AbstractFileSystem, root: str, *, scheme: str) -> None:
+        self._filesystem = filesystem
+        self._root = root.rstrip("/")
+        self._scheme = scheme
+
+    @classmethod
+    def open(cls, url: str) -> Self:
+        """The store under a URL or a local folder, which is made where it is missing.
+
+        Raises:
+            StoreError: the kind of store is unknown or its driver is not installed, or the folder cannot be made.
+        """
+        try:
+            filesystem, root = fsspec.url_to_fs(str(Path(url).absolute()) if "://" not in url else url)
+        except (ImportError, ValueError) as error:
+            raise StoreError(f"cannot open the store {url!r}: {error}; use a folder, file://... or s3://...") from error
+        scheme = filesystem.protocol if isinstance(filesystem.protocol, str) else filesystem.protocol[0]
+        store = cls(filesystem, root, scheme=scheme)
+        with _named(url, "make"):
+            filesystem.makedirs(root, exist_ok=True)
+        return store
+
+    def put(self, path: str, data: bytes) -> None:
+        """Store whole or not at all; on disks written beside, flushed, and renamed. Raises StoreFull, StoreError."""
+        with _named(path, "write"):
+            if self._scheme == "file":
+                _put_on_disk(Path(self._at(path)), data)
+            else:
+                self._filesystem.pipe_file(self._at(path), data)
+
+    def get(self, path: str) -> bytes:
+        """The bytes last put. Raises NotInStore, StoreError."""
+        with _named(path, "read"):
+            found: bytes = self._filesystem.cat_file(self._at(path))
+            return found
+
+    def exists(self, path: str) -> bool:
+        """Whether something was put under `path`. Raises StoreError."""
+        with _named(path, "look for"):
+            return bool(self._filesystem.isfile(self._at(path)))
+
+    def paths(self, prefix: str = "") -> list[str]:
+        """The paths of all files below a folder, sorted. Raises StoreError."""
+        start = self._at(prefix) if prefix else self._root
+        with _named(prefix, "list"):
+            self._filesystem.invalidate_cache()
+            found = self._filesystem.find(start) if self._filesystem.isdir(start) else []
+        skip = len(self._root) + 1
+        return sorted(each[skip:] for each in found if UNFINISHED not in each)
+
+    def delete(self, path: str) -> None:
+        """Remove a file. Raises NotInStore, StoreError."""
+        with _named(path, "delete"):
+            if not self._filesystem.isfile(self._at(path)):
+                raise FileNotFoundError(errno.ENOENT, "no such file", path)
+            self._filesystem.rm_file(self._at(path))
+
+    def uri(self, path: str) -> str:
+        """The full address of a file."""
+        return str(self._filesystem.unstrip_protocol(self._at(path)))
+
+    def _at(self, path: str) -> str:
+        parts = path.split("/")
+        if not all(PART.match(part) and set(part) != {"."} for part in parts):
+            raise StoreError(f"{path!r} is not a path in the store: use parts of letters, digits and ._%@=+- joined by /")
+        return "/".join([self._root, *parts])
+
+
+def _put_on_disk(target: Path, data: bytes) -> None:
+    """A crash at any moment leaves the old file or the new one, never a part."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    beside = target.with_name(f"{UNFINISHED}{uuid.uuid4().hex}")
+    try:
+        with beside.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(target)
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise
+    _sync_folder(target.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Without it the rename itself may be lost with the power."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def _named(path: str, doing: str) -> Iterator[None]:
+    """Errors of whatever lies below, by our names."""
+    try:
+        yield
+    except StoreError:
+        raise
+    except FileNotFoundError as error:
+        raise NotInStore(f"there is no {path!r} in the store") from error
+    except OSError as error:
+        if error.errno in NO_ROOM:
+            raise StoreFull(f"no room to {doing} {path!r}: {error}; free space in the store, then try again") from error
+        raise StoreError(f"cannot {doing} {path!r}: {error}; check the store's address and rights") from error
+    except Exception as error:  # object-store drivers raise their own kinds
+        raise StoreError(f"cannot {doing} {path!r}: {type(error).__name__}: {error}") from error
