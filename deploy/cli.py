@@ -1,0 +1,99 @@
+"""The `patchline` command: a file of `deploy.commands` for every group; heavy modules load when one runs."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import typer
+from rich.console import Console
+from rich.panel import Panel
+from rich.table import Table
+
+from deploy.commands import bank, bench, build, camera, demo, score, services, topics, up
+from deploy.faults import Fault
+
+app = typer.Typer(
+    name="patchline",
+    help="Pass or fail for every frame of a production line, learned from the line's own unfiltered frames.",
+    epilog="Exit codes: 0 went well, 1 failed, 2 wrong use.",
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    add_completion=False,
+)
+
+TRY = "Try it"
+RUN = "Run it"
+WITHOUT = "Without Kafka"
+
+app.command("demo", rich_help_panel=TRY)(demo.demo)
+app.command("bench", rich_help_panel=TRY)(bench.bench)
+app.command("up", rich_help_panel=RUN)(up.up)
+app.command("train", rich_help_panel=RUN)(services.train)
+app.command("inspect", rich_help_panel=RUN)(services.inspect)
+app.command("camera", rich_help_panel=RUN)(camera.camera)
+app.add_typer(topics.app, name="topics", rich_help_panel=RUN)
+app.add_typer(bank.app, name="bank", rich_help_panel=RUN)
+app.command("build", rich_help_panel=WITHOUT)(build.build)
+app.command("score", rich_help_panel=WITHOUT)(score.score)
+
+
+def _show_version(wanted: bool) -> None:  # noqa: FBT001 -- typer calls it with the flag
+    if wanted:
+        from importlib.metadata import version  # noqa: PLC0415 -- only this flag needs it
+
+        typer.echo(f"patchline {version('patchline')}")
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True)
+def patchline(
+    context: typer.Context,
+    *,
+    version: bool = typer.Option(  # noqa: ARG001 -- its callback acts on it
+        False, "--version", callback=_show_version, is_eager=True, help="Say which release."
+    ),
+) -> None:
+    """Pass or fail for every frame of a production line, learned from the line's own unfiltered frames."""
+    if context.invoked_subcommand is None:
+        welcome(Console(), settings_here=Path("patchline.yaml").exists())
+
+
+def welcome(console: Console, *, settings_here: bool) -> None:
+    """Tell a newcomer, or somebody in a set-up folder, the next step."""
+    steps = Table.grid(padding=(0, 3))
+    steps.add_row("[bold cyan]patchline demo[/]", "a whole line on this machine in two minutes; needs no cluster")
+    steps.add_row("[bold cyan]patchline build DIR --out FILE[/]", "a bank from a folder of your own pictures")
+    steps.add_row("[bold cyan]patchline score IMAGE --bank FILE[/]", "what that bank says of one picture")
+    up_says = "the services, as the patchline.yaml here says" if settings_here else "the services, on your own Kafka"
+    steps.add_row("[bold cyan]patchline up[/]", up_says)
+    steps.add_row("[bold cyan]patchline --help[/]", "everything else")
+    first = "patchline up" if settings_here else "patchline demo"
+    console.print(Panel(steps, title=f"Patchline: start with [bold]{first}[/]", title_align="left", padding=(1, 2)))
+
+
+def main() -> None:
+    """Entry point: run a command, and end with one sentence and an exit code where it cannot go on."""
+    try:
+        app(prog_name="patchline")
+    except Fault as fault:
+        say_fault(str(fault))
+        sys.exit(fault.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def say_fault(sentence: str) -> None:
+    """One sentence to stderr."""
+    Console(stderr=True, soft_wrap=True).print(f"[bold red]patchline:[/] {_plain(sentence)}", highlight=False)
+
+
+def _plain(text: str) -> str:
+    from rich.markup import escape  # noqa: PLC0415 -- only on the way out
+
+    return escape(text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,240 @@
+"""The picture a run ends with: its worst frames with heat maps, what was missed, and good parts beside them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+from deploy.canvas import BOLD, Box, Canvas, Colour, shortened, text_width
+from deploy.exhibits import BOX, BOX_EDGE, HEAT_FROM, HEAT_TO, TRUTH, boxed, heat_colours, heated, outlined
+from ingest.decision import Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from jaxtyping import UInt8
+
+    from deploy.exhibits import Exhibit
+
+PAPER, CARD, INK, SOFT, LINE = (244, 245, 247), (255, 255, 255), (23, 28, 38), (104, 112, 126), (222, 225, 231)
+RED, GREEN, AMBER, WHITE = (200, 30, 40), (30, 130, 76), (190, 120, 10), (255, 255, 255)
+
+WIDTH, MARGIN, GAP, PAD = 1800, 56, 24, 18
+COLUMNS, WORST = 3, 9
+HEADER, SECTION, CAPTION, STRIP_CAPTION, FOOTER = 168, 62, 74, 40, 96
+TALLEST, FLATTEST, WIDE = 1.3, 0.35, 1.5
+"""Height over width of a picture's place, at most and at least; wider frames than `WIDE` stand above each other."""
+
+
+@dataclass(frozen=True)
+class Heading:
+    """What the sheet says of the run: a title, one line below it, and figures at the right (name, value)."""
+
+    title: str
+    line: str
+    figures: Sequence[tuple[str, str]] = ()
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which frames a sheet shows. What is known to be decided wrongly is shown as openly as what was found."""
+
+    worst: list[Exhibit]
+    missed: list[Exhibit]
+    """Known to be defective, and passed: the clearest miss first."""
+    rejected: list[Exhibit]
+    """Known to be good, and failed, beyond those among the worst."""
+    good: list[Exhibit]
+    """Passes, spread evenly from nearly rejected to plain."""
+
+
+def choose(exhibits: Sequence[Exhibit], *, strip: int) -> Choice:
+    """Pick the worst frames and strips of at most `strip` others."""
+    ranked = sorted(exhibits, key=lambda each: -each.ratio)
+    worst, rest = ranked[:WORST], ranked[WORST:]
+    passed = [each for each in rest if each.decision.verdict is Verdict.PASS]
+    good = [each for each in passed if not each.defective]
+    spread = np.linspace(0, len(good) - 1, min(strip, len(good))).round().astype(int)
+    return Choice(
+        worst=worst,
+        missed=[each for each in reversed(passed) if each.defective][:strip],
+        rejected=[each for each in rest if each.decision.verdict is Verdict.FAIL and each.defective is False][:strip],
+        good=[good[i] for i in spread],
+    )
+
+
+def render(exhibits: Sequence[Exhibit], heading: Heading) -> UInt8[np.ndarray, "h w 3"]:
+    """The contact sheet of a run, RGB.
+
+    Raises ValueError where there is no frame to show.
+    """
+    if not exhibits:
+        raise ValueError("a contact sheet needs at least one decided frame")
+    aspect = float(np.median([each.image.shape[0] / each.image.shape[1] for each in exhibits]))
+    layout = _Layout(min(max(aspect, FLATTEST), TALLEST))
+    choice = choose(exhibits, strip=layout.strip)
+    strips = (
+        ("Defective parts that passed", choice.missed),
+        ("Good parts that failed, beyond those above", choice.rejected),
+        ("Parts that passed, from nearly rejected to plain", choice.good),
+    )
+    sections = [
+        ("Worst frames, most suspicious first", choice.worst, layout.card_wh, COLUMNS, _card),
+        *((title, members, layout.thumb_wh, layout.strip, _thumb) for title, members in strips if members),
+    ]
+    height = HEADER + FOOTER + sum(_section_height(len(each), wh, columns) for _, each, wh, columns, _ in sections)
+    canvas = Canvas(WIDTH, height, PAPER)
+    _header(canvas, heading)
+    top = HEADER
+    for title, members, wh, columns, draw in sections:
+        canvas.text(title, (MARGIN, top + 36), size=23, colour=INK, weight=BOLD)
+        for number, each in enumerate(members):
+            x = MARGIN + number % columns * (wh[0] + GAP)
+            y = top + SECTION + number // columns * (wh[1] + GAP)
+            draw(canvas, each, (x, y, x + wh[0], y + wh[1]), layout)
+        top += _section_height(len(members), wh, columns)
+    _legend(canvas, top, has_truth=any(each.mask is not None for each in exhibits))
+    return canvas.pixels
+
+
+class _Layout:
+    """Sizes that follow from the frames' shape: height over width."""
+
+    def __init__(self, aspect: float) -> None:
+        self.stacked = 1 / aspect > WIDE
+        card = (WIDTH - 2 * MARGIN - (COLUMNS - 1) * GAP) // COLUMNS
+        self.strip = 6 if self.stacked else 8
+        thumb = (WIDTH - 2 * MARGIN - (self.strip - 1) * GAP) // self.strip
+        inner = card - 2 * PAD
+        self.picture_width = inner if self.stacked else (inner - PAD // 2) // 2
+        self.picture_height = round(self.picture_width * aspect)
+        pictures = 2 * self.picture_height + PAD // 2 if self.stacked else self.picture_height
+        self.card_wh = card, pictures + 2 * PAD + CAPTION
+        self.thumb_height = round(thumb * aspect)
+        self.thumb_wh = thumb, self.thumb_height + STRIP_CAPTION
+
+    def pair(self, box: Box) -> tuple[Box, Box]:
+        """The places of the frame and of its heat map on a card."""
+        x, y = box[0] + PAD, box[1] + PAD
+        width, height, step = self.picture_width, self.picture_height, PAD // 2
+        x2, y2 = (x, y + height + step) if self.stacked else (x + width + step, y)
+        return (x, y, x + width, y + height), (x2, y2, x2 + width, y2 + height)
+
+
+def _section_height(members: int, wh: tuple[int, int], columns: int) -> int:
+    rows = -(-members // columns)
+    return SECTION + rows * wh[1] + (rows - 1) * GAP + GAP
+
+
+def _header(canvas: Canvas, heading: Heading) -> None:
+    canvas.panel((MARGIN, 46, MARGIN + 6, 116), RED, radius_px=3)
+    canvas.text(heading.title, (MARGIN + 26, 80), size=38, colour=INK, weight=BOLD)
+    canvas.text(heading.line, (MARGIN + 26, 114), size=20, colour=SOFT)
+    right = WIDTH - MARGIN
+    for name, value in reversed(heading.figures):
+        width = max(text_width(value, size=34, weight=BOLD), text_width(name, size=16))
+        canvas.text(value, (right, 82), size=34, colour=INK, weight=BOLD, align="right")
+        canvas.text(name, (right, 112), size=16, colour=SOFT, align="right")
+        right -= width + 40
+    canvas.pixels[HEADER - 18 : HEADER - 16, MARGIN : WIDTH - MARGIN] = LINE
+
+
+def _card(canvas: Canvas, each: Exhibit, box: Box, layout: _Layout) -> None:
+    canvas.panel(box, CARD, radius_px=14)
+    left, right = layout.pair(box)
+    canvas.picture(_framed(each, left, hot=False, truth=True), left, radius_px=8)
+    canvas.picture(_framed(each, right, hot=True, truth=False), right, radius_px=8)
+    verdict, colour = _verdict(each)
+    x0, x1, base = box[0] + PAD, box[2] - PAD, box[3] - PAD
+    width = canvas.chip(verdict, (x0, base - 28), size=18, ink=WHITE, colour=colour)
+    _ratio_bar(canvas, each.ratio, (x0 + width + 14, base - 42, x1 - 78, base - 30), colour)
+    canvas.text(f"{each.ratio:.2f}", (x1, base - 27), size=24, colour=INK, weight=BOLD, align="right")
+    truth, ink = _truth(each)
+    truth_width = canvas.text(truth, (x0, base + 2), size=17, colour=ink, weight=BOLD)
+    room = x1 - x0 - truth_width - 20
+    canvas.text(shortened(each.name, room, size=15), (x1, base + 2), size=15, colour=SOFT, align="right")
+
+
+def _thumb(canvas: Canvas, each: Exhibit, box: Box, layout: _Layout) -> None:
+    x0, y0, x1, _ = box
+    place = x0, y0, x1, y0 + layout.thumb_height
+    canvas.picture(_framed(each, place, hot=True, truth=each.decision.verdict is Verdict.PASS), place, radius_px=8)
+    base = place[3] + 24
+    canvas.text(f"{each.ratio:.2f}", (x1, base), size=18, colour=INK, weight=BOLD, align="right")
+    room = x1 - x0 - text_width("0.00", size=18, weight=BOLD) - 12
+    words = shortened((each.label or each.name).replace("_", " "), room, size=16)
+    canvas.text(words, (x0, base), size=16, colour=_truth(each)[1])
+
+
+def _framed(each: Exhibit, place: Box, *, hot: bool, truth: bool) -> UInt8[np.ndarray, "h w 3"]:
+    """The frame fitted into a place of the sheet: `hot` under its heat map with boxes, `truth` with the known defect."""
+    width, height = place[2] - place[0], place[3] - place[1]
+    rows, columns = each.image.shape[:2]
+    scale = min(width / columns, height / rows)
+    fit_wh = max(1, round(columns * scale)), max(1, round(rows * scale))
+    how = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    image = np.asarray(cv2.resize(each.image, fit_wh, interpolation=how))
+    if hot:
+        heat = np.asarray(cv2.resize(each.heat, fit_wh, interpolation=cv2.INTER_LINEAR))
+        image = boxed(heated(image, heat), each.decision, (fit_wh[0] / columns, fit_wh[1] / rows))
+    if truth:
+        image = outlined(image, each.mask)
+    ground = np.full((height, width, 3), LINE, np.uint8)
+    x, y = (width - fit_wh[0]) // 2, (height - fit_wh[1]) // 2
+    ground[y : y + fit_wh[1], x : x + fit_wh[0]] = image
+    return ground
+
+
+def _verdict(each: Exhibit) -> tuple[str, Colour]:
+    colours = {Verdict.FAIL: RED, Verdict.PASS: GREEN, Verdict.UNDECIDED: AMBER}
+    return each.decision.verdict.value.upper(), colours[each.decision.verdict]
+
+
+def _truth(each: Exhibit) -> tuple[str, Colour]:
+    """What is known of the part, and red or green by whether the verdict agrees."""
+    if each.label is None:
+        return "", SOFT
+    words = each.label.replace("_", " ")
+    failed, undecided = each.decision.verdict is Verdict.FAIL, each.decision.verdict is Verdict.UNDECIDED
+    if undecided or failed == each.defective:
+        return f"truth: {words}", SOFT if undecided else GREEN
+    return f"truth: {words} ({'missed' if each.defective else 'false reject'})", RED
+
+
+def _ratio_bar(canvas: Canvas, ratio: float, box: Box, colour: Colour) -> None:
+    """The score ratio on a scale from 0 to 2, with a mark at the threshold."""
+    x0, y0, x1, y1 = box
+    radius = (y1 - y0) // 2
+    canvas.panel(box, LINE, radius_px=radius)
+    filled = x0 + round((x1 - x0) * min(ratio / 2, 1))
+    if filled - x0 > 2 * radius:
+        canvas.panel((x0, y0, filled, y1), colour, radius_px=radius)
+    middle = (x0 + x1) // 2
+    canvas.pixels[y0 - 4 : y1 + 4, middle - 1 : middle + 1] = INK
+
+
+def _legend(canvas: Canvas, top: int, *, has_truth: bool) -> None:
+    canvas.pixels[top + 8 : top + 10, MARGIN : WIDTH - MARGIN] = LINE
+    base, x = top + 56, MARGIN
+    x += canvas.text("Score over threshold", (x, base), size=17, colour=SOFT) + 16
+    for mark in (f"{HEAT_FROM:g}", f"{HEAT_TO:g} and more"):
+        x += canvas.text(mark, (x, base), size=17, colour=INK) + 10
+        if mark == f"{HEAT_FROM:g}":
+            ramp = heat_colours(np.tile(np.linspace(0, 1, 240, dtype=np.float32), (16, 1))).astype(np.uint8)
+            canvas.picture(ramp, (x, base - 14, x + 240, base + 2), radius_px=5)
+            x += 240 + 10
+    x += 30
+    canvas.panel((x, base - 15, x + 24, base + 3), BOX_EDGE, radius_px=2)
+    canvas.panel((x + 1, base - 14, x + 23, base + 2), BOX, radius_px=2)
+    canvas.panel((x + 3, base - 12, x + 21, base), LINE, radius_px=1)
+    x += 34 + canvas.text("above the threshold", (x + 34, base), size=17, colour=SOFT) + 30
+    if has_truth:
+        canvas.panel((x, base - 15, x + 24, base + 3), TRUTH, radius_px=5)
+        canvas.panel((x + 3, base - 12, x + 21, base), PAPER, radius_px=3)
+        canvas.text("known defect", (x + 34, base), size=17, colour=SOFT)
+    canvas.text(
+        "1.00 is the threshold: above it a part fails", (WIDTH - MARGIN, base), size=17, colour=SOFT, align="right"
+    )

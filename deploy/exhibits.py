@@ -1,0 +1,136 @@
+"""What a contact sheet shows of one decided frame: the picture, where it is suspicious, and what is known about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+from ingest.cameras.source import GOOD
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float32, UInt8
+
+    from ingest.decision import Decision
+    from softpatch.images.geometry import Geometry
+
+DIMMED = 0.75
+"""Brightness of the gray picture under a heat map."""
+HEAT_FROM, HEAT_TO = 0.55, 1.75
+"""Score ratios between which the heat map goes from invisible to its hottest colour; 1 is the threshold."""
+HEAT_OPACITY = 0.72
+HEAT_STOPS = ((0.0, (255, 214, 102)), (0.375, (250, 140, 22)), (0.7, (207, 19, 34)), (1.0, (120, 0, 60)))
+"""Amber where it warms up, orange at the threshold, red and wine above it."""
+TRUTH = (0, 200, 215)
+BOX = (255, 255, 255)
+BOX_EDGE = (120, 0, 40)
+
+
+@dataclass(frozen=True, eq=False)
+class Exhibit:
+    """One frame with its decision. `heat` is the score ratio of every pixel of the frame."""
+
+    name: str
+    image: UInt8[np.ndarray, "h w 3"]
+    heat: Float32[np.ndarray, "h w"]
+    decision: Decision
+    label: str | None = None
+    """`good`, the type of defect, or None where nobody knows."""
+    mask: Bool[np.ndarray, "h w"] | None = None
+
+    @property
+    def defective(self) -> bool | None:
+        """Whether the part is known to be bad."""
+        return None if self.label is None else self.label != GOOD
+
+    @property
+    def ratio(self) -> float:
+        """Score ratio, 0 where the frame has none."""
+        return self.decision.score_ratio or 0.0
+
+
+def exhibit(
+    name: str,
+    image: UInt8[np.ndarray, "h w 3"],
+    decision: Decision,
+    geometry: Geometry,
+    *,
+    label: str | None = None,
+    mask: Bool[np.ndarray, "h w"] | None = None,
+) -> Exhibit:
+    """A decided frame, ready to be shown."""
+    return Exhibit(name, image, heat_of(decision, geometry, (image.shape[1], image.shape[0])), decision, label, mask)
+
+
+def heat_of(decision: Decision, geometry: Geometry, source_wh: tuple[int, int]) -> Float32[np.ndarray, "h w"]:
+    """Score ratio of every pixel of the frame as it came; 0 where the network did not look, or there is no score."""
+    if decision.anomaly_map is None or decision.threshold is None:
+        return np.zeros(source_wh[::-1], np.float32)
+    from softpatch.score import anomaly_map  # noqa: PLC0415 -- loads the search libraries, which --help can do without
+
+    ratios = (decision.anomaly_map.scores() / decision.threshold).astype(np.float32)
+    on_input = anomaly_map(ratios, height_px=geometry.height_px, width_px=geometry.width_px)
+    return on_source(on_input, geometry, source_wh)
+
+
+def on_source(
+    on_input: Float32[np.ndarray, "height width"], geometry: Geometry, source_wh: tuple[int, int]
+) -> Float32[np.ndarray, "h w"]:
+    """A map of the network's input, laid back on the frame it came from."""
+    place = geometry.placement(source_wh)
+    x_scale, y_scale = place.width_px / source_wh[0], place.height_px / source_wh[1]
+    # Pixel centres: source x lies at (x + 0.5) * scale + left - 0.5 of the input.
+    to_input = np.array(
+        [
+            [x_scale, 0, 0.5 * x_scale + place.left_px - 0.5],
+            [0, y_scale, 0.5 * y_scale + place.top_px - 0.5],
+        ],
+        np.float32,
+    )
+    inside = cv2.BORDER_REPLICATE if geometry.mode != "crop" else cv2.BORDER_CONSTANT
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    return np.asarray(cv2.warpAffine(on_input, to_input, source_wh, flags=flags, borderMode=inside), np.float32)
+
+
+def heated(image: UInt8[np.ndarray, "h w 3"], heat: Float32[np.ndarray, "h w"]) -> UInt8[np.ndarray, "h w 3"]:
+    """The frame in dimmed gray under its heat map, so that the only colour is suspicion."""
+    gray = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB).astype(np.float32) * DIMMED
+    level = np.clip((heat - HEAT_FROM) / (HEAT_TO - HEAT_FROM), 0, 1)
+    opacity = (np.clip(level * 4, 0, 1) * HEAT_OPACITY)[..., None]
+    return np.rint(gray * (1 - opacity) + heat_colours(level) * opacity).astype(np.uint8)
+
+
+def heat_colours(level: Float32[np.ndarray, "h w"]) -> Float32[np.ndarray, "h w 3"]:
+    """The colour of each level, 0 to 1."""
+    stops = [stop for stop, _ in HEAT_STOPS]
+    channels = [np.interp(level, stops, [colour[i] for _, colour in HEAT_STOPS]) for i in range(3)]
+    return np.stack(channels, axis=-1).astype(np.float32)
+
+
+def boxed(
+    image: UInt8[np.ndarray, "h w 3"], decision: Decision, scale: tuple[float, float]
+) -> UInt8[np.ndarray, "h w 3"]:
+    """The picture with the decision's defect boxes, scaled from the frame's pixels to the picture's."""
+    out = image.copy()
+    height, width = image.shape[:2]
+    for region in decision.regions:
+        x0, y0, x1, y1 = (
+            round(value * factor) for value, factor in zip(region.box_xyxy_px, (*scale, *scale), strict=True)
+        )
+        corners = (max(x0, 1), max(y0, 1)), (min(x1, width - 2), min(y1, height - 2))
+        cv2.rectangle(out, *corners, BOX_EDGE, 4, cv2.LINE_AA)
+        cv2.rectangle(out, *corners, BOX, 2, cv2.LINE_AA)
+    return out
+
+
+def outlined(image: UInt8[np.ndarray, "h w 3"], mask: Bool[np.ndarray, "h2 w2"] | None) -> UInt8[np.ndarray, "h w 3"]:
+    """The picture with the known defect's outline, drawn outside of it: the defect itself stays visible."""
+    if mask is None or not mask.any():
+        return image
+    height, width = image.shape[:2]
+    small = cv2.resize(mask.astype(np.uint8) * 255, (width, height), interpolation=cv2.INTER_AREA)
+    grown = cv2.dilate((np.asarray(small) > 0).astype(np.uint8), np.ones((7, 7), np.uint8))
+    outlines, _ = cv2.findContours(grown, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    return np.asarray(cv2.drawContours(image.copy(), outlines, -1, TRUTH, 2, cv2.LINE_AA))

@@ -1,0 +1,141 @@
+"""Keeps a few processes running: a dead one is started again within a second, SIGTERM ends them in good order."""
+
+from __future__ import annotations
+
+import ctypes
+import signal
+import subprocess
+import time
+from dataclasses import dataclass, field
+from typing import IO, TYPE_CHECKING, Self
+
+import structlog
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable, Mapping, Sequence
+
+RESTART_SECONDS = 0.5
+"""Between the death of a process and its restart: long enough not to spin, within the second that is promised."""
+WATCH_SECONDS = 0.1
+STOP_SECONDS = 20.0
+"""For a clean end after SIGTERM: a service drains its queue for up to 10 s; then SIGKILL."""
+PR_SET_PDEATHSIG = 1
+LIBC = ctypes.CDLL(None)  # loaded here: between fork and exec nothing may be imported
+WRONG_USE = 2
+"""Exit code of a process that was asked for something that cannot be: starting it again cannot cure that."""
+
+
+class WillNotRun(Exception):
+    """A process says that its settings or arguments are wrong."""
+
+
+@dataclass(frozen=True)
+class Program:
+    """What to run. `environ` is the whole environment; `log` takes stderr, or it is inherited."""
+
+    name: str
+    arguments: Sequence[str]
+    environ: Mapping[str, str]
+    log: IO[bytes] | None = None
+
+
+@dataclass
+class _Running:
+    program: Program
+    process: subprocess.Popen[bytes]
+    due: float | None = None
+    """When to start it again; None while it runs."""
+    restarts: int = 0
+
+
+@dataclass
+class Supervisor:
+    """Starts programs, restarts what dies, and stops them in the opposite order. Use it as a context manager."""
+
+    clock: Callable[[], float] = time.monotonic
+    restart_seconds: float = RESTART_SECONDS
+    _running: list[_Running] = field(default_factory=list)
+
+    def start(self, program: Program) -> None:
+        """Start a program and look after it from now on."""
+        self._running.append(_Running(program, _spawn(program)))
+        structlog.get_logger().info("started", program=program.name, pid=self._running[-1].process.pid)
+
+    def watch(self, until: threading.Event) -> None:
+        """Restart what dies until the event is set.
+
+        Raises:
+            WillNotRun: a program ended as wrongly used; the others are still to be stopped.
+        """
+        while not until.wait(WATCH_SECONDS):
+            self.look()
+
+    def look(self) -> None:
+        """One round of `watch`."""
+        for running in self._running:
+            if running.due is None:
+                self._note_death(running)
+            elif self.clock() >= running.due:
+                running.process, running.due = _spawn(running.program), None
+                running.restarts += 1
+                structlog.get_logger().info("restarted", program=running.program.name, pid=running.process.pid)
+
+    def restarts(self) -> dict[str, int]:
+        """How often each program had to be started again."""
+        return {running.program.name: running.restarts for running in self._running}
+
+    def pid(self, name: str) -> int:
+        """The process id of a program. Raises KeyError for a name that is none."""
+        return {running.program.name: running.process.pid for running in self._running}[name]
+
+    def stop(self) -> None:
+        """SIGTERM to all, last started first, and SIGKILL to what has not ended in time."""
+        for running in reversed(self._running):
+            if running.process.poll() is None:
+                running.process.terminate()
+        deadline = self.clock() + STOP_SECONDS
+        for running in reversed(self._running):
+            _reap(running, max(0.0, deadline - self.clock()))
+        self._running.clear()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.stop()
+
+    def _note_death(self, running: _Running) -> None:
+        code = running.process.poll()
+        if code is None:
+            return
+        if code == WRONG_USE:
+            raise WillNotRun(f"{running.program.name} cannot run as it is set up; its last lines say why")
+        running.due = self.clock() + self.restart_seconds
+        structlog.get_logger().warning("died", program=running.program.name, exit_code=code)
+
+
+def _spawn(program: Program) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(  # noqa: S603 -- our own command line
+        program.arguments,
+        env=dict(program.environ),
+        stdin=subprocess.DEVNULL,
+        stderr=program.log,
+        stdout=program.log,
+        process_group=0,  # Ctrl-C reaches the supervisor alone, which then stops them in order
+        preexec_fn=_die_with_parent,  # noqa: PLW1509 -- one system call, no locks taken
+    )
+
+
+def _die_with_parent() -> None:
+    """A killed supervisor must not leave services behind."""
+    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def _reap(running: _Running, seconds: float) -> None:
+    try:
+        running.process.wait(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        structlog.get_logger().warning("killed", program=running.program.name, after_seconds=STOP_SECONDS)
+        running.process.kill()
+        running.process.wait()
