@@ -1,4 +1,4 @@
-"""The embedded broker of `patchline demo` and `up --ephemeral`: Tansu on a loopback port, in memory, gone when it stops.
+"""The embedded broker of `patchline demo` and `up --ephemeral`: Tansu on a loopback port, all in memory.
 
 For trials only: it keeps no promise about transactions, compaction or faults.
 """
@@ -145,7 +145,7 @@ def _spawn(program: Path, port: int, log_file: Path | None) -> subprocess.Popen[
             # A process group of its own: Ctrl-C reaches the services first, which drain before the broker goes.
             start_new_session=True,
             env={**_own_environment(), "RUST_LOG": "warn"},
-            preexec_fn=_die_with_parent if _death_signal_works() else None,  # noqa: PLW1509  calls one C function only
+            preexec_fn=_die_with_parent if _death_signal_works() else None,  # noqa: PLW1509  it calls one C function
         )
 
 
@@ -161,7 +161,7 @@ def _death_signal_works() -> bool:
 
 
 def _die_with_parent() -> None:
-    import ctypes  # noqa: PLC0415  only where it is needed
+    import ctypes  # noqa: PLC0415  needed in the child alone
 
     ctypes.CDLL(None).prctl(LINUX_DEATH_SIGNAL, signal.SIGTERM)
 

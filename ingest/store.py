@@ -1,8 +1,8 @@
 """The store: bytes under slash-separated paths, on a disk or in an object store; nobody ever reads half a file.
 
-    StoreError
-    +-- StoreFull       no room left; nothing was written
-    +-- NotInStore      there is no file under this path
+StoreError
++-- StoreFull       no room left; nothing was written
++-- NotInStore      there is no file under this path
 """
 
 from __future__ import annotations
@@ -11,12 +11,14 @@ import errno
 import os
 import re
 import uuid
-from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol, Self
+from typing import TYPE_CHECKING, Protocol, Self
 
 import fsspec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 PART = re.compile(r"^[A-Za-z0-9._%@=+-]+$")
 UNFINISHED = ".unfinished-"
@@ -130,7 +132,9 @@ class FsspecStore:
     def _at(self, path: str) -> str:
         parts = path.split("/")
         if not all(PART.match(part) and set(part) != {"."} for part in parts):
-            raise StoreError(f"{path!r} is not a path in the store: use parts of letters, digits and ._%@=+- joined by /")
+            raise StoreError(
+                f"{path!r} is not a path in the store: use parts of letters, digits and ._%@=+- joined by /"
+            )
         return "/".join([self._root, *parts])
 
 

@@ -1,4 +1,4 @@
-"""Brokers that tests start and stop themselves: a real Apache Kafka, so that it can be killed, paused and reconfigured."""
+"""Brokers that tests start and stop themselves: a real Apache Kafka, to be killed, paused and reconfigured."""
 
 from __future__ import annotations
 
@@ -10,9 +10,12 @@ import subprocess
 import time
 import uuid
 from dataclasses import dataclass, field
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ingest.kafka.settings import KafkaSettings
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 READY_SECONDS = 60.0
 
@@ -36,7 +39,7 @@ def answers(port: int) -> bool:
 
 @dataclass
 class KafkaBroker:
-    """One Apache Kafka node (broker and controller) with its own data folder; `start` again after `kill` keeps the data."""
+    """One Apache Kafka node with its own data folder; `start` after `kill` finds the data again."""
 
     home: Path
     folder: Path
@@ -71,7 +74,7 @@ class KafkaBroker:
         self._end(signal.SIGTERM)
 
     def kill(self) -> None:
-        """kill -9."""
+        """End it with kill -9."""
         self._end(signal.SIGKILL)
 
     def pause(self) -> None:
@@ -147,6 +150,7 @@ def _properties(folder: Path, port: int, controller_port: int) -> dict[str, str]
         "log.cleaner.dedupe.buffer.size": str(2 * 1024 * 1024),
         "log.cleaner.threads": "1",
         "log.cleaner.backoff.ms": "500",
+        "group.min.session.timeout.ms": "1000",
     }
 
 

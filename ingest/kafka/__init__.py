@@ -1,1 +1,1 @@
-"""Kafka, as Patchline needs it: one exactly-once loop, one reader of whole topics, one sender; bytes and headers only."""
+"""Kafka as Patchline needs it: one exactly-once loop, one reader of whole topics, one sender; bytes and headers."""

@@ -1,23 +1,25 @@
-"""Reaching a broker: wait for it with one log line per attempt, say in one sentence what is wrong, keep the client quiet."""
+"""Reaching a broker: one log line per attempt, one sentence for what is wrong, and a client that keeps quiet."""
 
 from __future__ import annotations
 
-import logging
 import socket
 import time
-from collections.abc import Callable, Iterable
 from threading import Event
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import structlog
 from kafka.errors import KafkaError
 
+from ingest.kafka.client_logs import quiet_client_logs
 from ingest.kafka.errors import BrokerUnreachable, TopicMissing
-from ingest.kafka.settings import KafkaSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from ingest.kafka.settings import KafkaSettings
 
 log = structlog.get_logger(__name__)
 
-REPEAT_SECONDS = 30.0
 Client = TypeVar("Client")
 
 
@@ -42,47 +44,6 @@ class Deadline:
     def passed(self) -> bool:
         """Whether nothing is left."""
         return self.left_seconds == 0.0
-
-
-class Unrepeated(logging.Filter):
-    """Lets one message of a kind through per `REPEAT_SECONDS`: while a broker is down the client says the same for ever."""
-
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        super().__init__()
-        self._clock = clock
-        self._last: dict[tuple[str, str], float] = {}
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Whether this record is the first of its kind for a while; tracebacks are cut, the message says it all."""
-        kind, now = (record.name, str(record.msg)), self._clock()
-        if now - self._last.get(kind, -REPEAT_SECONDS) < REPEAT_SECONDS:
-            return False
-        self._last[kind] = now
-        record.exc_info = None
-        return True
-
-
-def quiet_client_logs(clock: Callable[[], float] = time.monotonic) -> None:
-    """Keep kafka-python to warnings, each kind once per half minute. Safe to call more than once."""
-    client = logging.getLogger("kafka")
-    client.setLevel(logging.WARNING)
-    handlers = [*client.handlers, *logging.getLogger().handlers]
-    for handler in handlers:
-        if not any(isinstance(known, Unrepeated) for known in handler.filters):
-            handler.addFilter(_OnlyFor("kafka", Unrepeated(clock)))
-
-
-class _OnlyFor(Unrepeated):
-    """A filter on a handler sees every logger; this one leaves all but one tree alone."""
-
-    def __init__(self, tree: str, unrepeated: Unrepeated) -> None:
-        super().__init__()
-        self._tree, self._unrepeated = tree, unrepeated
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        if record.name.split(".", 1)[0] != self._tree:
-            return True
-        return self._unrepeated.filter(record)
 
 
 def addresses(bootstrap_servers: str) -> list[tuple[str, int]]:
@@ -118,6 +79,7 @@ def connected(
     Raises:
         BrokerUnreachable: `give_up_seconds` passed (None waits for ever), or `stop` was set.
     """
+    quiet_client_logs()
     deadline = None if give_up_seconds is None else Deadline(give_up_seconds)
     stop = stop or Event()
     while True:

@@ -12,7 +12,7 @@ KafkaFailure
 from __future__ import annotations
 
 
-class KafkaFailure(Exception):  # noqa: N818  the tree is named by what happened, as DESIGN's words do
+class KafkaFailure(Exception):
     """Root of every error this package raises."""
 
 

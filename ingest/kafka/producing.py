@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 from kafka import KafkaProducer, TopicPartition
@@ -22,11 +21,17 @@ from kafka.errors import (
     TransactionalIdAuthorizationFailedError,
     UnsupportedVersionError,
 )
-from kafka.structs import OffsetAndMetadata
 
 from ingest.kafka.connecting import Deadline, client_options
-from ingest.kafka.records import Outgoing
-from ingest.kafka.settings import KafkaSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from kafka.structs import OffsetAndMetadata
+
+    from ingest.kafka.records import Outgoing
+    from ingest.kafka.settings import KafkaSettings
+    from ingest.kafka.untyped import Untyped
 
 log = structlog.get_logger(__name__)
 
@@ -59,7 +64,7 @@ class TransactionalProducer:
     def __init__(self, settings: KafkaSettings, *, transactional_id: str) -> None:
         self._settings = settings
         self._transactional_id = transactional_id
-        self._producer: Any = None
+        self._producer: Untyped = None
 
     def ready(self, deadline: Deadline) -> bool:
         """Have a producer with no open transaction; False where the broker does not answer in time."""
@@ -77,7 +82,7 @@ class TransactionalProducer:
         self,
         outgoing: Sequence[Outgoing],
         offsets: Mapping[TopicPartition, OffsetAndMetadata],
-        membership: Any,  # noqa: ANN401  a ConsumerGroupMetadata
+        membership: Untyped,
         deadline: Deadline,
     ) -> None:
         """Begin, send, check every record, add the offsets, commit. Raises a KafkaError with the transaction open."""
@@ -101,7 +106,7 @@ class TransactionalProducer:
 
     def cause(self, error: KafkaError) -> BaseException:
         """The error that broke the transaction: later calls only say that there was one."""
-        last = self._manager.last_error if self._producer is not None else None
+        last: BaseException | None = self._manager.last_error if self._producer is not None else None
         return last if last is not None else error
 
     def close(self) -> None:
@@ -111,16 +116,16 @@ class TransactionalProducer:
             self._producer = None
 
     @property
-    def _manager(self) -> Any:  # noqa: ANN401  kafka-python has no annotations
+    def _manager(self) -> Untyped:
         return self._producer._transaction_manager  # noqa: SLF001  the public calls take no deadline
 
-    def _wait(self, result: Any, deadline: Deadline) -> None:  # noqa: ANN401  a TransactionalRequestResult
+    def _wait(self, result: Untyped, deadline: Deadline) -> None:
         self._producer._sender.wakeup()  # noqa: SLF001  as the public calls do
         if not result.wait(timeout_ms=max(1, deadline.left_ms)):
             raise KafkaTimeoutError("the transaction coordinator did not answer in time")
 
 
-def send(producer: Any, outgoing: Outgoing) -> Any:  # noqa: ANN401  kafka-python has no annotations
+def send(producer: Untyped, outgoing: Outgoing) -> Untyped:
     """Hand one record to a KafkaProducer; returns its future."""
     return producer.send(
         outgoing.topic,
@@ -131,14 +136,14 @@ def send(producer: Any, outgoing: Outgoing) -> Any:  # noqa: ANN401  kafka-pytho
     )
 
 
-def close_now(producer: Any) -> None:  # noqa: ANN401  a KafkaProducer
+def close_now(producer: Untyped) -> None:
     """Close without waiting for records that nobody waits for any more."""
     producer._sender.force_close()  # noqa: SLF001  `close` first flushes, and raises where it cannot
     producer._sender.join(1.0)  # noqa: SLF001
     producer.close(timeout=0)
 
 
-def _producer(settings: KafkaSettings, transactional_id: str, deadline: Deadline) -> Any:  # noqa: ANN401
+def _producer(settings: KafkaSettings, transactional_id: str, deadline: Deadline) -> Untyped:
     producer = KafkaProducer(
         **client_options(settings),
         **producer_options(settings),

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from threading import Event
-from typing import Any, Self
+from typing import TYPE_CHECKING, Self
 
 from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError
@@ -12,15 +10,21 @@ from kafka.errors import KafkaError
 from ingest.kafka.connecting import Deadline, client_options, connected, require_topics
 from ingest.kafka.errors import BrokerUnreachable
 from ingest.kafka.records import Partition, Record
-from ingest.kafka.settings import KafkaSettings
 from ingest.kafka.transactions import fetch_options
 from ingest.kafka.wire import record_from
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from threading import Event
+
+    from ingest.kafka.settings import KafkaSettings
+    from ingest.kafka.untyped import Untyped
 
 
 class WholeTopicReader:
     """Reads every committed record of its topics from the beginning, then follows them. One thread only."""
 
-    def __init__(self, consumer: Any, settings: KafkaSettings, partitions: Iterable[Partition]) -> None:  # noqa: ANN401  a KafkaConsumer
+    def __init__(self, consumer: Untyped, settings: KafkaSettings, partitions: Iterable[Partition]) -> None:
         self._consumer = consumer
         self._settings = settings
         self._partitions = tuple(partitions)
@@ -107,11 +111,11 @@ class WholeTopicReader:
         return self._consumer.position(TopicPartition(*partition), timeout_ms=1000) or 0
 
 
-def _consumer(settings: KafkaSettings) -> Any:  # noqa: ANN401  a KafkaConsumer
+def _consumer(settings: KafkaSettings) -> Untyped:
     return KafkaConsumer(**client_options(settings), **fetch_options(settings), group_id=None)
 
 
-def _seek(consumer: Any, partition: TopicPartition, start: int | None) -> None:  # noqa: ANN401  a KafkaConsumer
+def _seek(consumer: Untyped, partition: TopicPartition, start: int | None) -> None:
     if start is None:
         consumer.seek_to_beginning(partition)
     else:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from threading import Event
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
 from kafka.errors import KafkaError, TopicAlreadyExistsError, for_code
@@ -13,6 +11,12 @@ from kafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 from ingest.kafka.connecting import client_options, connected
 from ingest.kafka.errors import BrokerUnreachable, Refused
 from ingest.kafka.settings import KafkaSettings, TopicName
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from threading import Event
+
+    from ingest.kafka.untyped import Untyped
 
 MIB = 1024 * 1024
 KEPT_FOR_EVER = {"retention.ms": "-1", "retention.bytes": "-1"}
@@ -113,7 +117,7 @@ def _renamed(report: TopicReport) -> TopicReport:
     return TopicReport(report.name, state, report.partitions, report.differences)
 
 
-def _create(admin: Any, topics: Iterable[Topic], settings: KafkaSettings) -> set[str]:  # noqa: ANN401  an admin client
+def _create(admin: Untyped, topics: Iterable[Topic], settings: KafkaSettings) -> set[str]:
     asked = {
         settings.topic(topic.name): {
             "num_partitions": wanted_partitions(topic, settings),
@@ -132,7 +136,7 @@ def _create(admin: Any, topics: Iterable[Topic], settings: KafkaSettings) -> set
     return {answer["name"] for answer in answers if answer["error_code"] == NO_ERROR}
 
 
-def _describe(admin: Any, settings: KafkaSettings) -> list[TopicReport]:  # noqa: ANN401  an admin client
+def _describe(admin: Untyped, settings: KafkaSettings) -> list[TopicReport]:
     names = [settings.topic(topic.name) for topic in TOPICS]
     described = _asked(lambda: admin.describe_topics(names))
     partitions = {each["name"]: len(each["partitions"]) for each in described if each["error_code"] == NO_ERROR}
@@ -151,7 +155,7 @@ def _report(
     return TopicReport(name, "differing" if wrong else "existing", partitions[name], wrong)
 
 
-def _configs(admin: Any, names: list[str]) -> dict[str, dict[str, str | None]]:  # noqa: ANN401  an admin client
+def _configs(admin: Untyped, names: list[str]) -> dict[str, dict[str, str | None]]:
     if not names:
         return {}
     resources = [ConfigResource(ConfigResourceType.TOPIC, name) for name in names]
@@ -160,7 +164,7 @@ def _configs(admin: Any, names: list[str]) -> dict[str, dict[str, str | None]]: 
     return {name: {key: entry["value"] for key, entry in found.get(name, {}).items()} for name in names}
 
 
-def _asked(ask: Any) -> Any:  # noqa: ANN401  a call of the untyped admin client
+def _asked(ask: Untyped) -> Untyped:
     try:
         return ask()
     except KafkaError as error:
@@ -169,7 +173,7 @@ def _asked(ask: Any) -> Any:  # noqa: ANN401  a call of the untyped admin client
         raise Refused(f"the broker refuses: {type(error).__name__}: {error}") from error
 
 
-def _admin(settings: KafkaSettings, give_up_seconds: float, stop: Event | None) -> Any:  # noqa: ANN401
+def _admin(settings: KafkaSettings, give_up_seconds: float, stop: Event | None) -> Untyped:
     return connected(
         lambda: KafkaAdminClient(**client_options(settings)), settings, give_up_seconds=give_up_seconds, stop=stop
     )

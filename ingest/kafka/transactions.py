@@ -17,23 +17,27 @@ not what fences.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum
-from threading import Event
-from typing import Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import structlog
 from kafka import ConsumerRebalanceListener, KafkaConsumer, TopicPartition
 from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
-from kafka.errors import FencedInstanceIdError, KafkaError, KafkaTimeoutError, RetriableError
+from kafka.errors import KafkaError, KafkaTimeoutError, RetriableError
 from kafka.structs import MemberState, OffsetAndMetadata
 
 from ingest.kafka.connecting import Deadline, client_options, connected, require_topics
 from ingest.kafka.errors import Aborted, Fenced, KafkaFailure, Refused
 from ingest.kafka.producing import HOPELESS, TransactionalProducer, is_fenced
 from ingest.kafka.records import Claim, Committed, Partition, Record, Work
-from ingest.kafka.settings import KafkaSettings
 from ingest.kafka.wire import record_from
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from threading import Event
+
+    from ingest.kafka.settings import KafkaSettings
+    from ingest.kafka.untyped import Untyped
 
 log = structlog.get_logger(__name__)
 
@@ -94,7 +98,7 @@ class TransactionLoop:
 
     def __init__(
         self,
-        consumer: Any,  # noqa: ANN401  a KafkaConsumer; kafka-python has no annotations
+        consumer: Untyped,
         producer: TransactionalProducer,
         settings: KafkaSettings,
         *,
@@ -107,7 +111,7 @@ class TransactionLoop:
         self._revocations = revocations
         self._ownership = ownership
         self._state = State.JOINING
-        self._membership: Any = None
+        self._membership: Untyped = None
         self._claims: dict[Partition, Claim] = {}
         self._committed: dict[Partition, int | None] = {}
         self._tenure = 0
@@ -173,10 +177,8 @@ class TransactionLoop:
             moved = self._settle(deadline)
         except KafkaError as error:
             raise self._unusable(error) from error
-        records = [
-            record_from(each, self._claims.get(partition)) for partition, each in fetched if partition not in moved
-        ]
-        return [record for record in records if record.claim is not None]
+        readable = self._claims.keys() - moved
+        return [record_from(each, self._claims[partition]) for partition, each in fetched if partition in readable]
 
     def commit(self, works: Sequence[Work]) -> Committed:
         """Write all records of `works` and their offsets in one transaction; works with a void claim are left out.
@@ -208,7 +210,7 @@ class TransactionLoop:
         self.close()
 
     def lag_records(self) -> Mapping[Partition, int]:
-        """Records in Kafka behind the reading position, as of the last fetch; partitions not fetched yet are left out."""
+        """Records in Kafka behind the reading position, as of the last fetch; partitions not fetched are left out."""
         known = ((each, self._consumer.highwater(TopicPartition(*each))) for each in self._claims)
         return {
             each: max(0, end - self._consumer.position(TopicPartition(*each), timeout_ms=0))
@@ -332,7 +334,7 @@ def next_offsets(works: Iterable[Work]) -> dict[Partition, int]:
     return offsets
 
 
-def _is_member(membership: Any) -> bool:  # noqa: ANN401  a ConsumerGroupMetadata
+def _is_member(membership: Untyped) -> bool:
     """A membership without generation or member id would switch the broker's fencing off."""
     return membership.generation_id >= 0 and bool(membership.member_id)
 
@@ -341,7 +343,7 @@ def _names(partitions: Iterable[Partition]) -> list[str]:
     return sorted(f"{each.topic}-{each.partition}" for each in partitions)
 
 
-def _consumer(settings: KafkaSettings, group_id: str) -> Any:  # noqa: ANN401  a KafkaConsumer
+def _consumer(settings: KafkaSettings, group_id: str) -> Untyped:
     return KafkaConsumer(
         **client_options(settings),
         **fetch_options(settings),

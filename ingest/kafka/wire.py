@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from ingest.kafka.records import Claim, Record
 
+if TYPE_CHECKING:
+    from ingest.kafka.untyped import Untyped
 
-def record_from(consumed: Any, claim: Claim | None = None) -> Record:  # noqa: ANN401  a kafka ConsumerRecord
+
+def record_from(consumed: Untyped, claim: Claim | None = None) -> Record:
     """One consumed record; a header without a value counts as empty."""
     return Record(
         topic=consumed.topic,

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from threading import Event
-from typing import Any, Self
+from typing import TYPE_CHECKING, Self
 
 from kafka import KafkaProducer
 from kafka.errors import KafkaError
@@ -13,7 +12,12 @@ from ingest.kafka.connecting import Deadline, client_options, connected, require
 from ingest.kafka.errors import SendFailed
 from ingest.kafka.producing import close_now, producer_options, send
 from ingest.kafka.records import Outgoing, Partition, Sent
-from ingest.kafka.settings import KafkaSettings
+
+if TYPE_CHECKING:
+    from threading import Event
+
+    from ingest.kafka.settings import KafkaSettings
+    from ingest.kafka.untyped import Untyped
 
 PENDING_BYTES = 64 * 1024 * 1024
 
@@ -21,7 +25,7 @@ PENDING_BYTES = 64 * 1024 * 1024
 class Pending:
     """A record on its way."""
 
-    def __init__(self, future: Any, size_bytes: int) -> None:  # noqa: ANN401  a FutureRecordMetadata
+    def __init__(self, future: Untyped, size_bytes: int) -> None:
         self._future = future
         self.size_bytes = size_bytes
 
@@ -42,7 +46,7 @@ class Pending:
 class Sender:
     """Sends records in order per partition. One thread at a time."""
 
-    def __init__(self, producer: Any, settings: KafkaSettings, *, pending_bytes: int = PENDING_BYTES) -> None:  # noqa: ANN401  a KafkaProducer
+    def __init__(self, producer: Untyped, settings: KafkaSettings, *, pending_bytes: int = PENDING_BYTES) -> None:
         self._producer = producer
         self._settings = settings
         self._room_bytes = pending_bytes
@@ -118,7 +122,7 @@ class Sender:
         oldest.wait(deadline.left_seconds)
 
 
-def _producer(settings: KafkaSettings) -> Any:  # noqa: ANN401  a KafkaProducer
+def _producer(settings: KafkaSettings) -> Untyped:
     return KafkaProducer(
         **client_options(settings),
         **producer_options(settings),
@@ -126,7 +130,7 @@ def _producer(settings: KafkaSettings) -> Any:  # noqa: ANN401  a KafkaProducer
     )
 
 
-def _partitions(producer: Any, topic: str) -> set[int] | None:  # noqa: ANN401  a KafkaProducer
+def _partitions(producer: Untyped, topic: str) -> set[int] | None:
     try:
         found: set[int] = producer.partitions_for(topic)
     except KafkaError:

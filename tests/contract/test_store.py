@@ -10,14 +10,17 @@ import stat
 import subprocess
 import sys
 import uuid
-from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ingest.store import FsspecStore, NotInStore, Store, StoreError, StoreFull
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 @pytest.fixture(params=["plain path", "file url", "memory"])
@@ -101,7 +104,7 @@ def test_a_read_only_disk_has_a_named_error(tmp_path: Path, monkeypatch: pytest.
         raise OSError(errno.EROFS, os.strerror(errno.EROFS))
 
     monkeypatch.setattr(Path, "replace", refuse)
-    with pytest.raises(StoreError, match="cannot write 'a'.*check the store's address and rights"):
+    with pytest.raises(StoreError, match=r"cannot write 'a'.*check the store's address and rights"):
         store.put("a", b"x")
     assert list(tmp_path.iterdir()) == []
 
@@ -122,7 +125,7 @@ def test_a_full_disk_leaves_the_old_file_and_no_part(tmp_path: Path) -> None:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
 
-    said = subprocess.run(  # noqa: PLW1509  the limit must be set in the child alone
+    said = subprocess.run(
         [sys.executable, "-c", program, str(tmp_path)],
         preexec_fn=small_files,
         capture_output=True,
