@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol, Self, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 import onnxruntime
@@ -84,11 +84,11 @@ class FrameShapes:
 
 @dataclass(frozen=True)
 class OnnxEmbedder:
-    """An ONNX Runtime session that has embedded a frame; `tried` says which providers were asked, and what they answered.
+    """An ONNX Runtime session that has embedded a frame; `tried` says what each provider asked has answered.
 
-    On the CPU every frame is a run of its own, on one of `threads` workers: at 224 px one frame on one core takes 4.7 ms of
-    CPU, in batches of 16 it takes 6.6 (out of cache), and two cores on one frame need spinning threads to help at all,
-    which burn the cores that Kafka needs. On a GPU the frames go as one batch.
+    On the CPU every frame is a run of its own, on one of `threads` workers: at 224 px that takes 4.7 ms of one core,
+    in a batch of 16 it takes 6.6 (out of cache), and two cores on one frame help only with spinning threads, which burn
+    the cores that Kafka needs. On a GPU the frames go as one batch.
     """
 
     graph_hash: str
@@ -108,7 +108,7 @@ class OnnxEmbedder:
         threads: int | None = None,
         shapes: FrameShapes | None = None,
         engine_cache: Path | None = None,
-    ) -> Self:
+    ) -> "OnnxEmbedder":
         """The first provider that really runs a frame: `auto` asks TensorRT, CUDA and CPU, in this order.
 
         `threads` is the number of frames embedded at once on the CPU (default: the cores of this process).

@@ -45,9 +45,9 @@ class MeanEmbedding(nn.Module):
 class PublishedEmbedding(nn.Module):
     """The published unfold, interpolate and twice adaptive pooling, fused for WideResNet50's 512 and 1024 channels.
 
-    Pooling 512 channels x 9 neighbours to 1024 takes windows of 4.5, and pooling 1024 x 9 to 1024 windows of 9; pooling
-    both to 1024 again takes pairs. What is left of layer 2 is a 3x3 kernel of 0.1 with 0.2 in the middle, one per channel,
-    and of layer 3 the mean of channels 2c and 2c + 1 and a 3x3 mean; bilinear interpolation commutes with both.
+    Pooling 512 channels x 9 neighbours to 1024 takes windows of 5 that overlap in the middle, pooling 1024 x 9 to 1024
+    windows of 9, pooling both to 1024 again pairs. What is left of layer 2 is one 3x3 kernel per channel, 0.1 with 0.2
+    in the middle, and of layer 3 a 3x3 mean and the mean of channels 2c and 2c + 1; interpolation commutes with both.
     """
 
     widths = (512, 1024)
@@ -81,7 +81,7 @@ class Network(nn.Module):
 
 
 class StaticSame(nn.Module):
-    """TensorFlow's SAME padding at stride 2, for inputs of even size: one more behind than in front, known beforehand."""
+    """TensorFlow's SAME padding for inputs of even size: known beforehand, one more behind than in front."""
 
     def __init__(self, dynamic: Conv2dSame) -> None:
         super().__init__()
@@ -99,8 +99,8 @@ class StaticSame(nn.Module):
 def export(source: str, out: Path, *, pretrained: bool = True) -> None:
     """Writes the graph of `lite0`, of a timm name, or of `NAME=STATE_DICT_FILE` to `out`.
 
-    `pretrained=False` keeps timm's random weights (for tests and timings). Writing the same network twice gives the same
-    bytes under the same versions of torch and onnx.
+    `pretrained=False` keeps timm's random weights (for tests and timings). Writing the same network twice gives the
+    same bytes under the same versions of torch and onnx.
 
     Raises:
         CannotExport: an unknown name, weights that do not fit, or no features at stride 8 and 16.
@@ -190,7 +190,13 @@ def to_onnx(network: Network, *, name: str) -> bytes:
 
 def _labelled(model: onnx.ModelProto, *, name: str, dimension: int) -> bytes:
     """Our metadata instead of the exporter's, which holds file paths and line numbers of the machine it ran on."""
-    bare = (*model.graph.node, *model.graph.input, *model.graph.output, *model.graph.value_info, *model.graph.initializer)
+    bare = (
+        *model.graph.node,
+        *model.graph.input,
+        *model.graph.output,
+        *model.graph.value_info,
+        *model.graph.initializer,
+    )
     for part in (model, model.graph, *bare):
         del part.metadata_props[:]
     model.producer_name, model.producer_version, model.doc_string = "patchline", "", ""

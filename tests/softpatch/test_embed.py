@@ -1,0 +1,99 @@
+"""The embedded graph gives what PyTorch and timm give, on whatever provider proves itself."""
+
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+
+from softpatch.embed import Attempt, Embedder, OnnxEmbedder, ProviderUnavailable
+from softpatch.graph import Graph, lite0
+
+REFERENCE = Path(__file__).parent / "reference" / "lite0.npz"
+
+
+@pytest.fixture(scope="module")
+def embedder() -> OnnxEmbedder:
+    """On the CPU, two frames at once."""
+    return OnnxEmbedder.open(lite0(), provider="cpu", threads=2)
+
+
+def frames(count: int, height: int = 64, width: int = 96) -> np.ndarray:
+    """Noise."""
+    return np.random.default_rng(4).integers(0, 256, (count, height, width, 3), dtype=np.uint8)
+
+
+@pytest.mark.parametrize("picture", ["noise", "scratch", "oblong"])
+def test_embeddings_equal_those_of_pytorch_and_timm(embedder: OnnxEmbedder, picture: str) -> None:
+    """Within 1e-4, against outputs that reference/make_lite0.py wrote without our code."""
+    with np.load(REFERENCE) as reference:
+        frame, expected = reference[picture], reference[f"{picture}_embedding"]
+    np.testing.assert_allclose(embedder.embed(frame[None])[0], expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 5])
+def test_a_frames_embedding_does_not_depend_on_its_batch(embedder: OnnxEmbedder, count: int) -> None:
+    """Bit for bit, in order; no frames give no embeddings."""
+    found = embedder.embed(frames(5)[:count])
+    assert found.shape == (count, 8, 12, 152)
+    for frame, embedding in zip(frames(5), found, strict=False):
+        np.testing.assert_array_equal(embedder.embed(frame[None])[0], embedding)
+
+
+def test_the_number_of_threads_changes_nothing(embedder: OnnxEmbedder) -> None:
+    """A bank built on two cores fits an inspector on one."""
+    single = OnnxEmbedder.open(lite0(), provider="cpu", threads=1)
+    np.testing.assert_array_equal(single.embed(frames(3)), embedder.embed(frames(3)))
+
+
+def test_sides_are_multiples_of_32(embedder: OnnxEmbedder) -> None:
+    """The error names the size."""
+    with pytest.raises(ValueError, match="frames of 96x65 px; the graph takes multiples of 32"):
+        embedder.embed(frames(1, height=65))
+
+
+def test_it_is_an_embedder_that_says_what_it_is(embedder: OnnxEmbedder) -> None:
+    """Hash, dimension, provider and precision decide whether a bank fits."""
+    assert isinstance(embedder, Embedder)
+    described = (embedder.graph_hash, embedder.dimension, embedder.provider, embedder.precision)
+    assert described == (lite0().hash, 152, "cpu", "fp32")
+
+
+def test_auto_asks_every_provider_in_order_and_keeps_the_answers() -> None:
+    """TensorRT, CUDA, CPU; the last attempt is the one that runs, and it is the one that is used."""
+    embedder = OnnxEmbedder.open(lite0())
+    asked = [attempt.provider for attempt in embedder.tried]
+    assert asked == ["tensorrt", "cuda", "cpu"][: len(asked)]
+    assert embedder.tried[-1] == Attempt(embedder.provider, "runs")
+    assert all(attempt.outcome != "runs" for attempt in embedder.tried[:-1])
+
+
+@pytest.mark.skipif("CUDAExecutionProvider" in onnxruntime.get_available_providers(), reason="this build has CUDA")
+def test_a_provider_that_is_not_there_is_refused_by_name() -> None:
+    """Asked for alone, CUDA does not quietly become the CPU."""
+    with pytest.raises(ProviderUnavailable) as caught:
+        OnnxEmbedder.open(lite0(), provider="cuda")
+    why = f"cuda: this onnxruntime {onnxruntime.__version__} is built without it"
+    assert str(caught.value) == f"no execution provider runs the graph ({why}); set provider to auto or cpu"
+
+
+def test_a_provider_that_onnxruntime_drops_by_itself_is_not_believed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With CUDA built in but no driver, onnxruntime logs a line and runs on the CPU: the session is asked."""
+    monkeypatch.setattr(
+        onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    )
+
+    class Fallen(onnxruntime.InferenceSession):
+        def __init__(self, model: bytes, options: object, **_: object) -> None:
+            super().__init__(model, options, providers=["CPUExecutionProvider"])
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", Fallen)
+    embedder = OnnxEmbedder.open(lite0())
+    why = "onnxruntime could not load it (driver or libraries missing) and fell back to the CPU"
+    assert embedder.tried[1:] == (Attempt("cuda", why), Attempt("cpu", "runs"))
+
+
+def test_a_graph_that_does_not_run_is_refused_with_the_reason() -> None:
+    """Whatever onnxruntime raises, in one line."""
+    with pytest.raises(ProviderUnavailable, match=r"cpu: .*INVALID_PROTOBUF"):
+        OnnxEmbedder.open(Graph(name="broken", dimension=152, model=b"no graph"), provider="cpu")
