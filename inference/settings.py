@@ -24,8 +24,8 @@ class InferenceSettings(BaseModel):
     decode_threads: PositiveInt = 2
     max_pixels: PositiveInt = 50_000_000
     """A larger frame is a dead letter, told from its header."""
-    poll_seconds: PositiveFloat = 0.02
-    """Longest wait for new frames in one round of the loop."""
+    poll_seconds: PositiveFloat = 0.1
+    """Longest wait for new frames while nothing is being scored."""
     drain_seconds: PositiveFloat = 10.0
     """From the order to stop to the last commit; what is not done by then is read again by the next process."""
     silence_seconds: PositiveFloat = 60.0

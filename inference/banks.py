@@ -1,0 +1,190 @@
+"""The banks in force, loaded, proven and swapped beside the scoring that uses them.
+
+`banks` (the topic) says which bank serves a view. A thread of its own follows it, fetches the file, checks it, replays
+its probes here, and only then puts it in force with one assignment: scoring asks once per view and batch, so a swap
+falls between two batches. A bank that is not to be trusted is refused and counted, and the one before goes on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import structlog
+from softpatch.probes import ProbesDisagree, replay
+
+from inference.decide import InForce, Limits, NoBank
+from ingest.bank_state import BankInForce, BankState, ViewState
+from ingest.contract import BadMessage
+from ingest.decision import Reason
+from ingest.store import StoreError
+from softpatch.bank import Bank, InvalidBank, bank_from_bytes, bank_version
+from softpatch.score import Scorer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    import numpy as np
+
+    from ingest.kafka.records import Record
+    from ingest.store import Store
+    from monitoring.metrics import InferenceMetrics
+    from softpatch.embed import Embedder
+    from softpatch.search import Search
+
+log = structlog.get_logger(__name__)
+
+
+class BankRefused(ValueError):
+    """A bank that will not be put in force here; the text says why."""
+
+
+@dataclass(frozen=True)
+class Serving:
+    """A proven bank, ready to score, with what decides by it."""
+
+    in_force: InForce
+    bank: Bank
+    scorer: Scorer
+
+
+Standing = Serving | NoBank
+"""How a view stands: by which bank it is scored, or why by none."""
+
+
+class BankLoader:
+    """From a bank in force to one that has been proven on this process's embedder."""
+
+    def __init__(self, store: Store, embedder: Embedder, make_search: Callable[[np.ndarray], Search]) -> None:
+        self._store = store
+        self._embedder = embedder
+        self._make_search = make_search
+
+    def load(self, view: str, wanted: BankInForce) -> tuple[Bank, Scorer]:
+        """Fetch, check and prove.
+
+        Raises:
+            BankRefused: the file is not this view's bank for this graph, or it scores its probes differently here.
+            StoreError: the store does not give the file now.
+        """
+        if wanted.graph_hash != self._embedder.graph_hash:
+            raise BankRefused(
+                f"its graph is {wanted.graph_hash[:12]}, this process runs {self._embedder.graph_hash[:12]}: "
+                "rebuild the bank with this backbone, or set runtime.backbone back"
+            )
+        bank = self._read(view, wanted)
+        try:
+            search = self._make_search(bank.vectors)
+            replay(bank, self._embedder, search)
+        except ProbesDisagree as error:
+            raise BankRefused(str(error)) from error
+        except Exception as error:  # a bank that breaks its own proof (memory, sizes) must not end the service
+            raise BankRefused(f"it cannot be tried here: {type(error).__name__}: {error}") from error
+        return bank, Scorer(bank, search)
+
+    def _read(self, view: str, wanted: BankInForce) -> Bank:
+        data = self._store.get(wanted.uri)
+        if (found := bank_version(data)) != wanted.version:
+            raise BankRefused(f"the file {wanted.uri} has changed: its sha256 is {found[:12]}")
+        try:
+            bank = bank_from_bytes(data)
+        except InvalidBank as error:
+            raise BankRefused(f"the file {wanted.uri} is not a bank: {error}") from error
+        manifest = bank.manifest
+        if (manifest.view, manifest.graph_hash) != (view, wanted.graph_hash):
+            raise BankRefused(f"it was built for view {manifest.view!r} and graph {manifest.graph_hash[:12]}")
+        return bank
+
+
+class ActiveBanks:
+    """How every view stands. `take` and `retry` belong to one thread; `standing` may be asked from any."""
+
+    def __init__(self, loader: BankLoader, metrics: InferenceMetrics) -> None:
+        self._loader = loader
+        self._metrics = metrics
+        self._standings: dict[str, Standing] = {}
+        self._unfetched: dict[str, BankState] = {}
+
+    def standing(self, view: str) -> Standing:
+        """By which bank a view is scored now."""
+        return self._standings.get(view, NoBank(Reason.LEARNING))
+
+    @property
+    def unfetched(self) -> frozenset[str]:
+        """Views whose bank the store has not given yet; `retry` asks again."""
+        return frozenset(self._unfetched)
+
+    def take(self, records: Iterable[Record]) -> None:
+        """Bring every view these records of `banks` speak of to the last state they give."""
+        for view, value in {_view_of(record): record.value for record in records if record.key}.items():
+            if value is None:
+                self._put(view, NoBank(Reason.LEARNING))
+                continue
+            try:
+                self._apply(BankState.from_bytes(value))
+            except BadMessage as error:
+                self._refuse(view, f"its state cannot be read: {error}")
+
+    def retry(self) -> None:
+        """Ask the store again for the banks it did not give."""
+        for state in list(self._unfetched.values()):
+            self._apply(state)
+
+    def _apply(self, state: BankState) -> None:
+        self._unfetched.pop(state.view, None)
+        if state.active is None:
+            self._put(state.view, NoBank(Reason.LEARNING))
+            return
+        try:
+            self._serve(state, state.active)
+        except BankRefused as error:
+            self._refuse(state.view, str(error), version=state.active.version)
+        except StoreError as error:
+            self._unfetched[state.view] = state
+            self._keep_or_say_refused(state.view)
+            log.warning("bank_not_fetched", view=state.view, version=state.active.version, cause=str(error))
+        if self._without_bank(state.view) and state.previous is not None:
+            self._fall_back(state, state.previous)
+
+    def _serve(self, state: BankState, wanted: BankInForce) -> None:
+        """Put a bank in force; where it already serves, only what decides by it changes."""
+        in_force = InForce(
+            version=wanted.version,
+            epoch=state.epoch,
+            limits=Limits.of(wanted),
+            provisional=state.state is ViewState.PROVISIONAL,
+        )
+        now = self.standing(state.view)
+        if isinstance(now, Serving) and now.in_force.version == wanted.version:
+            self._put(state.view, replace(now, in_force=in_force))
+            return
+        bank, scorer = self._loader.load(state.view, wanted)
+        self._put(state.view, Serving(in_force, bank, scorer))
+        self._metrics.bank_swaps.labels(view=state.view).inc()
+        log.info("bank_in_force", view=state.view, version=wanted.version, epoch=state.epoch)
+
+    def _fall_back(self, state: BankState, previous: BankInForce) -> None:
+        """A restart must not cost the bank that would still serve without it: the previous one."""
+        try:
+            self._serve(state, previous)
+        except (BankRefused, StoreError) as error:
+            log.warning("previous_bank_not_at_hand", view=state.view, version=previous.version, cause=str(error))
+
+    def _refuse(self, view: str, why: str, **known: str) -> None:
+        self._metrics.bank_refusals.labels(view=view).inc()
+        self._keep_or_say_refused(view)
+        log.error("bank_refused", view=view, why=why, **known)
+
+    def _keep_or_say_refused(self, view: str) -> None:
+        if self._without_bank(view):
+            self._put(view, NoBank(Reason.BANK_REFUSED))
+
+    def _without_bank(self, view: str) -> bool:
+        return isinstance(self.standing(view), NoBank)
+
+    def _put(self, view: str, standing: Standing) -> None:
+        self._standings[view] = standing
+
+
+def _view_of(record: Record) -> str:
+    return (record.key or b"").decode("utf-8", "replace")

@@ -1,0 +1,59 @@
+"""What a decision shows of a frame's score: regions, a small map, where the nearest bank patch was learnt, a sketch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from inference.decide import Evidence
+from ingest.decision import DefectRegion, NearestPatch, SmallMap
+from softpatch.score import anomaly_map, regions
+from softpatch.sketch import sketch
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from inference.banks import Serving
+    from softpatch.embed import Embedder
+    from softpatch.score import FrameScore
+
+MAX_REGIONS = 32
+"""The worst ones: a frame of confetti must not make a message of a megabyte."""
+
+
+def evidence_of(
+    found: FrameScore, embedding: np.ndarray, serving: Serving, embedder: Embedder, *, source_wh: tuple[int, int]
+) -> Evidence:
+    """The evidence of one frame; `embedding` is its float32 [p, q, d], `source_wh` its size as it came."""
+    return Evidence(
+        score=found.score,
+        provider=embedder.provider,
+        precision=embedder.precision,
+        regions=_defect_regions(found, serving, source_wh),
+        anomaly_map=SmallMap.of(found.patch_scores),
+        nearest=_nearest(found, serving),
+        sketch=tuple(sketch(embedding, embedder.graph_hash).tolist()),
+    )
+
+
+def _defect_regions(found: FrameScore, serving: Serving, source_wh: tuple[int, int]) -> tuple[DefectRegion, ...]:
+    """Boxes in pixels of the frame as it came. The full-size map is only made where something exceeds the threshold."""
+    threshold = serving.in_force.limits.threshold
+    if not found.score > threshold:
+        return ()
+    geometry = serving.bank.manifest.geometry
+    smoothed = anomaly_map(found.patch_scores, height_px=geometry.height_px, width_px=geometry.width_px)
+    worst_first = regions(found.patch_scores, smoothed, threshold)[:MAX_REGIONS]
+    return tuple(
+        DefectRegion(box_xyxy_px=geometry.source_box(each.box_xyxy, source_wh), peak_ratio=each.peak / threshold)
+        for each in worst_first
+    )
+
+
+def _nearest(found: FrameScore, serving: Serving) -> NearestPatch:
+    row = found.nearest_row[found.worst_position]
+    bank = serving.bank
+    return NearestPatch(
+        source_frame=bank.manifest.frame_names[bank.source_frame[row]],
+        row=int(bank.source_position[row, 0]),
+        column=int(bank.source_position[row, 1]),
+    )

@@ -1,0 +1,87 @@
+"""The thread that follows the `banks` topic and keeps the active banks as it says, without holding up the scoring."""
+
+from __future__ import annotations
+
+from threading import Event, Thread
+from typing import TYPE_CHECKING, Self
+
+import structlog
+
+from ingest.kafka.errors import BrokerUnreachable
+from ingest.kafka.readers import WholeTopicReader
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from inference.banks import ActiveBanks
+    from ingest.kafka.records import Record
+    from ingest.kafka.settings import KafkaSettings
+
+log = structlog.get_logger(__name__)
+
+POLL_SECONDS = 0.2
+
+
+class BankFollower:
+    """Runs while it is entered. `ready` is set once every bank in force at the start was loaded or refused."""
+
+    def __init__(
+        self, banks: ActiveBanks, kafka: KafkaSettings, *, retry_seconds: float, clock: Callable[[], float]
+    ) -> None:
+        self._banks = banks
+        self._kafka = kafka
+        self._retry_seconds = retry_seconds
+        self._clock = clock
+        self._stop = Event()
+        self._failure: BaseException | None = None
+        self._thread = Thread(target=self._run, name="banks", daemon=True)
+        self.ready = Event()
+
+    def check(self) -> None:
+        """Raises what ended the thread, if something did: a service that follows no banks must not go on."""
+        if self._failure is not None:
+            raise self._failure
+
+    def close(self) -> None:
+        """Stop following; a bank that is being loaded is loaded first."""
+        self._stop.set()
+        self._thread.join()
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _run(self) -> None:
+        try:
+            self._follow()
+        except BaseException as error:  # noqa: BLE001 -- carried to the loop's thread, which raises it
+            self._failure = error
+
+    def _follow(self) -> None:
+        with WholeTopicReader.open(self._kafka, topics=[self._kafka.topic("banks")], stop=self._stop) as reader:
+            self._banks.take(self._whole(reader))
+            self.ready.set()
+            asked_at = self._clock()
+            while not self._stop.is_set():
+                self._banks.take(self._poll(reader))
+                if self._clock() - asked_at >= self._retry_seconds:
+                    self._banks.retry()
+                    asked_at = self._clock()
+
+    def _whole(self, reader: WholeTopicReader) -> list[Record]:
+        """All of the topic first: only each view's last state is worth loading a bank for."""
+        records: list[Record] = []
+        while not (self._stop.is_set() or reader.caught_up):
+            records.extend(self._poll(reader))
+        return records
+
+    def _poll(self, reader: WholeTopicReader) -> list[Record]:
+        try:
+            return reader.poll(POLL_SECONDS)
+        except BrokerUnreachable as error:
+            log.warning("banks_not_read", cause=str(error))
+            self._stop.wait(POLL_SECONDS)
+            return []

@@ -1,0 +1,205 @@
+"""A batch of records in, one answer each out: a decision or a dead letter, and the work that commits it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import structlog
+
+from inference.decide import Facts, NoBank, decide
+from inference.scoring import StageClock
+from ingest.contract import SourceRecord
+from ingest.dead_letter import DeadLetter, dead_letter_of, headers_of
+from ingest.frame import PRODUCT, BadFrame, DeadLetterReason, Frame, parse_frame
+from ingest.kafka.records import Outgoing, Record, Work
+from ingest.view import BadViewName, view_name
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from inference.banks import ActiveBanks, Standing
+    from inference.history import History
+    from inference.scoring import Inspected, Scoring
+    from inference.settings import ViewInspection
+    from ingest.decision import Decision
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Queued:
+    """A record, and when (monotonic seconds) it was put in the queue."""
+
+    record: Record
+    at: float
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What one record became; `view` is empty where the record names none."""
+
+    work: Work
+    view: str
+    said: Decision | DeadLetter
+    queue_seconds: float
+    missing_frames: int = 0
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What one batch became, in the order of its records, and where the time went."""
+
+    answers: tuple[Answer, ...]
+    stage_seconds: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Destinations:
+    """Full names of the topics that answers go to."""
+
+    decisions: str
+    dead_letters: str
+
+
+class Inspector:
+    """The whole of the work between poll and commit; it knows records but no Kafka. One thread only."""
+
+    def __init__(
+        self,
+        *,
+        scoring: Scoring,
+        banks: ActiveBanks,
+        history: History,
+        inspection_of: Callable[[str], ViewInspection],
+        destinations: Destinations,
+        clock: Callable[[], float],
+        now: Callable[[], datetime],
+    ) -> None:
+        self._scoring = scoring
+        self._banks = banks
+        self._history = history
+        self._inspection_of = inspection_of
+        self._destinations = destinations
+        self._clock = clock
+        self._now = now
+
+    def inspect(self, batch: Sequence[Queued]) -> Answers:
+        """One answer per record, in order."""
+        taken_at = self._clock()
+        stages = StageClock(self._clock)
+        parsed = [_parsed(each.record) for each in batch]
+        frames = [each for each in parsed if isinstance(each, Frame)]
+        standings = {view: self._banks.standing(view) for view in {frame.view for frame in frames}}
+        shown = iter(self._scoring.inspect(frames, [standings[frame.view] for frame in frames], stages))
+        answers = []
+        for queued, frame in zip(batch, parsed, strict=True):
+            found = frame if isinstance(frame, BadFrame) else next(shown)
+            waited = taken_at - queued.at
+            if isinstance(found, BadFrame):
+                answers.append(self._dead_letter(queued.record, found, waited))
+            elif isinstance(frame, Frame):
+                answers.append(self._answered(queued.record, frame, standings[frame.view], found, waited))
+        return Answers(tuple(answers), dict(stages.seconds))
+
+    def _answered(
+        self, record: Record, frame: Frame, standing: Standing, found: Inspected, queue_seconds: float
+    ) -> Answer:
+        """A decision; or, where a fault of ours prevents one, a dead letter: a crash would meet the record again."""
+        try:
+            return self._decision(record, frame, standing, found, queue_seconds)
+        except Exception as error:
+            log.exception("frame_not_decided", source=str(frame.source))
+            why = BadFrame(DeadLetterReason.CORRUPT, f"deciding failed: {type(error).__name__}: {error}")
+            return self._dead_letter(record, why, queue_seconds)
+
+    def _decision(
+        self, record: Record, frame: Frame, standing: Standing, found: Inspected, queue_seconds: float
+    ) -> Answer:
+        inspection = self._inspection_of(frame.view)
+        recalled = self._history.frame(frame, found.seen.difference_hash, inspection, tenure=_tenure(record))
+        appended_at, decided_at = _moment(frame.appended_ms), self._now()
+        decision = decide(
+            Facts(
+                frame=frame,
+                standing=standing if isinstance(standing, NoBank) else standing.in_force,
+                seen=found.seen,
+                evidence=found.evidence,
+                late=(decided_at - appended_at).total_seconds() > inspection.deadline_seconds,
+                dead_letters_over_cap=recalled.dead_letters_over_cap,
+                change_bits=recalled.change_bits,
+                duplicate_of=recalled.duplicate_of,
+                appended_at=appended_at,
+                decided_at=decided_at,
+                queue_seconds=queue_seconds,
+                stage_seconds=found.stage_seconds,
+            )
+        )
+        outgoing = Outgoing(
+            self._destinations.decisions, frame.key.encode(), decision.to_bytes(), partition=record.partition
+        )
+        work = Work.of(record, (outgoing,))
+        return Answer(work, frame.view, decision, queue_seconds, recalled.missing_frames)
+
+    def _dead_letter(self, record: Record, why: BadFrame, queue_seconds: float) -> Answer:
+        letter = dead_letter_of(
+            source=_source(record),
+            reason=why.reason,
+            detail=str(why),
+            at=self._now(),
+            key=record.key,
+            value=record.value,
+            headers=record.headers,
+        )
+        view = _view_named_by(record)
+        if view is not None:
+            self._history.dead_letter(letter.source, view, self._inspection_of(view), tenure=_tenure(record))
+        log.warning("dead_letter", source=str(letter.source), reason=letter.reason.value, detail=letter.detail)
+        outgoing = Outgoing(
+            self._destinations.dead_letters,
+            letter.key,
+            letter.value,
+            headers_of(letter),
+            partition=record.partition,
+        )
+        return Answer(Work.of(record, (outgoing,)), view or "", letter, queue_seconds)
+
+
+def _parsed(record: Record) -> Frame | BadFrame:
+    try:
+        return parse_frame(
+            source=_source(record),
+            appended_ms=record.timestamp_ms,
+            key=record.key,
+            value=record.value,
+            headers=record.headers,
+        )
+    except BadFrame as error:
+        return error
+
+
+def _source(record: Record) -> SourceRecord:
+    return SourceRecord(topic=record.topic, partition=record.partition, offset=record.offset)
+
+
+def _moment(milliseconds: int) -> datetime:
+    """A time no calendar holds (a sender's own, on a topic that trusts senders) is long ago: such a frame is late."""
+    try:
+        return datetime.fromtimestamp(milliseconds / 1000, UTC)
+    except (OverflowError, ValueError, OSError):
+        return datetime.fromtimestamp(0, UTC)
+
+
+def _tenure(record: Record) -> int:
+    return record.claim.tenure if record.claim else 0
+
+
+def _view_named_by(record: Record) -> str | None:
+    """The view of a record that is no frame, as far as its key and product can be read."""
+    product = next((data for name, data in reversed(record.headers) if name == PRODUCT), None)
+    try:
+        key = (record.key or b"").decode()
+        return view_name(key, None if product is None else product.decode())
+    except (UnicodeDecodeError, BadViewName):
+        return None

@@ -1,0 +1,121 @@
+"""What the inference service tells its metrics, and when: what was decided is counted once it is committed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ingest.dead_letter import DeadLetter
+from monitoring.metrics import close_view, open_view, set_bank
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from datetime import datetime
+
+    from inference.inspector import Answer, Answers
+    from ingest.decision import BankRef, Decision
+    from ingest.kafka.records import Partition, Record, Work
+    from monitoring.metrics import InferenceMetrics, KafkaMetrics
+
+
+class Reporting:
+    """Keeps the metrics of one process; views come with their first record and go with their partition."""
+
+    def __init__(self, inference: InferenceMetrics, kafka: KafkaMetrics, *, provider: str, precision: str) -> None:
+        self._inference = inference
+        self._kafka = kafka
+        self._provider = provider
+        self._precision = precision
+        self._partition_of: dict[str, int] = {}
+        self._bank_told: dict[str, tuple[BankRef, float]] = {}
+
+    def polled(self, records: Iterable[Record]) -> None:
+        """Records taken from Kafka."""
+        self._kafka.records_polled.inc(len(list(records)))
+
+    def poll_failed(self) -> None:
+        """A poll that ended in an abort."""
+        self._kafka.polls_failed.inc()
+
+    def worked(self, batch: Answers) -> None:
+        """A batch left the worker."""
+        self._inference.batch_frames.observe(len(batch.answers))
+        for stage, seconds in batch.stage_seconds.items():
+            self._inference.stage_seconds.labels(stage=stage).observe(seconds)
+        for answer in batch.answers:
+            self._inference.queue_wait.observe(answer.queue_seconds)
+            self._open(answer)
+
+    def aborted(self) -> None:
+        """A transaction that did not happen."""
+        self._kafka.transactions_aborted.inc()
+
+    def committed(self, answers: Iterable[Answer], done: Iterable[Work], seconds: float, at: datetime) -> None:
+        """Only what is in Kafka counts as decided."""
+        self._kafka.transactions_committed.inc()
+        self._kafka.commit_seconds.observe(seconds)
+        self._inference.stage_seconds.labels(stage="publish").observe(seconds)
+        finished = {id(work) for work in done}
+        for answer in answers:
+            if id(answer.work) in finished:
+                self._finished(answer, at)
+
+    def queue(self, *, waiting: int, paused: int, owned: int) -> None:
+        """How things stand, once a round."""
+        self._inference.queue_depth.set(waiting)
+        self._kafka.partitions_owned.set(owned)
+        self._kafka.partitions_paused.set(paused)
+
+    def lag(self, lag: Mapping[Partition, int]) -> None:
+        """Records of each owned partition that are still to be read."""
+        for partition, records in lag.items():
+            self._kafka.consumer_lag.labels(partition=str(partition.partition)).set(records)
+
+    def moved(self, owned: Iterable[Partition], gone: Iterable[Partition]) -> None:
+        """A rebalance gave this process these partitions: what belongs to others is no longer told here."""
+        self._kafka.rebalances.inc()
+        mine = {each.partition for each in owned}
+        for view in [view for view, partition in self._partition_of.items() if partition not in mine]:
+            del self._partition_of[view]
+            self._bank_told.pop(view, None)
+            close_view(self._inference, view)
+        for partition in gone:
+            if partition.partition not in mine:
+                self._kafka.consumer_lag.remove_by_labels({"partition": str(partition.partition)})
+
+    def _open(self, answer: Answer) -> None:
+        """A record that names no view belongs to no partition's views, and has no series but its dead letter's."""
+        if not answer.view:
+            return
+        if answer.view not in self._partition_of:
+            open_view(self._inference, answer.view)
+        self._partition_of[answer.view] = answer.work.claim.partition.partition
+
+    def _finished(self, answer: Answer, at: datetime) -> None:
+        self._inference.frames_received.labels(view=answer.view).inc()
+        if answer.missing_frames:
+            self._inference.sequence_gaps.labels(view=answer.view).inc(answer.missing_frames)
+        if isinstance(answer.said, DeadLetter):
+            self._inference.dead_letters.labels(view=answer.view, reason=answer.said.reason.value).inc()
+        else:
+            self._decided(answer.said, at)
+
+    def _decided(self, decision: Decision, at: datetime) -> None:
+        view = decision.view
+        if decision.bank is not None and decision.threshold is not None:
+            self._tell_bank(view, decision.bank, decision.threshold)
+        self._inference.decisions.labels(view=view, verdict=decision.verdict.value).inc()
+        if decision.reason is not None:
+            self._inference.undecided.labels(view=view, reason=decision.reason.value).inc()
+        if decision.score_ratio is not None:
+            self._inference.score_ratio.labels(view=view).observe(decision.score_ratio)
+        if decision.duplicate_of is not None:
+            self._inference.duplicates.labels(view=view).inc()
+        self._inference.latency.labels(view=view).observe(max(0.0, (at - decision.appended_at).total_seconds()))
+
+    def _tell_bank(self, view: str, bank: BankRef, threshold: float) -> None:
+        if self._bank_told.get(view) == (bank, threshold):
+            return
+        self._bank_told[view] = (bank, threshold)
+        self._inference.threshold.labels(view=view).set(threshold)
+        said = {"provider": self._provider, "precision": self._precision}
+        set_bank(self._inference, view, version=bank.version, epoch=bank.epoch, **said)

@@ -1,0 +1,199 @@
+"""A micro-batch of frames becomes evidence: decode, shape, embed, search, and what can be said of each frame.
+
+Frames of any views share a batch. Those whose banks take the same input are embedded together, those of one bank are
+searched together, and a view without a bank skips the network but not the look at its pixels. What goes wrong with one
+frame is that frame's alone: it comes back as a `BadFrame`, or without evidence.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import structlog
+
+from inference.banks import Serving
+from inference.decide import Evidence, NoBank, Seen
+from inference.evidence import evidence_of
+from ingest.decision import ImageFacts
+from ingest.frame import BadFrame, DeadLetterReason
+from softpatch.images.decode import UndecodableImage, decode
+from softpatch.images.geometry import Geometry
+from softpatch.images.statistics import difference_hash, measure
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Iterator, Sequence
+    from concurrent.futures import Executor
+
+    from ingest.frame import Frame
+    from softpatch.embed import Embedder
+    from softpatch.score import FrameScore
+
+log = structlog.get_logger(__name__)
+
+LOOKS = Geometry()
+"""How a frame without a bank is looked at: as the default network would see it."""
+
+GRAY_LEVELS = 255.0
+"""Decisions give brightness and contrast in gray levels, image statistics in shares of white."""
+
+
+class StageClock:
+    """Adds up the seconds of work per stage of one batch."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self.seconds: dict[str, float] = defaultdict(float)
+
+    @contextmanager
+    def timed(self, stage: str) -> Iterator[None]:
+        """Count what happens inside to this stage."""
+        started = self._clock()
+        try:
+            yield
+        finally:
+            self.seconds[stage] += self._clock() - started
+
+
+@dataclass(frozen=True)
+class Inspected:
+    """What one frame showed; without evidence it had no bank, or no score."""
+
+    seen: Seen
+    evidence: Evidence | None
+    stage_seconds: dict[str, float]
+    """Of its own decoding, and its share of the work done together."""
+
+
+@dataclass(frozen=True)
+class _Shaped:
+    """A decoded frame; `pixels` is uint8 [height, width, 3], the input of its bank's network."""
+
+    pixels: np.ndarray
+    seen: Seen
+    decode_seconds: float
+
+
+@dataclass(frozen=True)
+class _Waiting:
+    """A shaped frame that has a bank, by its place in the batch."""
+
+    place: int
+    shaped: _Shaped
+    serving: Serving
+
+
+class Scoring:
+    """Scores batches on one embedder, decoding in `pool`. One thread only."""
+
+    def __init__(self, embedder: Embedder, *, pool: Executor, max_pixels: int, clock: Callable[[], float]) -> None:
+        self._embedder = embedder
+        self._pool = pool
+        self._max_pixels = max_pixels
+        self._clock = clock
+
+    def inspect(
+        self, frames: Sequence[Frame], standings: Sequence[Serving | NoBank], stages: StageClock
+    ) -> list[Inspected | BadFrame]:
+        """What each frame shows, in order; `standings` says by which bank each is to be scored."""
+        with stages.timed("decode"):
+            looked = list(self._pool.map(self._look, frames, standings))
+        waiting = [
+            _Waiting(place, shaped, standing)
+            for place, (shaped, standing) in enumerate(zip(looked, standings, strict=True))
+            if isinstance(shaped, _Shaped) and isinstance(standing, Serving)
+        ]
+        evidence = self._evidence(waiting, stages)
+        shared = {name: stages.seconds[name] / len(waiting) for name in ("embed", "search", "score") if waiting}
+        return [
+            each if isinstance(each, BadFrame) else _inspected(each, evidence.get(place), shared)
+            for place, each in enumerate(looked)
+        ]
+
+    def _look(self, frame: Frame, standing: Serving | NoBank) -> _Shaped | BadFrame:
+        """Decode and shape one frame, and say what its pixels say; runs in the pool."""
+        started = self._clock()
+        geometry = standing.bank.manifest.geometry if isinstance(standing, Serving) else LOOKS
+        try:
+            image = decode(frame.encoded, max_pixels=self._max_pixels)
+            pixels = geometry.apply(image)
+            seen = _seen(pixels, size_wh_px=(image.shape[1], image.shape[0]))
+        except UndecodableImage as error:
+            return BadFrame(DeadLetterReason(error.reason), str(error))
+        except Exception as error:  # whatever one picture does to a decoder, the line goes on
+            log.exception("decoder_failed", source=str(frame.source))
+            return BadFrame(DeadLetterReason.CORRUPT, f"{type(error).__name__}: {error}")
+        return _Shaped(pixels, seen, self._clock() - started)
+
+    def _evidence(self, waiting: Sequence[_Waiting], stages: StageClock) -> dict[int, Evidence]:
+        """By place in the batch; frames that could not be scored are left out."""
+        found: dict[int, Evidence] = {}
+        for members in _grouped(waiting, lambda each: each.shaped.pixels.shape):
+            found |= self._guarded(members, lambda some: self._embed_and_score(some, stages))
+        return found
+
+    def _guarded(
+        self, members: Sequence[_Waiting], work: Callable[[Sequence[_Waiting]], dict[int, Evidence]]
+    ) -> dict[int, Evidence]:
+        """Where a group fails, each of its frames is tried alone: one bad frame must not take others with it."""
+        try:
+            return work(members)
+        except Exception as error:
+            if len(members) == 1:
+                log.exception("frame_not_scored", view=members[0].serving.bank.manifest.view)
+                return {}
+            log.warning("batch_not_scored", frames=len(members), cause=f"{type(error).__name__}: {error}")
+        return {place: each for one in members for place, each in self._guarded([one], work).items()}
+
+    def _embed_and_score(self, members: Sequence[_Waiting], stages: StageClock) -> dict[int, Evidence]:
+        with stages.timed("embed"):
+            embeddings = self._embedder.embed(np.stack([each.shaped.pixels for each in members]))
+        found: dict[int, Evidence] = {}
+        for group in _grouped(list(enumerate(members)), lambda each: id(each[1].serving)):
+            rows = [row for row, _ in group]
+            with stages.timed("search"):
+                scores = group[0][1].serving.scorer.score(embeddings[rows])
+            with stages.timed("score"):
+                found |= self._shown([each for _, each in group], scores, embeddings[rows])
+        return found
+
+    def _shown(
+        self, members: Sequence[_Waiting], scores: Sequence[FrameScore], embeddings: np.ndarray
+    ) -> dict[int, Evidence]:
+        return {
+            each.place: evidence_of(
+                score, embedding, each.serving, self._embedder, source_wh=each.shaped.seen.size_wh_px
+            )
+            for each, score, embedding in zip(members, scores, embeddings, strict=True)
+        }
+
+
+def _inspected(shaped: _Shaped, evidence: Evidence | None, shared: dict[str, float]) -> Inspected:
+    return Inspected(shaped.seen, evidence, {"decode": shaped.decode_seconds} | (shared if evidence else {}))
+
+
+def _seen(pixels: np.ndarray, *, size_wh_px: tuple[int, int]) -> Seen:
+    """Measured on the network's input, as the bank's calibration is, so that it compares whatever the resolution."""
+    measured = measure(pixels)
+    return Seen(
+        image=ImageFacts(
+            brightness=measured.brightness * GRAY_LEVELS,
+            contrast=measured.contrast * GRAY_LEVELS,
+            sharpness=measured.sharpness,
+            dark_ratio=measured.dark_ratio,
+            saturated_ratio=measured.saturated_ratio,
+        ),
+        size_wh_px=size_wh_px,
+        difference_hash=difference_hash(pixels),
+    )
+
+
+def _grouped(members: Sequence[Any], key: Callable[[Any], Hashable]) -> list[list[Any]]:
+    """Members with equal keys together, in the order they first appear."""
+    groups: dict[Hashable, list[Any]] = defaultdict(list)
+    for each in members:
+        groups[key(each)].append(each)
+    return list(groups.values())

@@ -1,0 +1,280 @@
+"""The inference service: the loop that owns Kafka, the worker that scores, and the one place that wires them.
+
+    loop     poll -> accept -> collect -> commit, never waiting for a batch longer than a moment
+    worker   take what waits -> inspect -> answer
+    banks    follow the `banks` topic (inference.follower)
+
+Answers are committed in the order of their partition, all that are ready in one transaction. An abort makes every claim
+void: what waits is dropped here, what is being scored is left out of the next commit, and Kafka gives it all again.
+"""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Protocol
+
+import structlog
+from prometheus_client import CollectorRegistry
+
+from inference.banks import ActiveBanks, BankLoader
+from inference.exchange import Exchange
+from inference.follower import BankFollower
+from inference.history import History
+from inference.inspector import Destinations, Inspector, Queued
+from inference.reporting import Reporting
+from inference.scoring import Scoring
+from inference.worker import Worker
+from ingest.kafka.errors import Aborted
+from ingest.kafka.transactions import State, TransactionLoop
+from monitoring.health import HealthServer, Heartbeat, Readiness
+from monitoring.metrics import declare_inference, declare_kafka
+from softpatch.search import FlatSearch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from threading import Event
+
+    from inference.inspector import Answers
+    from inference.settings import InferenceSettings, ViewInspection
+    from ingest.kafka.records import Claim, Committed, Partition, Record, Work
+    from ingest.kafka.settings import KafkaSettings
+    from ingest.store import Store
+    from softpatch.embed import Embedder
+
+log = structlog.get_logger(__name__)
+
+WAIT_SECONDS = 0.2
+
+BUSY_SECONDS = 0.005
+"""How long the loop waits for the worker before it looks for new frames: they wait no longer than that."""
+
+
+class FrameLoop(Protocol):
+    """What the service needs of the transaction loop."""
+
+    @property
+    def state(self) -> State:
+        """Where the loop stands."""
+        ...
+
+    @property
+    def claims(self) -> Mapping[Partition, Claim]:
+        """The partitions owned now."""
+        ...
+
+    def poll(self, timeout_seconds: float, *, room: int) -> list[Record]:
+        """The next records, at most `room`."""
+        ...
+
+    def commit(self, works: Sequence[Work]) -> Committed:
+        """All of them in one transaction, or none."""
+        ...
+
+    def lag_records(self) -> Mapping[Partition, int]:
+        """Records behind, by partition."""
+        ...
+
+
+class DropsWaiting:
+    """The ownership of the loop: frames of partitions that are taken away need not be scored any more."""
+
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
+
+    def assigned(self, partitions: frozenset[Partition]) -> Mapping[Partition, int]:  # noqa: ARG002 -- the Protocol's
+        """Kafka's committed offsets are the truth."""
+        return {}
+
+    def revoked(self, partitions: frozenset[Partition]) -> None:
+        """Drop what waits; what is being scored comes back with a void claim and is left out of the commit."""
+        dropped = self._exchange.drop(partitions)
+        log.info("frames_dropped", partitions=len(partitions), waiting=dropped)
+
+
+class Service:
+    """The loop's thread: everything that touches Kafka happens here, in `run`."""
+
+    def __init__(
+        self,
+        loop: FrameLoop,
+        exchange: Exchange,
+        *,
+        checks: Sequence[Callable[[], None]],
+        settings: InferenceSettings,
+        reporting: Reporting,
+        heartbeat: Heartbeat,
+        clock: Callable[[], float],
+        now: Callable[[], datetime],
+    ) -> None:
+        self._loop = loop
+        self._exchange = exchange
+        self._checks = checks
+        self._settings = settings
+        self._reporting = reporting
+        self._heartbeat = heartbeat
+        self._clock = clock
+        self._now = now
+        self._claims: Mapping[Partition, Claim] = {}
+
+    def run(self, *, until: Event) -> None:
+        """Inspect frames until told to stop, then finish what is in hand.
+
+        Raises:
+            Fenced: another process took our place; exit, the supervisor restarts.
+            Refused: Kafka will never accept what we do; a person must act.
+        """
+        while not until.is_set():
+            self._round(room=self._exchange.room)
+        self._drain()
+
+    def _drain(self) -> None:
+        """Take nothing new, commit what is in hand; what is not done in time is read again by the next process."""
+        ends = self._clock() + self._settings.drain_seconds
+        while self._exchange.outstanding and self._clock() < ends:
+            self._round(room=0)
+        log.info("drained", left_frames=self._exchange.outstanding)
+
+    def _round(self, *, room: int) -> None:
+        for check in self._checks:
+            check()
+        busy = self._exchange.outstanding > 0
+        try:
+            self._accept(self._loop.poll(0.0 if busy else self._settings.poll_seconds, room=room))
+            self._settle()
+            batches = self._exchange.collect(BUSY_SECONDS if self._exchange.outstanding else 0.0)
+            if batches:
+                self._commit(batches)
+        except Aborted as error:
+            self._reporting.aborted()
+            log.warning("transaction_aborted", cause=str(error))
+            self._heartbeat.beat()
+            return
+        if batches or not busy:
+            self._heartbeat.beat()
+
+    def _accept(self, records: Sequence[Record]) -> None:
+        at = self._clock()
+        self._exchange.accept([Queued(record, at) for record in records])
+        if records:
+            self._reporting.polled(records)
+
+    def _settle(self) -> None:
+        """Say how things stand, and drop the series of views that went to others."""
+        claims = self._loop.claims
+        if claims != self._claims and self._loop.state is State.OWNING:
+            self._reporting.moved(claims.keys(), self._claims.keys() - claims.keys())
+            self._claims = claims
+        paused = 0 if self._exchange.room else len(claims)
+        self._reporting.queue(waiting=self._exchange.waiting, paused=paused, owned=len(claims))
+
+    def _commit(self, batches: Sequence[Answers]) -> None:
+        answers = [answer for batch in batches for answer in batch.answers]
+        for batch in batches:
+            self._reporting.worked(batch)
+        started = self._clock()
+        committed = self._loop.commit([answer.work for answer in answers])
+        if committed.done:
+            self._reporting.committed(answers, committed.done, self._clock() - started, self._now())
+            self._reporting.lag(self._loop.lag_records())
+
+
+def serve(
+    *,
+    kafka: KafkaSettings,
+    settings: InferenceSettings,
+    inspection_of: Callable[[str], ViewInspection],
+    embedder: Embedder,
+    store: Store,
+    stop: Event,
+    threads: int | None = None,
+    registry: CollectorRegistry | None = None,
+    clock: Callable[[], float] = time.monotonic,
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
+) -> None:
+    """Run the inference service until `stop` is set. `threads` caps what one search uses.
+
+    Raises:
+        BrokerUnreachable: `stop` was set before a broker answered.
+        TopicMissing: `patchline topics create` has not been run.
+        Fenced, Refused: see `Service.run`.
+        PortInUse: the metrics port is taken.
+    """
+    registry = registry or CollectorRegistry()
+    metrics = declare_inference(registry)
+    heartbeat = Heartbeat(limit_seconds=settings.silence_seconds, clock=clock)
+    exchange = Exchange(room_frames=settings.queue_frames)
+    banks = ActiveBanks(BankLoader(store, embedder, lambda vectors: FlatSearch(vectors, threads=threads)), metrics)
+    follower = BankFollower(banks, kafka, retry_seconds=settings.bank_retry_seconds, clock=clock)
+    reporting = Reporting(metrics, declare_kafka(registry), provider=embedder.provider, precision=embedder.precision)
+    progress = Progress(follower.ready, banks)
+    with ExitStack() as stack:
+        host, port = settings.metrics_host, settings.metrics_port
+        stack.enter_context(
+            HealthServer(registry=registry, heartbeat=heartbeat, ready=progress.readiness, port=port, host=host)
+        )
+        stack.enter_context(follower)
+        _wait_for_banks(follower, heartbeat, stop)
+        pool = stack.enter_context(ThreadPoolExecutor(settings.decode_threads, "decode"))
+        inspector = Inspector(
+            scoring=Scoring(embedder, pool=pool, max_pixels=settings.max_pixels, clock=clock),
+            banks=banks,
+            history=History(remembered_frame_ids=settings.remembered_frame_ids),
+            inspection_of=inspection_of,
+            destinations=Destinations(kafka.topic("decisions"), kafka.topic("frames.dead-letter")),
+            clock=clock,
+            now=now,
+        )
+        loop = stack.enter_context(
+            TransactionLoop.open(
+                kafka,
+                group_id=kafka.group(kafka.inference_group),
+                reads=[kafka.topic("frames")],
+                writes=[kafka.topic("decisions"), kafka.topic("frames.dead-letter")],
+                ownership=DropsWaiting(exchange),
+                stop=stop,
+            )
+        )
+        progress.loop = loop
+        worker = stack.enter_context(Worker(exchange, inspector, batch_frames=settings.batch_frames))
+        service = Service(
+            loop,
+            exchange,
+            checks=(worker.check, follower.check),
+            settings=settings,
+            reporting=reporting,
+            heartbeat=heartbeat,
+            clock=clock,
+            now=now,
+        )
+        log.info("inspecting", provider=embedder.provider, precision=embedder.precision, frames=kafka.topic("frames"))
+        service.run(until=stop)
+
+
+@dataclass
+class Progress:
+    """How far the start has come, for `/readyz`: the banks first, then the group."""
+
+    banks_ready: Event
+    banks: ActiveBanks
+    loop: FrameLoop | None = None
+
+    def readiness(self) -> Readiness:
+        """Whether frames are decided now, by the banks that the topic says."""
+        if not self.banks_ready.is_set():
+            return Readiness(ready=False, sentence="Not ready: the banks in force are being loaded and proven.")
+        if self.loop is None or self.loop.state not in (State.OWNING, State.COMMITTING):
+            return Readiness(ready=False, sentence="Not ready: joining the consumer group.")
+        waiting = f" {len(self.banks.unfetched)} banks are not in the store yet." if self.banks.unfetched else ""
+        return Readiness(ready=True, sentence=f"Ready: {len(self.loop.claims)} partitions.{waiting}")
+
+
+def _wait_for_banks(follower: BankFollower, heartbeat: Heartbeat, stop: Event) -> None:
+    """No frame is decided before every bank in force was loaded or refused: it would be called `learning`."""
+    while not (follower.ready.wait(WAIT_SECONDS) or stop.is_set()):
+        follower.check()
+        heartbeat.beat()
+    follower.check()

@@ -1,0 +1,44 @@
+"""The thread that scores."""
+
+from __future__ import annotations
+
+from threading import Thread
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from inference.exchange import Exchange
+    from inference.inspector import Inspector
+
+LEAVE_SECONDS = 5.0
+"""For the batch in hand when the service ends; the process does not wait longer for a network that hangs."""
+
+
+class Worker:
+    """The thread that scores, while it is entered: a batch is whatever waits when the one before is done."""
+
+    def __init__(self, exchange: Exchange, inspector: Inspector, *, batch_frames: int) -> None:
+        self._exchange = exchange
+        self._inspector = inspector
+        self._batch_frames = batch_frames
+        self._failure: BaseException | None = None
+        self._thread = Thread(target=self._run, name="worker", daemon=True)
+
+    def check(self) -> None:
+        """Raises what ended the worker, if something did."""
+        if self._failure is not None:
+            raise self._failure
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._exchange.close()
+        self._thread.join(LEAVE_SECONDS)
+
+    def _run(self) -> None:
+        try:
+            while (batch := self._exchange.take(self._batch_frames)) is not None:
+                self._exchange.answer(self._inspector.inspect(batch))
+        except BaseException as error:  # noqa: BLE001 -- carried to the loop's thread, which raises it
+            self._failure = error
