@@ -101,15 +101,18 @@ class StoredFrames(Sequence[bytes]):
 
 def _build(order: BuildOrder, steps: Steps) -> None:
     # Imported here, after the process has stepped back: loading these takes seconds of CPU.
-    from ingest.store import open_store  # noqa: PLC0415
-    from softpatch.bank import bank_to_bytes  # noqa: PLC0415
     from softpatch.build import build_bank  # noqa: PLC0415
-    from softpatch.embed import OnnxEmbedder  # noqa: PLC0415
+
+    from ingest.store import FsspecStore  # noqa: PLC0415
+    from softpatch.bank import bank_to_bytes  # noqa: PLC0415
+    from softpatch.embed import FrameShapes, OnnxEmbedder  # noqa: PLC0415
     from softpatch.graph import load_graph  # noqa: PLC0415
 
-    embedder = OnnxEmbedder.open(load_graph(Path(order.graph)), provider=order.provider, threads=order.threads)
+    shapes = FrameShapes(order.settings.geometry.height_px, order.settings.geometry.width_px)
+    graph = load_graph(Path(order.graph))
+    embedder = OnnxEmbedder.open(graph, provider=order.provider, threads=order.threads, shapes=shapes)
     bank = build_bank(
-        StoredFrames(open_store(order.store_url), order.frames),
+        StoredFrames(FsspecStore.open(order.store_url), order.frames),
         embedder,
         order.settings,
         view=order.view,

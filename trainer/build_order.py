@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from softpatch.settings import BuildSettings
+
+ProviderChoice = Literal["auto", "tensorrt", "cuda", "cpu"]
 
 
 class _Wire(BaseModel):
@@ -14,7 +16,7 @@ class _Wire(BaseModel):
 
 
 class BuildOrder(_Wire):
-    """One build, whole: the child needs nothing else. Paths of `frames` lie in the store, the others on this machine."""
+    """One build, whole: the child needs nothing else. Paths of `frames` lie in the store, others here."""
 
     view: str
     store_url: str
@@ -22,7 +24,7 @@ class BuildOrder(_Wire):
     frame_names: tuple[str, ...]
     graph: str
     """File of the ONNX graph."""
-    provider: str
+    provider: ProviderChoice
     threads: int
     niceness: int
     settings: BuildSettings

@@ -16,6 +16,7 @@ class TrainerSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
+    metrics_host: str = Field(default="127.0.0.1", description="The address that the metrics port is opened on.")
     metrics_port: int = Field(
         default=9402, ge=0, lt=2**16, description="Of /metrics, /healthz and /readyz; 0: a free one."
     )

@@ -1,11 +1,12 @@
 """A view's window as a value: which of its recent frames it keeps, and how that changes with each frame.
 
-The rule, so that anyone can replay it: the frames of a view are counted from 0 (frames that cannot be decoded and
-exact duplicates are not counted). A window of stride s keeps those whose number divides by s. When it holds more than
-its bounds allow, it either halves (s doubles; the frames whose number does not divide by the new s go) as long as the
-next full window would still span at most `span_frames` frames, or else loses its oldest frame. So a young window
-covers the view's whole life evenly, an old one rolls: it covers the latest `span_frames / 2` to `span_frames` frames
-evenly, and follows drift. The same frames in the same order give the same window, wherever it was interrupted.
+The rule, so that anyone can replay it: the frames of a view are counted from 0. A window of stride s keeps those whose
+number divides by s; where such a frame cannot be decoded or is in the window already, the next one takes its number.
+When the window holds more than its bounds allow, it either halves (s doubles; the frames whose number does not divide
+by the new s go) as long as the next full window would still span at most `span_frames` frames, or else loses its oldest
+frame. So a young window covers the view's whole life evenly, an old one rolls: it covers the latest `span_frames / 2`
+to `span_frames` frames evenly, and follows drift. The same frames in the same order give the same window, wherever it
+was interrupted.
 
 Nothing here reads or writes: `Change` says which files to write and to delete. The files of a window are written
 before the index that names them, and deleted after the index that no longer does: a crash in between leaves files
@@ -28,6 +29,10 @@ Count = Annotated[int, Field(ge=0)]
 
 class InvalidIndex(ValueError):
     """A window index that cannot be trusted; the text says what is wrong and what to do."""
+
+
+class NewerIndex(InvalidIndex):
+    """A window index that a newer release wrote."""
 
 
 @dataclass(frozen=True)
@@ -99,16 +104,15 @@ class WindowIndex(Value):
 
     @classmethod
     def from_bytes(cls, data: bytes) -> WindowIndex:
-        """Read an index file. Raises InvalidIndex where it is damaged or from a newer release."""
+        """Read an index file. Raises NewerIndex for one of a newer release, InvalidIndex for a damaged one."""
         try:
             return cls.model_validate_json(data)
         except ValidationError as error:
             first = error.errors()[0]
-            where = ".".join(map(str, first["loc"])) or "index"
-            raise InvalidIndex(
-                f"window index, {where}: {first['msg']}; delete it to learn the view anew, "
-                "or update Patchline if a newer release wrote it"
-            ) from error
+        where = ".".join(map(str, first["loc"])) or "file"
+        if where == "format_version" and isinstance(first["input"], int):
+            raise NewerIndex(f"window index of format {first['input']}: update Patchline here, or delete the window")
+        raise InvalidIndex(f"window index, {where}: {first['msg']}; the view is learnt anew")
 
 
 class Admission(StrEnum):

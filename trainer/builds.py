@@ -1,0 +1,139 @@
+"""Which view builds next, and the one build that runs: its order, its end, its being stopped."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import structlog
+
+from trainer.build_order import BuildOrder
+from trainer.build_process import BuildProcess
+from trainer.windows import frame_path
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from datetime import datetime
+
+    from trainer.build_order import Answer, ProviderChoice
+    from trainer.holdings import View
+    from trainer.outcome import Cause
+    from trainer.settings import TrainerSettings
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """What every build of this process works with."""
+
+    graph_file: Path
+    """The ONNX graph, as a file the build can read."""
+    provider: ProviderChoice
+    store_url: str
+    folder: Path
+    """On this machine, for results on their way to the store; empty at the start."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A build under way. `seen`: the view's frames when it began."""
+
+    view: str
+    cause: Cause
+    seen: int
+    process: BuildProcess
+
+
+class Builds:
+    """Runs builds one at a time: a second one would only take the cores from the first, and from scoring."""
+
+    def __init__(
+        self,
+        workshop: Workshop,
+        settings: TrainerSettings,
+        *,
+        clock: Callable[[], float],
+        now: Callable[[], datetime],
+        start: Callable[..., BuildProcess] = BuildProcess,
+    ) -> None:
+        self._workshop = workshop
+        self._settings = settings
+        self._clock = clock
+        self._now = now
+        self._start = start
+        self._began: dict[str, float] = {}
+        self.running: Job | None = None
+
+    def start(self, view: View, cause: Cause) -> Job:
+        """Start the build of a view's window as it is. Raises OSError where no process can be started."""
+        order = order_for(view, cause, self._workshop, self._settings, created_at=self._now())
+        process = self._start(order, timeout_seconds=self._settings.build_timeout_seconds, clock=self._clock)
+        self.running = Job(view.name, cause, view.index.seen, process)
+        self._began[view.name] = self._clock()
+        log.info("build_started", view=view.name, frames=len(order.frames), why=cause.why, pid=process.pid)
+        return self.running
+
+    def poll(self) -> Answer | None:
+        """How the running build is doing; None where none runs or it has not said a word."""
+        return None if self.running is None else self.running.process.poll()
+
+    def stop(self, view: str) -> Job | None:
+        """Stop the running build if it is this view's; returns what was stopped."""
+        job = self.running
+        if job is None or job.view != view:
+            return None
+        self.clear()
+        log.info("build_stopped", view=view, why=job.cause.why)
+        return job
+
+    def clear(self) -> None:
+        """End the running build, however it stands, and remove its files."""
+        if self.running is not None:
+            self.running.process.kill()
+            for left in self._workshop.folder.glob(f"{Path(self.running.process.order.result).stem}.*"):
+                left.unlink(missing_ok=True)
+            self.running = None
+
+    def reads(self, view: str) -> bool:
+        """Whether the running build reads this view's frames."""
+        return self.running is not None and self.running.view == view
+
+    def next_of(self, due: Iterable[tuple[View, Cause]]) -> tuple[View, Cause] | None:
+        """Whose turn it is: first what a person asked for, then the view whose last build began longest ago."""
+        return min(
+            due,
+            key=lambda each: (each[1].command_id is None, self._began.get(each[0].name, float("-inf")), each[0].name),
+            default=None,
+        )
+
+
+def order_for(
+    view: View, cause: Cause, workshop: Workshop, settings: TrainerSettings, *, created_at: datetime
+) -> BuildOrder:
+    """The build of a view's window as it is."""
+    frames, active = view.index.frames, view.state.active
+    return BuildOrder(
+        view=view.name,
+        store_url=workshop.store_url,
+        frames=tuple(frame_path(view.name, frame) for frame in frames),
+        frame_names=tuple(frame.frame_id for frame in frames),
+        graph=str(workshop.graph_file),
+        provider=workshop.provider,
+        threads=settings.build_threads,
+        niceness=settings.build_niceness,
+        settings=view.training.build_settings,
+        created_at=created_at.isoformat(timespec="milliseconds"),
+        provenance={
+            "topic": view.index.topic,
+            "frames": {frame.frame_id: [frame.partition, frame.offset] for frame in frames},
+            "seen": view.index.seen,
+            "stride": view.index.stride,
+            "training": view.training.facts,
+            "who": cause.who,
+            "why": cause.why,
+        },
+        parent=active.version if active else None,
+        result=str(workshop.folder / f"{view.state.epoch}-{view.index.seen}.safetensors"),
+    )

@@ -1,0 +1,127 @@
+"""Frames into windows: every record is judged once, and kept, counted or skipped; nothing here waits for a build."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+import structlog
+
+from ingest.bank_state import ViewState
+from ingest.contract import SourceRecord
+from ingest.frame import BadFrame, parse_frame
+from ingest.store import StoreError
+from softpatch.images.decode import UndecodableImage, decode
+from trainer.window import Admission, KeptFrame, admission, holds_bytes, kept, passed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ingest.frame import Frame
+    from ingest.kafka.records import Record
+    from monitoring.metrics import TrainerMetrics
+    from trainer.holdings import Holdings, View
+    from trainer.windows import Windows
+
+log = structlog.get_logger(__name__)
+
+NO_VIEW = ""
+"""The label of a frame so broken that it names no view."""
+COMPLAIN_SECONDS = 30.0
+
+
+class Collector:
+    """Takes records of `frames` into the windows of the views in hand."""
+
+    def __init__(
+        self, holdings: Holdings, windows: Windows, metrics: TrainerMetrics, *, clock: Callable[[], float]
+    ) -> None:
+        self._holdings = holdings
+        self._windows = windows
+        self._metrics = metrics
+        self._clock = clock
+        self._complained_at = -COMPLAIN_SECONDS
+
+    def take(self, record: Record) -> None:
+        """Take one record into account; afterwards the position of its partition is behind it."""
+        frame = _frame_in(record)
+        if frame is None:
+            self._skip(NO_VIEW, "bad_frame")
+        else:
+            self._offer(frame, self._holdings.view(frame.view, partition=record.partition))
+        self._holdings.positions[record.partition] = record.offset + 1
+
+    def _offer(self, frame: Frame, view: View) -> None:
+        at = frame.source
+        verdict = admission(view.index, partition=at.partition, offset=at.offset, frame_id=frame.frame_id)
+        if verdict is Admission.REPLAYED:
+            return
+        if view.state.state is ViewState.HELD:
+            self._pass_by(frame, view, "held")
+        elif verdict is Admission.DUPLICATE:
+            self._pass_by(frame, view, "duplicate")
+        elif verdict is Admission.THINNED:
+            self._pass_by(frame, view, "thinned", counted=True)
+        else:
+            self._examine(frame, view)
+
+    def _examine(self, frame: Frame, view: View) -> None:
+        sha256 = hashlib.sha256(frame.encoded).hexdigest()
+        if holds_bytes(view.index, sha256):
+            self._pass_by(frame, view, "duplicate")
+            return
+        try:
+            decode(frame.encoded)
+        except UndecodableImage:
+            self._pass_by(frame, view, "bad_frame")
+        else:
+            self._keep(frame, view, sha256)
+
+    def _keep(self, frame: Frame, view: View, sha256: str) -> None:
+        entry = KeptFrame(
+            partition=frame.source.partition,
+            offset=frame.source.offset,
+            number=view.index.seen,
+            frame_id=frame.frame_id,
+            sha256=sha256,
+            size_bytes=len(frame.encoded),
+            appended_ms=frame.appended_ms,
+        )
+        change = kept(view.index, entry, view.bounds)
+        if change.write is not None:
+            try:
+                self._windows.keep(view.name, change.write, frame.encoded)
+            except StoreError as error:
+                self._complain(view, error)
+                self._pass_by(frame, view, "thinned", counted=True)
+                return
+        view.take(change)
+        self._metrics.frames_collected.labels(view=view.name).inc()
+
+    def _pass_by(self, frame: Frame, view: View, reason: str, *, counted: bool = False) -> None:
+        view.index = passed(view.index, partition=frame.source.partition, offset=frame.source.offset, counted=counted)
+        view.dirty = True
+        self._skip(view.name, reason)
+
+    def _skip(self, view: str, reason: str) -> None:
+        self._metrics.frames_skipped.labels(view=view, reason=reason).inc()
+
+    def _complain(self, view: View, error: StoreError) -> None:
+        """A full disk would say so for every frame."""
+        if self._clock() - self._complained_at >= COMPLAIN_SECONDS:
+            self._complained_at = self._clock()
+            log.error("window_does_not_grow", view=view.name, detail=str(error))
+
+
+def _frame_in(record: Record) -> Frame | None:
+    """The frame, or None for what becomes a dead letter: inference writes those."""
+    try:
+        return parse_frame(
+            source=SourceRecord(topic=record.topic, partition=record.partition, offset=record.offset),
+            appended_ms=record.timestamp_ms,
+            key=record.key,
+            value=record.value,
+            headers=record.headers,
+        )
+    except BadFrame:
+        return None

@@ -1,0 +1,136 @@
+"""What leaves the trainer: bank states, bank events and consumed offsets, fenced; then, and only then, the windows.
+
+A change of a view is one transaction with the consumed offset of the view's partition, under the claim of that
+partition: a trainer that was left behind cannot publish. Indexes are written after such a transaction too, so that it
+finds out before it writes over its successor's. The offsets in Kafka only show the lag: reading starts again where the
+windows end.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import structlog
+
+from ingest.kafka.records import Outgoing, Partition, Work
+from monitoring.metrics import set_state
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from ingest.kafka.records import Claim, Committed, Record
+    from monitoring.metrics import TrainerMetrics
+    from trainer.holdings import Holdings, View
+    from trainer.outcome import Outcome
+    from trainer.windows import Windows
+
+log = structlog.get_logger(__name__)
+
+
+class Loop(Protocol):
+    """What the trainer needs of the transaction loop."""
+
+    @property
+    def claims(self) -> Mapping[Partition, Claim]:
+        """The partitions owned now."""
+        ...
+
+    def poll(self, timeout_seconds: float, *, room: int = 500) -> Sequence[Record]:
+        """The next records. Raises Aborted, Fenced, Refused."""
+        ...
+
+    def commit(self, works: Sequence[Work]) -> Committed:
+        """Write and commit in one transaction. Raises Aborted, Fenced, Refused."""
+        ...
+
+
+@dataclass(frozen=True)
+class Topics:
+    """Full names of the topics that the trainer reads and writes."""
+
+    frames: str
+    banks: str
+    bank_events: str
+    commands: str
+
+
+class NotOurs(Exception):
+    """The view's partition went to another trainer: what was to be published is void."""
+
+
+class Publisher:
+    """The one door to Kafka and to the window indexes for everything that changes."""
+
+    def __init__(
+        self, loop: Loop, holdings: Holdings, windows: Windows, topics: Topics, metrics: TrainerMetrics
+    ) -> None:
+        self._loop = loop
+        self._holdings = holdings
+        self._windows = windows
+        self._topics = topics
+        self._metrics = metrics
+        self._flushed: dict[Claim, int] = {}
+
+    def publish(self, view: View, outcome: Outcome) -> None:
+        """Write a view's new state and its events, and go on with them.
+
+        Raises:
+            NotOurs: the view went to another trainer; nothing was written.
+            Aborted: nothing was written; every view in hand is void.
+        """
+        claim = self._loop.claims.get(Partition(self._topics.frames, view.index.home))
+        if claim is None:
+            raise NotOurs(view.name)
+        at = self._holdings.positions.get(view.index.home, 0)
+        if self._loop.commit([Work(claim, at, self._records(view, outcome))]).void:
+            raise NotOurs(view.name)
+        for event in outcome.events:
+            log.info("bank_event", view=view.name, kind=event.kind.value, who=event.who, why=event.why, **event.facts)
+        if outcome.state is not None:
+            view.state, view.announced = outcome.state, True
+            set_state(self._metrics, view.name, view.state.state.value)
+
+    def flush(self, *, in_use: Callable[[str], bool]) -> None:
+        """Commit the consumed offsets, then make the windows in the store what they are in memory.
+
+        Args:
+            in_use: whether a build reads this view's frames: their files stay until it has ended.
+
+        Raises:
+            Aborted: every view in hand is void.
+            StoreError: some indexes are still behind; the next flush writes them.
+        """
+        works = [
+            Work(claim, self._holdings.positions[each.partition])
+            for each, claim in self._loop.claims.items()
+            if self._holdings.positions.get(each.partition, 0) != self._flushed.get(claim, 0)
+        ]
+        done = self._loop.commit(works).done
+        for view in self._holdings:
+            self.save(view)
+            if not in_use(view.name):
+                self._clear(view)
+        for work in done:
+            self._windows.save_position(self._topics.frames, work.claim.partition.partition, work.next_offset)
+            self._flushed[work.claim] = work.next_offset
+
+    def save(self, view: View) -> None:
+        """Write the index of one view, if it changed. Raises StoreError."""
+        if view.dirty:
+            self._windows.save(view.index)
+            view.dirty = False
+            self._metrics.window_frames.labels(view=view.name).set(len(view.index.frames))
+            self._metrics.window_bytes.labels(view=view.name).set(view.index.size_bytes)
+
+    def _clear(self, view: View) -> None:
+        """Delete what the saved index no longer names; a topic made anew may have given a name again."""
+        named = {frame.name for frame in view.index.frames}
+        self._windows.delete(view.name, [frame for frame in view.doomed if frame.name not in named])
+        view.doomed.clear()
+
+    def _records(self, view: View, outcome: Outcome) -> tuple[Outgoing, ...]:
+        key = view.name.encode()
+        states = [] if outcome.state is None else [Outgoing(self._topics.banks, key, outcome.state.to_bytes())]
+        events = [Outgoing(self._topics.bank_events, key, event.to_bytes()) for event in outcome.events]
+        return (*states, *events)

@@ -1,0 +1,282 @@
+"""The trainer as a service: one thread that reads frames, and between two batches looks after everything else."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+import structlog
+
+from ingest.bank_state import BankState
+from ingest.contract import BadMessage, NewerSchema
+from ingest.kafka.errors import Aborted, BrokerUnreachable
+from ingest.kafka.readers import WholeTopicReader
+from ingest.kafka.records import Partition
+from ingest.kafka.transactions import State, TransactionLoop
+from ingest.store import FsspecStore, StoreError
+from monitoring.health import HealthServer, Heartbeat, Readiness
+from monitoring.metrics import declare_kafka, declare_trainer
+from trainer.builds import Builds, Workshop
+from trainer.collector import Collector
+from trainer.holdings import Holdings
+from trainer.inbox import Inbox
+from trainer.publisher import NotOurs, Publisher, Topics
+from trainer.shelf import Shelf
+from trainer.teacher import Teacher
+from trainer.windows import Windows
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from threading import Event
+
+    from prometheus_client import CollectorRegistry
+
+    from ingest.kafka.records import Record
+    from ingest.kafka.settings import KafkaSettings
+    from monitoring.metrics import KafkaMetrics
+    from softpatch.graph import Graph
+    from trainer.build_order import ProviderChoice
+    from trainer.publisher import Loop
+    from trainer.settings import TrainerSettings, ViewTraining
+
+log = structlog.get_logger(__name__)
+
+ROOM = 64
+"""Records taken in one round: builds and commands are looked after in between."""
+READ_SECONDS = 20.0
+"""For reading `banks` whole at an assignment; a rebalance waits for it."""
+
+
+class Trainer:
+    """The loop. Every step that fails for want of the store or the broker is left alone for `retry_seconds`."""
+
+    def __init__(
+        self,
+        *,
+        loop: Loop,
+        collector: Collector,
+        teacher: Teacher,
+        publisher: Publisher,
+        builds: Builds,
+        settings: TrainerSettings,
+        kafka_metrics: KafkaMetrics,
+        heartbeat: Heartbeat,
+        clock: Callable[[], float],
+    ) -> None:
+        self._loop = loop
+        self._collector = collector
+        self._teacher = teacher
+        self._publisher = publisher
+        self._builds = builds
+        self._settings = settings
+        self._kafka_metrics = kafka_metrics
+        self._heartbeat = heartbeat
+        self._clock = clock
+        self._flushed_at = clock()
+        self._not_before: dict[str, float] = {}
+        self._pending: deque[Record] = deque()
+
+    def run(self, *, until: Event) -> None:
+        """Go round until told to stop, then write what is in memory. Raises Fenced, Refused: the process must end."""
+        try:
+            while not until.is_set():
+                if not self.round():
+                    until.wait(self._settings.poll_seconds)  # nothing was waited for in there
+            self._attempt("flush", self._flush)
+        finally:
+            self._builds.clear()
+
+    def round(self) -> bool:
+        """Read what is there, then look after new views, commands, builds and windows; whether reading went well."""
+        self._heartbeat.beat()
+        polled = self._attempt("poll", self._poll)
+        self._attempt("collect", self._collect)
+        self._attempt("announce", self._teacher.announce)
+        self._attempt("commands", self._teacher.follow_commands)
+        self._attempt("builds", self._teacher.look_after_builds)
+        if self._clock() - self._flushed_at >= self._settings.flush_seconds:
+            self._attempt("flush", self._flush)
+        return polled
+
+    def _poll(self) -> None:
+        """While records wait here, membership goes on and nothing more is fetched."""
+        self._pending.extend(self._loop.poll(self._settings.poll_seconds, room=0 if self._pending else ROOM))
+        self._kafka_metrics.partitions_owned.set(len(self._loop.claims))
+
+    def _collect(self) -> None:
+        while self._pending:
+            record = self._pending[0]
+            if self._loop.claims.get(Partition(record.topic, record.partition)) == record.claim:
+                self._collector.take(record)  # where it raises, the record waits for the next try
+                self._kafka_metrics.records_polled.inc()
+            self._pending.popleft()
+
+    def _flush(self) -> None:
+        self._flushed_at = self._clock()
+        self._publisher.flush(in_use=self._builds.reads)
+
+    def _attempt(self, doing: str, work: Callable[[], None]) -> bool:
+        if self._clock() < self._not_before.get(doing, float("-inf")):
+            return False
+        try:
+            work()
+        except (StoreError, BrokerUnreachable, OSError) as error:
+            self._not_before[doing] = self._clock() + self._settings.retry_seconds
+            # The sentence says it all: no traceback.
+            log.error("will_try_again", doing=doing, detail=str(error), seconds=self._settings.retry_seconds)  # noqa: TRY400
+        except NotOurs as error:
+            log.warning("not_published", view=str(error), detail="another trainer owns this view now")
+        except Aborted as error:
+            self._kafka_metrics.transactions_aborted.inc()
+            log.warning("aborted", doing=doing, detail=str(error))
+        else:
+            return True
+        return False
+
+
+@dataclass
+class Status:
+    """What /readyz says: ready with a place in the group, whatever partitions that gives."""
+
+    loop: TransactionLoop | None = None
+
+    def readiness(self) -> Readiness:
+        """Whether frames are read."""
+        if self.loop is None:
+            return Readiness(ready=False, sentence="Not ready: waiting for a broker.")
+        if self.loop.state not in (State.OWNING, State.COMMITTING):
+            return Readiness(ready=False, sentence=f"Not ready: {self.loop.state.value}.")
+        return Readiness(ready=True, sentence=f"Ready: {len(self.loop.claims)} partitions of frames are read.")
+
+
+def serve(
+    settings: TrainerSettings,
+    *,
+    kafka: KafkaSettings,
+    store_url: str,
+    graph: Graph,
+    provider: ProviderChoice,
+    training_of: Callable[[str], ViewTraining],
+    stop: Event,
+    registry: CollectorRegistry,
+    clock: Callable[[], float] = time.monotonic,
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
+) -> None:
+    """Run the trainer until `stop`. Call it on the thread that lives as long as the process: builds die with it.
+
+    Raises:
+        PortInUse: the metrics port is taken.
+        StoreError: the store cannot be opened.
+        TopicMissing: topics are to be created first.
+        BrokerUnreachable: `stop` came before a broker.
+        Fenced: another process took our place; exit, and let the supervisor start anew.
+        Refused: Kafka denies what we need.
+        NewerIndex: a newer release wrote a window in this store.
+    """
+    metrics, status = declare_trainer(registry), Status()
+    heartbeat = Heartbeat(limit_seconds=settings.heartbeat_limit_seconds, clock=clock)
+    store = FsspecStore.open(store_url)
+    with ExitStack() as stack:
+        stack.enter_context(_health(settings, registry, heartbeat, status))
+        workshop = _workshop(stack, graph, provider, store_url)
+        builds = Builds(workshop, settings, clock=clock, now=now)
+        topics = topics_of(kafka)
+        frames = stack.enter_context(WholeTopicReader.open(kafka, topics=[topics.frames], stop=stop))
+        commands = stack.enter_context(WholeTopicReader.open(kafka, topics=[topics.commands], stop=stop))
+        windows = Windows(store)
+        holdings = Holdings(
+            topic=topics.frames,
+            windows=windows,
+            training_of=training_of,
+            read_states=lambda: read_states(kafka, topics.banks),
+            ends=frames.end_offsets,
+            dropped=builds.stop,
+            metrics=metrics,
+            now=now,
+        )
+        status.loop = stack.enter_context(_loop(kafka, topics, holdings, stop))
+        publisher = Publisher(status.loop, holdings, windows, topics, metrics)
+        teacher = Teacher(
+            holdings=holdings,
+            inbox=Inbox(commands),
+            builds=builds,
+            shelf=Shelf(store, graph_hash=graph.hash, keep=settings.keep_banks),
+            publisher=publisher,
+            metrics=metrics,
+            graph_hash=graph.hash,
+            now=now,
+        )
+        Trainer(
+            loop=status.loop,
+            collector=Collector(holdings, windows, metrics, clock=clock),
+            teacher=teacher,
+            publisher=publisher,
+            builds=builds,
+            settings=settings,
+            kafka_metrics=declare_kafka(registry),
+            heartbeat=heartbeat,
+            clock=clock,
+        ).run(until=stop)
+
+
+def _health(
+    settings: TrainerSettings, registry: CollectorRegistry, heartbeat: Heartbeat, status: Status
+) -> HealthServer:
+    return HealthServer(
+        registry=registry,
+        heartbeat=heartbeat,
+        ready=status.readiness,
+        port=settings.metrics_port,
+        host=settings.metrics_host,
+    )
+
+
+def _loop(kafka: KafkaSettings, topics: Topics, holdings: Holdings, stop: Event) -> TransactionLoop:
+    return TransactionLoop.open(
+        kafka,
+        group_id=kafka.group(kafka.trainer_group),
+        reads=[topics.frames],
+        writes=[topics.banks, topics.bank_events],
+        ownership=holdings,
+        stop=stop,
+    )
+
+
+def topics_of(kafka: KafkaSettings) -> Topics:
+    """The trainer's topics on this cluster."""
+    return Topics(
+        frames=kafka.topic("frames"),
+        banks=kafka.topic("banks"),
+        bank_events=kafka.topic("bank-events"),
+        commands=kafka.topic("commands"),
+    )
+
+
+def read_states(kafka: KafkaSettings, topic: str) -> dict[str, BankState]:
+    """The last state of every view. Raises BrokerUnreachable; NewerSchema where a newer release wrote one."""
+    states: dict[str, BankState] = {}
+    with WholeTopicReader.open(kafka, topics=[topic], give_up_seconds=READ_SECONDS) as reader:
+        for record in reader.read_to_end(READ_SECONDS):
+            view = (record.key or b"").decode("utf-8", "replace")
+            states.pop(view, None)
+            if record.value is not None:
+                try:
+                    states[view] = BankState.from_bytes(record.value)
+                except NewerSchema:
+                    raise
+                except BadMessage as error:
+                    log.warning("bank_state_unreadable", view=view, offset=record.offset, detail=str(error))
+    return states
+
+
+def _workshop(stack: ExitStack, graph: Graph, provider: ProviderChoice, store_url: str) -> Workshop:
+    folder = Path(stack.enter_context(TemporaryDirectory(prefix="patchline-builds-")))
+    graph_file = folder / "graph.onnx"
+    graph_file.write_bytes(graph.model)
+    return Workshop(graph_file=graph_file, provider=provider, store_url=store_url, folder=folder)

@@ -1,0 +1,128 @@
+"""Bank files on the store: put there, found by version, and cleared away when nothing names them any more."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import structlog
+
+from ingest.bank_state import BankInForce, BankState
+from ingest.store import NotInStore
+from ingest.view import file_name
+from softpatch.bank import InvalidBank, bank_from_bytes, bank_version
+from trainer.commands import NotPossible
+from trainer.learn import Built
+
+if TYPE_CHECKING:
+    from ingest.store import Store
+    from softpatch.bank import Bank
+    from trainer.outcome import Facts
+
+log = structlog.get_logger(__name__)
+
+SUFFIX = ".safetensors"
+
+
+def bank_path(view: str, version: str) -> str:
+    """Where a bank lies in the store; what `BankInForce.uri` says."""
+    return f"{_folder(view)}/{version}{SUFFIX}"
+
+
+class Shelf:
+    """The bank files of all views. Methods raise StoreError where the store does not do its part."""
+
+    def __init__(self, store: Store, *, graph_hash: str, keep: int) -> None:
+        self._store = store
+        self._graph_hash = graph_hash
+        self._keep = keep
+        self._created: dict[str, str] = {}
+
+    def put(self, data: bytes) -> Built:
+        """Store a bank file under its version and say what it is. Raises InvalidBank, StoreError."""
+        bank = bank_from_bytes(data)
+        in_force = _in_force(bank, bank_version(data))
+        self._store.put(in_force.uri, data)
+        threshold = bank.manifest.threshold
+        return Built(in_force, threshold.interval_low, threshold.interval_high, facts_of(bank))
+
+    def bank(self, view: str, version: str) -> BankInForce:
+        """A bank with the threshold it suggests. Raises NotPossible where it cannot come into force here."""
+        bank = self._read(view, version)
+        if bank.manifest.graph_hash != self._graph_hash:
+            raise NotPossible(
+                f"bank {version[:12]} was built with backbone {bank.manifest.graph_name}, another one runs here"
+            )
+        return _in_force(bank, version)
+
+    def threshold(self, view: str, version: str, false_reject_ratio: float) -> float:
+        """What the calibration in a bank gives for another false-reject ratio. Raises NotPossible."""
+        raise NotImplementedError
+
+    def tidy(self, state: BankState) -> int:
+        """Delete all but the banks a state names and the newest `keep` others; how many went."""
+        found = [path for path in self._store.paths(_folder(state.view)) if path.endswith(SUFFIX)]
+        unnamed = [path for path in found if _version_in(path) not in named_versions(state)]
+        unnamed.sort(key=lambda path: self._created_at(state.view, _version_in(path)), reverse=True)
+        for path in unnamed[self._keep :]:
+            self._store.delete(path)
+            self._created.pop(_version_in(path), None)
+        return len(unnamed[self._keep :])
+
+    def _created_at(self, view: str, version: str) -> str:
+        """When a bank was built (RFC 3339, UTC: text sorts as time); a file that is no bank counts as oldest."""
+        if version not in self._created:
+            try:
+                self._created[version] = self._read(view, version).manifest.created_at
+            except NotPossible:
+                self._created[version] = ""
+        return self._created[version]
+
+    def _read(self, view: str, version: str) -> Bank:
+        try:
+            return bank_from_bytes(self._store.get(bank_path(view, version)))
+        except NotInStore as error:
+            raise NotPossible(
+                f"the store has no bank {version[:12]} of this view; `patchline bank list` shows them"
+            ) from error
+        except InvalidBank as error:
+            raise NotPossible(f"bank {version[:12]} cannot be used: {error}") from error
+
+
+def named_versions(state: BankState) -> frozenset[str]:
+    """The banks that a state still needs."""
+    banks = (state.active, state.previous, state.shadow, state.candidate)
+    pinned = () if state.pinned is None else (state.pinned,)
+    return frozenset([*(bank.version for bank in banks if bank is not None), *pinned])
+
+
+def facts_of(bank: Bank) -> Facts:
+    """The figures of a bank that its `built` event tells."""
+    said = bank.manifest
+    return {
+        "patches": len(bank.vectors),
+        "frames": len(said.frame_names),
+        "skipped_frames": said.skipped_frames,
+        "kept_ratio": said.kept_ratio,
+        "noise_estimate": said.noise_estimate,
+        "threshold": said.threshold.value,
+        "threshold_low": said.threshold.interval_low,
+        "threshold_high": said.threshold.interval_high,
+    }
+
+
+def _in_force(bank: Bank, version: str) -> BankInForce:
+    manifest = bank.manifest
+    return BankInForce(
+        version=version,
+        uri=bank_path(manifest.view, version),
+        graph_hash=manifest.graph_hash,
+        threshold=manifest.threshold.value,
+    )
+
+
+def _folder(view: str) -> str:
+    return f"banks/{file_name(view)}"
+
+
+def _version_in(path: str) -> str:
+    return path.rsplit("/", 1)[1].removesuffix(SUFFIX)

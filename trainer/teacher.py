@@ -1,0 +1,172 @@
+"""What is done to the views in hand, each round: new ones announced, commands carried out, builds started and ended."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import structlog
+
+from ingest.bank_event import BankEventKind
+from softpatch.bank import InvalidBank
+from trainer.build_order import Failed, Finished, Step
+from trainer.build_process import progress_ratio
+from trainer.commands import ViewNow, after_command, asked_by
+from trainer.learn import after_build, after_failed_build, build_due
+from trainer.outcome import Cause, Effect, Outcome
+from trainer.window import LastBuild, forgotten
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from ingest.command import Command
+    from monitoring.metrics import TrainerMetrics
+    from trainer.builds import Builds, Job
+    from trainer.holdings import Holdings, View
+    from trainer.inbox import Inbox
+    from trainer.publisher import Publisher
+    from trainer.shelf import Shelf
+
+log = structlog.get_logger(__name__)
+
+
+class Teacher:
+    """Teaches the views in hand. Its methods raise StoreError, NotOurs and Aborted; what they did not do stays due."""
+
+    def __init__(
+        self,
+        *,
+        holdings: Holdings,
+        inbox: Inbox,
+        builds: Builds,
+        shelf: Shelf,
+        publisher: Publisher,
+        metrics: TrainerMetrics,
+        graph_hash: str,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._holdings = holdings
+        self._inbox = inbox
+        self._builds = builds
+        self._shelf = shelf
+        self._publisher = publisher
+        self._metrics = metrics
+        self._graph_hash = graph_hash
+        self._now = now
+
+    def announce(self) -> None:
+        """Give every view that has none its first bank state."""
+        for view in self._holdings:
+            if not view.announced:
+                self._publisher.publish(view, Outcome(view.state, ()))
+
+    def follow_commands(self) -> None:
+        """Carry out what has been asked of the views in hand. Raises BrokerUnreachable."""
+        self._inbox.poll()
+        for view in self._holdings:
+            for offset, command in self._inbox.waiting(view.name, through=view.state.commands_through):
+                self._carry_out(view, command, offset)
+
+    def look_after_builds(self) -> None:
+        """Start the build whose turn it is, or see how the running one does."""
+        job = self._builds.running
+        if job is None:
+            self._start_next()
+            return
+        answer = self._builds.poll()
+        if isinstance(answer, Step):
+            self._metrics.build_progress.labels(view=job.view).set(progress_ratio(answer))
+        elif isinstance(answer, Failed):
+            self._fail(job, answer.failed)
+        elif isinstance(answer, Finished):
+            self._finish(job, answer)
+
+    def _carry_out(self, view: View, command: Command, offset: int) -> None:
+        now = ViewNow(view.state, view.index, view.training)
+        outcome = after_command(command, offset, now, self._shelf, at=self._now())
+        if outcome is None:
+            return
+        # The window first: a crash before the state is published only has the command carried out again.
+        stopped = self._take_effect(view, command, outcome)
+        self._publisher.publish(view, Outcome(outcome.state, (*outcome.events, *stopped.events)))
+        refused = any(event.kind is BankEventKind.COMMAND_REFUSED for event in outcome.events)
+        self._metrics.commands.labels(view=view.name, verdict="refused" if refused else "done").inc()
+
+    def _take_effect(self, view: View, command: Command, outcome: Outcome) -> Outcome:
+        """Do to window and builds what a command asks; the events of a build that it stopped."""
+        if outcome.effect is Effect.NONE:
+            return Outcome(None, ())
+        self._publisher.flush(in_use=self._builds.reads)  # a trainer that was left behind learns it here
+        stopped = Outcome(None, ())
+        if outcome.effect is Effect.BUILD:
+            view.index = view.index.model_copy(update={"asked": asked_by(command)})
+        else:
+            stopped = self._stop_build(view, command, outcome)
+        if outcome.effect is Effect.FORGET:
+            view.take(forgotten(view.index))
+        view.dirty = True
+        self._publisher.save(view)
+        return stopped
+
+    def _stop_build(self, view: View, command: Command, outcome: Outcome) -> Outcome:
+        """End the view's build, running or asked for: what it would give was not what this command wants."""
+        job, asked = self._builds.stop(view.name), view.index.asked
+        view.index = view.index.model_copy(
+            update={"asked": None, "last_build": LastBuild(seen=view.index.seen, failed=False)}
+        )
+        self._metrics.build_progress.labels(view=view.name).set(0)
+        cause = job.cause if job else Cause(asked.who, asked.why, asked.command_id) if asked else None
+        if cause is None:
+            return Outcome(None, ())
+        why = f"stopped by {command.kind.value} of {command.who}"
+        return after_failed_build(outcome.state or view.state, why, cause, at=self._now())
+
+    def _start_next(self) -> None:
+        causes = [(view, self._due(view)) for view in self._holdings]
+        chosen = self._builds.next_of([(view, cause) for view, cause in causes if cause is not None])
+        if chosen is not None:
+            self._builds.start(*chosen)
+
+    def _due(self, view: View) -> Cause | None:
+        return build_due(view.index, view.state, view.training, graph_hash=self._graph_hash)
+
+    def _finish(self, job: Job, finished: Finished) -> None:
+        view = self._holdings.held(job.view)
+        if view is None:
+            self._builds.clear()
+            return
+        try:
+            built = self._shelf.put(Path(job.process.order.result).read_bytes())
+        except InvalidBank as error:
+            self._fail(job, f"the bank is not valid: {error}")
+            return
+        for stage, seconds in finished.stage_seconds.items():
+            self._metrics.build_seconds.labels(stage=stage).observe(seconds)
+        built.facts["build_seconds"] = round(job.process.seconds, 3)
+        limit = view.training.provisional_interval_ratio
+        outcome = after_build(view.state, built, job.cause, interval_ratio_limit=limit, at=self._now())
+        self._publisher.publish(view, outcome)
+        self._metrics.bank_patches.labels(view=view.name).set(float(built.facts["patches"]))
+        self._metrics.noise_estimate.labels(view=view.name).set(float(built.facts["noise_estimate"]))
+        self._metrics.bank_created.labels(view=view.name).set(self._now().timestamp())
+        self._end(job, view, "built")
+        self._shelf.tidy(view.state)
+
+    def _fail(self, job: Job, reason: str) -> None:
+        view = self._holdings.held(job.view)
+        if view is None:
+            self._builds.clear()
+            return
+        self._publisher.publish(view, after_failed_build(view.state, reason, job.cause, at=self._now()))
+        self._end(job, view, "failed")
+
+    def _end(self, job: Job, view: View, verdict: str) -> None:
+        last = LastBuild(seen=job.seen, failed=verdict == "failed")
+        asked = view.index.asked
+        answered = asked is None or asked.command_id == job.cause.command_id  # else it came while this one ran
+        view.index = view.index.model_copy(update={"asked": None if answered else asked, "last_build": last})
+        view.dirty = True
+        self._builds.clear()
+        self._metrics.builds.labels(view=view.name, verdict=verdict).inc()
+        self._metrics.build_progress.labels(view=view.name).set(0)

@@ -1,0 +1,104 @@
+"""Windows on the store: a folder for each view with its frames and its index, and how far each partition was read.
+
+windows/<view>/<partition>-<offset>.frame
+windows/<view>/index.json
+positions/<topic>/<partition>
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import structlog
+
+from ingest.store import NotInStore
+from ingest.view import file_name, view_of_file_name
+from trainer.window import InvalidIndex, NewerIndex, WindowIndex, without
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ingest.store import Store
+    from trainer.window import KeptFrame
+
+log = structlog.get_logger(__name__)
+
+FOLDER = "windows"
+INDEX = "index.json"
+
+
+def frame_path(view: str, frame: KeptFrame) -> str:
+    """Where a frame of a window lies in the store."""
+    return f"{FOLDER}/{file_name(view)}/{frame.name}"
+
+
+class Windows:
+    """Reads and writes windows. Every method raises StoreError where the store does not do its part."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def load_all(self, topic: str) -> list[WindowIndex]:
+        """Every window that was filled from this topic."""
+        views = [view_of_file_name(path.split("/")[1]) for path in self._store.paths(FOLDER) if path.endswith(INDEX)]
+        indexes = [index for index in map(self.load, views) if index is not None]
+        return [index for index in indexes if index.topic == topic]
+
+    def load(self, view: str) -> WindowIndex | None:
+        """The window of a view; None where it has none, or a damaged one. Raises NewerIndex."""
+        try:
+            return WindowIndex.from_bytes(self._store.get(_index_path(view)))
+        except NotInStore:
+            return None
+        except NewerIndex:
+            raise
+        except InvalidIndex as error:
+            log.error("window_damaged", view=view, detail=str(error))  # noqa: TRY400 -- the sentence says it all
+            return None
+
+    def swept(self, index: WindowIndex) -> WindowIndex:
+        """The index with only frames whose files are there; files that it does not name are deleted."""
+        there = {path.rsplit("/", 1)[1] for path in self._store.paths(f"{FOLDER}/{file_name(index.view)}")}
+        named = {frame.name for frame in index.frames}
+        for stray in there - named - {INDEX}:
+            self._remove(f"{FOLDER}/{file_name(index.view)}/{stray}")
+        if lost := frozenset(named - there):
+            log.warning("window_frames_lost", view=index.view, frames=len(lost))
+        return without(index, lost)
+
+    def keep(self, view: str, frame: KeptFrame, encoded: bytes) -> None:
+        """Write a frame's file; the index that names it comes after."""
+        self._store.put(frame_path(view, frame), encoded)
+
+    def save(self, index: WindowIndex) -> None:
+        """Write an index: from now on it is the truth."""
+        self._store.put(_index_path(index.view), index.to_bytes())
+
+    def delete(self, view: str, frames: Iterable[KeptFrame]) -> None:
+        """Remove files that the saved index no longer names."""
+        for frame in frames:
+            self._remove(frame_path(view, frame))
+
+    def position(self, topic: str, partition: int) -> int:
+        """The first offset of a partition that is not in the windows; 0 where nothing was read yet."""
+        try:
+            return int(self._store.get(_position_path(topic, partition)))
+        except NotInStore:
+            return 0
+
+    def save_position(self, topic: str, partition: int, offset: int) -> None:
+        """Say how far a partition was read, after the indexes of all its views are saved."""
+        self._store.put(_position_path(topic, partition), str(offset).encode())
+
+    def _remove(self, path: str) -> None:
+        with suppress(NotInStore):  # what matters is that it is gone
+            self._store.delete(path)
+
+
+def _index_path(view: str) -> str:
+    return f"{FOLDER}/{file_name(view)}/{INDEX}"
+
+
+def _position_path(topic: str, partition: int) -> str:
+    return f"positions/{topic}/{partition}"
