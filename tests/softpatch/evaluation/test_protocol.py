@@ -44,17 +44,19 @@ def test_overlap_tests_the_injected_frames_too_and_no_overlap_does_not() -> None
 
 
 def test_at_most_half_of_each_type_is_injected_and_types_keep_their_share() -> None:
-    """At noise 0.4 every type is at its half, so both types are in the test set of no-overlap."""
-    frames = images(50, 20, dent=30, hole=12)
+    """At noise 0.4 every type is at its half, and half of those are drawn at noise 0.2, in the same proportion."""
+    frames = images(52, 20, dent=30, hole=12)
     drawn = split(frames, noise=0.4, setting="no-overlap", seed=1)
-    assert Counter(image.label for image in drawn.injected) == {"dent": 14, "hole": 6}
-    assert Counter(image.label for image in drawn.test) == {"good": 20, "dent": 16, "hole": 6}
+    assert Counter(image.label for image in drawn.injected) == {"dent": 15, "hole": 6}
+    assert Counter(image.label for image in drawn.test) == {"good": 20, "dent": 15, "hole": 6}
+    fewer = Counter(image.label for image in split(frames, noise=0.2, setting="overlap", seed=1).injected)
+    assert fewer in ({"dent": 7, "hole": 3}, {"dent": 8, "hole": 2})
 
 
 def test_good_frames_are_left_out_alike_where_defects_are_too_few() -> None:
     """20 injectable frames allow 50 good ones at noise 0.4; the same 50 serve every noise."""
     frames = images(200, 20, dent=41)
-    windows = [split(frames, noise=noise, setting="overlap", seed=7).window for noise in (0, 0.1, 0.4)]
+    windows = [split(frames, noise=noise, setting="overlap", seed=7).window for noise in (0.0, 0.1, 0.4)]
     good = [{image for image in window if image.label == "good"} for window in windows]
     assert [len(window) for window in windows] == [50, 55, 70]
     assert good[0] == good[1] == good[2]

@@ -1,0 +1,52 @@
+"""`patchline evaluate`: the paper's protocol on folders of inspection images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def evaluate(  # noqa: PLR0917 -- typer's parameters are the command line
+    folders: Annotated[
+        list[Path], typer.Argument(metavar="DIR...", help="Categories in MVTec or BTAD layout.", show_default=False)
+    ],
+    out: Annotated[Path, typer.Option(help="Folder for rows, scores, report and plot; a run there is resumed.")],
+    method: Annotated[list[str] | None, typer.Option(help="May be repeated. Default: the four that matter.")] = None,
+    setting: Annotated[list[str] | None, typer.Option(help="May be repeated. Default: overlap, no-overlap.")] = None,
+    noise: Annotated[list[float] | None, typer.Option(help="May be repeated. Default: 0.1.")] = None,
+    seed: Annotated[list[int] | None, typer.Option(help="May be repeated. Default: 0.")] = None,
+    backbone: Annotated[
+        list[str] | None, typer.Option(help="lite0 or an exported .onnx file. May be repeated. Default: lite0.")
+    ] = None,
+    cache: Annotated[Path, typer.Option(help="Folder where embeddings are kept.")] = Path("patchline-embeddings"),
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the asked rows as JSON.")] = None,
+    report: Annotated[
+        Path | None, typer.Option(help="A Markdown file whose part between the evaluate marks is written anew.")
+    ] = None,
+    export: Annotated[
+        str | None, typer.Option(help="embeddings: write each window's and test set's embeddings, and run nothing.")
+    ] = None,
+) -> None:
+    """Measure methods on contaminated windows, the way the SoftPatch paper does.
+
+    Noise is injected defective frames over good frames. Overlap tests the injected frames too, no-overlap does not.
+    """
+    from deploy.evaluate.command import Request, run_request  # noqa: PLC0415 -- heavy: loads when it runs
+
+    run_request(
+        Request(
+            folders=tuple(folders),
+            out=out,
+            methods=tuple(method or ()),
+            settings=tuple(setting or ()),
+            noises=tuple(noise or ()),
+            seeds=tuple(seed or ()),
+            backbones=tuple(backbone or ("lite0",)),
+            cache=cache,
+            json_file=json_file,
+            report=report,
+            export=export,
+        )
+    )

@@ -1,0 +1,183 @@
+"""Carry out one `patchline evaluate`: check what is asked, run what is left, report what is known."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, cast, get_args
+
+import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from deploy.evaluate.embeddings import EmbeddingCache
+from deploy.evaluate.ledger import Ledger
+from deploy.evaluate.plot import plot
+from deploy.evaluate.study import Asked, Category, carry_out, tasks
+from deploy.faults import WrongUse
+from softpatch.embed import OnnxEmbedder
+from softpatch.evaluation.methods import METHODS
+from softpatch.evaluation.protocol import LARGEST_NOISE, Setting, split
+from softpatch.evaluation.report import report as markdown
+from softpatch.graph import Graph, InvalidGraph, lite0, load_graph
+from softpatch.images.folders import read_folder
+from softpatch.settings import BuildSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from deploy.evaluate.study import Task
+    from softpatch.evaluation.rows import Row
+
+DEFAULT_METHODS = ("patchline", "softpatch-lof", "patchcore", "clean-patchcore")
+BEGIN, END = "<!-- evaluate: begin -->", "<!-- evaluate: end -->"
+
+
+@dataclass(frozen=True)
+class Request:
+    """The command line of `patchline evaluate`; an empty tuple means the default."""
+
+    folders: tuple[Path, ...]
+    out: Path
+    methods: tuple[str, ...]
+    settings: tuple[str, ...]
+    noises: tuple[float, ...]
+    seeds: tuple[int, ...]
+    backbones: tuple[str, ...]
+    cache: Path
+    json_file: Path | None
+    report: Path | None
+    export: str | None
+
+
+def run_request(request: Request) -> None:
+    """Run what the ledger lacks, then write report, plot and JSON. Raises WrongUse for what cannot be."""
+    asked = asked_of(request)
+    categories = [category_of(folder) for folder in request.folders]
+    ledger = Ledger(request.out)
+    caches = {graph.name: cache_of(graph, request.cache) for graph in map(graph_of, request.backbones)}
+    if request.export is not None:
+        _export(categories, asked, caches, request)
+        return
+    left = {name: tasks(categories, name, asked, ledger.done()) for name in caches}
+    _run_all(left, caches, ledger)
+    _write_results(request, categories, ledger)
+
+
+def asked_of(request: Request) -> Asked:
+    """The request with its defaults. Raises WrongUse for an unknown method or setting, or a noise out of range."""
+    methods = request.methods or DEFAULT_METHODS
+    settings = request.settings or ("overlap", "no-overlap")
+    _refuse_unknown("method", methods, METHODS)
+    _refuse_unknown("setting", settings, get_args(Setting))
+    noises = request.noises or (0.1,)
+    if wrong := [noise for noise in noises if not 0 <= noise <= LARGEST_NOISE]:
+        raise WrongUse(f"--noise {wrong[0]} is outside 0 to {LARGEST_NOISE}")
+    if request.export not in (None, "embeddings"):
+        raise WrongUse(f"--export {request.export}: only embeddings can be exported")
+    return Asked(tuple(methods), cast("tuple[Setting, ...]", tuple(settings)), noises, request.seeds or (0,))
+
+
+def _refuse_unknown(what: str, names: Sequence[str], known: Sequence[str] | object) -> None:
+    choices = list(known)  # type: ignore[call-overload] # a mapping or a tuple of names
+    if wrong := [name for name in names if name not in choices]:
+        raise WrongUse(f"--{what} {wrong[0]} is unknown; choose from {', '.join(choices)}")
+
+
+def category_of(folder: Path) -> Category:
+    """A category named by its folder and the folder above. Raises WrongUse where it cannot be evaluated."""
+    try:
+        images = read_folder(folder).images
+    except ValueError as error:
+        raise WrongUse(str(error)) from error
+    if not any(image.split == "test" and image.label != "good" for image in images):
+        raise WrongUse(f"{folder} has no test/<defect type> images: evaluation needs MVTec or BTAD layout")
+    where = folder.resolve()
+    return Category(dataset=where.parent.name, name=where.name, images=tuple(images))
+
+
+def graph_of(backbone: str) -> Graph:
+    """`lite0`, or an exported graph file. Raises WrongUse for a file that is none."""
+    if backbone == "lite0":
+        return lite0()
+    try:
+        return load_graph(Path(backbone))
+    except (InvalidGraph, OSError) as error:
+        raise WrongUse(f"--backbone {backbone}: {error}") from error
+
+
+def cache_of(graph: Graph, folder: Path) -> EmbeddingCache:
+    """Embeddings by this graph at the product's default geometry."""
+    return EmbeddingCache(folder, OnnxEmbedder.open(graph), BuildSettings().geometry)
+
+
+def _run_all(left: dict[str, list[Task]], caches: dict[str, EmbeddingCache], ledger: Ledger) -> None:
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+    with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True)) as progress:
+        bar = progress.add_task("evaluate", total=sum(len(task.methods) for each in left.values() for task in each))
+        for backbone, each in left.items():
+            for task in each:
+                where = (
+                    f"{backbone} {task.category.name} noise {task.noise:g} seed {task.seed} {'+'.join(task.settings)}"
+                )
+
+                def begin(method: str, where: str = where) -> None:
+                    progress.update(bar, description=f"{where}: {method}")
+
+                def finish() -> None:
+                    progress.advance(bar)
+
+                carry_out(task, caches[backbone], ledger, clock=time.perf_counter, begin=begin, finish=finish)
+
+
+def _write_results(request: Request, categories: Sequence[Category], ledger: Ledger) -> None:
+    rows = ledger.rows()
+    truths = {
+        category.name: [image.label != "good" for image in category.images if image.split == "test"]
+        for category in categories
+    }
+    shown = [row for row in rows if row.category in truths]
+    text = markdown(shown, ledger.scores(), truths)
+    (request.out / "report.md").write_text(text)
+    plot(shown, request.out / "auroc-against-noise.png")
+    if request.report is not None:
+        request.report.write_text(between_marks(request.report, text))
+    if request.json_file is not None:
+        request.json_file.write_text(as_json(shown))
+    Console(stderr=True).print(f"{len(shown)} rows; report and plot are in {request.out}")
+
+
+def as_json(rows: Sequence[Row]) -> str:
+    """A JSON array, one row a line."""
+    return "[\n" + ",\n".join(row.model_dump_json() for row in rows) + "\n]\n"
+
+
+def between_marks(path: Path, text: str) -> str:
+    """The file with `text` between its evaluate marks. Raises WrongUse where it has none."""
+    whole = path.read_text() if path.exists() else f"{BEGIN}\n{END}\n"
+    head, begin, rest = whole.partition(BEGIN)
+    _, end, tail = rest.partition(END)
+    if not begin or not end:
+        raise WrongUse(f"{path} has no lines {BEGIN} and {END} to write between")
+    return f"{head}{BEGIN}\n\n{text}\n{END}{tail}"
+
+
+def _export(categories: Sequence[Category], asked: Asked, caches: dict[str, EmbeddingCache], request: Request) -> None:
+    """Per category, backbone, noise and seed one `.npz`: window, injected, test, defective; setting overlap."""
+    request.out.mkdir(parents=True, exist_ok=True)
+    for backbone, cache in caches.items():
+        for category in categories:
+            for noise in asked.noises:
+                for seed in asked.seeds:
+                    drawn = split(category.images, noise=noise, setting="overlap", seed=seed)
+                    injected = set(drawn.injected)
+                    path = request.out / f"{category.dataset}-{category.name}-{backbone}-noise{noise:g}-seed{seed}.npz"
+                    np.savez(
+                        path,
+                        window=np.concatenate(list(cache.batches(drawn.window))),
+                        injected=np.array([image in injected for image in drawn.window]),
+                        test=np.concatenate(list(cache.batches(drawn.test))),
+                        defective=np.array([image.label != "good" for image in drawn.test]),
+                    )
+                    Console(stderr=True).print(f"wrote {path}")

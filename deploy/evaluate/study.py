@@ -1,0 +1,163 @@
+"""A study: every asked combination of category, backbone, noise, seed, method and setting, what is done passed over."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import product
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from softpatch.evaluation.experiment import TestFrames, run
+from softpatch.evaluation.methods import METHODS, TrainingWindow
+from softpatch.evaluation.protocol import AUGMENTED, split
+from softpatch.evaluation.rows import FrameScores, Row
+from softpatch.images.decode import decode
+from softpatch.spill import room_for
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from deploy.evaluate.embeddings import EmbeddingCache
+    from deploy.evaluate.ledger import Ledger
+    from softpatch.evaluation.experiment import Outcome
+    from softpatch.evaluation.protocol import Setting
+    from softpatch.evaluation.rows import RowKey
+    from softpatch.images.folders import LabelledImage
+
+MASK_LIMIT = 127
+
+
+@dataclass(frozen=True)
+class Category:
+    """One folder of inspection images under the names its rows carry."""
+
+    dataset: str
+    name: str
+    images: tuple[LabelledImage, ...]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a study is to measure."""
+
+    methods: tuple[str, ...]
+    settings: tuple[Setting, ...]
+    noises: tuple[float, ...]
+    seeds: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Task:
+    """One window, the methods to try on it, and the settings that share it."""
+
+    category: Category
+    backbone: str
+    noise: float
+    seed: int
+    settings: tuple[Setting, ...]
+    methods: tuple[str, ...]
+
+    def key(self, method: str, setting: Setting) -> RowKey:
+        """The row this combination becomes."""
+        return (self.category.dataset, self.category.name, self.backbone, method, setting, self.noise, self.seed)
+
+
+def tasks(categories: Sequence[Category], backbone: str, asked: Asked, done: set[RowKey]) -> list[Task]:
+    """What is left to do. Settings that train on the same frames share a window, and so one build per method."""
+    plain = tuple(setting for setting in asked.settings if setting not in AUGMENTED)
+    groups = ([plain] if plain else []) + [(setting,) for setting in asked.settings if setting in AUGMENTED]
+    found = []
+    for category, noise, seed, settings in product(categories, asked.noises, asked.seeds, groups):
+        whole = Task(category, backbone, noise, seed, settings, asked.methods)
+        left = tuple(m for m in asked.methods if any(whole.key(m, s) not in done for s in settings))
+        if left:
+            found.append(Task(category, backbone, noise, seed, settings, left))
+    return found
+
+
+def carry_out(
+    task: Task,
+    cache: EmbeddingCache,
+    ledger: Ledger,
+    *,
+    clock: Callable[[], float],
+    begin: Callable[[str], None],
+    finish: Callable[[], None],
+) -> None:
+    """Run every method of the task; each finished method is in the ledger before the next begins."""
+    drawn = {s: split(task.category.images, noise=task.noise, setting=s, seed=task.seed) for s in task.settings}
+    first = drawn[task.settings[0]]
+    window = training_window(first.window, set(first.injected), cache, task.settings[0], seed=task.seed)
+    test_images = tuple(image for image in task.category.images if image.split == "test")
+    test = test_frames(test_images, cache)
+    tested = {
+        setting: np.isin(np.arange(len(test_images)), [test_images.index(image) for image in each.test])
+        for setting, each in drawn.items()
+    }
+    for method in task.methods:
+        begin(method)
+        outcomes = run(METHODS[method], window, test, tested, seed=task.seed, clock=clock)
+        ledger.append(*_lines(task, method, outcomes, tested))
+        finish()
+
+
+def training_window(
+    images: Sequence[LabelledImage], injected: set[LabelledImage], cache: EmbeddingCache, setting: Setting, *, seed: int
+) -> TrainingWindow:
+    """Embeddings of a window; injected frames are augmented where the setting says so."""
+    good = [index for index, image in enumerate(images) if image not in injected]
+    parts: dict[int, np.ndarray] = {}
+    for kind, indices in (("overlap", good), (setting, [i for i in range(len(images)) if images[i] in injected])):
+        found = cache.batches([images[index] for index in indices], kind, seed=seed)
+        parts.update(zip(indices, (frame for batch in found for frame in batch), strict=True))
+    embeddings = room_for(len(images), parts[0].shape, memory_bytes=2 << 30)
+    for index in range(len(images)):
+        embeddings.append(parts.pop(index)[None])
+    return TrainingWindow(embeddings, len(images), tuple(good))
+
+
+def test_frames(images: tuple[LabelledImage, ...], cache: EmbeddingCache) -> TestFrames:
+    """The test frames with their truth at the network's input size; masks where every defective frame has one."""
+    masked = all(image.mask is not None for image in images if image.label != "good")
+    return TestFrames(
+        batches=lambda: cache.batches(images),
+        defective=np.array([image.label != "good" for image in images]),
+        masks=[_mask(image, cache) for image in images] if masked else None,
+        map_size_hw=(cache.geometry.height_px, cache.geometry.width_px),
+    )
+
+
+def _mask(image: LabelledImage, cache: EmbeddingCache) -> np.ndarray | None:
+    if image.label == "good" or image.mask is None:
+        return None
+    white = (decode(image.mask.read_bytes()) > 0).astype(np.uint8) * np.uint8(255)
+    shaped: np.ndarray = cache.geometry.apply(white)[..., 0] > MASK_LIMIT
+    return shaped
+
+
+def _lines(
+    task: Task, method: str, outcomes: dict[str, Outcome], tested: dict[Setting, np.ndarray]
+) -> tuple[list[Row], list[FrameScores]]:
+    rows, scores = [], []
+    for setting, mask in tested.items():
+        outcome = outcomes[setting]
+        row = Row(
+            dataset=task.category.dataset,
+            category=task.category.name,
+            backbone=task.backbone,
+            method=method,
+            setting=setting,
+            noise=task.noise,
+            seed=task.seed,
+            image_auroc=round(outcome.image_auroc, 6),
+            pixel_auroc=round(outcome.pixel.auroc, 6) if outcome.pixel else None,
+            pro=round(outcome.pixel.pro, 6) if outcome.pixel else None,
+            average_precision=round(outcome.pixel.average_precision, 6) if outcome.pixel else None,
+            build_seconds=round(outcome.build_seconds, 3),
+            score_seconds=round(outcome.score_seconds, 3),
+        )
+        rows.append(row)
+        kept = tuple(float(f"{score:.5g}") for score in outcome.scores)
+        scores.append(FrameScores(key=row.key, scores=kept, tested=tuple(np.flatnonzero(mask).tolist())))
+    return rows, scores

@@ -1,0 +1,110 @@
+"""Every method the paper compares, and ours, as one function each: from a window to something that scores frames."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from types import MappingProxyType
+from typing import Protocol
+
+import numpy as np
+from jaxtyping import Float32
+
+from softpatch.calibrate import Weighted, weights_of
+from softpatch.condense import bank_size, group_coreset, judge
+from softpatch.padim import Padim, trusted_frames
+from softpatch.score import FrameScore, Scorer
+from softpatch.search import FlatSearch
+from softpatch.settings import BuildSettings
+from softpatch.spill import Embeddings, InMemory
+
+PAPER = BuildSettings(
+    discriminator="lof",
+    lof_k=6,
+    noise_ratio=0.15,
+    group_frames=1_000_000,
+    noise_floor_quantile=0.0,
+    soft_weights=True,
+    soft_weight_low=1e-9,
+    soft_weight_high=1e9,
+)
+"""SoftPatch as published: one group, no floor, 15 % dropped, weights not clipped (a common factor changes no rank)."""
+
+PATCHCORE = PAPER.model_copy(update={"discriminator": "none", "noise_ratio": 0.0, "soft_weights": False})
+
+
+class FrameScorer(Protocol):
+    """What a method leaves behind."""
+
+    def score(self, embeddings: Float32[np.ndarray, "n p q d"]) -> list[FrameScore]:
+        """One score per frame, larger for stranger ones."""
+        ...
+
+
+@dataclass(frozen=True)
+class TrainingWindow:
+    """The contaminated frames a method learns from; `good` is the truth, which only clean-patchcore may look at."""
+
+    embeddings: Embeddings
+    frames: int
+    good: tuple[int, ...]
+
+    def only(self, frames: Sequence[int]) -> "TrainingWindow":
+        """A window of those frames."""
+        first = self.embeddings.take(range(1))
+        kept = InMemory(len(frames), first.shape[1:])
+        for frame in frames:
+            kept.append(self.embeddings.take(range(frame, frame + 1)))
+        return TrainingWindow(kept, len(frames), tuple(i for i, frame in enumerate(frames) if frame in set(self.good)))
+
+
+Method = Callable[[TrainingWindow, int], FrameScorer]
+"""(window, seed) -> scorer."""
+
+
+def from_settings(window: TrainingWindow, seed: int, *, settings: BuildSettings) -> FrameScorer:
+    """One discrimination, one exact coreset over the whole window, no calibration: the published order of things."""
+    seeded = settings.model_copy(update={"seed": seed})
+    judged = judge(window.embeddings, window.frames, seeded, lambda _done, _total: None)
+    patches = group_coreset(window.embeddings, judged, range(window.frames), bank_size(judged, seeded), seeded)
+    return Scorer(Weighted(weights_of(patches, judged, seeded)), FlatSearch(patches.vectors))
+
+
+def clean_patchcore(window: TrainingWindow, seed: int) -> FrameScorer:
+    """PatchCore from the good frames alone: what a person who cleaned the data would get."""
+    return from_settings(window.only(window.good), seed, settings=PATCHCORE)
+
+
+def padim(window: TrainingWindow, seed: int) -> Padim:
+    """PaDiM from all frames."""
+    return Padim.fit(window.embeddings.take(range(window.frames)), seed=seed)
+
+
+def padim_patchcore(window: TrainingWindow, seed: int) -> FrameScorer:
+    """The paper's image-level denoising: PaDiM scores its own window, its worst 15 % of frames go, PatchCore learns."""
+    denoiser = padim(window, seed)
+    scores = [
+        denoiser.score(window.embeddings.take(range(frame, frame + 1)))[0].score for frame in range(window.frames)
+    ]
+    kept = trusted_frames(np.array(scores, np.float32), PAPER.noise_ratio)
+    return from_settings(window.only(kept.tolist()), seed, settings=PATCHCORE)
+
+
+def _softpatch(**changes: object) -> Method:
+    return partial(from_settings, settings=PAPER.model_copy(update=changes))
+
+
+METHODS: Mapping[str, Method] = MappingProxyType(
+    {
+        "softpatch-lof": _softpatch(),
+        "softpatch-lof-unweighted": _softpatch(soft_weights=False),
+        "softpatch-gaussian": _softpatch(discriminator="gaussian"),
+        "softpatch-gaussian-unweighted": _softpatch(discriminator="gaussian", soft_weights=False),
+        "softpatch-nearest": _softpatch(discriminator="nearest"),
+        "softpatch-nearest-unweighted": _softpatch(discriminator="nearest", soft_weights=False),
+        "patchcore": partial(from_settings, settings=PATCHCORE),
+        "patchcore-random": partial(from_settings, settings=PATCHCORE.model_copy(update={"sampler": "random"})),
+        "padim": padim,
+        "padim-patchcore": padim_patchcore,
+        "clean-patchcore": clean_patchcore,
+    }
+)

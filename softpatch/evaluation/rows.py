@@ -1,0 +1,41 @@
+"""The result of one experiment as one line of JSON."""
+
+from pydantic import BaseModel, ConfigDict
+
+RowKey = tuple[str, str, str, str, str, float, int]
+
+
+class Row(BaseModel):
+    """One method in one setting on one window. Pixel metrics are null where the data set has no masks."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    dataset: str
+    category: str
+    backbone: str
+    method: str
+    setting: str
+    noise: float
+    seed: int
+    image_auroc: float
+    pixel_auroc: float | None
+    pro: float | None
+    average_precision: float | None
+    build_seconds: float
+    score_seconds: float
+
+    @property
+    def key(self) -> RowKey:
+        """What makes it that experiment and no other: a run that finds it done passes it over."""
+        return (self.dataset, self.category, self.backbone, self.method, self.setting, self.noise, self.seed)
+
+
+class FrameScores(BaseModel):
+    """The scores behind a row, in the order of the category's test frames; what a paired bootstrap needs."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    key: RowKey
+    scores: tuple[float, ...]
+    tested: tuple[int, ...]
+    """Places of the frames that the setting tests."""
