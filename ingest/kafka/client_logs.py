@@ -22,6 +22,7 @@ EVERYDAY = (
     "Failed fetch messages",
     "%s: Aborting producer batches",
     "Fatal Error handling request",
+    "Task %r ran for",
 )
 
 

@@ -109,8 +109,11 @@ def client_options(settings: KafkaSettings) -> dict[str, Any]:
     }
 
 
-def require_topics(partitions_of: Callable[[str], Iterable[int] | None], topics: Iterable[str]) -> None:
-    """Raises TopicMissing, naming them, where topics do not exist."""
+def require_topics(
+    partitions_of: Callable[[str], Iterable[int] | None], topics: Iterable[str], *, otherwise: Callable[[], None]
+) -> None:
+    """Raises TopicMissing, naming them, where topics do not exist, after `otherwise` has let go of the client."""
     missing = [topic for topic in topics if not partitions_of(topic)]
     if missing:
+        otherwise()
         raise TopicMissing(f"missing topics: {', '.join(missing)}; create them with `patchline topics create`")

@@ -55,7 +55,7 @@ class WholeTopicReader:
             TopicMissing: one of the topics does not exist.
         """
         consumer = connected(lambda: _consumer(settings), settings, give_up_seconds=give_up_seconds, stop=stop)
-        require_topics(consumer.partitions_for_topic, topics)
+        require_topics(consumer.partitions_for_topic, topics, otherwise=consumer.close)
         partitions = [Partition(topic, each) for topic in topics for each in consumer.partitions_for_topic(topic)]
         consumer.assign([TopicPartition(*each) for each in partitions])
         for each in partitions:

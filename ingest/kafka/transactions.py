@@ -143,7 +143,7 @@ class TransactionLoop:
         """
         revocations = _Revocations()
         consumer = connected(lambda: _consumer(settings, group_id), settings, stop=stop)
-        require_topics(consumer.partitions_for_topic, [*reads, *writes])
+        require_topics(consumer.partitions_for_topic, [*reads, *writes], otherwise=consumer.close)
         producer = TransactionalProducer(settings, transactional_id=f"{group_id}-{settings.instance_id}")
         consumer.subscribe(topics=list(reads), listener=revocations)
         return cls(consumer, producer, settings, revocations=revocations, ownership=ownership or CommittedOffsets())

@@ -68,7 +68,7 @@ class Sender:
             TopicMissing: one of `writes` does not exist.
         """
         producer = connected(lambda: _producer(settings), settings, give_up_seconds=give_up_seconds, stop=stop)
-        require_topics(lambda topic: _partitions(producer, topic), writes)
+        require_topics(lambda topic: _partitions(producer, topic), writes, otherwise=lambda: close_now(producer))
         return cls(producer, settings)
 
     def send(self, outgoing: Outgoing) -> Pending:
