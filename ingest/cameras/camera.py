@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from ingest.contract import SCHEMA
 from ingest.frame import CAPTURED_AT, CONTENT_TYPE, FRAME_ID, PART_SERIAL, PATCHLINE_SCHEMA, PRODUCT, SEQUENCE
+from ingest.kafka.errors import KafkaFailure
 from ingest.kafka.records import Outgoing
 from ingest.view import view_name
 
@@ -53,7 +54,10 @@ class Camera:
         self._sequence = 0
 
     def send(self, frame: CameraFrame, *, part_serial: str | None = None) -> str:
-        """Hand one frame to the sender and return its frame id. Its label and mask stay here."""
+        """Hand one frame to the sender and return its frame id. Its label and mask stay here.
+
+        Raises KafkaFailure where the sender does.
+        """
         frame_id = f"{self._start}-{self._sequence}"
         said = {
             FRAME_ID: frame_id,
@@ -66,8 +70,7 @@ class Camera:
         }
         headers = tuple((name, text.encode()) for name, text in said.items() if text is not None)
         self._sequence += 1  # also for a frame that fails: the gap is the truth
-        self._sender.send(Outgoing(self._topic, self._key.encode(), frame.encoded, headers))
-        self._count(len(frame.encoded))
+        self._hand_over(Outgoing(self._topic, self._key.encode(), frame.encoded, headers), len(frame.encoded))
         return frame_id
 
     def stream(
@@ -111,7 +114,13 @@ class Camera:
         if early_seconds > 0:
             sleep(early_seconds)
 
-    def _count(self, size_bytes: int) -> None:
+    def _hand_over(self, record: Outgoing, size_bytes: int) -> None:
+        try:
+            self._sender.send(record)
+        except KafkaFailure:
+            if self._metrics is not None:
+                self._metrics.frames_failed.labels(view=self.view).inc()
+            raise
         if self._metrics is not None:
             self._metrics.frames_sent.labels(view=self.view).inc()
             self._metrics.bytes_sent.labels(view=self.view).inc(size_bytes)

@@ -27,9 +27,15 @@ DefectType = Literal["scratch", "dent", "missing_hole", "stain", "crack", "burr"
 DEFECT_TYPES: tuple[DefectType, ...] = get_args(DefectType)
 
 OIL_BGR = (38.0, 62.0, 84.0)
-RUST_BGR = (30.0, 66.0, 132.0)
+RUST_BGR = (34.0, 68.0, 124.0)
+PIT_BGR = (24.0, 36.0, 58.0)
 BARE_METAL_BGR = (226.0, 226.0, 222.0)
 SHADOW_BGR = (30.0, 30.0, 30.0)
+BLIND_BGR = (66.0, 68.0, 68.0)
+BLIND = 0.4
+"""Severity below which a missing hole is one not drilled through."""
+NO_SATELLITES = 2.0
+"""Radii beyond which a blot has no more flecks."""
 VISIBLE = 40
 """Of 255: how strongly a pixel must be changed to belong to the mask."""
 
@@ -89,14 +95,15 @@ def _dent(part: Part, finish: int, severity: float, rng: np.random.Generator) ->
 def _missing_hole(part: Part, finish: int, severity: float, rng: np.random.Generator) -> Specimen:
     """A hole not drilled through: from a blind bottom (subtle) to untouched metal (plain)."""
     hole = part.holes[int(rng.integers(len(part.holes)))]
-    size = part.alpha.shape[0]
-    place = _disc(size, hole.centre_xy_px, hole.radius_px + 7)
-    inside = place > 0
-    colour, alpha = part.finishes[finish].copy(), part.alpha.copy()
-    colour[inside], alpha[inside] = part.undrilled[finish][inside], part.undrilled_alpha[inside]
-    bottom = _disc(size, hole.centre_xy_px, hole.radius_px)
-    colour = _mixed(colour, bottom, (70.0, 72.0, 72.0), 0.9 * max(0.0, 0.75 - severity))
-    return Specimen(colour, alpha, bottom)
+    (x, y), radius, size = hole.centre_xy_px, hole.radius_px, part.alpha.shape[0]
+    mouth = _disc(size, (x, y), radius)
+    inside = _disc(size, (x, y), radius + 7) > 0
+    alpha = np.where(inside, part.undrilled_alpha, part.alpha)
+    if severity < BLIND:
+        bottom = _disc(size, (x - radius * 0.13, y - radius * 0.17), radius * 0.97)
+        colour = _mixed(part.finishes[finish], cv2.min(bottom, mouth), BLIND_BGR, 0.95 - 0.5 * severity)
+        return Specimen(colour, alpha, mouth)
+    return Specimen(np.where(inside[..., None], part.undrilled[finish], part.finishes[finish]), alpha, mouth)
 
 
 def _stain(part: Part, finish: int, severity: float, rng: np.random.Generator) -> Specimen:
@@ -116,6 +123,8 @@ def _rust(part: Part, finish: int, severity: float, rng: np.random.Generator) ->
     grain = smooth_noise(rng, (size, size), sigma_x_px=1.6, sigma_y_px=1.6)
     weight = np.clip((grain + 2.4 * blot - 1.5) * 1.4, 0, 1) * (blot > 0.08) * (0.45 + 0.45 * severity)  # noqa: PLR2004 -- no stray speck
     colour = _mixed(part.finishes[finish], _shade(weight), RUST_BGR, 1.0)
+    pitting = np.clip(smooth_noise(rng, (size, size), sigma_x_px=1.2, sigma_y_px=1.2), 0, 1) * weight
+    colour = _mixed(colour, _shade(pitting), PIT_BGR, 0.8)
     return _on_metal(part, colour, _grown(np.where(weight > 0.15, 255, 0).astype(np.uint8), 2))  # noqa: PLR2004 -- where it shows
 
 
@@ -148,7 +157,7 @@ def _burr(part: Part, finish: int, severity: float, rng: np.random.Generator) ->
         corners = np.array([foot - along * reach * 0.3, tip, foot + along * reach * 0.3])
         cv2.fillPoly(teeth, [_fixed_point(corners)], 255, cv2.LINE_AA, 4)
     colour = _mixed(part.finishes[finish], teeth, (205.0, 206.0, 204.0), 0.95)
-    shaded = cv2.warpAffine(teeth, np.float32([[1, 0, 1.6], [0, 1, 1.9]]), (size, size))
+    shaded = cv2.warpAffine(teeth, np.array([[1, 0, 1.6], [0, 1, 1.9]], np.float32), (size, size))
     colour = _mixed(colour, cv2.subtract(shaded, teeth), SHADOW_BGR, 0.5)
     return Specimen(colour, cv2.max(part.alpha, teeth), _grown(np.where(teeth > VISIBLE, 255, 0).astype(np.uint8), 1))
 
@@ -165,7 +174,9 @@ def _chip(part: Part, finish: int, severity: float, rng: np.random.Generator) ->
     cv2.fillPoly(face, [_fixed_point(centre + ragged * (radius + 2.5))], 255, cv2.LINE_AA, 4)
     cv2.fillPoly(gone, [_fixed_point(centre + ragged * radius)], 255, cv2.LINE_AA, 4)
     colour = _mixed(part.finishes[finish], face, BARE_METAL_BGR, 0.55)
-    colour = _mixed(colour, cv2.warpAffine(face, np.float32([[1, 0, -2], [0, 1, -2]]), (size, size)), SHADOW_BGR, 0.25)
+    colour = _mixed(
+        colour, cv2.warpAffine(face, np.array([[1, 0, -2], [0, 1, -2]], np.float32), (size, size)), SHADOW_BGR, 0.25
+    )
     return Specimen(colour, cv2.subtract(part.alpha, gone), cv2.min(_grown(face, 1), _grown(part.alpha, 1)))
 
 
@@ -191,7 +202,7 @@ def _surface_point(part: Part, rng: np.random.Generator, *, margin_px: int) -> F
     inside = cv2.distanceTransform((part.alpha == 255).astype(np.uint8), cv2.DIST_L2, 3) > margin_px  # noqa: PLR2004 -- full cover
     places = np.flatnonzero(inside)
     row, column = divmod(int(places[rng.integers(len(places))]), part.alpha.shape[1])
-    return np.float32([column, row])
+    return np.array([column, row], np.float32)
 
 
 def _edge_point(
@@ -203,8 +214,8 @@ def _edge_point(
     row, column = divmod(int(edges[rng.integers(len(edges))]), part.alpha.shape[1])
     soft = cv2.GaussianBlur(part.alpha[max(0, row - 8) : row + 9, max(0, column - 8) : column + 9], (0, 0), 3)
     middle = (min(row, 8), min(column, 8))
-    slope = np.float32([cv2.Sobel(soft, cv2.CV_32F, *order)[middle] for order in ((1, 0), (0, 1))])
-    return np.float32([column, row]), (-slope / (np.linalg.norm(slope) + 1e-6)).astype(np.float32)
+    slope = np.array([cv2.Sobel(soft, cv2.CV_32F, *order)[middle] for order in ((1, 0), (0, 1))], np.float32)
+    return np.array([column, row], np.float32), (-slope / (np.linalg.norm(slope) + 1e-6)).astype(np.float32)
 
 
 def _jagged(
@@ -212,7 +223,10 @@ def _jagged(
 ) -> Float32[np.ndarray, "points 2"]:
     angles = heading + rng.normal(0, 0.55, 12)
     moves = np.stack([np.cos(angles), np.sin(angles)], 1) * length_px / 12
-    return (start + np.concatenate([np.zeros((1, 2)), np.cumsum(moves, axis=0)])).astype(np.float32)
+    drawn: Float32[np.ndarray, "points 2"] = (
+        start + np.concatenate([np.zeros((1, 2)), np.cumsum(moves, axis=0)])
+    ).astype(np.float32)
+    return drawn
 
 
 def _blot(part: Part, rng: np.random.Generator, *, radius_px: float, margin_px: int) -> Float32[np.ndarray, "h w"]:
@@ -223,7 +237,9 @@ def _blot(part: Part, rng: np.random.Generator, *, radius_px: float, margin_px: 
     stretch = rng.uniform(0.65, 1.4)
     distance = np.hypot((columns - x) * stretch, (rows - y) / stretch) / radius_px
     ragged = smooth_noise(rng, (size, size), sigma_x_px=radius_px / 2.2, sigma_y_px=radius_px / 2.2)
-    return np.clip((1.05 - distance + 0.22 * ragged * (distance < 2)) * 3, 0, 1).astype(np.float32)  # noqa: PLR2004 -- no far satellites
+    ragged = 0.22 * ragged * (distance < NO_SATELLITES)
+    blot: Float32[np.ndarray, "h w"] = np.clip((1.05 - distance + ragged) * 3, 0, 1).astype(np.float32)
+    return blot
 
 
 def _mixed(colour: Picture, weight: Shade, ink_bgr: tuple[float, float, float], strength: float) -> Picture:
@@ -232,7 +248,7 @@ def _mixed(colour: Picture, weight: Shade, ink_bgr: tuple[float, float, float], 
     mixed = colour.copy()
     box = (slice(y, y + height), slice(x, x + width))
     share = weight[box].astype(np.float32)[..., None] * np.float32(strength / 255)
-    mixed[box] = (mixed[box] * (1 - share) + np.float32(ink_bgr) * share).astype(np.uint8)
+    mixed[box] = (mixed[box] * (1 - share) + np.array(ink_bgr, np.float32) * share).astype(np.uint8)
     return mixed
 
 
@@ -262,4 +278,5 @@ def _grown(mask: Shade, by_px: int) -> Shade:
 
 
 def _shade(weight: Float32[np.ndarray, "h w"]) -> Shade:
-    return (np.clip(weight, 0, 1) * 255).astype(np.uint8)
+    drawn: Shade = (np.clip(weight, 0, 1) * 255).astype(np.uint8)
+    return drawn

@@ -38,7 +38,10 @@ class Lighting:
         cells = gain * (1 + tilt) * (1 - self.vignette_ratio * (x**2 + y**2) / 2) * 1.08
         warmth = 0.012 * np.sin(0.37 * slow)
         tinted = cells[..., None] * np.array([1 - warmth, 1.0, 1 + warmth])
-        return cv2.resize(tinted.astype(np.float32), (size_px, size_px), interpolation=cv2.INTER_CUBIC)
+        drawn: Float32[np.ndarray, "h w 3"] = cv2.resize(
+            tinted.astype(np.float32), (size_px, size_px), interpolation=cv2.INTER_CUBIC
+        )
+        return drawn
 
 
 def noise_plate(rng: np.random.Generator, size_px: int, deviation: float) -> UInt8[np.ndarray, "h w 3"]:
@@ -46,7 +49,8 @@ def noise_plate(rng: np.random.Generator, size_px: int, deviation: float) -> UIn
     side = size_px + NOISE_MARGIN_PX
     luma = rng.normal(0, deviation, (side, side, 1)).astype(np.float32)
     chroma = rng.normal(0, deviation * 0.5, (side, side, 3)).astype(np.float32)
-    return np.clip(np.rint(128 + luma + chroma), 0, 255).astype(np.uint8)
+    drawn: UInt8[np.ndarray, "h w 3"] = np.clip(np.rint(128 + luma + chroma), 0, 255).astype(np.uint8)
+    return drawn
 
 
 def exposed(

@@ -137,13 +137,18 @@ def _face(drawing: _Drawing, size_px: int, rng: np.random.Generator) -> Plane:
     return ((0.74 + 0.42 * sheen) * (1 + 0.045 * marks) * rng.normal(1, 0.012)).astype(np.float32)
 
 
+def _shrunk(plane: Plane, size_px: int) -> Plane:
+    small: Plane = cv2.resize(plane, (size_px, size_px), interpolation=cv2.INTER_AREA)
+    return small
+
+
 def _coloured(face: Plane, steps: Plane, distance: Plane, size_px: int) -> Picture:
     chamfer = np.clip(-distance / 5.0, 0, 1)
-    lit = relief((5.0 * chamfer + steps) * SUPERSAMPLING, strength=0.62)
-    wall = np.clip(distance / 3.0, 0, 1)  # beyond the edge only the wall of a hole is seen
-    lit, wall = (cv2.resize(plane, (size_px, size_px), interpolation=cv2.INTER_AREA) for plane in (lit, wall))
+    lit = _shrunk(relief((5.0 * chamfer + steps) * SUPERSAMPLING, strength=0.62), size_px)
+    wall = _shrunk(np.clip(distance / 3.0, 0, 1), size_px)  # beyond the edge only the wall of a hole is seen
     tone = (face + lit) * (1 - wall) + (0.95 - 0.3 * wall) * wall
-    return np.clip(tone[..., None] * np.float32(STEEL_BGR), 0, 255).astype(np.uint8)
+    colour: Picture = np.clip(tone[..., None] * np.array(STEEL_BGR, np.float32), 0, 255).astype(np.uint8)
+    return colour
 
 
 def _ring(grid: _Grid) -> _Drawing:

@@ -111,7 +111,7 @@ class Simulator:
         size, middle = self.size_px, (self.size_px - 1) / 2
         shift_x, shift_y, turn = np.clip(rng.normal(size=3), -2, 2)
         matrix = cv2.getRotationMatrix2D((middle, middle), self.pose.turn_degrees * turn, 1.0)
-        matrix[:, 2] += np.array([shift_x, shift_y]) * self.pose.shift_px * size / 512
+        matrix[:, 2] = matrix[:, 2] + np.array([shift_x, shift_y]) * self.pose.shift_px * size / 512
         colour, alpha, mask = (
             cv2.warpAffine(layer, matrix, (size, size), flags=cv2.INTER_LINEAR)
             for layer in (specimen.colour, specimen.alpha, specimen.mask)

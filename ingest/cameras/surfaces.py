@@ -29,14 +29,15 @@ def smooth_noise(
     """Gaussian noise of mean 0 and deviation 1, as coarse as its sigmas say; wrapped, it can be tiled in x."""
     step_x, step_y = max(1, int(sigma_x_px / 2)), max(1, int(sigma_y_px / 2))  # coarse noise is drawn coarse
     reach = 8 if wrap else 0
-    small = rng.standard_normal((-(-shape[0] // step_y) + 1, -(-shape[1] // step_x)), dtype=np.float32)
+    small: np.ndarray = rng.standard_normal((-(-shape[0] // step_y) + 1, -(-shape[1] // step_x)), dtype=np.float32)
     small = cv2.copyMakeBorder(small, 0, 0, reach, reach, cv2.BORDER_WRAP) if wrap else small
     sigmas = (max(sigma_x_px / step_x, 0.01), max(sigma_y_px / step_y, 0.01))
     small = cv2.GaussianBlur(small, (0, 0), sigmaX=sigmas[0], sigmaY=sigmas[1])
     width = shape[1] + 2 * reach * step_x
     noise = cv2.resize(small, (width, small.shape[0] * step_y), interpolation=cv2.INTER_LINEAR)
     noise = noise[: shape[0], reach * step_x : reach * step_x + shape[1]]
-    return ((noise - noise.mean()) / (noise.std() + 1e-6)).astype(np.float32)
+    drawn: Plane = ((noise - noise.mean()) / (noise.std() + 1e-6)).astype(np.float32)
+    return drawn
 
 
 def brushed(rng: np.random.Generator, size_px: int) -> Plane:
@@ -61,7 +62,8 @@ def bow_tie(size_px: int, angle: float) -> Plane:
     """The double wedge of light that a turned face shows, 0 to 1; `angle` in radians."""
     y, x = np.mgrid[0:size_px, 0:size_px].astype(np.float32) - (size_px - 1) / 2
     along = np.cos(np.arctan2(y, x) - angle) ** 2
-    return (0.75 * along**5 + 0.25 * along).astype(np.float32)
+    drawn: Plane = (0.75 * along**5 + 0.25 * along).astype(np.float32)
+    return drawn
 
 
 def relief(height_px: Plane, *, strength: float) -> Plane:
@@ -69,7 +71,8 @@ def relief(height_px: Plane, *, strength: float) -> Plane:
     slope_x = cv2.Sobel(height_px, cv2.CV_32F, 1, 0, scale=1 / 8)
     slope_y = cv2.Sobel(height_px, cv2.CV_32F, 0, 1, scale=1 / 8)
     towards = -(slope_x * LIGHT_XY[0] + slope_y * LIGHT_XY[1])
-    return (strength * towards / np.sqrt(1 + slope_x**2 + slope_y**2)).astype(np.float32)
+    drawn: Plane = (strength * towards / np.sqrt(1 + slope_x**2 + slope_y**2)).astype(np.float32)
+    return drawn
 
 
 def belt(rng: np.random.Generator, size_px: int, *, lengths: int = 4) -> Picture:
@@ -83,7 +86,8 @@ def belt(rng: np.random.Generator, size_px: int, *, lengths: int = 4) -> Picture
     blotches = smooth_noise(rng, shape, sigma_x_px=size_px / 20, sigma_y_px=size_px / 20, wrap=True)
     tone = 1 + 0.055 * weave + 0.05 * wear + 0.05 * grain + 0.035 * blotches
     tone += _dust(rng, shape)
-    return np.clip(tone[..., None] * np.float32(BELT_BGR), 0, 255).astype(np.uint8)
+    drawn: Picture = np.clip(tone[..., None] * np.array(BELT_BGR, np.float32), 0, 255).astype(np.uint8)
+    return drawn
 
 
 def rail(rng: np.random.Generator, size_px: int) -> Picture:
@@ -94,7 +98,8 @@ def rail(rng: np.random.Generator, size_px: int) -> Picture:
     profile -= 0.5 * np.clip((depth - 0.86) / 0.14, 0, 1)
     marks = smooth_noise(rng, (rows, size_px), sigma_x_px=size_px / 6, sigma_y_px=0.5)
     tone = profile[:, None] * (1 + 0.03 * marks)
-    return np.clip(tone[..., None] * np.float32(RAIL_BGR), 0, 255).astype(np.uint8)
+    drawn: Picture = np.clip(tone[..., None] * np.array(RAIL_BGR, np.float32), 0, 255).astype(np.uint8)
+    return drawn
 
 
 def _dust(rng: np.random.Generator, shape: tuple[int, int]) -> Plane:
