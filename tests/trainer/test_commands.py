@@ -1,0 +1,214 @@
+"""What commands do; every one has an outcome."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ingest.bank_event import BankEventKind
+from ingest.bank_state import BankInForce, BankState, ViewState
+from ingest.command import Command
+from tests.trainer.views import AT, LATER, VIEW, bank, state, window
+from trainer.commands import NotPossible, ViewNow, after_command
+from trainer.outcome import Effect, Outcome
+from trainer.settings import ViewTraining
+from trainer.window import BuildAsked, WindowIndex
+
+OFFSET = 40
+
+
+class OneBank:
+    """The store holds bank `d`, and its calibration gives 100 times the ratio."""
+
+    def bank(self, view: str, version: str) -> BankInForce:
+        """Bank d of our view."""
+        if (view, version) != (VIEW, "d" * 64):
+            raise NotPossible("the store has no such bank")
+        return bank("d")
+
+    def threshold(self, view: str, version: str, false_reject_ratio: float) -> float:  # noqa: ARG002 -- the Protocol's
+        """100 times the ratio."""
+        return 100 * false_reject_ratio
+
+
+def command(kind: str, **said: object) -> Command:
+    """A command of Ana's."""
+    whole: dict[str, Any] = {"id": "c-1", "view": VIEW, "kind": kind, "who": "ana", "why": "I say so", "at": AT}
+    return Command.model_validate(whole | said)
+
+
+def outcome_of(said: Command, before: BankState, index: WindowIndex | None = None) -> Outcome:
+    """What the command at offset 40 brings."""
+    view = ViewNow(before, index or window(50), ViewTraining())
+    outcome = after_command(said, OFFSET, view, OneBank(), at=LATER)
+    assert outcome is not None
+    return outcome
+
+
+D = "d" * 64
+THRESHOLD = {"active": bank("a", threshold=3.0)}
+RELEARNT = {"state": ViewState.LEARNING, "active": None, "previous": bank("a"), "pinned": None}
+
+
+@pytest.mark.parametrize(
+    ("said", "before", "changes", "event", "effect"),
+    [
+        pytest.param(
+            command("promote", bank_version=D),
+            state(),
+            {"active": bank("d"), "previous": bank("a")},
+            BankEventKind.PROMOTED,
+            Effect.POSTPONE,
+            id="promote a bank of the store",
+        ),
+        pytest.param(
+            command("promote", bank_version="b" * 64),
+            state(previous=bank("b", threshold=9.0)),
+            {"active": bank("b", threshold=9.0), "previous": bank("a")},
+            BankEventKind.PROMOTED,
+            Effect.POSTPONE,
+            id="promote the previous bank, with the threshold it had in force",
+        ),
+        pytest.param(
+            command("promote", bank_version=D),
+            state(ViewState.HELD),
+            {"state": ViewState.ACTIVE, "active": bank("d"), "previous": bank("a")},
+            BankEventKind.PROMOTED,
+            Effect.POSTPONE,
+            id="promote ends a hold",
+        ),
+        pytest.param(
+            command("rollback"),
+            state(ViewState.PROVISIONAL),
+            {"state": ViewState.ACTIVE, "active": bank("b"), "previous": bank("a")},
+            BankEventKind.ROLLED_BACK,
+            Effect.POSTPONE,
+            id="roll back",
+        ),
+        pytest.param(
+            command("rollback"),
+            state(ViewState.LEARNING, previous=bank("b")),
+            {"state": ViewState.ACTIVE, "active": bank("b"), "previous": None},
+            BankEventKind.ROLLED_BACK,
+            Effect.POSTPONE,
+            id="roll back a relearning",
+        ),
+        pytest.param(
+            command("relearn"), state(pinned=D), RELEARNT, BankEventKind.RELEARNING, Effect.FORGET, id="relearn"
+        ),
+        pytest.param(
+            command("pin"), state(), {"pinned": "a" * 64}, BankEventKind.PINNED, Effect.NONE, id="pin the active bank"
+        ),
+        pytest.param(
+            command("pin", bank_version=D), state(), {"pinned": D}, BankEventKind.PINNED, Effect.NONE, id="pin a bank"
+        ),
+        pytest.param(
+            command("set_threshold", threshold=3.0),
+            state(),
+            THRESHOLD,
+            BankEventKind.THRESHOLD_CHANGED,
+            Effect.NONE,
+            id="set the threshold",
+        ),
+        pytest.param(
+            command("set_threshold", false_reject_ratio=0.03),
+            state(),
+            THRESHOLD,
+            BankEventKind.THRESHOLD_CHANGED,
+            Effect.NONE,
+            id="set the threshold by a ratio",
+        ),
+        pytest.param(
+            command("rebuild"),
+            state(ViewState.HELD),
+            {"state": ViewState.ACTIVE},
+            None,
+            Effect.BUILD,
+            id="rebuild ends a hold; its event comes with the build",
+        ),
+    ],
+)
+def test_a_command_changes_the_state(
+    said: Command, before: BankState, changes: dict[str, object], event: BankEventKind | None, effect: Effect
+) -> None:
+    """One epoch on, by whom and why, carried out through this command, with its event."""
+    outcome = outcome_of(said, before)
+    common = {"epoch": 8, "by": "ana", "why": "I say so", "at": LATER, "commands_through": OFFSET + 1}
+    assert outcome.state == BankState.model_validate({**dict(before), **common, **changes})
+    assert [(each.kind, each.command_id, each.who, each.epoch) for each in outcome.events] == (
+        [] if event is None else [(event, "c-1", "ana", 8)]
+    )
+    assert outcome.effect is effect
+
+
+WAITING = BuildAsked(command_id="c-0", who="bob", why="new lamp")
+
+
+@pytest.mark.parametrize(
+    ("said", "before", "index", "reason"),
+    [
+        (command("promote", bank_version="a" * 64), state(), None, "bank aaaaaaaaaaaa is in force already"),
+        (command("promote", bank_version="e" * 64), state(), None, "the store has no such bank"),
+        (
+            command("rollback"),
+            state(ViewState.LEARNING),
+            None,
+            "there is no previous bank to go back to; `promote` takes any bank that is still kept",
+        ),
+        (command("rebuild"), state(), window(5), "the window holds 5 frames, a build needs 6: wait for more"),
+        (command("rebuild"), state(), window(50, asked=WAITING), "a rebuild is waiting already: command c-0"),
+        (command("pin"), state(ViewState.LEARNING), None, "no bank is in force: name the bank to pin"),
+        (command("pin", bank_version="e" * 64), state(), None, "the store has no such bank"),
+        (
+            command("set_threshold", threshold=1.0),
+            state(ViewState.LEARNING),
+            None,
+            "no bank is in force, so there is no threshold to set",
+        ),
+        (
+            command("set_threshold", threshold=1.0, low_limit=1.5),
+            state(),
+            None,
+            "low_limit <= threshold <= high_limit must hold, not 1.5 <= 1.0 <= None",
+        ),
+    ],
+)
+def test_a_command_that_cannot_be_carried_out_is_refused_with_a_reason(
+    said: Command, before: BankState, index: WindowIndex | None, reason: str
+) -> None:
+    """Nothing changes but the place of the next command; the event tells who asked what, and why not."""
+    outcome = outcome_of(said, before, index)
+    assert outcome.state == before.model_copy(update={"epoch": 8, "at": LATER, "commands_through": OFFSET + 1})
+    (event,) = outcome.events
+    assert (event.kind, event.who, event.why, event.command_id) == (
+        BankEventKind.COMMAND_REFUSED,
+        "ana",
+        reason,
+        "c-1",
+    )
+    assert event.facts == {"command": said.kind.value, "asked_because": "I say so"}
+    assert outcome.effect is Effect.NONE
+
+
+def test_a_command_is_carried_out_once() -> None:
+    """After a restart the topic is read whole again: what the state says is done is not done again."""
+    view = ViewNow(state(commands_through=OFFSET + 1), window(50), ViewTraining())
+    assert after_command(command("rollback"), OFFSET, view, OneBank(), at=LATER) is None
+
+
+def test_a_rebuild_is_asked_again_after_a_crash_before_its_state_was_written() -> None:
+    """The window already remembers it; it is the same command, not a second one."""
+    asked = BuildAsked(command_id="c-1", who="ana", why="I say so")
+    assert outcome_of(command("rebuild"), state(), window(50, asked=asked)).effect is Effect.BUILD
+
+
+def test_two_rollbacks_give_the_first_bank_again() -> None:
+    """A rollback can be taken back."""
+    once = outcome_of(command("rollback"), state()).state
+    assert once is not None
+    view = ViewNow(once, window(50), ViewTraining())
+    twice = after_command(command("rollback", id="c-2"), OFFSET + 1, view, OneBank(), at=LATER)
+    assert twice is not None
+    assert twice.state is not None
+    assert (twice.state.active, twice.state.previous, twice.state.epoch) == (bank("a"), bank("b"), 9)
