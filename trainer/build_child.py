@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, overload
 
@@ -49,20 +49,23 @@ def die_with(parent_pid: int) -> None:
 def sentence(error: Exception) -> str:
     """An error as one line; errors that our own code names speak for themselves."""
     text = " ".join(str(error).split())
-    return text if text and isinstance(error, ValueError) else f"{type(error).__name__}: {text}"
+    if text and isinstance(error, ValueError):
+        return text
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 class Steps:
     """Tells the parent how far the build is, and measures its stages."""
 
-    def __init__(self, answers: BinaryIO) -> None:
+    def __init__(self, answers: BinaryIO, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._answers = answers
+        self._clock = clock
         self._began: list[tuple[str, float]] = []
 
     def step(self, stage: str, done: int, total: int) -> None:
         """Take one step of the build; softpatch calls it."""
         if not self._began or self._began[-1][0] != stage:
-            self._began.append((stage, time.monotonic()))
+            self._began.append((stage, self._clock()))
         self.say(Step(stage=stage, done=done, total=total))
 
     def say(self, answer: Answer) -> None:
@@ -72,7 +75,7 @@ class Steps:
 
     def finished(self) -> Finished:
         """The stages with their seconds; a stage that came more than once counts all its times."""
-        ends = [at for _, at in self._began[1:]] + [time.monotonic()]
+        ends = [at for _, at in self._began[1:]] + [self._clock()]
         seconds: dict[str, float] = {}
         for (stage, began), end in zip(self._began, ends, strict=True):
             seconds[stage] = seconds.get(stage, 0.0) + end - began
@@ -101,10 +104,9 @@ class StoredFrames(Sequence[bytes]):
 
 def _build(order: BuildOrder, steps: Steps) -> None:
     # Imported here, after the process has stepped back: loading these takes seconds of CPU.
-    from softpatch.build import build_bank  # noqa: PLC0415
-
     from ingest.store import FsspecStore  # noqa: PLC0415
     from softpatch.bank import bank_to_bytes  # noqa: PLC0415
+    from softpatch.build import build_bank  # noqa: PLC0415
     from softpatch.embed import FrameShapes, OnnxEmbedder  # noqa: PLC0415
     from softpatch.graph import load_graph  # noqa: PLC0415
 
