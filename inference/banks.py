@@ -99,8 +99,12 @@ class BankLoader:
 class ActiveBanks:
     """How every view stands. `take` and `retry` belong to one thread; `standing` may be asked from any."""
 
-    def __init__(self, loader: BankLoader, metrics: InferenceMetrics) -> None:
+    def __init__(
+        self, loader: BankLoader, metrics: InferenceMetrics, *, announce: Callable[[str, InForce], None]
+    ) -> None:
+        """`announce` is told of every bank, and every threshold, that comes into force."""
         self._loader = loader
+        self._announce = announce
         self._metrics = metrics
         self._standings: dict[str, Standing] = {}
         self._unfetched: dict[str, BankState] = {}
@@ -184,6 +188,8 @@ class ActiveBanks:
 
     def _put(self, view: str, standing: Standing) -> None:
         self._standings[view] = standing
+        if isinstance(standing, Serving):
+            self._announce(view, standing.in_force)
 
 
 def _view_of(record: Record) -> str:

@@ -17,7 +17,7 @@ from ingest.kafka.records import Outgoing, Record, Work
 from ingest.view import BadViewName, view_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from inference.banks import ActiveBanks, Standing
     from inference.history import History
@@ -52,6 +52,8 @@ class Answers:
     """What one batch became, in the order of its records, and where the time went."""
 
     answers: tuple[Answer, ...]
+    standings: Mapping[str, Standing] = field(default_factory=dict)
+    """How each view stood while the batch was decided."""
     stage_seconds: dict[str, float] = field(default_factory=dict)
 
 
@@ -101,7 +103,7 @@ class Inspector:
                 answers.append(self._dead_letter(queued.record, found, waited))
             elif isinstance(frame, Frame):
                 answers.append(self._answered(queued.record, frame, standings[frame.view], found, waited))
-        return Answers(tuple(answers), dict(stages.seconds))
+        return Answers(tuple(answers), standings, dict(stages.seconds))
 
     def _answered(
         self, record: Record, frame: Frame, standing: Standing, found: Inspected, queue_seconds: float

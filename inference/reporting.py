@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from inference.banks import Serving
 from ingest.dead_letter import DeadLetter
 from monitoring.metrics import close_view, open_view, set_bank
 
@@ -11,8 +12,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from datetime import datetime
 
+    from inference.decide import InForce
     from inference.inspector import Answer, Answers
-    from ingest.decision import BankRef, Decision
+    from ingest.decision import Decision
     from ingest.kafka.records import Partition, Record, Work
     from monitoring.metrics import InferenceMetrics, KafkaMetrics
 
@@ -26,7 +28,7 @@ class Reporting:
         self._provider = provider
         self._precision = precision
         self._partition_of: dict[str, int] = {}
-        self._bank_told: dict[str, tuple[BankRef, float]] = {}
+        self._bank_told: dict[str, InForce] = {}
 
     def polled(self, records: Iterable[Record]) -> None:
         """Records taken from Kafka."""
@@ -38,6 +40,9 @@ class Reporting:
 
     def worked(self, batch: Answers) -> None:
         """A batch left the worker."""
+        for view, standing in batch.standings.items():
+            if isinstance(standing, Serving):
+                self.bank_in_force(view, standing.in_force)
         self._inference.batch_frames.observe(len(batch.answers))
         for stage, seconds in batch.stage_seconds.items():
             self._inference.stage_seconds.labels(stage=stage).observe(seconds)
@@ -82,6 +87,15 @@ class Reporting:
             if partition.partition not in mine:
                 self._kafka.consumer_lag.remove_by_labels({"partition": str(partition.partition)})
 
+    def bank_in_force(self, view: str, bank: InForce) -> None:
+        """Name the bank a view is decided by, before its first frame; any thread."""
+        if self._bank_told.get(view) == bank:
+            return
+        self._bank_told[view] = bank
+        self._inference.threshold.labels(view=view).set(bank.limits.threshold)
+        said = {"provider": self._provider, "precision": self._precision}
+        set_bank(self._inference, view, version=bank.version, epoch=bank.epoch, **said)
+
     def _open(self, answer: Answer) -> None:
         """A record that names no view belongs to no partition's views, and has no series but its dead letter's."""
         if not answer.view:
@@ -101,8 +115,6 @@ class Reporting:
 
     def _decided(self, decision: Decision, at: datetime) -> None:
         view = decision.view
-        if decision.bank is not None and decision.threshold is not None:
-            self._tell_bank(view, decision.bank, decision.threshold)
         self._inference.decisions.labels(view=view, verdict=decision.verdict.value).inc()
         if decision.reason is not None:
             self._inference.undecided.labels(view=view, reason=decision.reason.value).inc()
@@ -111,11 +123,3 @@ class Reporting:
         if decision.duplicate_of is not None:
             self._inference.duplicates.labels(view=view).inc()
         self._inference.latency.labels(view=view).observe(max(0.0, (at - decision.appended_at).total_seconds()))
-
-    def _tell_bank(self, view: str, bank: BankRef, threshold: float) -> None:
-        if self._bank_told.get(view) == (bank, threshold):
-            return
-        self._bank_told[view] = (bank, threshold)
-        self._inference.threshold.labels(view=view).set(threshold)
-        said = {"provider": self._provider, "precision": self._precision}
-        set_bank(self._inference, view, version=bank.version, epoch=bank.epoch, **said)

@@ -207,9 +207,11 @@ def serve(
     metrics = declare_inference(registry)
     heartbeat = Heartbeat(limit_seconds=settings.silence_seconds, clock=clock)
     exchange = Exchange(room_frames=settings.queue_frames)
-    banks = ActiveBanks(BankLoader(store, embedder, lambda vectors: FlatSearch(vectors, threads=threads)), metrics)
+    kafka_metrics = declare_kafka(registry)
+    reporting = Reporting(metrics, kafka_metrics, provider=embedder.provider, precision=embedder.precision)
+    loader = BankLoader(store, embedder, lambda vectors: FlatSearch(vectors, threads=threads))
+    banks = ActiveBanks(loader, metrics, announce=reporting.bank_in_force)
     follower = BankFollower(banks, kafka, retry_seconds=settings.bank_retry_seconds, clock=clock)
-    reporting = Reporting(metrics, declare_kafka(registry), provider=embedder.provider, precision=embedder.precision)
     progress = Progress(follower.ready, banks)
     with ExitStack() as stack:
         host, port = settings.metrics_host, settings.metrics_port

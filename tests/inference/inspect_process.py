@@ -1,0 +1,37 @@
+"""The inference service as a process that tests can kill: `python -m tests.inference.inspect_process`.
+
+Arguments: Kafka settings, inference settings (both JSON), and the store's folder. SIGTERM drains.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from threading import Event
+
+from inference.service import serve
+from inference.settings import InferenceSettings, ViewInspection
+from ingest.kafka.settings import KafkaSettings
+from ingest.store import FsspecStore
+from softpatch.embed import OnnxEmbedder
+from softpatch.graph import lite0
+
+
+def main(kafka: str, inference: str, folder: str) -> None:
+    """Serve until SIGTERM."""
+    stop = Event()
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    serve(
+        kafka=KafkaSettings.model_validate(json.loads(kafka)),
+        settings=InferenceSettings.model_validate(json.loads(inference)),
+        inspection_of=lambda _: ViewInspection(deadline_seconds=60),
+        embedder=OnnxEmbedder.open(lite0(), provider="cpu", threads=1),
+        store=FsspecStore.open(folder),
+        stop=stop,
+        threads=1,
+    )
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

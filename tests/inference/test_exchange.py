@@ -1,0 +1,86 @@
+"""The bounded exchange between the loop and the worker."""
+
+from __future__ import annotations
+
+import threading
+
+from inference.exchange import Exchange
+from inference.inspector import Answer, Answers, Queued
+from ingest.contract import SourceRecord
+from ingest.dead_letter import dead_letter_of
+from ingest.frame import DeadLetterReason
+from ingest.kafka.records import Partition, Work
+from tests.inference.made import AT, record
+
+
+def queued(*offsets: int, partition: int = 0) -> list[Queued]:
+    """Records waiting since the beginning of time."""
+    return [Queued(record(offset, b"x", partition=partition), 0.0) for offset in offsets]
+
+
+def answered(batch: list[Queued]) -> Answers:
+    """Any answer to each."""
+    return Answers(tuple(answer(each) for each in batch))
+
+
+def answer(each: Queued) -> Answer:
+    """A dead letter that names its record."""
+    source = SourceRecord(topic="frames", partition=each.record.partition, offset=each.record.offset)
+    letter = dead_letter_of(
+        source=source, reason=DeadLetterReason.EMPTY, detail="", at=AT, key=b"k", value=None, headers=()
+    )
+    return Answer(Work.of(each.record), "", letter, 0.0)
+
+
+def test_room_comes_back_when_the_loop_collects_not_when_the_worker_takes() -> None:
+    """What is being scored, or scored and not committed, still holds memory."""
+    exchange = Exchange(room_frames=4)
+    exchange.accept(queued(0, 1, 2))
+    assert exchange.room == 1
+    batch = exchange.take(2)
+    assert batch is not None
+    assert (exchange.room, exchange.waiting) == (1, 1)
+    exchange.answer(answered(batch))
+    assert exchange.room == 1
+    exchange.collect(0.0)
+    assert (exchange.room, exchange.outstanding) == (3, 1)
+
+
+def test_a_batch_is_what_waits_in_order_and_never_more_than_asked() -> None:
+    """Nothing is awaited to fill it."""
+    exchange = Exchange(room_frames=10)
+    exchange.accept(queued(5, 6, 7))
+    batches = [exchange.take(2), exchange.take(2)]
+    assert [[each.record.offset for each in batch or []] for batch in batches] == [[5, 6], [7]]
+
+
+def test_dropped_partitions_lose_what_waits_and_keep_what_is_being_scored() -> None:
+    """The batch in hand comes back; the commit will leave it out."""
+    exchange = Exchange(room_frames=10)
+    exchange.accept(queued(0, 1))
+    batch = exchange.take(1)
+    exchange.accept(queued(7, partition=1))
+    assert exchange.drop([Partition("frames", 0)]) == 1
+    assert (exchange.waiting, exchange.outstanding) == (1, 2)
+    exchange.answer(answered(batch or []))
+    assert [len(each.answers) for each in exchange.collect(0.0)] == [1]
+    assert exchange.outstanding == 1
+
+
+def test_an_answer_wakes_the_loop_and_the_end_wakes_the_worker() -> None:
+    """Neither side sleeps through what it waits for."""
+    exchange = Exchange(room_frames=10)
+    taken: list[int | None] = []
+
+    def work() -> None:
+        while (batch := exchange.take(5)) is not None:
+            exchange.answer(answered(batch))
+        taken.append(None)
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    exchange.accept(queued(0))
+    assert len(exchange.collect(10.0)) == 1
+    exchange.close()
+    worker.join(10.0)
+    assert taken == [None]

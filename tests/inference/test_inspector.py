@@ -1,0 +1,336 @@
+"""Records in, one answer each: on the real graph, with a real bank, without Kafka."""
+
+from __future__ import annotations
+
+import struct
+import time
+import zlib
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from io import BytesIO
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+import pytest
+
+from inference.banks import ActiveBanks, BankLoader
+from inference.history import History
+from inference.inspector import Answer, Destinations, Inspector, Queued
+from inference.scoring import Scoring
+from inference.settings import ViewInspection
+from ingest.contract import SourceRecord
+from ingest.dead_letter import DeadLetter, parse_dead_letter
+from ingest.decision import Decision, Reason, Verdict
+from ingest.frame import DeadLetterReason
+from softpatch.images.decode import decode
+from softpatch.images.geometry import Geometry
+from softpatch.score import Scorer
+from softpatch.search import BruteSearch, FlatSearch
+from tests.inference.made import AT, VIEW, encoded, jpeg, made_bank, picture, record, state, state_record, stored
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ingest.kafka.records import Record
+    from ingest.store import FsspecStore
+    from monitoring.metrics import InferenceMetrics
+    from softpatch.bank import Bank
+    from softpatch.embed import OnnxEmbedder
+
+INSPECTION = ViewInspection(dead_letter_cap_ratio=0.2, dead_letter_window_records=10)
+
+
+class Bench:
+    """An inspector over a store, at a fixed moment."""
+
+    def __init__(self, store: FsspecStore, embedder: OnnxEmbedder, metrics: InferenceMetrics) -> None:
+        self.store = store
+        self.now = AT
+        self._pool = ThreadPoolExecutor(2)
+        loader = BankLoader(store, embedder, lambda vectors: FlatSearch(vectors, threads=1))
+        self.banks = ActiveBanks(loader, metrics, announce=lambda *_: None)
+        self.inspector = Inspector(
+            scoring=Scoring(embedder, pool=self._pool, max_pixels=50_000_000, clock=time.monotonic),
+            banks=self.banks,
+            history=History(remembered_frame_ids=100),
+            inspection_of=lambda _: INSPECTION,
+            destinations=Destinations("decisions", "frames.dead-letter"),
+            clock=time.monotonic,
+            now=lambda: self.now,
+        )
+
+    def put_in_force(self, bank: Bank, *, epoch: int = 1) -> str:
+        """Serve the bank's view by it; returns its version."""
+        in_force = stored(self.store, bank).in_force
+        self.banks.take([state_record(state(in_force, epoch=epoch, view=bank.manifest.view))])
+        return in_force.version
+
+    def answers(self, *records: Record) -> list[Answer]:
+        """One batch."""
+        answered = self.inspector.inspect([Queued(each, time.monotonic()) for each in records])
+        assert [answer.work.next_offset for answer in answered.answers] == [each.offset + 1 for each in records]
+        return list(answered.answers)
+
+    def decisions(self, *records: Record) -> list[Decision]:
+        """One batch of which every record is decided, as its reader sees it."""
+        return [decision_of(answer) for answer in self.answers(*records)]
+
+    def close(self) -> None:
+        """End the pool."""
+        self._pool.shutdown()
+
+
+def decision_of(answer: Answer) -> Decision:
+    """The decision that goes out, read back."""
+    (outgoing,) = answer.work.outgoing
+    assert outgoing.topic == "decisions"
+    assert outgoing.value is not None
+    return Decision.from_bytes(outgoing.value)
+
+
+def letter_of(answer: Answer) -> DeadLetter:
+    """The dead letter that goes out, read back."""
+    (outgoing,) = answer.work.outgoing
+    assert outgoing.topic == "frames.dead-letter"
+    return parse_dead_letter(key=outgoing.key, value=outgoing.value, headers=outgoing.headers)
+
+
+@pytest.fixture
+def bench(store: FsspecStore, embedder: OnnxEmbedder, metrics: InferenceMetrics) -> Iterator[Bench]:
+    """An inspector whose views are all learning."""
+    made = Bench(store, embedder, metrics)
+    yield made
+    made.close()
+
+
+def test_good_parts_pass_and_defective_ones_fail_where_the_defect_is(bench: Bench, bank: Bank) -> None:
+    """The scratch is drawn at x 32 to 48, y 32 to 64 of 96 px: the worst region overlaps it."""
+    version = bench.put_in_force(bank, epoch=3)
+    good, bad = bench.decisions(record(0, jpeg(1)), record(1, jpeg(2, defect=True)))
+    assert (good.verdict, bad.verdict) == (Verdict.PASS, Verdict.FAIL)
+    assert good.regions == ()
+    x0, y0, x1, y1 = bad.regions[0].box_xyxy_px
+    assert x0 < 48
+    assert x1 > 32
+    assert y0 < 64
+    assert y1 > 32
+    assert bad.regions[0].peak_ratio == pytest.approx(bad.score_ratio)
+    assert bad.bank is not None
+    assert (bad.bank.version, bad.bank.epoch) == (version, 3)
+    assert bad.size_wh_px == (96, 96)
+    assert bad.nearest is not None
+    assert bad.nearest.source_frame.startswith("window-")
+    assert bad.anomaly_map is not None
+    assert bad.anomaly_map.maximum == pytest.approx(bad.score)
+    assert set(bad.stage_seconds) == {"decode", "embed", "search", "score"}
+    assert (bad.provider, bad.precision) == ("cpu", "fp32")
+
+
+def test_the_score_is_the_formulas(bench: Bench, bank: Bank, embedder: OnnxEmbedder) -> None:
+    """The same frame, scored by brute force outside the service."""
+    bench.put_in_force(bank)
+    (decision,) = bench.decisions(record(0, jpeg(5)))
+    embedding = embedder.embed(bank.manifest.geometry.apply(decode(jpeg(5)))[None])
+    assert decision.score == pytest.approx(Scorer(bank, BruteSearch(bank.vectors)).score(embedding)[0].score, rel=1e-4)
+
+
+def test_views_banks_and_geometries_share_a_batch_and_keep_their_own_scores(
+    bench: Bench, bank: Bank, embedder: OnnxEmbedder
+) -> None:
+    """Each frame scores the same alone and among frames of three other views, one of which has no bank."""
+    wide = made_bank(embedder, view="line/wide", geometry=Geometry(mode="squash", height_px=64, width_px=96), frames=4)
+    same = made_bank(embedder, view="line/same", seed=3, frames=4)
+    for each in (bank, wide, same):
+        bench.put_in_force(each)
+    keys = [b"line/cam", b"line/wide", b"line/none", b"line/same"]
+    records = [record(n, jpeg(n), key=keys[n % 4]) for n in range(8)]
+    together = bench.decisions(*records)
+    alone = [bench.decisions(each)[0] for each in records]
+    scored = [(a.score, b.score) for a, b in zip(together, alone, strict=True) if a.score is not None]
+    assert len(scored) == 6
+    for in_batch, by_itself in scored:
+        assert in_batch == pytest.approx(by_itself, rel=1e-5)
+    assert [each.reason for each in together] == [None, None, Reason.LEARNING, None] * 2
+    assert together[2].image is not None
+
+
+def test_a_frame_past_its_deadline_is_undecided_and_keeps_its_score(bench: Bench, bank: Bank) -> None:
+    """The broker's append time counts; the default is 5 s."""
+    bench.put_in_force(bank)
+    bench.now = AT + timedelta(seconds=5.5)
+    late, fresh = bench.decisions(record(0, jpeg(0)), record(1, jpeg(1), at=AT + timedelta(seconds=1)))
+    assert (late.verdict, late.reason) == (Verdict.UNDECIDED, Reason.DEADLINE)
+    assert late.score is not None
+    assert fresh.verdict is Verdict.PASS
+
+
+def test_a_sender_whose_clock_is_mad_gets_no_verdict(bench: Bench, bank: Bank) -> None:
+    """A time that no calendar holds is long ago; the frame is undecided, the service goes on."""
+    bench.put_in_force(bank)
+    (decision,) = bench.decisions(replace(record(0, jpeg(0)), timestamp_ms=2**62))
+    assert decision.reason is Reason.DEADLINE
+
+
+def test_answers_go_to_the_partition_of_their_record_under_the_camera_key(bench: Bench) -> None:
+    """Decisions and dead letters alike; a product names the view, not the key."""
+    product = ((b"product".decode(), b"bolt"),)
+    decided, dead = bench.answers(record(4, jpeg(0), partition=3, headers=product), record(5, b"no image", partition=3))
+    assert [answer.work.outgoing[0].partition for answer in (decided, dead)] == [3, 3]
+    assert [answer.work.outgoing[0].key for answer in (decided, dead)] == [b"line/cam", b"line/cam"]
+    assert decision_of(decided).view == "line/cam@bolt"
+
+
+def test_a_repeat_is_decided_again_and_points_to_the_first(bench: Bench) -> None:
+    """Under the same decision id, so that readers act once."""
+    same = (("frame-id", b"a-1"),)
+    first, second = bench.decisions(record(0, jpeg(0), headers=same), record(1, jpeg(0), headers=same))
+    assert first.id == second.id
+    assert second.duplicate_of == SourceRecord(topic="frames", partition=0, offset=0)
+    assert second.change_bits == 0
+
+
+def test_a_view_drowning_in_dead_letters_is_undecided_while_others_go_on(
+    bench: Bench, bank: Bank, embedder: OnnxEmbedder
+) -> None:
+    """More than 2 of its last 10 records; the other view keeps passing."""
+    bench.put_in_force(bank)
+    bench.put_in_force(made_bank(embedder, view="line/other", frames=4))
+    bench.answers(*(record(n, b"noise") for n in range(3)))
+    drowning, other = bench.decisions(record(3, jpeg(0)), record(4, jpeg(0), key=b"line/other"))
+    assert (drowning.verdict, drowning.reason) == (Verdict.UNDECIDED, Reason.DEAD_LETTER_RATE)
+    assert drowning.score is not None
+    assert other.verdict is Verdict.PASS
+
+
+def one_broken_frame(embedder: OnnxEmbedder, shade: int) -> OnnxEmbedder:
+    """The same embedder, except that it gives NaN for a frame of one flat shade."""
+
+    class Broken:
+        graph_hash, dimension, provider, precision = (
+            embedder.graph_hash,
+            embedder.dimension,
+            embedder.provider,
+            embedder.precision,
+        )
+
+        def embed(self, frames: np.ndarray) -> np.ndarray:
+            embeddings = embedder.embed(frames)
+            embeddings[(frames == shade).all(axis=(1, 2, 3))] = np.nan
+            return embeddings
+
+    return Broken()  # type: ignore[return-value]  # structurally one
+
+
+def test_a_frame_the_network_chokes_on_is_undecided_and_takes_no_other_with_it(
+    store: FsspecStore, embedder: OnnxEmbedder, metrics: InferenceMetrics, bank: Bank
+) -> None:
+    """NaN embeddings of one frame of a batch: `no_score` for it, verdicts for its neighbours."""
+    bench = Bench(store, one_broken_frame(embedder, 77), metrics)
+    bench.put_in_force(bank)
+    flat = encoded(np.full((96, 96, 3), 77, np.uint8), ".png")
+    decisions = bench.decisions(record(0, jpeg(0)), record(1, flat), record(2, jpeg(1, defect=True)))
+    bench.close()
+    assert [each.reason for each in decisions] == [None, Reason.NO_SCORE, None]
+    assert [each.verdict for each in decisions] == [Verdict.PASS, Verdict.UNDECIDED, Verdict.FAIL]
+
+
+def bomb() -> bytes:
+    """A PNG of a few hundred bytes that says it is 10,000 x 10,000 px."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    header = struct.pack(">IIBBBBB", 10_000, 10_000, 8, 0, 0, 0, 0)
+    return (
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(99))) + chunk(b"IEND", b"")
+    )
+
+
+SHADED = encoded(picture(0))
+BAD: list[tuple[str, Record, DeadLetterReason]] = [
+    ("truncated JPEG", record(0, SHADED[: len(SHADED) // 2]), DeadLetterReason.TRUNCATED),
+    ("no value", record(0, None), DeadLetterReason.EMPTY),
+    ("0-byte image", record(0, b""), DeadLetterReason.EMPTY),
+    ("1-pixel image", record(0, encoded(np.zeros((1, 1, 3), np.uint8), ".png")), DeadLetterReason.TOO_SMALL),
+    ("no image", record(0, b"hello, line"), DeadLetterReason.UNSUPPORTED_FORMAT),
+    ("100 megapixels", record(0, bomb()), DeadLetterReason.TOO_MANY_PIXELS),
+    ("no key", record(0, SHADED, key=None), DeadLetterReason.NO_KEY),
+    ("key of another alphabet", record(0, SHADED, key=b"\xff\xfe"), DeadLetterReason.BAD_KEY),
+    ("key with @", record(0, SHADED, key=b"line@cam"), DeadLetterReason.BAD_KEY),
+    ("newer schema", record(0, SHADED, headers=(("patchline-schema", b"2"),)), DeadLetterReason.UNKNOWN_SCHEMA),
+    ("claim check", record(0, b"", headers=(("uri", b"s3://x/y"),)), DeadLetterReason.CLAIM_CHECK_NOT_ENABLED),
+    ("bad sequence", record(0, SHADED, headers=(("sequence", b"-1"),)), DeadLetterReason.BAD_HEADER),
+    ("bad time", record(0, SHADED, headers=(("captured-at", b"yesterday"),)), DeadLetterReason.BAD_HEADER),
+]
+
+
+@pytest.mark.parametrize(("bad", "reason"), [(bad, why) for _, bad, why in BAD], ids=[name for name, _, _ in BAD])
+def test_bad_input_is_a_dead_letter_untouched_and_its_neighbours_are_decided(
+    bench: Bench, bank: Bank, bad: Record, reason: DeadLetterReason
+) -> None:
+    """Key, value and headers as they came, with the reason; the frames before and after pass."""
+    bench.put_in_force(bank)
+    before, dead, after = bench.answers(record(0, jpeg(0)), replace(bad, offset=1), record(2, jpeg(1)))
+    letter = letter_of(dead)
+    assert letter.reason is reason
+    assert (letter.key, letter.value or b"", letter.headers) == (bad.key, bad.value or b"", bad.headers)
+    assert letter.source.offset == 1
+    assert [decision_of(each).verdict for each in (before, after)] == [Verdict.PASS, Verdict.PASS]
+
+
+def cmyk_jpeg() -> bytes:
+    """What a scanner of another trade sends."""
+    image = pytest.importorskip("PIL.Image")
+    out = BytesIO()
+    image.fromarray(picture(0)).convert("CMYK").save(out, "JPEG", quality=95)
+    return out.getvalue()
+
+
+RIGHT = {
+    "16-bit PNG": lambda: encoded(picture(0).astype(np.uint16) * 257, ".png"),
+    "16-bit TIFF": lambda: encoded(picture(0).astype(np.uint16) * 257, ".tiff"),
+    "alpha": lambda: bytes(cv2.imencode(".png", cv2.cvtColor(picture(0), cv2.COLOR_RGB2BGRA))[1]),
+    "BMP": lambda: encoded(picture(0), ".bmp"),
+    "CMYK": cmyk_jpeg,
+}
+
+
+@pytest.mark.parametrize("kind", RIGHT)
+def test_unusual_encodings_of_the_same_part_get_the_same_verdict(bench: Bench, bank: Bank, kind: str) -> None:
+    """Decoded rightly: a good part passes, and looks as bright as its plain PNG."""
+    bench.put_in_force(bank)
+    plain, odd = bench.decisions(record(0, encoded(picture(0), ".png")), record(1, RIGHT[kind]()))
+    assert odd.verdict is Verdict.PASS
+    assert plain.image is not None
+    assert odd.image is not None
+    assert odd.image.brightness == pytest.approx(plain.image.brightness, abs=3)
+
+
+def test_what_the_pixels_say_is_in_gray_levels(bench: Bench) -> None:
+    """A flat frame of level 51: brightness 51 of 255, no contrast, nothing dark or saturated."""
+    (decision,) = bench.decisions(record(0, encoded(np.full((96, 96, 3), 51, np.uint8), ".png")))
+    assert decision.image is not None
+    assert decision.image.brightness == pytest.approx(51.0)
+    assert (decision.image.contrast, decision.image.dark_ratio, decision.image.saturated_ratio) == (0.0, 0.0, 0.0)
+
+
+def test_times_come_from_the_record_and_the_clock(bench: Bench) -> None:
+    """Appended by the broker's clock, decided by ours, captured by the camera's."""
+    bench.now = AT + timedelta(seconds=2)
+    captured = (("captured-at", b"2026-03-01T11:59:59.5+00:00"),)
+    (decision,) = bench.decisions(record(0, jpeg(0), headers=captured))
+    assert (decision.appended_at, decision.decided_at) == (AT, AT + timedelta(seconds=2))
+    assert decision.captured_at == datetime(2026, 3, 1, 11, 59, 59, 500_000, tzinfo=UTC)
+
+
+def test_view_name_is_kept(bench: Bench) -> None:
+    """The answer's view is what metrics count by."""
+    assert [
+        answer.view for answer in bench.answers(record(0, jpeg(0)), record(1, b"x"), record(2, b"x", key=None))
+    ] == [
+        VIEW,
+        VIEW,
+        "",
+    ]
