@@ -87,6 +87,9 @@ class TransactionalProducer:
     ) -> None:
         """Begin, send, check every record, add the offsets, commit. Raises a KafkaError with the transaction open."""
         producer = self._producer
+        # kafka-python keeps the offsets of an aborted transaction and would commit them with the next one: partitions
+        # that have moved on meanwhile would be set back, and their records answered twice.
+        self._manager._pending_txn_offset_commits.clear()  # noqa: SLF001  there is no public way
         producer.begin_transaction()
         pending = [send(producer, each) for each in outgoing]
         if pending:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
+from kafka import TopicPartition
 
 from ingest.kafka.errors import Aborted, Fenced, KafkaFailure, Refused, TopicMissing
 from ingest.kafka.records import Claim, Outgoing, Partition, Record, Work
@@ -82,6 +83,23 @@ def test_works_of_before_an_abort_are_void(settings: KafkaSettings) -> None:
         assert outcome.void == tuple(stale)
         assert outcome.done == tuple(fresh)
     assert answered(settings) == once(sources)
+
+
+def test_offsets_of_an_aborted_transaction_do_not_come_back_with_the_next(settings: KafkaSettings) -> None:
+    """kafka-python kept them: a zombie's first good commit set back a partition that another member had finished."""
+    send_numbered(settings, range(24))
+    with open_loop(settings) as loop:
+        works = [answer(settings, record) for record in polled(loop, 24)]
+        loop._membership = loop._membership._replace(generation_id=loop._membership.generation_id + 5)
+        with pytest.raises(Aborted):
+            loop.commit(works)
+        fresh = [answer(settings, record) for record in polled(loop, 24)]
+        only = fresh[0].claim.partition
+        loop.commit([work for work in fresh if work.claim.partition == only])
+        others = {work.claim.partition for work in fresh} - {only}
+        assert others
+        committed = {each: loop._consumer.committed(TopicPartition(*each)) for each in others}
+    assert committed == dict.fromkeys(others)
 
 
 def test_a_second_process_of_the_same_instance_fences_the_first(settings: KafkaSettings) -> None:
