@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 from rich.console import Console
@@ -11,7 +13,10 @@ from rich.panel import Panel
 from rich.table import Table
 
 from deploy.commands import bank, bench, build, camera, demo, score, services, topics, up
-from deploy.faults import Fault
+from deploy.faults import fault_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 app = typer.Typer(
     name="patchline",
@@ -27,16 +32,24 @@ TRY = "Try it"
 RUN = "Run it"
 WITHOUT = "Without Kafka"
 
-app.command("demo", rich_help_panel=TRY)(demo.demo)
-app.command("bench", rich_help_panel=TRY)(bench.bench)
-app.command("up", rich_help_panel=RUN)(up.up)
-app.command("train", rich_help_panel=RUN)(services.train)
-app.command("inspect", rich_help_panel=RUN)(services.inspect)
-app.command("camera", rich_help_panel=RUN)(camera.camera)
+
+def _add(name: str, command: Callable[..., None], panel: str) -> None:
+    """A command with its docstring as help, each paragraph one line: typer keeps line breaks as they are."""
+    paragraphs = inspect.cleandoc(command.__doc__ or "").split("\n\n")
+    text = "\n\n".join(" ".join(each.split()) for each in paragraphs)
+    app.command(name, help=text, rich_help_panel=panel)(command)
+
+
+_add("demo", demo.demo, TRY)
+_add("bench", bench.bench, TRY)
+_add("up", up.up, RUN)
+_add("train", services.train, RUN)
+_add("inspect", services.inspect, RUN)
+_add("camera", camera.camera, RUN)
 app.add_typer(topics.app, name="topics", rich_help_panel=RUN)
 app.add_typer(bank.app, name="bank", rich_help_panel=RUN)
-app.command("build", rich_help_panel=WITHOUT)(build.build)
-app.command("score", rich_help_panel=WITHOUT)(score.score)
+_add("build", build.build, WITHOUT)
+_add("score", score.score, WITHOUT)
 
 
 def _show_version(wanted: bool) -> None:  # noqa: FBT001 -- typer calls it with the flag
@@ -77,11 +90,14 @@ def main() -> None:
     """Entry point: run a command, and end with one sentence and an exit code where it cannot go on."""
     try:
         app(prog_name="patchline")
-    except Fault as fault:
-        say_fault(str(fault))
-        sys.exit(fault.exit_code)
     except KeyboardInterrupt:
         sys.exit(130)
+    except Exception as error:
+        fault = fault_of(error)
+        if fault is None:
+            raise  # a fault of ours: the traceback is what helps
+        say_fault(str(fault))
+        sys.exit(fault.exit_code)
 
 
 def say_fault(sentence: str) -> None:

@@ -73,7 +73,7 @@ def render(exhibits: Sequence[Exhibit], heading: Heading) -> UInt8[np.ndarray, "
     """
     if not exhibits:
         raise ValueError("a contact sheet needs at least one decided frame")
-    aspect = float(np.median([each.image.shape[0] / each.image.shape[1] for each in exhibits]))
+    aspect = float(np.median([each.size_wh[1] / each.size_wh[0] for each in exhibits]))
     layout = _Layout(min(max(aspect, FLATTEST), TALLEST))
     choice = choose(exhibits, strip=layout.strip)
     strips = (
@@ -170,16 +170,18 @@ def _thumb(canvas: Canvas, each: Exhibit, box: Box, layout: _Layout) -> None:
 
 
 def _framed(each: Exhibit, place: Box, *, hot: bool, truth: bool) -> UInt8[np.ndarray, "h w 3"]:
-    """The frame fitted into a place of the sheet: `hot` under its heat map with boxes, `truth` with the known defect."""
+    """The frame fitted into its place: `hot` under its heat map with boxes, `truth` with the known defect."""
     width, height = place[2] - place[0], place[3] - place[1]
-    rows, columns = each.image.shape[:2]
+    image = each.image
+    rows, columns = image.shape[:2]
     scale = min(width / columns, height / rows)
     fit_wh = max(1, round(columns * scale)), max(1, round(rows * scale))
     how = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-    image = np.asarray(cv2.resize(each.image, fit_wh, interpolation=how))
+    image = np.asarray(cv2.resize(image, fit_wh, interpolation=how))
     if hot:
         heat = np.asarray(cv2.resize(each.heat, fit_wh, interpolation=cv2.INTER_LINEAR))
-        image = boxed(heated(image, heat), each.decision, (fit_wh[0] / columns, fit_wh[1] / rows))
+        boxes = [region.box_xyxy_px for region in each.decision.regions]
+        image = boxed(heated(image, heat), boxes, (fit_wh[0] / columns, fit_wh[1] / rows))
     if truth:
         image = outlined(image, each.mask)
     ground = np.full((height, width, 3), LINE, np.uint8)

@@ -9,8 +9,11 @@ import cv2
 import numpy as np
 
 from ingest.cameras.source import GOOD
+from softpatch.images.decode import decode
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
     from jaxtyping import Bool, Float32, UInt8
 
     from ingest.decision import Decision
@@ -30,15 +33,33 @@ BOX_EDGE = (120, 0, 40)
 
 @dataclass(frozen=True, eq=False)
 class Exhibit:
-    """One frame with its decision. `heat` is the score ratio of every pixel of the frame."""
+    """One decided frame. Pixels are made when they are asked for: a run has more frames than fit into memory."""
 
     name: str
-    image: UInt8[np.ndarray, "h w 3"]
-    heat: Float32[np.ndarray, "h w"]
+    encoded: bytes
     decision: Decision
+    geometry: Geometry
     label: str | None = None
     """`good`, the type of defect, or None where nobody knows."""
     mask: Bool[np.ndarray, "h w"] | None = None
+
+    @property
+    def image(self) -> UInt8[np.ndarray, "h w 3"]:
+        """The frame as it came."""
+        return decode(self.encoded)
+
+    @property
+    def heat(self) -> Float32[np.ndarray, "h w"]:
+        """Score ratio of every pixel of the frame."""
+        return heat_of(self.decision, self.geometry, self.size_wh)
+
+    @property
+    def size_wh(self) -> tuple[int, int]:
+        """Of the frame as it came, in pixels."""
+        if self.decision.size_wh_px is not None:
+            return self.decision.size_wh_px
+        height, width = self.image.shape[:2]
+        return width, height
 
     @property
     def defective(self) -> bool | None:
@@ -49,19 +70,6 @@ class Exhibit:
     def ratio(self) -> float:
         """Score ratio, 0 where the frame has none."""
         return self.decision.score_ratio or 0.0
-
-
-def exhibit(
-    name: str,
-    image: UInt8[np.ndarray, "h w 3"],
-    decision: Decision,
-    geometry: Geometry,
-    *,
-    label: str | None = None,
-    mask: Bool[np.ndarray, "h w"] | None = None,
-) -> Exhibit:
-    """A decided frame, ready to be shown."""
-    return Exhibit(name, image, heat_of(decision, geometry, (image.shape[1], image.shape[0])), decision, label, mask)
 
 
 def heat_of(decision: Decision, geometry: Geometry, source_wh: tuple[int, int]) -> Float32[np.ndarray, "h w"]:
@@ -110,15 +118,13 @@ def heat_colours(level: Float32[np.ndarray, "h w"]) -> Float32[np.ndarray, "h w 
 
 
 def boxed(
-    image: UInt8[np.ndarray, "h w 3"], decision: Decision, scale: tuple[float, float]
+    image: UInt8[np.ndarray, "h w 3"], boxes_xyxy: Iterable[Sequence[float]], scale: tuple[float, float]
 ) -> UInt8[np.ndarray, "h w 3"]:
-    """The picture with the decision's defect boxes, scaled from the frame's pixels to the picture's."""
+    """The picture with defect boxes, scaled (x, y) from the frame's pixels to the picture's."""
     out = image.copy()
     height, width = image.shape[:2]
-    for region in decision.regions:
-        x0, y0, x1, y1 = (
-            round(value * factor) for value, factor in zip(region.box_xyxy_px, (*scale, *scale), strict=True)
-        )
+    for box in boxes_xyxy:
+        x0, y0, x1, y1 = (round(value * factor) for value, factor in zip(box, (*scale, *scale), strict=True))
         corners = (max(x0, 1), max(y0, 1)), (min(x1, width - 2), min(y1, height - 2))
         cv2.rectangle(out, *corners, BOX_EDGE, 4, cv2.LINE_AA)
         cv2.rectangle(out, *corners, BOX, 2, cv2.LINE_AA)

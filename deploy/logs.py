@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 KEY_ORDER = ("timestamp", "level", "service", "event")
 
 
-def configure_logs(service: str, *, level: int = logging.INFO) -> None:
-    """Send every log line of this process to stderr, named after its service."""
+def configure_logs(service: str, *, quiet: bool = False) -> None:
+    """Send every log line of this process to stderr, named after its service; `quiet` lets only warnings through."""
+    level = logging.WARNING if quiet else logging.INFO
 
     def name_the_service(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
         event["service"] = service

@@ -6,14 +6,16 @@ import ctypes
 import signal
 import subprocess
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import IO, TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self
 
 import structlog
 
 if TYPE_CHECKING:
     import threading
     from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
 
 RESTART_SECONDS = 0.5
 """Between the death of a process and its restart: long enough not to spin, within the second that is promised."""
@@ -32,12 +34,12 @@ class WillNotRun(Exception):
 
 @dataclass(frozen=True)
 class Program:
-    """What to run. `environ` is the whole environment; `log` takes stderr, or it is inherited."""
+    """What to run. `environ` is the whole environment; output goes to the end of `log_file`, or where ours goes."""
 
     name: str
     arguments: Sequence[str]
     environ: Mapping[str, str]
-    log: IO[bytes] | None = None
+    log_file: Path | None = None
 
 
 @dataclass
@@ -116,15 +118,17 @@ class Supervisor:
 
 
 def _spawn(program: Program) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(  # noqa: S603 -- our own command line
-        program.arguments,
-        env=dict(program.environ),
-        stdin=subprocess.DEVNULL,
-        stderr=program.log,
-        stdout=program.log,
-        process_group=0,  # Ctrl-C reaches the supervisor alone, which then stops them in order
-        preexec_fn=_die_with_parent,  # noqa: PLW1509 -- one system call, no locks taken
-    )
+    with ExitStack() as stack:
+        output = stack.enter_context(program.log_file.open("ab")) if program.log_file else None
+        return subprocess.Popen(  # noqa: S603 -- our own command line
+            program.arguments,
+            env=dict(program.environ),
+            stdin=subprocess.DEVNULL,
+            stderr=output,
+            stdout=output,
+            process_group=0,  # Ctrl-C reaches the supervisor alone, which then stops them in order
+            preexec_fn=_die_with_parent,  # noqa: PLW1509 -- one system call, no locks taken
+        )
 
 
 def _die_with_parent() -> None:

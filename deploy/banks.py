@@ -1,0 +1,140 @@
+"""What the `bank` commands do: read states and files, ask the trainer, wait for its answer."""
+
+from __future__ import annotations
+
+import getpass
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+from deploy.faults import Failed, WrongUse
+from ingest.bank_event import BankEvent, BankEventKind
+from ingest.bank_state import BankState
+from ingest.command import Command, CommandKind
+from ingest.contract import BadMessage
+from ingest.kafka.readers import WholeTopicReader
+from ingest.kafka.records import Outgoing
+from ingest.kafka.writers import Sender
+from ingest.view import file_name, view_of_file_name
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from deploy.settings import Settings
+    from ingest.kafka.records import Record
+    from ingest.store import Store
+
+READ_SECONDS = 15.0
+ANSWER_SECONDS = 30.0
+GIVE_UP_SECONDS = 10.0
+SUFFIX = ".safetensors"
+
+
+@dataclass(frozen=True)
+class StoredBank:
+    """A bank file in the store, and what it is to its view now."""
+
+    view: str
+    version: str
+    role: str
+    """active, previous, shadow, candidate, pinned, or empty."""
+
+    @property
+    def path(self) -> str:
+        """Where it lies in the store."""
+        return bank_path(self.view, self.version)
+
+
+def bank_path(view: str, version: str) -> str:
+    """The store path of a view's bank."""
+    return f"banks/{file_name(view)}/{version}{SUFFIX}"
+
+
+def states(settings: Settings) -> dict[str, BankState]:
+    """The last state of every view. Raises KafkaFailure."""
+    found: dict[str, BankState] = {}
+    topic = settings.kafka.topic("banks")
+    with WholeTopicReader.open(settings.kafka, topics=[topic], give_up_seconds=GIVE_UP_SECONDS) as reader:
+        for record in reader.read_to_end(READ_SECONDS):
+            if record.value:
+                state = BankState.from_bytes(record.value)
+                found[state.view] = state
+    return found
+
+
+def stored(store: Store, known: dict[str, BankState], *, view: str | None) -> list[StoredBank]:
+    """Every bank file, by view, with what it is to its view."""
+    banks = []
+    for path in store.paths("banks"):
+        _, folder, name = path.split("/", 2)
+        owner, version = view_of_file_name(folder), name.removesuffix(SUFFIX)
+        if name.endswith(SUFFIX) and view in (None, owner):
+            banks.append(StoredBank(owner, version, role_of(known.get(owner), version)))
+    return banks
+
+
+def role_of(state: BankState | None, version: str) -> str:
+    """What a bank is to a view in this state."""
+    if state is None:
+        return ""
+    roles = {"active": state.active, "previous": state.previous, "shadow": state.shadow, "candidate": state.candidate}
+    named = [name for name, bank in roles.items() if bank is not None and bank.version == version]
+    return ", ".join([*named, *(["pinned"] if state.pinned == version else [])])
+
+
+def the_one(banks: list[StoredBank], start: str) -> StoredBank:
+    """The bank whose version starts so. Raises WrongUse where there is none, or more than one."""
+    fitting = [bank for bank in banks if bank.version.startswith(start)]
+    if len({bank.version for bank in fitting}) == 1:
+        return fitting[0]
+    if not fitting:
+        raise WrongUse(f"no bank version starts with {start}; patchline bank list shows them")
+    raise WrongUse(f"{len(fitting)} bank versions start with {start}; write more of it")
+
+
+def command(
+    kind: CommandKind, view: str, *, why: str, at: datetime, version: str | None = None, who: str | None = None
+) -> Command:
+    """A command by the person at this terminal."""
+    return Command(
+        id=str(uuid4()), view=view, kind=kind, bank_version=version, who=who or getpass.getuser(), why=why, at=at
+    )
+
+
+def carry_out(settings: Settings, asked: Command, *, seconds: float = ANSWER_SECONDS) -> BankEvent:
+    """Send a command to the trainer and wait for the event that answers it.
+
+    Raises:
+        Failed: the trainer refused, with its reason, or did not answer in time.
+    """
+    events = settings.kafka.topic("bank-events")
+    with WholeTopicReader.open(settings.kafka, topics=[events], give_up_seconds=GIVE_UP_SECONDS) as reader:
+        reader.read_to_end(READ_SECONDS)
+        commands = settings.kafka.topic("commands")
+        with Sender.open(settings.kafka, writes=(commands,), give_up_seconds=GIVE_UP_SECONDS) as sender:
+            sender.send_and_wait(Outgoing(commands, asked.view.encode(), asked.to_bytes()))
+        answer = _answer(reader, asked.id, seconds)
+    if answer is None:
+        raise Failed(f"no answer within {seconds:g} s; is a trainer running? It will carry the command out when it is")
+    if answer.kind in (BankEventKind.COMMAND_REFUSED, BankEventKind.BUILD_FAILED):
+        raise Failed(f"the trainer refused to {asked.kind.value}: {answer.why}")
+    return answer
+
+
+def _answer(reader: WholeTopicReader, command_id: str, seconds: float) -> BankEvent | None:
+    ends = time.monotonic() + seconds
+    while time.monotonic() < ends:
+        for record in reader.poll(0.2):
+            event = _event(record)
+            if event is not None and event.command_id == command_id:
+                return event
+    return None
+
+
+def _event(record: Record) -> BankEvent | None:
+    """The event in a record; one of a newer release is none of ours."""
+    try:
+        return BankEvent.from_bytes(record.value or b"")
+    except BadMessage:
+        return None

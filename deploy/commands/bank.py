@@ -1,0 +1,152 @@
+"""`patchline bank`: which banks there are, what is in one, and which of them is in force."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from deploy.commands.options import Bootstrap, JsonFile, SetFlags, SettingsFile, ViewOption, Why, load
+from deploy.faults import WrongUse
+from deploy.reports import write_json
+
+if TYPE_CHECKING:
+    from deploy.settings import Settings
+    from ingest.bank_event import BankEvent
+    from softpatch.bank import Bank
+
+app = typer.Typer(help="Memory banks: list them, look into one, put one in force or back.", no_args_is_help=True)
+
+ViewArgument = Annotated[str, typer.Argument(metavar="VIEW", help="line/camera, or line/camera@product.")]
+SHORT = 12
+
+
+@app.command("list")
+def list_banks(
+    *,
+    settings: SettingsFile = None,
+    flags: SetFlags = None,
+    bootstrap: Bootstrap = None,
+    view: ViewOption = None,
+    json: JsonFile = None,
+) -> None:
+    """List the banks in the store and which of them is in force."""
+    from deploy import banks  # noqa: PLC0415 -- kafka loads when it is needed
+    from ingest.store import FsspecStore  # noqa: PLC0415
+
+    loaded = load(settings, flags, bootstrap=bootstrap)
+    known = banks.states(loaded)
+    found = banks.stored(FsspecStore.open(loaded.store.url), known, view=view)
+    table = Table("view", "state", "bank", "role")
+    for each in found:
+        state = known.get(each.view)
+        table.add_row(each.view, state.state.value if state else "", each.version[:SHORT], each.role)
+    Console().print(table if found else "No banks yet: the first is built once a view has seen enough frames.")
+    write_json(json, {"banks": [{"view": b.view, "version": b.version, "role": b.role} for b in found]})
+
+
+@app.command()
+def show(
+    *,
+    bank: Annotated[str, typer.Argument(metavar="BANK", help="A bank file, or the start of a version.")],
+    settings: SettingsFile = None,
+    flags: SetFlags = None,
+    json: JsonFile = None,
+) -> None:
+    """Show what a bank was built from and what it decides by; a file needs no Kafka."""
+    from softpatch.bank import bank_from_bytes, bank_version  # noqa: PLC0415 -- loads the pixel libraries
+
+    data = Path(bank).read_bytes() if Path(bank).is_file() else _from_store(load(settings, flags), bank)
+    facts = facts_of(bank_from_bytes(data), bank_version(data), len(data))
+    table = Table.grid(padding=(0, 3))
+    for name, value in facts.items():
+        table.add_row(f"[bold]{name.replace('_', ' ')}[/]", _readable(value))
+    Console().print(table)
+    write_json(json, facts)
+
+
+@app.command()
+def promote(
+    *,
+    view: ViewArgument,
+    version: Annotated[str, typer.Argument(metavar="VERSION", help="The bank's version, or its start.")],
+    settings: SettingsFile = None,
+    flags: SetFlags = None,
+    bootstrap: Bootstrap = None,
+    why: Why = "by hand",
+    json: JsonFile = None,
+) -> None:
+    """Put a bank in force and wait until it is."""
+    from deploy import banks  # noqa: PLC0415 -- kafka loads when it is needed
+    from ingest.command import CommandKind  # noqa: PLC0415
+    from ingest.store import FsspecStore  # noqa: PLC0415
+
+    loaded = load(settings, flags, bootstrap=bootstrap)
+    chosen = banks.the_one(banks.stored(FsspecStore.open(loaded.store.url), {}, view=view), version)
+    asked = banks.command(CommandKind.PROMOTE, view, why=why, at=datetime.now(UTC), version=chosen.version)
+    _say(banks.carry_out(loaded, asked), json)
+
+
+@app.command()
+def rollback(
+    *,
+    view: ViewArgument,
+    settings: SettingsFile = None,
+    flags: SetFlags = None,
+    bootstrap: Bootstrap = None,
+    why: Why = "by hand",
+    json: JsonFile = None,
+) -> None:
+    """Put the bank before the present one back in force and wait until it is."""
+    from deploy import banks  # noqa: PLC0415 -- kafka loads when it is needed
+    from ingest.command import CommandKind  # noqa: PLC0415
+
+    loaded = load(settings, flags, bootstrap=bootstrap)
+    _say(banks.carry_out(loaded, banks.command(CommandKind.ROLLBACK, view, why=why, at=datetime.now(UTC))), json)
+
+
+def facts_of(bank: "Bank", version: str, size_bytes: int) -> dict[str, object]:
+    """What a person asks of a bank."""
+    manifest = bank.manifest
+    return {
+        "version": version,
+        "view": manifest.view,
+        "created_at": manifest.created_at,
+        "frames": len(manifest.frame_names),
+        "skipped_frames": manifest.skipped_frames,
+        "patches": len(bank.vectors),
+        "dimension": manifest.dimension,
+        "graph": f"{manifest.graph_name} {manifest.graph_hash[:SHORT]}",
+        "input": f"{manifest.geometry.width_px} x {manifest.geometry.height_px} px, {manifest.geometry.mode}",
+        "threshold": manifest.threshold.value,
+        "threshold_low": manifest.threshold.interval_low,
+        "threshold_high": manifest.threshold.interval_high,
+        "threshold_rule": manifest.threshold.rule,
+        "noise_estimate": manifest.noise_estimate,
+        "parent": manifest.parent,
+        "size_bytes": size_bytes,
+    }
+
+
+def _readable(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return "none" if value is None else str(value)
+
+
+def _from_store(settings: "Settings", start: str) -> bytes:
+    from deploy import banks  # noqa: PLC0415 -- kafka loads when it is needed
+    from ingest.store import FsspecStore  # noqa: PLC0415
+
+    if not start or not set(start) <= set("0123456789abcdef"):
+        raise WrongUse(f"{start} is neither a bank file nor the start of a version")
+    store = FsspecStore.open(settings.store.url)
+    return store.get(banks.the_one(banks.stored(store, {}, view=None), start).path)
+
+
+def _say(event: "BankEvent", json: JsonFile) -> None:
+    bank = f" bank [bold]{event.bank_version[:SHORT]}[/]" if event.bank_version else ""
+    Console().print(f"[green]{event.kind.value.replace('_', ' ')}[/]{bank} for {event.view}, epoch {event.epoch}.")
+    write_json(json, event.model_dump(mode="json", exclude_none=True))

@@ -1,0 +1,48 @@
+"""`patchline build`: a bank from a folder of pictures, without Kafka."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from deploy.commands.options import JsonFile, SetFlags, SettingsFile, load
+from deploy.reports import write_json
+
+Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Pictures: directly in it, or in MVTec layout (train).")]
+Out = Annotated[Path, typer.Option("--out", metavar="FILE", help="The bank file to write.")]
+View = Annotated[str, typer.Option("--view", metavar="LINE/CAMERA", help="Whose bank it is; decides its settings.")]
+
+
+def build(
+    *,
+    folder: Folder,
+    out: Out,
+    view: View = "folder/camera-1",
+    settings: SettingsFile = None,
+    flags: SetFlags = None,
+    json: JsonFile = None,
+) -> None:
+    """Build a bank from a folder of pictures. Defective ones among them are found and left out as far as may be."""
+    from deploy.building import build_from_folder  # noqa: PLC0415 -- loads the libraries of pixels and vectors
+    from deploy.commands.bank import facts_of  # noqa: PLC0415
+    from deploy.logs import configure_logs  # noqa: PLC0415
+    from deploy.progress import Progress  # noqa: PLC0415
+    from softpatch.bank import bank_version  # noqa: PLC0415
+
+    configure_logs("build", quiet=True)
+    console = Console()
+    loaded = load(settings, flags)
+    bank, data = build_from_folder(folder, loaded, view=view, at=datetime.now(UTC), progress=Progress(console))
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_bytes(data)
+    threshold = bank.manifest.threshold
+    console.print(
+        f"[bold]{out}[/]: {len(bank.vectors)} patches from {len(bank.manifest.frame_names)} pictures, "
+        f"threshold {threshold.value:.4g} ({threshold.interval_low:.4g} to {threshold.interval_high:.4g})",
+        soft_wrap=True,
+        highlight=False,
+    )
+    console.print(f"Next: patchline score IMAGE --bank {out}", soft_wrap=True, highlight=False)
+    write_json(json, facts_of(bank, bank_version(data), len(data)))

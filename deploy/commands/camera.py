@@ -1,0 +1,91 @@
+"""`patchline camera`: a folder, the simulator or a video file as a camera that sends to Kafka."""
+
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+from uuid import uuid4
+
+import typer
+from rich.console import Console
+
+from deploy.commands.options import Bootstrap, SetFlags, SettingsFile, load
+from deploy.faults import WrongUse
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ingest.cameras.source import CameraFrame
+
+Key = Annotated[str, typer.Argument(metavar="LINE/CAMERA", help="The key of its frames, as line-1/camera-1.")]
+Folder = Annotated[Path | None, typer.Option("--folder", metavar="DIR", help="Send the pictures of a folder.")]
+Video = Annotated[Path | None, typer.Option("--video", metavar="FILE", help="Send the frames of a video file.")]
+Simulate = Annotated[
+    str | None, typer.Option("--simulate", metavar="PART", help="Send simulated parts: ring, bracket or gear.")
+]
+Rate = Annotated[float, typer.Option("--rate", min=0, help="Frames a second; 0: as fast as the broker takes them.")]
+Frames = Annotated[int | None, typer.Option("--frames", min=1, help="Stop after so many; [dim]all there are.[/]")]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="Of the simulator.")]
+Defects = Annotated[float, typer.Option("--defects", min=0, max=1, help="Simulated parts that are defective.")]
+Product = Annotated[str | None, typer.Option("--product", help="Product header: makes the view line/camera@product.")]
+
+
+def camera(
+    *,
+    key: Key,
+    folder: Folder = None,
+    video: Video = None,
+    simulate: Simulate = None,
+    rate: Rate = 15.0,
+    frames: Frames = None,
+    seed: Seed = 0,
+    defects: Defects = 0.1,
+    product: Product = None,
+    settings: SettingsFile = None,
+    flags: SetFlags = None,
+    bootstrap: Bootstrap = None,
+) -> None:
+    """Send frames to Kafka as a camera would. Choose one of --folder, --video and --simulate."""
+    from deploy.logs import configure_logs  # noqa: PLC0415 -- after --help had its chance
+    from deploy.progress import Progress  # noqa: PLC0415
+    from deploy.sending import stream  # noqa: PLC0415
+
+    if sum(source is not None for source in (folder, video, simulate)) != 1:
+        raise WrongUse("choose one of --folder DIR, --video FILE and --simulate PART")
+    configure_logs("camera")
+    loaded = load(settings, flags, bootstrap=bootstrap)
+    source = source_of(folder=folder, video=video, simulate=simulate, frames=frames, seed=seed, defects=defects)
+    console = Console()
+    begun, sent = time.monotonic(), 0
+    with Progress(console).counted(f"Sending {key}", frames or 0) as step:
+        for _ in stream(loaded.kafka, key, source, rate_per_second=rate or None, product=product, start=uuid4()):
+            sent += 1
+            step.advance()
+    seconds = time.monotonic() - begun
+    console.print(f"{sent} frames in {seconds:.1f} s ({sent / max(seconds, 1e-9):.1f} a second)", highlight=False)
+
+
+def source_of(
+    *, folder: Path | None, video: Path | None, simulate: str | None, frames: int | None, seed: int, defects: float
+) -> "Iterable[CameraFrame]":
+    """The source that the options name. Raises WrongUse for a part that is none."""
+    from itertools import islice  # noqa: PLC0415
+
+    def clock() -> datetime:
+        return datetime.now(UTC)
+
+    if folder is not None:
+        from ingest.cameras.folder import open_folder  # noqa: PLC0415 -- each source has libraries of its own
+
+        return islice(open_folder(folder, clock=clock), frames)
+    if video is not None:
+        from ingest.cameras.video import VideoCamera  # noqa: PLC0415
+
+        return islice(VideoCamera(video, clock=clock), frames)
+    from ingest.cameras.parts import VARIANTS  # noqa: PLC0415
+    from ingest.cameras.simulator import Simulator  # noqa: PLC0415
+
+    for variant in VARIANTS:
+        if variant == simulate:
+            return Simulator(variant, seed=seed, clock=clock, frames=frames, defect_ratio=defects)
+    raise WrongUse(f"--simulate {simulate} is none of {', '.join(VARIANTS)}")

@@ -1,0 +1,50 @@
+"""Options that several commands share, and what they mean."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from deploy.settings import Settings
+
+DEFAULT_FILE = Path("patchline.yaml")
+
+SettingsFile = Annotated[
+    Path | None,
+    typer.Option("--settings", "-s", metavar="FILE", help="Settings; [dim]patchline.yaml where it is there.[/]"),
+]
+SetFlags = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="SECTION.KEY=VALUE", help="One setting, over file and environment; may be repeated."),
+]
+JsonFile = Annotated[
+    Path | None, typer.Option("--json", metavar="FILE", help="Write the outcome there as JSON, for scripts.")
+]
+ViewOption = Annotated[str | None, typer.Option("--view", metavar="LINE/CAMERA", help="Only this view.")]
+Why = Annotated[str, typer.Option("--why", help="Why; it is kept in the view's history.")]
+
+Bootstrap = Annotated[
+    str | None,
+    typer.Option("--bootstrap-servers", metavar="HOST:PORT", help="A Kafka broker, over what the settings say."),
+]
+
+
+def settings_file(given: Path | None) -> Path | None:
+    """The file that was named, or patchline.yaml in this folder, or none."""
+    return given or (DEFAULT_FILE if DEFAULT_FILE.exists() else None)
+
+
+def load(
+    file: Path | None,
+    flags: list[str] | None,
+    *,
+    bootstrap: str | None = None,
+    over: dict[str, Any] | None = None,
+) -> "Settings":
+    """The settings of a command. Raises WrongUse."""
+    from deploy.settings import merged, read_settings  # noqa: PLC0415 -- loads every section's package
+
+    fixed: dict[str, Any] = {"kafka": {"bootstrap_servers": bootstrap}} if bootstrap else {}
+    return read_settings(settings_file(file), os.environ, flags or (), over=merged(fixed, over or {}))

@@ -1,0 +1,56 @@
+"""`patchline score`: what a bank says of a picture, without Kafka."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from deploy.commands.options import JsonFile, SetFlags, SettingsFile, load
+from deploy.faults import Failed
+from deploy.reports import write_json
+
+Image = Annotated[Path, typer.Argument(metavar="IMAGE", help="JPEG, PNG, BMP or TIFF.")]
+BankFile = Annotated[Path, typer.Option("--bank", metavar="FILE", help="A bank file; patchline build makes one.")]
+Overlay = Annotated[
+    Path | None, typer.Option("--overlay", metavar="PNG", help="Write the picture under its heat map there.")
+]
+
+
+def score(
+    *,
+    image: Image,
+    bank: BankFile,
+    overlay: Overlay = None,
+    settings: SettingsFile = None,
+    flags: SetFlags = None,
+    json: JsonFile = None,
+) -> None:
+    """Score one picture: score, threshold, verdict, and where it looks wrong."""
+    from deploy.logs import configure_logs  # noqa: PLC0415 -- after --help had its chance
+    from deploy.scoring import overlay_of, score_image  # noqa: PLC0415 -- loads pixels and vectors
+
+    configure_logs("score", quiet=True)
+    scored = score_image(_read(image), _read(bank), load(settings, flags).runtime)
+    console = Console()
+    colour = "red" if scored.verdict == "fail" else "green"
+    console.print(
+        f"[bold {colour}]{scored.verdict.upper()}[/]  score {scored.score:.4g}, threshold {scored.threshold:.4g}, "
+        f"ratio {scored.score / scored.threshold:.2f}",
+        highlight=False,
+    )
+    for box, peak in scored.regions:
+        console.print(
+            f"  x {box[0]} to {box[2]}, y {box[1]} to {box[3]} px: {peak / scored.threshold:.2f}", highlight=False
+        )
+    if overlay is not None:
+        overlay_of(scored, overlay)
+        console.print(f"Heat map: [bold]{overlay}[/]", soft_wrap=True)
+    write_json(json, {"image": str(image), "bank": str(bank), **scored.to_json()})
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise Failed(f"cannot read {path}: {error.strerror}") from None

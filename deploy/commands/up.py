@@ -1,0 +1,91 @@
+"""`patchline up`: every service on this machine, from one patchline.yaml, until it is told to stop."""
+
+import os
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from threading import Event
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from deploy.commands.options import Bootstrap, SetFlags, SettingsFile, load, settings_file
+from deploy.faults import Failed, WrongUse
+
+if TYPE_CHECKING:
+    from deploy.supervisor import Program
+
+SERVICES = ("train", "inspect")
+
+Ephemeral = Annotated[
+    bool, typer.Option("--ephemeral", help="Start a broker too: in memory, for trials; needs the demo extra.")
+]
+WILL_BE_LOST = (
+    "[yellow]--ephemeral:[/] the broker keeps everything in memory. When this command ends, every frame, decision, "
+    "bank state and command in it is lost; bank files and windows stay in {store}. It never frees memory, and it "
+    "keeps no promise of exactly once. For a line, use a Kafka of your own."
+)
+
+
+def up(
+    *,
+    settings: SettingsFile = None,
+    flags: SetFlags = None,
+    bootstrap: Bootstrap = None,
+    ephemeral: Ephemeral = False,
+) -> None:
+    """Run all services here; a service that dies is started again. Ctrl-C or SIGTERM stops them in order."""
+    from deploy.logs import configure_logs  # noqa: PLC0415 -- after --help had its chance
+    from deploy.signals import stop_on_signals  # noqa: PLC0415
+    from deploy.supervisor import Supervisor, WillNotRun  # noqa: PLC0415
+    from ingest.kafka.topics import create_topics  # noqa: PLC0415
+
+    if ephemeral and bootstrap:
+        raise WrongUse("--ephemeral starts a broker of its own; leave --bootstrap-servers away")
+    configure_logs("up")
+    stop = Event()
+    stop_on_signals(stop)
+    loaded = load(settings, flags, bootstrap=bootstrap)
+    with ExitStack() as stack:
+        if ephemeral:
+            bootstrap = _broker(stack)
+            loaded = load(settings, flags, bootstrap=bootstrap)
+            Console(stderr=True).print(WILL_BE_LOST.format(store=loaded.store.url))
+        create_topics(loaded.kafka, stop=stop)
+        supervisor = stack.enter_context(Supervisor())
+        for program in programs(settings_file(settings), flags or (), bootstrap=bootstrap):
+            supervisor.start(program)
+        try:
+            supervisor.watch(stop)
+        except WillNotRun as error:
+            raise Failed(str(error)) from None
+
+
+def programs(
+    file: Path | None, flags: Sequence[str], *, bootstrap: str | None, log_folder: Path | None = None
+) -> "list[Program]":
+    """The command line of every service: the same settings, read the same way."""
+    from deploy.supervisor import Program  # noqa: PLC0415 -- after --help had its chance
+
+    arguments = ["--settings", str(file)] if file else []
+    for flag in flags:
+        arguments += ["--set", flag]
+    if bootstrap:
+        arguments += ["--bootstrap-servers", bootstrap]
+    return [
+        Program(
+            name=service,
+            arguments=[sys.executable, "-m", "deploy.cli", service, *arguments],
+            environ=dict(os.environ),
+            log_file=log_folder / f"{service}.log" if log_folder else None,
+        )
+        for service in SERVICES
+    ]
+
+
+def _broker(stack: ExitStack) -> str:
+    from deploy.embedded_broker import EmbeddedBroker  # noqa: PLC0415 -- an extra
+
+    return stack.enter_context(EmbeddedBroker.start()).bootstrap_servers

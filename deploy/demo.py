@@ -1,0 +1,295 @@
+"""`patchline demo`: a line learns from unfiltered frames, then decides the rest; ends with figures and a picture."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import cv2
+
+from deploy import banks
+from deploy.contact_sheet import Heading, render
+from deploy.exhibits import Exhibit
+from deploy.faults import Failed, WrongUse
+from deploy.line import Line, Wanted
+from deploy.outcomes import OutcomeReader, all_outcomes, balance, end_offsets
+from deploy.sending import held_back, send_all
+from deploy.summary import Judged, false_reject_ratio, image_auroc, latency_seconds, miss_ratio, undecided
+from ingest.cameras.source import GOOD
+from ingest.contract import SourceRecord
+from ingest.decision import Verdict
+from ingest.store import FsspecStore
+from softpatch.bank import bank_from_bytes
+from softpatch.threads import available_cores
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from deploy.demo_plan import Plan
+    from deploy.outcomes import Balance, Outcome
+    from deploy.progress import Progress
+    from deploy.sending import SentFrame
+    from softpatch.bank import Bank
+
+VIEW = "demo/camera-1"
+BUDGET_BYTES = 2**30
+"""The embedded broker never frees memory: what a demo may put into it."""
+UNDER_WAY = 24
+"""Frames sent and not decided, at most: the camera never outruns inference into the deadline."""
+READY_SECONDS, LEARN_SECONDS, DECIDE_SECONDS, READ_SECONDS = 90.0, 600.0, 120.0, 60.0
+SHEET = "contact-sheet.png"
+
+
+@dataclass(frozen=True)
+class Demo:
+    """What a demo was asked for."""
+
+    plan: Plan
+    folder: Path
+    rate_per_second: float | None
+    flags: Sequence[str] = ()
+    bootstrap: str | None = None
+    topic_prefix: str = ""
+
+
+@dataclass(frozen=True)
+class DemoReport:
+    """What a demo came to; the keys of its JSON. Figures are of the frames sent after the bank was in force.
+
+    `lost` and `doubled` count all input records, the window's too.
+    """
+
+    frames: int
+    decisions: int
+    dead_letters: int
+    undecided: int
+    lost: int
+    doubled: int
+    image_auroc: float | None
+    false_reject_ratio: float | None
+    miss_ratio: float | None
+    frames_per_second: float
+    latency_p50_seconds: float | None
+    latency_p99_seconds: float | None
+    build_seconds: float
+    bank_patches: int
+    threshold: float
+    contact_sheet: str
+
+    def to_json(self) -> dict[str, object]:
+        """The JSON document."""
+        return asdict(self)
+
+
+def run_demo(demo: Demo, progress: Progress) -> DemoReport:
+    """Run the whole line once.
+
+    Raises:
+        WrongUse: the frames would not fit into the embedded broker.
+        Failed: a step did not happen in time.
+    """
+    _keep_to_the_budget(demo)
+    with progress.step("Starting broker and topics"):
+        line = Line.start(_wanted(demo))
+    with line, OutcomeReader(line.settings.kafka) as outcomes:
+        line.run("train", "inspect")
+        window = _send_window(line, demo.plan, progress)
+        bank, build_seconds = _learn(line, progress)
+        _decided(line, outcomes, len(window), lambda _: None)
+        rest = _decide(line, demo, outcomes, len(window), progress)
+        with progress.step("Stopping the services"):
+            line.stop_services()
+        first = outcomes.first_of([sent.source for sent in rest])
+        whole = balance(_inputs(line), all_outcomes(line.settings.kafka, seconds=READ_SECONDS))
+    with progress.step("Drawing the contact sheet"):
+        sheet = draw_sheet(demo.plan, rest, first, bank, demo.folder / SHEET)
+    return report(rest, first, whole, bank, build_seconds=build_seconds, sheet=sheet)
+
+
+def report(
+    rest: Sequence[SentFrame],
+    first: Mapping[SourceRecord, Outcome],
+    whole: Balance,
+    bank: Bank,
+    *,
+    build_seconds: float,
+    sheet: Path,
+) -> DemoReport:
+    """The figures of a run, from what was sent and what was said of it first."""
+    judged = [judged_by(sent, first.get(sent.source)) for sent in rest]
+    seen = [outcome.seen_at for outcome in first.values()]
+    return DemoReport(
+        frames=len(rest),
+        decisions=sum(each.decision is not None for each in judged),
+        dead_letters=sum(outcome.decision is None for outcome in first.values()),
+        undecided=undecided(judged),
+        lost=whole.lost,
+        doubled=whole.doubled,
+        image_auroc=image_auroc(judged),
+        false_reject_ratio=false_reject_ratio(judged),
+        miss_ratio=miss_ratio(judged),
+        frames_per_second=len(seen) / (max(seen) - rest[0].sent_at) if seen else 0.0,
+        latency_p50_seconds=latency_seconds(judged, 50),
+        latency_p99_seconds=latency_seconds(judged, 99),
+        build_seconds=build_seconds,
+        bank_patches=len(bank.vectors),
+        threshold=bank.manifest.threshold.value,
+        contact_sheet=str(sheet),
+    )
+
+
+def draw_sheet(
+    plan: Plan, rest: Sequence[SentFrame], first: Mapping[SourceRecord, Outcome], bank: Bank, path: Path
+) -> Path:
+    """Write the contact sheet of a run. Raises Failed where nothing was decided."""
+    decided = [(sent, first[sent.source].decision) for sent in rest if sent.source in first]
+    exhibits = [
+        Exhibit(
+            "/".join(Path(sent.frame.source).parts[-2:]),
+            sent.frame.encoded,
+            decision,
+            bank.manifest.geometry,
+            sent.frame.label,
+            sent.frame.mask,
+        )
+        for sent, decision in decided
+        if decision is not None
+    ]
+    if not exhibits:
+        raise Failed("no frame was decided, so there is nothing to show; the services' logs say why")
+    judged = [judged_by(sent, first.get(sent.source)) for sent in rest]
+    picture = render(exhibits, heading(plan, judged))
+    cv2.imwrite(str(path), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+    return path
+
+
+def heading(plan: Plan, judged: Sequence[Judged]) -> Heading:
+    """What the contact sheet says of the run."""
+    failed = sum(each.decision is not None and each.decision.verdict is Verdict.FAIL for each in judged)
+    noise = sum(frame.label not in (GOOD, None) for frame in plan.window)
+    ratios = {"missed": miss_ratio(judged), "false rejects": false_reject_ratio(judged)}
+    figures = [(name, f"{100 * value:.1f} %") for name, value in ratios.items() if value is not None]
+    area = image_auroc(judged)
+    return Heading(
+        title=plan.about,
+        line=f"{len(judged)} frames, decided by a bank learned from {len(plan.window)} unfiltered frames, "
+        f"{noise} of them defective",
+        figures=[("failed", f"{failed} of {len(judged)}"), *figures]
+        + ([("image AUROC", f"{area:.3f}")] if area is not None else []),
+    )
+
+
+def judged_by(sent: SentFrame, outcome: Outcome | None) -> Judged:
+    """A frame with its truth and what was said of it."""
+    if outcome is None:
+        return Judged(sent.frame.label, None)
+    return Judged(sent.frame.label, outcome.decision, outcome.seen_at - sent.sent_at)
+
+
+def _keep_to_the_budget(demo: Demo) -> None:
+    if demo.bootstrap is None and demo.plan.size_bytes > BUDGET_BYTES:
+        raise WrongUse(
+            f"{demo.plan.size_bytes / 2**20:.0f} MiB of frames do not fit into the embedded broker "
+            f"({BUDGET_BYTES / 2**20:.0f} MiB); choose a smaller folder, or give --bootstrap-servers"
+        )
+
+
+def _wanted(demo: Demo) -> Wanted:
+    """First bank after exactly the window, and no second one: the figures are of one bank."""
+    frames = demo.plan.distinct_window_frames
+    learning = {
+        "first_build_frames": frames,
+        "window_frames": frames,
+        "window_span_frames": 10**9,
+        "window_bytes": max(2**29, 2 * demo.plan.size_bytes),
+        "rebuild_every_frames": 10**9,
+    }
+    # Until the bank is there nobody else needs the cores.
+    over = {"views": {VIEW: learning}, "trainer": {"build_threads": available_cores()}}
+    return Wanted(demo.folder, demo.flags, demo.bootstrap, demo.topic_prefix, over)
+
+
+def _send_window(line: Line, plan: Plan, progress: Progress) -> list[SentFrame]:
+    with progress.counted("Streaming the window", len(plan.window)) as step:
+        return send_all(line.settings.kafka, VIEW, plan.window, rate_per_second=None, on_sent=lambda _: step.advance())
+
+
+def _learn(line: Line, progress: Progress) -> tuple[Bank, float]:
+    """Wait until inference reports the bank that the trainer promoted; returns it and the seconds of its build."""
+    with progress.step("Services join their groups"):
+        ports = line.settings.inference.metrics_port, line.settings.trainer.metrics_port
+        line.wait_until(lambda: all(map(line.ready, ports)), seconds=READY_SECONDS, what="the start of the services")
+    with progress.counted("Learning from the window", 100) as step:
+
+        def in_force() -> bool:
+            step.reach(round(100 * _build_progress(line)))
+            return line.bank_in_force(VIEW) is not None
+
+        line.wait_until(in_force, seconds=LEARN_SECONDS, what="a bank in force")
+        step.reach(100)
+    return _bank(line)
+
+
+def _build_progress(line: Line) -> float:
+    samples = line.samples(line.settings.trainer.metrics_port)
+    return next((value for name, _, value in samples if name == "patchline_build_progress_ratio"), 0.0)
+
+
+def _bank(line: Line) -> tuple[Bank, float]:
+    """The bank that inference decides by, and the seconds its build took."""
+    version = line.bank_in_force(VIEW)
+    if version is None:
+        raise Failed(f"inference lost its bank; see {line.folder}/inspect.log")
+    data = FsspecStore.open(line.settings.store.url).get(banks.bank_path(VIEW, version))
+    return bank_from_bytes(data), build_seconds_of(line)
+
+
+def build_seconds_of(line: Line) -> float:
+    """What the stages of all builds so far took, as the trainer measures them."""
+    samples = line.samples(line.settings.trainer.metrics_port)
+    return sum(value for name, _, value in samples if name == "patchline_build_stage_seconds_sum")
+
+
+def _decide(line: Line, demo: Demo, outcomes: OutcomeReader, before: int, progress: Progress) -> list[SentFrame]:
+    """Send the rest at the line's beat, never more under way than inference can decide in time."""
+    sent = 0
+    with progress.counted("Inspecting", len(demo.plan.rest)) as step:
+
+        def room() -> bool:
+            line.look()
+            return before + sent - outcomes.answered < UNDER_WAY
+
+        def on_sent(_: int) -> None:
+            nonlocal sent
+            sent += 1
+            step.reach(max(0, outcomes.answered - before))
+
+        rest = send_all(
+            line.settings.kafka,
+            VIEW,
+            held_back(demo.plan.rest, outstanding=room),
+            rate_per_second=demo.rate_per_second,
+            on_sent=on_sent,
+        )
+        _decided(line, outcomes, before + len(rest), lambda answered: step.reach(answered - before))
+    return rest
+
+
+def _decided(line: Line, outcomes: OutcomeReader, count: int, tell: Callable[[int], None]) -> None:
+    """Wait until so many records have an outcome; what is missing after that is counted as lost."""
+    ends = time.monotonic() + DECIDE_SECONDS
+    while not outcomes.wait_for(count, 0.2) and time.monotonic() < ends:
+        line.look()
+        tell(outcomes.answered)
+    tell(outcomes.answered)
+
+
+def _inputs(line: Line) -> list[SourceRecord]:
+    """Every input record there is: no transaction writes to `frames`, so offsets have no gaps."""
+    return [
+        SourceRecord(topic=topic, partition=partition, offset=offset)
+        for (topic, partition), end in end_offsets(line.settings.kafka).items()
+        for offset in range(end)
+    ]

@@ -1,0 +1,47 @@
+"""From settings to the objects that services are made of."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import structlog
+
+from deploy.faults import WrongUse
+from ingest.store import FsspecStore
+from softpatch.embed import OnnxEmbedder
+from softpatch.graph import lite0, load_graph
+
+if TYPE_CHECKING:
+    from deploy.settings import RuntimeSettings, Settings
+    from ingest.store import Store
+    from softpatch.graph import Graph
+
+EMBEDDED = "lite0"
+
+
+def graph_of(runtime: RuntimeSettings) -> Graph:
+    """The network that the settings name. Raises WrongUse where it is neither built in nor a file, InvalidGraph."""
+    if runtime.backbone == EMBEDDED:
+        return lite0()
+    path = Path(runtime.backbone)
+    if not path.is_file():
+        raise WrongUse(
+            f"runtime.backbone {runtime.backbone} is neither {EMBEDDED} nor a file; "
+            "python -m softpatch.export makes one from any other network"
+        )
+    return load_graph(path)
+
+
+def embedder_of(runtime: RuntimeSettings) -> OnnxEmbedder:
+    """The network, running; the log says on what. Raises ProviderUnavailable."""
+    graph = graph_of(runtime)
+    embedder = OnnxEmbedder.open(graph, provider=runtime.provider, threads=runtime.threads)
+    tried = ", ".join(f"{attempt.provider}: {attempt.outcome}" for attempt in embedder.tried)
+    structlog.get_logger().info("network_ready", graph=graph.name, provider=embedder.provider, tried=tried)
+    return embedder
+
+
+def store_of(settings: Settings) -> Store:
+    """The store that the settings name. Raises StoreError."""
+    return FsspecStore.open(settings.store.url)
