@@ -23,6 +23,7 @@ EVERYDAY = (
     "%s: Aborting producer batches",
     "Fatal Error handling request",
     "Task %r ran for",
+    "group_id is None",
 )
 
 

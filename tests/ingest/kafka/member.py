@@ -9,11 +9,14 @@ import signal
 import sys
 import threading
 import time
+from typing import TYPE_CHECKING
 
 from ingest.kafka.errors import Aborted, Fenced
 from ingest.kafka.settings import KafkaSettings
-from ingest.kafka.transactions import TransactionLoop
 from tests.ingest.kafka.streams import answer, open_loop
+
+if TYPE_CHECKING:
+    from ingest.kafka.transactions import TransactionLoop
 
 FENCED = 3
 
