@@ -120,9 +120,11 @@ def _build(order: BuildOrder, steps: Steps) -> None:
         view=order.view,
         frame_names=list(order.frame_names),
         created_at=order.created_at,
+        graph_name=graph.name,
         provenance=order.provenance,
         parent=order.parent,
         progress=steps.step,
+        threads=order.threads,
     )
     steps.step("write", 0, 1)
     beside = Path(order.result).with_suffix(".part")

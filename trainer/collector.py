@@ -10,15 +10,16 @@ import structlog
 from ingest.bank_state import ViewState
 from ingest.contract import SourceRecord
 from ingest.frame import BadFrame, parse_frame
-from ingest.store import StoreError
 from softpatch.images.decode import UndecodableImage, decode
-from trainer.window import Admission, KeptFrame, admission, holds_bytes, kept, passed
+from trainer.window import Admission, KeptFrame, admission, holds_bytes, kept, passed, without
+from trainer.windows import NewFrame
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ingest.frame import Frame
     from ingest.kafka.records import Record
+    from ingest.store import StoreError
     from monitoring.metrics import TrainerMetrics
     from trainer.holdings import Holdings, View
     from trainer.windows import Windows
@@ -41,15 +42,31 @@ class Collector:
         self._metrics = metrics
         self._clock = clock
         self._complained_at = -COMPLAIN_SECONDS
+        self._unwritten: list[NewFrame] = []
 
     def take(self, record: Record) -> None:
-        """Take one record into account; afterwards the position of its partition is behind it."""
+        """Take one record into account; `settle` writes its file. The position of its partition is behind it then."""
         frame = _frame_in(record)
         if frame is None:
             self._skip(NO_VIEW, "bad_frame")
         else:
             self._offer(frame, self._holdings.view(frame.view, partition=record.partition))
         self._holdings.positions[record.partition] = record.offset + 1
+
+    def settle(self) -> None:
+        """Write the files of what was taken since the last time; before that no index may be written.
+
+        A frame that finds no room leaves the window again: the line goes on, and so do the other frames.
+        """
+        unwritten, self._unwritten = self._unwritten, []
+        without_room = self._windows.keep(unwritten)
+        for frame, error in without_room:
+            self._complain(frame.view, error)
+            self._drop(frame)
+        lost = {id(frame) for frame, _ in without_room}
+        for frame in unwritten:
+            if id(frame) not in lost:
+                self._metrics.frames_collected.labels(view=frame.view).inc()
 
     def _offer(self, frame: Frame, view: View) -> None:
         at = frame.source
@@ -88,15 +105,9 @@ class Collector:
             appended_ms=frame.appended_ms,
         )
         change = kept(view.index, entry, view.bounds)
-        if change.write is not None:
-            try:
-                self._windows.keep(view.name, change.write, frame.encoded)
-            except StoreError as error:
-                self._complain(view, error)
-                self._pass_by(frame, view, "thinned", counted=True)
-                return
         view.take(change)
-        self._metrics.frames_collected.labels(view=view.name).inc()
+        if change.write is not None:
+            self._unwritten.append(NewFrame(view.name, entry, frame.encoded))
 
     def _pass_by(self, frame: Frame, view: View, reason: str, *, counted: bool = False) -> None:
         view.index = passed(view.index, partition=frame.source.partition, offset=frame.source.offset, counted=counted)
@@ -106,11 +117,16 @@ class Collector:
     def _skip(self, view: str, reason: str) -> None:
         self._metrics.frames_skipped.labels(view=view, reason=reason).inc()
 
-    def _complain(self, view: View, error: StoreError) -> None:
+    def _drop(self, frame: NewFrame) -> None:
+        view = self._holdings.held(frame.view)
+        if view is not None:
+            view.index = without(view.index, frozenset({frame.kept.name}))
+
+    def _complain(self, view: str, error: StoreError) -> None:
         """A full disk would say so for every frame."""
         if self._clock() - self._complained_at >= COMPLAIN_SECONDS:
             self._complained_at = self._clock()
-            log.error("window_does_not_grow", view=view.name, detail=str(error))
+            log.error("window_does_not_grow", view=view, detail=str(error))
 
 
 def _frame_in(record: Record) -> Frame | None:

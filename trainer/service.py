@@ -110,12 +110,15 @@ class Trainer:
         self._kafka_metrics.partitions_owned.set(len(self._loop.claims))
 
     def _collect(self) -> None:
-        while self._pending:
-            record = self._pending[0]
-            if self._loop.claims.get(Partition(record.topic, record.partition)) == record.claim:
-                self._collector.take(record)  # where it raises, the record waits for the next try
-                self._kafka_metrics.records_polled.inc()
-            self._pending.popleft()
+        try:
+            while self._pending:
+                record = self._pending[0]
+                if self._loop.claims.get(Partition(record.topic, record.partition)) == record.claim:
+                    self._collector.take(record)  # where it raises, the record waits for the next try
+                    self._kafka_metrics.records_polled.inc()
+                self._pending.popleft()
+        finally:
+            self._collector.settle()
 
     def _flush(self) -> None:
         self._flushed_at = self._clock()

@@ -10,6 +10,7 @@ from ingest.bank_state import BankInForce, BankState
 from ingest.store import NotInStore
 from ingest.view import file_name
 from softpatch.bank import InvalidBank, bank_from_bytes, bank_version
+from softpatch.threshold import suggest
 from trainer.commands import NotPossible
 from trainer.learn import Built
 
@@ -56,7 +57,11 @@ class Shelf:
 
     def threshold(self, view: str, version: str, false_reject_ratio: float) -> float:
         """What the calibration in a bank gives for another false-reject ratio. Raises NotPossible."""
-        raise NotImplementedError
+        bank = self._read(view, version)
+        suggested = suggest(
+            bank.calibration_scores, false_reject_ratio=false_reject_ratio, seed=bank.manifest.settings.seed
+        )
+        return suggested.threshold.value
 
     def tidy(self, state: BankState) -> int:
         """Delete all but the banks a state names and the newest `keep` others; how many went."""

@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
+STAGE_NAMES = {"condense": "coreset"}
+"""Where softpatch and the metrics call the same stage by two names."""
+
 
 class Teacher:
     """Teaches the views in hand. Its methods raise StoreError, NotOurs and Aborted; what they did not do stays due."""
@@ -142,7 +145,7 @@ class Teacher:
             self._fail(job, f"the bank is not valid: {error}")
             return
         for stage, seconds in finished.stage_seconds.items():
-            self._metrics.build_seconds.labels(stage=stage).observe(seconds)
+            self._metrics.build_seconds.labels(stage=STAGE_NAMES.get(stage, stage)).observe(seconds)
         built.facts["build_seconds"] = round(job.process.seconds, 3)
         limit = view.training.provisional_interval_ratio
         outcome = after_build(view.state, built, job.cause, interval_ratio_limit=limit, at=self._now())

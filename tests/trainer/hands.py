@@ -1,0 +1,122 @@
+"""A trainer's hands without Kafka: a loop that records what is committed, and a disk that can be full."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from prometheus_client import CollectorRegistry
+
+from ingest.kafka.errors import Aborted
+from ingest.kafka.records import Claim, Committed, Partition, Record
+from ingest.store import FsspecStore, StoreFull
+from monitoring.metrics import TrainerMetrics, declare_trainer
+from tests.trainer.views import AT, VIEW
+from trainer.collector import Collector
+from trainer.holdings import Holdings
+from trainer.publisher import Publisher, Topics
+from trainer.settings import ViewTraining
+from trainer.windows import Windows
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from ingest.bank_state import BankState
+    from ingest.kafka.records import Work
+
+TOPICS = Topics(frames="frames", banks="banks", bank_events="bank-events", commands="commands")
+FRAMES = Partition("frames", 0)
+
+
+class RecordingLoop:
+    """Commits into a list. `abort`: the next commit aborts; a claim taken out of `claims` is void."""
+
+    def __init__(self) -> None:
+        self.claims: dict[Partition, Claim] = {}
+        self.committed: list[Work] = []
+        self.abort = False
+
+    def poll(self, timeout_seconds: float, *, room: int = 500) -> Sequence[Record]:  # noqa: ARG002 -- the Protocol's
+        """Nothing comes by itself."""
+        return []
+
+    def commit(self, works: Sequence[Work]) -> Committed:
+        """Keep the works whose claim holds."""
+        if self.abort:
+            self.abort = False
+            raise Aborted("as the test wants")
+        done = tuple(work for work in works if self.claims.get(work.claim.partition) == work.claim)
+        self.committed.extend(done)
+        return Committed(done, tuple(work for work in works if work not in done))
+
+
+class Disk(FsspecStore):
+    """A store in a folder that has no room for paths which hold the text in `full`."""
+
+    full: str | None = None
+
+    def put(self, path: str, data: bytes) -> None:
+        """As a full disk does."""
+        if self.full is not None and self.full in path:
+            raise StoreFull(f"no room to write {path!r}")
+        super().put(path, data)
+
+
+@dataclass
+class Hands:
+    """One trainer process on a store, from its start; a second one on the same store is its restart."""
+
+    folder: Path
+    training: ViewTraining = field(default_factory=ViewTraining)
+    states: Mapping[str, BankState] = field(default_factory=dict)
+    ends: dict[Partition, int] = field(default_factory=dict)
+    stopped: list[str] = field(default_factory=list)
+    now_seconds: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Take over partition 0."""
+        self.store = Disk.open(str(self.folder))
+        self.windows = Windows(self.store)
+        self.loop = RecordingLoop()
+        self.metrics: TrainerMetrics = declare_trainer(CollectorRegistry())
+        self.holdings = Holdings(
+            topic="frames",
+            windows=self.windows,
+            training_of=lambda _: self.training,
+            read_states=lambda: self.states,
+            ends=lambda: self.ends,
+            dropped=self.stopped.append,
+            metrics=self.metrics,
+            now=lambda: AT,
+        )
+        self.collector = Collector(self.holdings, self.windows, self.metrics, clock=lambda: self.now_seconds)
+        self.publisher = Publisher(self.loop, self.holdings, self.windows, TOPICS, self.metrics)
+        self.start = self.holdings.assigned(frozenset({FRAMES}))[FRAMES]
+        self.loop.claims[FRAMES] = Claim(FRAMES, 1)
+
+    def take(self, record: Record) -> None:
+        """Collect one record."""
+        self.collector.take(record)
+        self.collector.settle()
+
+    def flush(self, *, building: bool = False) -> None:
+        """Make the store true."""
+        self.publisher.flush(in_use=lambda _: building)
+
+    def frame_files(self) -> set[str]:
+        """The frames in the view's folder."""
+        return {path.rsplit("/", 1)[1] for path in self.store.paths("windows") if path.endswith(".frame")}
+
+    def skipped(self, reason: str, view: str = VIEW) -> float:
+        """How many frames were skipped for this reason."""
+        value: float = self.metrics.frames_skipped.labels(view=view, reason=reason)._value.get()
+        return value
+
+
+def record(
+    offset: int, value: bytes | None, *, key: bytes | None = VIEW.encode(), frame_id: str | None = None
+) -> Record:
+    """A record of partition 0."""
+    headers = () if frame_id is None else (("frame-id", frame_id.encode()),)
+    return Record("frames", 0, offset, offset, "log_append_time", key, value, headers, Claim(FRAMES, 1))

@@ -1,0 +1,35 @@
+"""A trainer that runs until it is ended: `python -m tests.trainer.member KAFKA_JSON STORE TRAINER_JSON VIEW_JSON`."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+
+from prometheus_client import CollectorRegistry
+
+from ingest.kafka.settings import KafkaSettings
+from softpatch.graph import lite0
+from trainer.service import serve
+from trainer.settings import TrainerSettings, ViewTraining
+
+
+def main(kafka: str, store: str, trainer: str, view: str) -> None:
+    """Serve until SIGTERM."""
+    stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    training = ViewTraining.model_validate_json(view)
+    serve(
+        TrainerSettings.model_validate_json(trainer),
+        kafka=KafkaSettings.model_validate_json(kafka),
+        store_url=store,
+        graph=lite0(),
+        provider="cpu",
+        training_of=lambda _: training,
+        stop=stop,
+        registry=CollectorRegistry(),
+    )
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

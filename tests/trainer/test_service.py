@@ -1,0 +1,181 @@
+"""The trainer against a real Apache Kafka, as a process that can be killed and paused."""
+
+from __future__ import annotations
+
+import os
+import signal
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from ingest.bank_event import BankEventKind
+from ingest.bank_state import ViewState
+from ingest.command import Command
+from ingest.store import FsspecStore
+from softpatch.bank import Bank, bank_from_bytes, bank_version
+from tests.trainer.lines import QUICK, SMALL, VIEW, Line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from ingest.bank_state import BankInForce
+    from tests.brokers import KafkaBroker
+
+pytestmark = pytest.mark.kafka
+
+
+@pytest.fixture
+def line(kafka_broker: KafkaBroker, tmp_path: Path) -> Iterator[Line]:
+    """A line without a trainer; short timeouts, so that a silent trainer is missed soon."""
+    kafka = kafka_broker.settings(
+        session_timeout_seconds=3, transaction_timeout_seconds=3, rebalance_timeout_seconds=10, partitions=2
+    )
+    line = Line.laid(kafka, tmp_path / "store")
+    yield line
+    line.close()
+
+
+def command(kind: str, identity: str, **said: object) -> Command:
+    """A command of Ana's."""
+    whole: dict[str, Any] = {
+        "id": identity,
+        "view": VIEW,
+        "kind": kind,
+        "who": "ana",
+        "why": "to see",
+        "at": datetime.now(UTC),
+    }
+    return Command.model_validate(whole | said)
+
+
+def loaded(line: Line, bank: BankInForce | None) -> Bank:
+    """The bank in the store that a state names, its version checked."""
+    assert bank is not None
+    data = FsspecStore.open(str(line.store)).get(bank.uri)
+    assert bank_version(data) == bank.version
+    return bank_from_bytes(data)
+
+
+def kinds(line: Line) -> list[str]:
+    """What happened, in order."""
+    return [event.kind.value for event in line.events()]
+
+
+@pytest.mark.slow
+def test_a_view_learns_rebuilds_and_goes_back_by_command(line: Line) -> None:
+    """Learning at once; the first bank from exactly the first frames; the second after more; then a rollback."""
+    line.trainer()
+    line.send(11)
+    line.until(lambda: [state.state for state in line.states()] == [ViewState.LEARNING])
+    line.send(1)
+    line.until(lambda: len(line.states()) == 2)
+    first = line.states()[1]
+    bank = loaded(line, first.active)
+    assert (first.epoch, first.previous) == (1, None)
+    assert bank.manifest.parent is None
+    assert bank.manifest.frame_names == [f"{line.window().home}-{offset}" for offset in range(12)]
+    assert bank.manifest.provenance["frames"] == {
+        name: [line.window().home, offset] for offset, name in enumerate(bank.manifest.frame_names)
+    }
+    assert kinds(line) == ["built", "promoted"]
+
+    line.send(10)
+    line.until(lambda: len(line.states()) == 3)
+    second = line.states()[2]
+    assert (second.epoch, second.state, second.previous) == (2, ViewState.ACTIVE, first.active)
+    assert loaded(line, second.active).manifest.parent == bank_version_of(first.active)
+
+    line.command(command("rollback", "c-1"))
+    line.command(command("promote", "c-2", bank_version="e" * 64))
+    line.until(lambda: len(line.states()) == 5)
+    third, fourth = line.states()[3:]
+    assert (third.active, third.previous, third.by) == (first.active, second.active, "ana")
+    assert fourth.active == first.active
+    assert [(event.kind.value, event.command_id) for event in line.events()[4:]] == [
+        ("rolled_back", "c-1"),
+        ("command_refused", "c-2"),
+    ]
+
+
+def bank_version_of(bank: BankInForce | None) -> str | None:
+    """Its version."""
+    return bank.version if bank else None
+
+
+@pytest.mark.slow
+def test_a_restart_resumes_without_doubled_frames_and_without_doing_commands_again(line: Line) -> None:
+    """Kill -9 in the midst of collecting: every frame is in the window once, and the state goes on where it was."""
+    line.send(5)
+    line.send_bytes([b"no image"])
+    line.send(9)
+    first = line.trainer()
+    line.until(lambda: len(line.states()) == 2)
+    line.command(command("pin", "c-1"))
+    line.until(lambda: kinds(line)[2:] == ["pinned"])
+    first.end(signal.SIGKILL)
+    line.send(9)
+    line.trainer()
+    line.until(lambda: len(line.states()) == 4)
+    held = [(frame.partition, frame.offset) for frame in line.window().frames]
+    home = line.window().home
+    assert held[:14] == [(home, offset) for offset in range(15) if offset != 5]
+    assert len(set(held)) == len(held)
+    manifest = loaded(line, line.states()[3].active).manifest
+    assert len(set(manifest.frame_names)) == len(manifest.frame_names) >= 22
+    assert [state.epoch for state in line.states()] == [0, 1, 2, 3]
+    assert kinds(line) == ["built", "promoted", "pinned", "built", "promoted"]
+    files = {path for path in FsspecStore.open(str(line.store)).paths("windows") if path.endswith(".frame")}
+    line.until(lambda: {path.rsplit("/", 1)[1] for path in files} >= {frame.name for frame in line.window().frames})
+
+
+@pytest.mark.slow
+def test_a_build_that_dies_is_an_event_and_is_tried_again(line: Line) -> None:
+    """Kill -9 of the build alone: the view stays in learning, the event says why; after more frames it builds."""
+    trainer = line.trainer()
+    line.send(12)
+    line.until(lambda: bool(trainer.children()))
+    os.kill(trainer.children()[0], signal.SIGKILL)
+    line.until(lambda: kinds(line) == ["build_failed"])
+    (event,) = line.events()
+    assert (event.epoch, event.who) == (0, "trainer")
+    assert event.why.startswith("the build process was killed by SIGKILL")
+    assert [state.state for state in line.states()] == [ViewState.LEARNING]
+    line.send(12)
+    line.until(lambda: kinds(line) == ["build_failed", "built", "promoted"])
+
+
+@pytest.mark.slow
+def test_a_build_by_command_that_takes_too_long_fails_with_the_commands_id(line: Line) -> None:
+    """The person who asked learns it from the event."""
+    line.trainer(
+        QUICK.model_copy(update={"build_timeout_seconds": 0.05}), SMALL.model_copy(update={"first_build_frames": 40})
+    )
+    line.send(12)
+    line.until(lambda: len(line.states()) == 1)
+    line.until(lambda: len(line.window().frames) == 12)
+    line.command(command("rebuild", "c-1"))
+    line.until(lambda: kinds(line) == ["build_failed"])
+    (event,) = line.events()
+    assert (event.command_id, event.who, event.kind) == ("c-1", "ana", BankEventKind.BUILD_FAILED)
+    assert event.why == "the build took longer than build_timeout_seconds, 0.05 s"
+
+
+@pytest.mark.slow
+def test_a_trainer_that_was_away_publishes_nothing_stale(line: Line) -> None:
+    """Paused beyond the session timeout while another one takes over: the states have one epoch after the other."""
+    first = line.trainer(instance="0")
+    line.send(12)
+    line.until(lambda: len(line.states()) == 2)
+    first.send(signal.SIGSTOP)
+    line.trainer(instance="1")
+    line.send(10)
+    line.until(lambda: len(line.states()) == 3)
+    line.command(command("rollback", "c-1"))
+    line.until(lambda: len(line.states()) == 4)
+    first.send(signal.SIGCONT)
+    line.send(12)
+    line.until(lambda: len(line.states()) == 5, seconds=90)
+    assert [state.epoch for state in line.states()] == [0, 1, 2, 3, 4]
+    assert kinds(line) == ["built", "promoted", "built", "promoted", "rolled_back", "built", "promoted"]
