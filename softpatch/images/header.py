@@ -19,6 +19,8 @@ JPEG_BARE = {JPEG_MARKER: 1, 0x01: 2} | dict.fromkeys(
     range(0xD0, 0xD8), 2
 )  # bytes of a fill, TEM, RST: no length follows
 JPEG_MAX_SEGMENTS = 4096  # 10 MB of fill bytes would otherwise keep the loop busy for seconds
+PNG_HEADER = b"\0\0\0\x0dIHDR"
+PNG_MAX_CHUNKS = 65_536
 TIFF_INTEGERS = {1: "u1", 3: "u2", 4: "u4"}  # BYTE, SHORT, LONG
 TIFF_SIDES = (256, 257, 322, 323)  # width and height of the image, and of its tiles
 TIFF_PARTS = ((273, 279), (324, 325))  # offsets and byte counts of strips, and of tiles
@@ -112,13 +114,20 @@ def _whole_jpeg(encoded: bytes, scan: int, size_wh: tuple[int, int] | None) -> H
 
 
 def _png(encoded: bytes) -> Header:
+    if not encoded.startswith(PNG_HEADER, 8):
+        raise UndecodableImage("corrupt", "a PNG that does not begin with its size")
     width, height = _fields(encoded, ">II", 16)
-    if encoded[12:16] != b"IHDR":
-        raise UndecodableImage("corrupt", "a PNG whose first chunk is not IHDR")
-    end = encoded.rfind(b"IEND")
-    if end < 0 or end + 8 > len(encoded):
-        raise _cut(len(encoded))
-    return Header("png", width, height)
+    offset = 8
+    for _ in range(PNG_MAX_CHUNKS):
+        # OpenCV allocates what a chunk says it holds, up to 2 GB, before it looks for the bytes.
+        (length,) = _fields(encoded, ">I", offset)
+        end = offset + length + 12
+        if end > len(encoded):
+            raise _cut(len(encoded))
+        if encoded.startswith(b"IEND", offset + 4):
+            return Header("png", width, height)
+        offset = end
+    raise UndecodableImage("corrupt", f"no end within the first {PNG_MAX_CHUNKS} PNG chunks")
 
 
 def _bmp(encoded: bytes) -> Header:
