@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
@@ -65,7 +66,7 @@ def overlap(train: Sequence[CameraFrame], test: Sequence[CameraFrame], *, noise:
     defective = [frame for frame in test if frame.label != GOOD]
     wanted = round(noise * len(train))
     if wanted > len(defective):
-        most = len(defective) / max(len(train), 1)
+        most = math.floor(100 * len(defective) / max(len(train), 1)) / 100
         raise WrongUse(
             f"--noise {noise:g} needs {wanted} defective frames, {about} has {len(defective)}; "
             f"ask for at most {most:.2f}"

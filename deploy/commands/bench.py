@@ -1,2 +1,78 @@
-def bench() -> None:
-    """X"""
+"""`patchline bench`: how fast this machine is."""
+
+from pathlib import Path
+from typing import Annotated, Any
+from uuid import uuid4
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from deploy.commands.options import Bootstrap, JsonFile, SetFlags
+from deploy.reports import write_json
+
+Frames = Annotated[int, typer.Option("--frames", min=64, help="Frames of each measurement through the broker.")]
+Rate = Annotated[float, typer.Option("--rate", min=0.1, help="Frames a second where latency is measured.")]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="Of the simulated frames.")]
+WithBuild = Annotated[bool, typer.Option("--with-build", help="Measure latency beside a running build, too.")]
+Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the logs of the run go.")]
+
+
+def bench(
+    *,
+    frames: Frames = 600,
+    rate: Rate = 15.0,
+    with_build: WithBuild = False,
+    seed: Seed = 0,
+    out: Out = Path("patchline-bench"),
+    json: JsonFile = None,
+    flags: SetFlags = None,
+    bootstrap: Bootstrap = None,
+) -> None:
+    """Measure this machine: decisions in process, through a broker, latency, and a build of 400 frames.
+
+    Frames are simulated, 512 px, JPEG. Latency goes from the camera's send to the committed decision, as a
+    read_committed reader sees it. With --bootstrap-servers the topics of the run stay on that cluster, under a prefix of their own.
+    """
+    from deploy.bench import Bench, run_bench  # noqa: PLC0415 -- loads everything
+    from deploy.logs import configure_logs  # noqa: PLC0415
+    from deploy.progress import Progress  # noqa: PLC0415
+
+    configure_logs("bench", quiet=True)
+    console = Console()
+    prefix = f"patchline-bench-{uuid4().hex[:8]}." if bootstrap else ""
+    asked = Bench(out, frames, rate, seed, with_build, flags or (), bootstrap, prefix)
+    measured = run_bench(asked, Progress(console))
+    console.print(table_of(measured))
+    write_json(json, measured)
+
+
+def table_of(measured: dict[str, Any]) -> Table:
+    """The measurements, for people."""
+    machine = measured["machine"]
+    table = Table(
+        title=f"{machine['cpu']}, {machine['cores']} cores, {' '.join(machine['cpu_flags'])}",
+        caption=f"{measured['provider']} {measured['precision']}, broker {measured['broker']}, load before "
+        f"{machine['load_before']}; threads: "
+        + ", ".join(f"{name.replace('_', ' ')} {count}" for name, count in measured["threads"].items()),
+        title_justify="left",
+        caption_justify="left",
+        show_header=False,
+    )
+    table.add_column(style="bold")
+    table.add_column(justify="right")
+    bank = f"{measured['bank_patches']} x {measured['bank_dimension']}"
+    alone, stages = measured["in_process"], measured["in_process"]["stage_seconds"]
+    table.add_row("bank, input", f"{bank}, {measured['input_px'][0]} x {measured['input_px'][1]} px")
+    table.add_row("in process", f"{alone['frames_per_second']:.1f} frames/s")
+    table.add_row("  of which", ", ".join(f"{name} {1000 * spent:.2f} ms" for name, spent in stages.items()))
+    table.add_row("through the broker", f"{measured['stream']['frames_per_second']:.1f} frames/s")
+    for name, words in (("latency", "latency"), ("latency_with_build", "latency beside a build")):
+        if name in measured:
+            table.add_row(f"{words}, {measured[name]['rate_per_second']:g}/s", _latency(measured[name]))
+    table.add_row(f"build of {measured['build_frames']} frames", f"{measured['build_seconds']:.1f} s")
+    return table
+
+
+def _latency(found: dict[str, Any]) -> str:
+    return f"p50 {1000 * found['p50_seconds']:.0f} ms, p99 {1000 * found['p99_seconds']:.0f} ms"

@@ -1,7 +1,7 @@
 """`patchline demo`: a whole line on this machine, in about two minutes."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 from uuid import uuid4
 
 import typer
@@ -27,7 +27,7 @@ Rate = Annotated[
     float, typer.Option("--rate", min=0, help="Frames a second that the camera sends; 0: as fast as they are decided.")
 ]
 Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the picture, bank and logs of the run go.")]
-VARIANT = "gear"
+VARIANT: Literal["gear"] = "gear"
 
 
 def demo(

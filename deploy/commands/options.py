@@ -44,7 +44,8 @@ def load(
     over: dict[str, Any] | None = None,
 ) -> "Settings":
     """The settings of a command. Raises WrongUse."""
-    from deploy.settings import merged, read_settings  # noqa: PLC0415 -- loads every section's package
+    from deploy.settings import read_settings  # noqa: PLC0415 -- loads every section's package
+    from ingest.view import merged  # noqa: PLC0415
 
     fixed: dict[str, Any] = {"kafka": {"bootstrap_servers": bootstrap}} if bootstrap else {}
     return read_settings(settings_file(file), os.environ, flags or (), over=merged(fixed, over or {}))

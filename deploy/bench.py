@@ -1,0 +1,119 @@
+"""`patchline bench`: how fast this machine is, and what of."""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Literal
+
+from deploy import bench_stream
+from deploy.banks import bank_path
+from deploy.bench_process import in_process, state_of
+from deploy.building import built
+from deploy.line import Line
+from deploy.machine import machine
+from deploy.outcomes import OutcomeReader
+from deploy.wiring import embedder_of, graph_of
+from ingest.cameras.simulator import Simulator
+from ingest.store import FsspecStore
+from softpatch.bank import bank_version
+from softpatch.threads import available_cores
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from deploy.progress import Progress
+    from ingest.cameras.source import CameraFrame
+
+VIEW = "bench/camera-1"
+BUILD_FRAMES = 400
+PART: Literal["bracket"] = "bracket"
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What a bench was asked for."""
+
+    folder: Path
+    frames: int
+    rate_per_second: float
+    seed: int
+    with_build: bool
+    flags: Sequence[str] = ()
+    bootstrap: str | None = None
+    topic_prefix: str = ""
+
+
+def run_bench(bench: Bench, progress: Progress) -> dict[str, object]:
+    """Measure everything once; the JSON document.
+
+    Raises Failed where a step did not happen in time.
+    """
+    said = machine()
+    with progress.step("Drawing 400 frames of 512 px"):
+        frames = _frames(bench.seed)
+    with progress.step("Starting broker and topics"):
+        line = Line.start(bench_stream.wanted(bench.folder, VIEW, bench.flags, bench.bootstrap, bench.topic_prefix))
+    with line:
+        begun = time.monotonic()
+        encoded = [frame.encoded for frame in frames]
+        names = [frame.source for frame in frames]
+        bank, data = built(encoded, names, line.settings, view=VIEW, at=datetime.now(UTC), progress=progress)
+        build_seconds = time.monotonic() - begun
+        version = bank_version(data)
+        store = FsspecStore.open(line.settings.store.url)
+        store.put(bank_path(VIEW, version), data)
+        state = state_of(bank, version, bank_path(VIEW, version))
+        embedder = embedder_of(line.settings.runtime)
+        with progress.step("In process"):
+            alone = in_process(encoded, state, bank, settings=line.settings, store=store, embedder=embedder)
+        with progress.step("Starting the inspection"):
+            bench_stream.put_in_force(line, state)
+        streamed = _streamed(line, frames, bench, progress)
+    threads = {
+        "network_and_search": line.settings.runtime.threads or available_cores(),
+        "decode": line.settings.inference.decode_threads,
+        "build_beside": line.settings.trainer.build_threads,
+    }
+    return {
+        "machine": said,
+        "threads": threads,
+        "provider": embedder.provider,
+        "precision": embedder.precision,
+        "broker": bench.bootstrap or "embedded",
+        "input_px": [bank.manifest.geometry.width_px, bank.manifest.geometry.height_px],
+        "bank_patches": len(bank.vectors),
+        "bank_dimension": bank.manifest.dimension,
+        "build_frames": len(frames),
+        "build_seconds": build_seconds,
+        "in_process": asdict(alone),
+        **streamed,
+    }
+
+
+def _streamed(line: Line, frames: Sequence[CameraFrame], bench: Bench, progress: Progress) -> dict[str, object]:
+    with OutcomeReader(line.settings.kafka) as outcomes:
+        stream = bench_stream.Stream(line, VIEW, frames, outcomes)
+        with progress.step("Through the broker, full speed"):
+            frames_per_second = stream.frames_per_second(bench.frames)
+        with progress.step(f"Through the broker, {bench.rate_per_second:g} a second"):
+            quiet = stream.latency(bench.frames, bench.rate_per_second)
+        measured: dict[str, object] = {
+            "stream": {"frames": bench.frames, "frames_per_second": frames_per_second},
+            "latency": asdict(quiet),
+        }
+        if bench.with_build:
+            with progress.step("The same beside a build"):
+                order = bench_stream.build_order(line, VIEW, frames, graph_of(line.settings.runtime))
+                busy, seconds = stream.latency_during(order, bench.rate_per_second)
+            measured["latency_with_build"] = asdict(busy) | {"build_seconds": seconds}
+    return measured
+
+
+def _frames(seed: int) -> list[CameraFrame]:
+    source = Simulator(PART, seed=seed, clock=lambda: datetime.now(UTC))
+    with ThreadPoolExecutor(available_cores(), "simulator") as pool:
+        return list(pool.map(source.frame, range(BUILD_FRAMES)))

@@ -1,0 +1,115 @@
+"""Processes are restarted within a second, stopped in order, and never left behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from deploy.supervisor import Program, Supervisor, WillNotRun
+
+SLEEPER = "import time\nwhile True: time.sleep(0.05)"
+STUBBORN = "import signal, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nprint('up', flush=True)\ntime.sleep(60)"
+
+
+def program(code: str, *, name: str = "sleeper", log_file: Path | None = None) -> Program:
+    """A Python program of our own."""
+    return Program(name, [sys.executable, "-c", code], dict(os.environ), log_file)
+
+
+def until(happened: Callable[[], bool], seconds: float = 10.0) -> float:
+    """Seconds until it happened; fails where it does not."""
+    begun = time.monotonic()
+    while not happened():
+        assert time.monotonic() - begun < seconds, "it did not happen"
+        time.sleep(0.01)
+    return time.monotonic() - begun
+
+
+def alive(pid: int) -> bool:
+    """Whether a process exists and is no zombie."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(") ", 1)[1][0] != "Z"
+    except OSError:
+        return False
+
+
+def looks(supervisor: Supervisor, happened: Callable[[], bool]) -> Callable[[], bool]:
+    """A condition that also makes the supervisor look."""
+
+    def look() -> bool:
+        supervisor.look()
+        return happened()
+
+    return look
+
+
+def test_a_killed_process_is_back_within_a_second() -> None:
+    """A line stands while its inspection is down."""
+    with Supervisor() as supervisor:
+        supervisor.start(program(SLEEPER))
+        first = supervisor.pid("sleeper")
+        os.kill(first, signal.SIGKILL)
+        assert until(looks(supervisor, lambda: supervisor.restarts()["sleeper"] == 1)) < 1.0
+        assert supervisor.pid("sleeper") != first
+        assert alive(supervisor.pid("sleeper"))
+
+
+def test_a_process_that_says_wrong_use_is_not_restarted() -> None:
+    """Starting it again cannot cure a wrong setting."""
+    with Supervisor() as supervisor:
+        supervisor.start(program("raise SystemExit(2)"))
+        with pytest.raises(WillNotRun, match="sleeper cannot run as it is set up"):
+            until(looks(supervisor, lambda: False))
+
+
+def test_leaving_stops_everything() -> None:
+    """SIGTERM is enough for a program that listens."""
+    with Supervisor() as supervisor:
+        supervisor.start(program(SLEEPER, name="a"))
+        supervisor.start(program(SLEEPER, name="b"))
+        pids = [supervisor.pid("a"), supervisor.pid("b")]
+    assert not any(map(alive, pids))
+
+
+def test_a_process_that_ignores_sigterm_is_killed_in_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hanging service must not hold up a restart of the machine."""
+    monkeypatch.setattr("deploy.supervisor.STOP_SECONDS", 0.5)
+    log = tmp_path / "log"
+    with Supervisor() as supervisor:
+        supervisor.start(program(STUBBORN, log_file=log))
+        until(lambda: log.read_text() == "up\n")
+        pid = supervisor.pid("sleeper")
+    assert not alive(pid)
+
+
+def test_services_die_with_a_killed_supervisor() -> None:
+    """Two inspections under one instance id would fence each other."""
+    code = (
+        "import os, sys, time\n"
+        "from deploy.supervisor import Program, Supervisor\n"
+        f"s = Supervisor(); s.start(Program('x', [sys.executable, '-c', {SLEEPER!r}], dict(os.environ)))\n"
+        "print(s.pid('x'), flush=True); time.sleep(60)"
+    )
+    import subprocess  # noqa: PLC0415 -- this test alone starts a supervisor as a process
+
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as parent:
+        assert parent.stdout is not None
+        # structlog's own default prints to stdout, too: the pid is the line that is a number.
+        child = next(int(line) for line in iter(parent.stdout.readline, b"") if line.strip().isdigit())
+        assert alive(child)
+        parent.kill()
+    until(lambda: not alive(child))
+
+
+def test_output_goes_to_the_log_file(tmp_path: Path) -> None:
+    """What a service says last is what explains its end."""
+    log = tmp_path / "service.log"
+    with Supervisor() as supervisor:
+        supervisor.start(program("import sys, time; print('to stderr', file=sys.stderr); time.sleep(9)", log_file=log))
+        until(lambda: log.read_text() == "to stderr\n")
