@@ -1,7 +1,5 @@
 """Any bytes become the right pixels or an UndecodableImage with a reason: a frame is never guessed."""
 
-from __future__ import annotations
-
 import base64
 import struct
 import time
