@@ -125,7 +125,10 @@ def _health(heartbeat: Heartbeat) -> _Answer:
 
 
 def _readiness(ready: Callable[[], Readiness]) -> _Answer:
-    readiness = ready()
+    try:
+        readiness = ready()
+    except Exception as error:  # noqa: BLE001 -- whatever it is, it is a reason not to be ready, and the prober must hear it
+        readiness = Readiness(ready=False, sentence=f"Not ready: asking failed with {type(error).__name__}: {error}")
     status = HTTPStatus.OK if readiness.ready else HTTPStatus.SERVICE_UNAVAILABLE
     return _Answer(status, f"{readiness.sentence}\n".encode())
 

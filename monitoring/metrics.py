@@ -48,7 +48,7 @@ DEAD_LETTER_REASONS = (
 )
 INFERENCE_STAGES = ("decode", "embed", "search", "score", "publish")
 VIEW_STATES = ("learning", "provisional", "active", "held")
-BUILD_STAGES = ("embed", "calibrate", "discriminate", "coreset", "probe", "write")
+BUILD_STAGES = ("embed", "discriminate", "condense", "calibrate")
 BUILD_VERDICTS = ("built", "failed", "refused")
 COMMAND_VERDICTS = ("done", "refused")
 SKIP_REASONS = ("bad_frame", "duplicate", "thinned", "held")
@@ -64,6 +64,8 @@ SCORE_RATIOS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 1, 1.05
 BATCH_FRAMES = (1, 2, 4, 8, 16, 32, 64, 128)
 BUILD_SECONDS = (0.5, 1, 2, 5, 10, 20, 40, 60, 120, 300, 600, 1800)
 
+NO_VIEW = ""
+"""The view of a record that names none."""
 BY_VIEW: Mapping[Label, tuple[str, ...]] = {"view": OPEN}
 BY_PARTITION: Mapping[Label, tuple[str, ...]] = {"partition": OPEN}
 
@@ -233,7 +235,7 @@ class TrainerMetrics:
         Metric(
             "patchline_trainer_frames_skipped_total",
             "frames",
-            "Frames read and not kept.",
+            "Frames read and not kept; view is empty where the record names none.",
             {"view": OPEN, "reason": SKIP_REASONS},
         ),
     ]
@@ -272,7 +274,7 @@ class TrainerMetrics:
     ]
     bank_created: Annotated[
         Gauge,
-        Metric("patchline_bank_created_timestamp_seconds", "seconds", "When the bank in force was built.", BY_VIEW),
+        Metric("patchline_bank_created_timestamp_seconds", "seconds", "When the newest bank was built.", BY_VIEW),
     ]
     bank_patches: Annotated[
         Gauge, Metric("patchline_bank_patches", "patches", "Patches of the newest bank built.", BY_VIEW)
@@ -314,12 +316,17 @@ ServiceMetrics = InferenceMetrics | TrainerMetrics | CameraMetrics | KafkaMetric
 
 def declare_inference(registry: CollectorRegistry) -> InferenceMetrics:
     """The inference service's metrics, on this registry."""
-    return declare(InferenceMetrics, registry)
+    metrics = declare(InferenceMetrics, registry)
+    for reason in DEAD_LETTER_REASONS:
+        metrics.dead_letters.labels(view=NO_VIEW, reason=reason)
+    return metrics
 
 
 def declare_trainer(registry: CollectorRegistry) -> TrainerMetrics:
     """The trainer's metrics, on this registry."""
-    return declare(TrainerMetrics, registry)
+    metrics = declare(TrainerMetrics, registry)
+    metrics.frames_skipped.labels(view=NO_VIEW, reason="bad_frame")
+    return metrics
 
 
 def declare_camera(registry: CollectorRegistry) -> CameraMetrics:
