@@ -85,7 +85,7 @@ class WholeTopicReader:
         return [record_from(each) for records in batches.values() for each in records]
 
     def read_to_end(self, timeout_seconds: float) -> list[Record]:
-        """Everything up to the ends noted at opening, and what came along. Raises BrokerUnreachable if it takes too long.
+        """Everything up to the ends noted at opening, and what came along. Raises BrokerUnreachable, late.
 
         The embedded broker takes the first record of the last batch for the end; the rest of it came along.
         """

@@ -133,6 +133,8 @@ def _create(admin: Untyped, topics: Iterable[Topic], settings: KafkaSettings) ->
         # Another process may have been quicker.
         if for_code(answer["error_code"]) not in (for_code(NO_ERROR), TopicAlreadyExistsError):
             raise Refused(f"the broker does not create {answer['name']}: {answer['error_message']}")
+    # The answer comes before every broker knows the topic.
+    _asked(lambda: admin.wait_for_topics(list(asked)))
     return {answer["name"] for answer in answers if answer["error_code"] == NO_ERROR}
 
 

@@ -42,6 +42,14 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 
+JOIN_SECONDS = 3.0
+"""How long one poll may wait for a rebalance to end, whatever timeout it was given.
+
+kafka-python throws a join away that ends between two polls and joins again, which makes every other member join again:
+with short polls alone, groups were seen to rebalance for ever.
+"""
+
+
 class State(Enum):
     """Where the loop stands; see the drawing on top of this module."""
 
@@ -161,9 +169,11 @@ class TransactionLoop:
     def poll(self, timeout_seconds: float, *, room: int = 500) -> list[Record]:
         """The next records, at most `room` of them; with no room nothing is fetched but membership goes on.
 
-        Call it at least every `rebalance_timeout_seconds`; heartbeats are sent in the background.
+        Waits up to `timeout_seconds` for a first record, and up to `JOIN_SECONDS` more while a rebalance runs. Call it
+        at least every `rebalance_timeout_seconds`; heartbeats are sent in the background.
 
         Raises:
+            Aborted: reading was interrupted; drop all work in flight and poll on.
             Fenced: another process uses our instance id.
             Refused: the broker denies access.
         """
@@ -224,6 +234,8 @@ class TransactionLoop:
         else:
             self._consumer.pause(*self._consumer.assignment())
         batches = self._consumer.poll(timeout_ms=int(timeout_seconds * 1000), max_records=max(room, 1))
+        if not batches and self._consumer.group_metadata().state == MemberState.REBALANCING:
+            batches = self._consumer.poll(timeout_ms=int(JOIN_SECONDS * 1000), max_records=max(room, 1))
         return [(Partition(*each), record) for each, records in batches.items() for record in records]
 
     def _settle(self, deadline: Deadline) -> frozenset[Partition]:

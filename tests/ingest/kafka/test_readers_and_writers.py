@@ -141,7 +141,7 @@ def test_a_record_that_is_too_large_is_a_failure_with_a_name(settings: KafkaSett
 def test_a_reader_names_a_missing_topic(settings: KafkaSettings) -> None:
     """And says how to make it."""
     with pytest.raises(
-        TopicMissing, match="^missing topics: nothing-here; create them with `patchline topics create`$"
+        TopicMissing, match=r"^missing topics: nothing-here; create them with `patchline topics create`$"
     ):
         WholeTopicReader.open(settings, topics=["nothing-here"])
 
@@ -150,7 +150,7 @@ def test_a_reader_names_a_missing_topic(settings: KafkaSettings) -> None:
 def test_a_sender_names_a_missing_topic(kafka_broker: KafkaBroker) -> None:
     """The embedded broker would make it, with partitions of its own choice."""
     short = fresh(kafka_broker).model_copy(update={"request_timeout_seconds": 1.0})
-    with pytest.raises(TopicMissing, match="^missing topics: nothing-here"):
+    with pytest.raises(TopicMissing, match=r"^missing topics: nothing-here"):
         Sender.open(short, writes=("nothing-here",))
 
 

@@ -109,7 +109,7 @@ def test_without_a_broker_one_sentence_says_where_and_what_to_do() -> None:
 def test_an_unknown_host_is_called_so() -> None:
     """A typing mistake in the address is not a broker that is down."""
     settings = nowhere(bootstrap_servers="no-such-host.invalid:9092")
-    with pytest.raises(BrokerUnreachable, match="the host name 'no-such-host.invalid' is unknown"):
+    with pytest.raises(BrokerUnreachable, match=r"the host name 'no-such-host\.invalid' is unknown"):
         describe_topics(settings, give_up_seconds=0)
 
 
@@ -154,7 +154,7 @@ def test_an_unknown_setting_is_refused() -> None:
 
 
 def test_the_client_says_the_same_only_twice_a_minute() -> None:
-    """While a broker is down kafka-python repeats itself every few milliseconds; we keep the first, without traceback."""
+    """While a broker is down kafka-python repeats itself every few milliseconds; we keep the first."""
     now = [0.0]
     handler = ClientLog(clock=lambda: now[0])
     record = logging.LogRecord("kafka.net", logging.ERROR, __file__, 1, "lost %s", ("node 1",), None)
