@@ -15,9 +15,9 @@ from safetensors.numpy import load, save
 
 from softpatch.images.geometry import Geometry
 from softpatch.settings import BuildSettings
+from softpatch.sketch import SKETCH_FLOATS
 
 FORMAT_VERSION = 1
-SKETCH_FLOATS = 32
 STATISTICS = ("brightness", "contrast", "sharpness", "dark_ratio", "saturated_ratio")
 
 TENSORS: Mapping[str, tuple[str, tuple[int | str, ...]]] = MappingProxyType(

@@ -26,7 +26,8 @@ def by_position(
     step = max(1, _CHUNK_FLOATS // (frames * frames))
     for start in range(0, flat.shape[1], step):
         chunk = flat[:, start : start + step].swapaxes(0, 1)
-        centred = chunk - chunk.mean(axis=1, keepdims=True)
+        # In float64 the mean of copies is that copy, so that static positions come out as exact zeros.
+        centred = chunk - chunk.mean(axis=1, keepdims=True, dtype=np.float64).astype(np.float32)
         yield slice(start, start + len(centred)), np.ascontiguousarray(centred)
 
 

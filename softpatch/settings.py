@@ -1,6 +1,6 @@
 """What a bank is built with: one frozen value, stored whole in the bank's manifest."""
 
-from typing import Literal, Self
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -30,6 +30,11 @@ class BuildSettings(BaseModel):
     )
     sampler: SamplerName = Field(default="greedy", description="How the kept patches are thinned out to a bank.")
     coreset_ratio: float = Field(default=0.1, gt=0, le=1, description="Share of the kept patches the bank holds.")
+    coreset_frames: int = Field(
+        default=1024,
+        ge=2,
+        description="Frames whose patches are thinned out at once; longer windows merge groups of this.",
+    )
     coreset_cap: int = Field(default=4000, ge=1, description="Patches a bank holds at most.")
     soft_weights: bool = Field(default=True, description="Whether distances are weighted by how doubtful a patch is.")
     soft_weight_low: float = Field(default=0.5, gt=0, description="Lower clip of a soft weight.")
@@ -45,7 +50,7 @@ class BuildSettings(BaseModel):
     seed: int = Field(default=0, ge=0, lt=2**32, description="Seed of everything random in a build.")
 
     @model_validator(mode="after")
-    def _clips_are_ordered(self) -> Self:
+    def _clips_are_ordered(self) -> "BuildSettings":
         if self.soft_weight_low > self.soft_weight_high:
             raise ValueError(
                 f"soft_weight_low {self.soft_weight_low} is above soft_weight_high {self.soft_weight_high}; swap them"

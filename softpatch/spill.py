@@ -1,7 +1,7 @@
 """Where a window's embeddings wait: in memory while they are few, in an unnamed temporary file once they are many."""
 
 import tempfile
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float32
@@ -10,6 +10,7 @@ MEMORY_BYTES = 512 << 20
 """Embeddings up to here stay in memory: about 1,100 frames of 784 patches x 152."""
 
 
+@runtime_checkable
 class Embeddings(Protocol):
     """Embeddings of the frames appended so far, read back a range at a time."""
 
@@ -65,9 +66,7 @@ class Spilled:
         return out
 
 
-def room_for(
-    frames: int, frame_shape: tuple[int, int, int], *, memory_bytes: int = MEMORY_BYTES
-) -> InMemory | Spilled:
+def room_for(frames: int, frame_shape: tuple[int, int, int], *, memory_bytes: int = MEMORY_BYTES) -> InMemory | Spilled:
     """A place for that many frames of embeddings "p q d"."""
     size_bytes = frames * int(np.prod(frame_shape)) * 4
     return InMemory(frames, frame_shape) if size_bytes <= memory_bytes else Spilled(frame_shape)

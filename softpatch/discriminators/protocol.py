@@ -1,11 +1,12 @@
 """The seam every noise discriminator fits."""
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float32
 
 
+@runtime_checkable
 class Discriminator(Protocol):
     """Finite outlier factors, one per patch: the larger, the more suspicious.
 
@@ -14,4 +15,6 @@ class Discriminator(Protocol):
 
     def factors(
         self, embeddings: Float32[np.ndarray, "n p q d"], *, noise_floor: float
-    ) -> Float32[np.ndarray, "n p q"]: ...
+    ) -> Float32[np.ndarray, "n p q"]:
+        """One factor per patch; the order of frames says nothing."""
+        ...

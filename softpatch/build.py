@@ -1,0 +1,134 @@
+"""From a window of unfiltered encoded frames to a bank: the whole build, in the order in which it happens."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from softpatch.bank import Bank, Manifest
+from softpatch.calibrate import CrossFit, cross_fit, weights_of
+from softpatch.condense import Judged, Patches, condense, judge
+from softpatch.embed import Embedder
+from softpatch.probes import probe_scores
+from softpatch.search import FlatSearch
+from softpatch.settings import BuildSettings
+from softpatch.threads import available_cores
+from softpatch.threshold import suggest
+from softpatch.window import Progress, Window, read_window
+
+
+def build_bank(
+    frames: Sequence[bytes],
+    embedder: Embedder,
+    settings: BuildSettings,
+    *,
+    view: str,
+    frame_names: Sequence[str],
+    created_at: str,
+    graph_name: str | None = None,
+    provenance: Mapping[str, Any] | None = None,
+    parent: str | None = None,
+    progress: Progress | None = None,
+    threads: int | None = None,
+) -> Bank:
+    """The bank of a window, oldest frame first. The same arguments give the same bank, byte for byte, on one machine.
+
+    `graph_name` is for people (the hash decides; its first 12 digits stand in). Frames that cannot be decoded are left
+    out and counted in the manifest. `progress(stage, done, total)` hears of embed, discriminate, condense, calibrate.
+
+    Raises:
+        TooFewFrames: fewer usable frames than `settings.fewest_frames`.
+    """
+    if len(frames) != len(frame_names):
+        raise ValueError(f"{len(frames)} frames but {len(frame_names)} frame names")
+    say = progress or _silent
+    with ThreadPoolExecutor(threads or available_cores(), "build") as pool:
+        window = read_window(
+            frames, embedder, settings.geometry, fewest=settings.fewest_frames, pool=pool, progress=say
+        )
+        judged = judge(window.embeddings, len(window), settings, lambda *done: say("discriminate", *done))
+        condensed = condense(window.embeddings, judged, settings, pool, lambda *done: say("condense", *done))
+    fitted = cross_fit(
+        window.embeddings,
+        judged,
+        condensed,
+        settings,
+        make_search=lambda vectors: FlatSearch(vectors, threads=threads),
+        progress=lambda *done: say("calibrate", *done),
+    )
+    manifest = _manifest(
+        window,
+        judged,
+        fitted,
+        settings,
+        view=view,
+        graph_name=graph_name or embedder.graph_hash[:12],
+        graph_hash=embedder.graph_hash,
+        dimension=embedder.dimension,
+        frame_names=[frame_names[source] for source in window.sources],
+        skipped_frames=len(frames) - len(window),
+        probe_precision=embedder.precision,
+        parent=parent,
+        provenance=dict(provenance or {}),
+        created_at=created_at,
+    )
+    bank = _assemble(manifest, window, judged, condensed.bank, fitted, frames=frames)
+    expected = probe_scores(bank.probes, bank, embedder, FlatSearch(bank.vectors, threads=threads))
+    return replace(bank, probe_scores=expected)
+
+
+def _silent(_stage: str, _done: int, _total: int) -> None:
+    """For those who do not ask."""
+
+
+def _manifest(
+    window: Window,
+    judged: Judged,
+    fitted: CrossFit,
+    settings: BuildSettings,
+    **known: Any,  # noqa: ANN401 - pydantic checks them
+) -> Manifest:
+    suggestion = suggest(fitted.scores, false_reject_ratio=settings.false_reject_ratio, seed=settings.seed)
+    return Manifest(
+        geometry=settings.geometry,
+        grid=window.grid,
+        settings=settings,
+        noise_floor=judged.noise_floor,
+        kept_ratio=float(judged.keep.mean()),
+        size_correction=fitted.size_correction,
+        threshold=suggestion.threshold,
+        noise_estimate=suggestion.noise_estimate,
+        **known,
+    )
+
+
+def _assemble(
+    manifest: Manifest,
+    window: Window,
+    judged: Judged,
+    patches: Patches,
+    fitted: CrossFit,
+    *,
+    frames: Sequence[bytes],
+) -> Bank:
+    """The bank, its probes not yet scored: evenly spaced over the window, so that they see all of its time."""
+    probed = np.linspace(0, len(window) - 1, min(manifest.settings.probes, len(window))).round().astype(np.int32)
+    return Bank(
+        manifest=manifest,
+        vectors=np.ascontiguousarray(patches.vectors),
+        soft_weights=weights_of(patches, judged, manifest.settings),
+        source_frame=patches.frame,
+        source_position=patches.position,
+        calibration_scores=fitted.scores,
+        calibration_statistics=window.statistics,
+        calibration_sketches=window.sketches,
+        probe_frames=probed,
+        probe_scores=np.zeros(len(probed), np.float32),
+        probes=tuple(_encoded(frames, window, probed.tolist())),
+    )
+
+
+def _encoded(frames: Sequence[bytes], window: Window, probed: Iterable[int]) -> Iterable[bytes]:
+    return (bytes(frames[window.sources[frame]]) for frame in probed)

@@ -1,0 +1,68 @@
+"""Probe frames: whoever loads a bank proves on them that it scores as its builder did, before it decides anything."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float32
+
+from softpatch.bank import Bank
+from softpatch.embed import Embedder, Precision
+from softpatch.images.decode import decode
+from softpatch.score import Scorer
+from softpatch.search import Search
+
+TOLERANCES: dict[Precision, float] = {"fp32": 1e-4, "fp16": 2e-2}
+"""How far a score may differ, relative to it, where the less precise side computes in that precision."""
+
+
+class ProbesDisagree(ValueError):
+    """This provider does not score the bank's probe frames as its builder did, so its decisions cannot be trusted."""
+
+
+@dataclass(frozen=True)
+class ProbeReport:
+    """The probes' scores here, the scores to expect, and the largest difference relative to what was expected."""
+
+    scores: Float32[np.ndarray, "probes"]
+    expected: Float32[np.ndarray, "probes"]
+    tolerance: float
+
+    @property
+    def worst_difference(self) -> float:
+        """Relative difference of the worst probe; a score of 0 is measured against the largest expected score."""
+        scale = np.where(self.expected > 0, self.expected, max(float(self.expected.max()), np.finfo(np.float32).tiny))
+        return float((np.abs(self.scores - self.expected) / scale).max())
+
+
+def replay(bank: Bank, embedder: Embedder, search: Search) -> ProbeReport:
+    """Scores the bank's probes on this embedder and search.
+
+    Raises:
+        ProbesDisagree: the graph is another one, or a score differs by more than the precision explains.
+    """
+    if embedder.graph_hash != bank.manifest.graph_hash:
+        raise ProbesDisagree(
+            f"the bank belongs to graph {bank.manifest.graph_hash[:12]} ({bank.manifest.graph_name}), "
+            f"this program runs {embedder.graph_hash[:12]}: load the bank's graph, or rebuild the bank"
+        )
+    precisions = {embedder.precision, bank.manifest.probe_precision}
+    report = ProbeReport(
+        scores=probe_scores(bank.probes, bank, embedder, search),
+        expected=bank.probe_scores,
+        tolerance=TOLERANCES["fp16" if "fp16" in precisions else "fp32"],
+    )
+    if not report.worst_difference <= report.tolerance:  # NaN must not pass
+        raise ProbesDisagree(
+            f"probe scores on {embedder.provider} ({embedder.precision}) differ by {report.worst_difference:.2g} "
+            f"relative, more than {report.tolerance:g}: use another provider, or rebuild the bank on this one"
+        )
+    return report
+
+
+def probe_scores(
+    probes: tuple[bytes, ...], bank: Bank, embedder: Embedder, search: Search
+) -> Float32[np.ndarray, "probes"]:
+    """What these encoded frames score against the bank, one at a time: any batch size must agree."""
+    scorer, geometry = Scorer(bank, search), bank.manifest.geometry
+    embedded = [embedder.embed(geometry.apply(decode(probe))[None]) for probe in probes]
+    return np.array([scorer.score(one)[0].score for one in embedded], np.float32)
