@@ -71,6 +71,10 @@ def patchline(
     """Pass or fail for every frame of a production line, learned from the line's own unfiltered frames."""
     if context.invoked_subcommand is None:
         welcome(Console(), settings_here=Path("patchline.yaml").exists())
+        return
+    from deploy.logs import configure_logs  # noqa: PLC0415 -- a bare `patchline` logs nothing
+
+    configure_logs(context.invoked_subcommand, quiet=True)  # services turn their logs up
 
 
 def welcome(console: Console, *, settings_here: bool) -> None:

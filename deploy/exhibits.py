@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 DIMMED = 0.75
 """Brightness of the gray picture under a heat map."""
-HEAT_FROM, HEAT_TO = 0.55, 1.75
+HEAT_FROM, HEAT_TO = 0.8, 2.0
 """Score ratios between which the heat map goes from invisible to its hottest colour; 1 is the threshold."""
 HEAT_OPACITY = 0.72
-HEAT_STOPS = ((0.0, (255, 214, 102)), (0.375, (250, 140, 22)), (0.7, (207, 19, 34)), (1.0, (120, 0, 60)))
+HEAT_STOPS = ((0.0, (255, 214, 102)), (0.17, (250, 140, 22)), (0.5, (207, 19, 34)), (1.0, (120, 0, 60)))
 """Amber where it warms up, orange at the threshold, red and wine above it."""
 TRUTH = (0, 200, 215)
 BOX = (255, 255, 255)
@@ -106,7 +106,7 @@ def heated(image: UInt8[np.ndarray, "h w 3"], heat: Float32[np.ndarray, "h w"]) 
     """The frame in dimmed gray under its heat map, so that the only colour is suspicion."""
     gray = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB).astype(np.float32) * DIMMED
     level = np.clip((heat - HEAT_FROM) / (HEAT_TO - HEAT_FROM), 0, 1)
-    opacity = (np.clip(level * 4, 0, 1) * HEAT_OPACITY)[..., None]
+    opacity = (np.clip(level * 3, 0, 1) * HEAT_OPACITY)[..., None]
     return np.rint(gray * (1 - opacity) + heat_colours(level) * opacity).astype(np.uint8)
 
 

@@ -61,6 +61,8 @@ def show(
     data = Path(bank).read_bytes() if Path(bank).is_file() else _from_store(load(settings, flags), bank)
     facts = facts_of(bank_from_bytes(data), bank_version(data), len(data))
     table = Table.grid(padding=(0, 3))
+    table.add_column()
+    table.add_column(overflow="fold")
     for name, value in facts.items():
         table.add_row(f"[bold]{name.replace('_', ' ')}[/]", _readable(value))
     Console().print(table)

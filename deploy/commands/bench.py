@@ -32,13 +32,12 @@ def bench(
     """Measure this machine: decisions in process, through a broker, latency, and a build of 400 frames.
 
     Frames are simulated, 512 px, JPEG. Latency goes from the camera's send to the committed decision, as a
-    read_committed reader sees it. With --bootstrap-servers the topics of the run stay on that cluster, under a prefix of their own.
+    read_committed reader sees it. With --bootstrap-servers the topics of the run stay on that cluster, under a prefix
+    of their own.
     """
     from deploy.bench import Bench, run_bench  # noqa: PLC0415 -- loads everything
-    from deploy.logs import configure_logs  # noqa: PLC0415
     from deploy.progress import Progress  # noqa: PLC0415
 
-    configure_logs("bench", quiet=True)
     console = Console()
     prefix = f"patchline-bench-{uuid4().hex[:8]}." if bootstrap else ""
     asked = Bench(out, frames, rate, seed, with_build, flags or (), bootstrap, prefix)

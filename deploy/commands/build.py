@@ -27,11 +27,9 @@ def build(
     """Build a bank from a folder of pictures. Defective ones among them are found and left out as far as may be."""
     from deploy.building import build_from_folder  # noqa: PLC0415 -- loads the libraries of pixels and vectors
     from deploy.commands.bank import facts_of  # noqa: PLC0415
-    from deploy.logs import configure_logs  # noqa: PLC0415
     from deploy.progress import Progress  # noqa: PLC0415
     from softpatch.bank import bank_version  # noqa: PLC0415
 
-    configure_logs("build", quiet=True)
     console = Console()
     loaded = load(settings, flags)
     bank, data = build_from_folder(folder, loaded, view=view, at=datetime.now(UTC), progress=Progress(console))

@@ -52,10 +52,8 @@ def demo(
     Exit code 1 where a frame was lost or decided twice.
     """
     from deploy.demo import Demo, run_demo  # noqa: PLC0415 -- loads everything
-    from deploy.logs import configure_logs  # noqa: PLC0415
     from deploy.progress import Progress  # noqa: PLC0415
 
-    configure_logs("demo", quiet=True)
     console = Console()
     progress = Progress(console)
     with progress.step("Preparing frames"):

@@ -27,10 +27,8 @@ def score(
     json: JsonFile = None,
 ) -> None:
     """Score one picture: score, threshold, verdict, and where it looks wrong."""
-    from deploy.logs import configure_logs  # noqa: PLC0415 -- after --help had its chance
     from deploy.scoring import overlay_of, score_image  # noqa: PLC0415 -- loads pixels and vectors
 
-    configure_logs("score", quiet=True)
     scored = score_image(_read(image), _read(bank), load(settings, flags).runtime)
     console = Console()
     colour = "red" if scored.verdict == "fail" else "green"

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from deploy.supervisor import Program
 
 SERVICES = ("train", "inspect")
+LOOPBACK = ("127.0.0.1", "localhost")
 
 Ephemeral = Annotated[
     bool, typer.Option("--ephemeral", help="Start a broker too: in memory, for trials; needs the demo extra.")
@@ -37,7 +38,9 @@ def up(
     ephemeral: Ephemeral = False,
 ) -> None:
     """Run all services here; a service that dies is started again. Ctrl-C or SIGTERM stops them in order."""
-    from deploy.logs import configure_logs  # noqa: PLC0415 -- after --help had its chance
+    import structlog  # noqa: PLC0415 -- after --help had its chance
+
+    from deploy.logs import configure_logs  # noqa: PLC0415
     from deploy.signals import stop_on_signals  # noqa: PLC0415
     from deploy.supervisor import Supervisor, WillNotRun  # noqa: PLC0415
     from ingest.kafka.topics import create_topics  # noqa: PLC0415
@@ -50,9 +53,10 @@ def up(
     loaded = load(settings, flags, bootstrap=bootstrap)
     with ExitStack() as stack:
         if ephemeral:
-            bootstrap = _broker(stack)
+            bootstrap = _broker(stack, loaded.kafka.bootstrap_servers)
             loaded = load(settings, flags, bootstrap=bootstrap)
             Console(stderr=True).print(WILL_BE_LOST.format(store=loaded.store.url))
+            structlog.get_logger().info("broker_started", bootstrap_servers=bootstrap)
         create_topics(loaded.kafka, stop=stop)
         supervisor = stack.enter_context(Supervisor())
         for program in programs(settings_file(settings), flags or (), bootstrap=bootstrap):
@@ -85,7 +89,12 @@ def programs(
     ]
 
 
-def _broker(stack: ExitStack) -> str:
+def _broker(stack: ExitStack, servers: str) -> str:
+    """Start it where the settings look for a broker, so that other commands find it without a flag."""
     from deploy.embedded_broker import EmbeddedBroker  # noqa: PLC0415 -- an extra
+    from ingest.kafka.connecting import addresses  # noqa: PLC0415
 
-    return stack.enter_context(EmbeddedBroker.start()).bootstrap_servers
+    (host, port), *others = addresses(servers)
+    if others or host not in LOOPBACK:
+        raise WrongUse(f"--ephemeral starts a broker on this machine, but kafka.bootstrap_servers is {servers}")
+    return stack.enter_context(EmbeddedBroker.start(port=port)).bootstrap_servers

@@ -6,12 +6,15 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from deploy.supervisor import Program, Supervisor, WillNotRun
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 SLEEPER = "import time\nwhile True: time.sleep(0.05)"
 STUBBORN = "import signal, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nprint('up', flush=True)\ntime.sleep(60)"
