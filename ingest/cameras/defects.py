@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 import cv2
 import numpy as np
 
+from ingest.cameras.parts import DESIGN_SIZE_PX
 from ingest.cameras.surfaces import relief, smooth_noise
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from ingest.cameras.surfaces import Picture
 
     Shade = UInt8[np.ndarray, "height width"]
+    Drawn = tuple[Picture, Shade]
+    """Colour and alpha of a part that is no longer good."""
 
 DefectType = Literal["scratch", "dent", "missing_hole", "stain", "crack", "burr", "chip", "rust"]
 DEFECT_TYPES: tuple[DefectType, ...] = get_args(DefectType)
@@ -36,8 +39,10 @@ BLIND = 0.4
 """Severity below which a missing hole is one not drilled through."""
 NO_SATELLITES = 2.0
 """Radii beyond which a blot has no more flecks."""
-VISIBLE = 40
-"""Of 255: how strongly a pixel must be changed to belong to the mask."""
+GROUND = 55.0
+"""Gray level of the belt, against which an outline shows."""
+VISIBLE_GRAY_LEVELS = 6.0
+"""A larger change belongs to the mask; the sensor's noise has a deviation of about 2."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,10 +61,22 @@ def flawless(part: Part, finish: int) -> Specimen:
 
 def defective(part: Part, finish: int, kind: DefectType, severity: float, rng: np.random.Generator) -> Specimen:
     """A part with one defect at a place, and of a form, that `rng` chooses."""
-    return _DRAW[kind](part, finish, severity, rng)
+    colour, alpha = _DRAW[kind](part, finish, severity, rng)
+    return Specimen(colour, alpha, _changed(part, finish, colour, alpha))
 
 
-def _scratch(part: Part, finish: int, severity: float, rng: np.random.Generator) -> Specimen:
+def _changed(part: Part, finish: int, colour: Picture, alpha: Shade) -> Shade:
+    """Where a part on a dark ground does not look like the good one; gaps that a person would paint over are closed."""
+    bad = cv2.cvtColor(colour, cv2.COLOR_BGR2GRAY).astype(np.float32)
+    good = cv2.cvtColor(part.finishes[finish], cv2.COLOR_BGR2GRAY).astype(np.float32)
+    was, now = part.alpha / np.float32(255), alpha / np.float32(255)
+    change = np.abs((bad - GROUND) * now - (good - GROUND) * was)
+    visible = np.where(change > min(VISIBLE_GRAY_LEVELS, 0.5 * float(change.max())), 255, 0).astype(np.uint8)
+    closed: Shade = cv2.morphologyEx(visible, cv2.MORPH_CLOSE, np.ones((5, 5), np.uint8))
+    return closed
+
+
+def _scratch(part: Part, finish: int, severity: float, rng: np.random.Generator) -> Drawn:
     """A curved score: bare metal, with the furrow's shaded side along it."""
     size = part.alpha.shape[0]
     length = size * (0.05 + 0.22 * severity) * rng.uniform(0.8, 1.25)
@@ -73,10 +90,10 @@ def _scratch(part: Part, finish: int, severity: float, rng: np.random.Generator)
     strength = 0.3 + 0.65 * severity
     colour = _mixed(part.finishes[finish], shaded, SHADOW_BGR, 0.75 * strength)
     colour = _mixed(colour, core, BARE_METAL_BGR, strength)
-    return _on_metal(part, colour, _grown(cv2.max(core, shaded), 1))
+    return colour, part.alpha
 
 
-def _dent(part: Part, finish: int, severity: float, rng: np.random.Generator) -> Specimen:
+def _dent(part: Part, finish: int, severity: float, rng: np.random.Generator) -> Drawn:
     """A hollow, seen only by how its slopes face the lamp."""
     size = part.alpha.shape[0]
     x, y = _surface_point(part, rng, margin_px=14)
@@ -89,10 +106,10 @@ def _dent(part: Part, finish: int, severity: float, rng: np.random.Generator) ->
     hollow = (-radius * (0.18 + 0.55 * severity) * np.exp(-reach)).astype(np.float32)
     tone = 1 + relief(hollow, strength=1.1) - 0.1 * severity * np.exp(-reach)
     colour = np.clip(part.finishes[finish] * tone[..., None], 0, 255).astype(np.uint8)
-    return _on_metal(part, colour, np.where(reach < 2.2, 255, 0).astype(np.uint8))  # noqa: PLR2004 -- the rim's foot
+    return colour, part.alpha
 
 
-def _missing_hole(part: Part, finish: int, severity: float, rng: np.random.Generator) -> Specimen:
+def _missing_hole(part: Part, finish: int, severity: float, rng: np.random.Generator) -> Drawn:
     """A hole not drilled through: from a blind bottom (subtle) to untouched metal (plain)."""
     hole = part.holes[int(rng.integers(len(part.holes)))]
     (x, y), radius, size = hole.centre_xy_px, hole.radius_px, part.alpha.shape[0]
@@ -102,21 +119,21 @@ def _missing_hole(part: Part, finish: int, severity: float, rng: np.random.Gener
     if severity < BLIND:
         bottom = _disc(size, (x - radius * 0.13, y - radius * 0.17), radius * 0.97)
         colour = _mixed(part.finishes[finish], cv2.min(bottom, mouth), BLIND_BGR, 0.95 - 0.5 * severity)
-        return Specimen(colour, alpha, mouth)
-    return Specimen(np.where(inside[..., None], part.undrilled[finish], part.finishes[finish]), alpha, mouth)
+        return colour, alpha
+    return np.where(inside[..., None], part.undrilled[finish], part.finishes[finish]), alpha
 
 
-def _stain(part: Part, finish: int, severity: float, rng: np.random.Generator) -> Specimen:
+def _stain(part: Part, finish: int, severity: float, rng: np.random.Generator) -> Drawn:
     """Oil or coolant dried on the face: a soft blot with a darker rim."""
     size = part.alpha.shape[0]
     blot = _blot(part, rng, radius_px=size * (0.025 + 0.05 * severity), margin_px=12)
     rim = np.clip(4 * blot * (1 - blot), 0, 1)
     weight = (blot * 0.55 + rim * 0.35) * (0.35 + 0.6 * severity)
     colour = _mixed(part.finishes[finish], _shade(weight), OIL_BGR, 1.0)
-    return _on_metal(part, colour, np.where(blot > 0.35, 255, 0).astype(np.uint8))  # noqa: PLR2004 -- where it shows
+    return colour, part.alpha
 
 
-def _rust(part: Part, finish: int, severity: float, rng: np.random.Generator) -> Specimen:
+def _rust(part: Part, finish: int, severity: float, rng: np.random.Generator) -> Drawn:
     """Corrosion: speckles that grow together towards the middle."""
     size = part.alpha.shape[0]
     blot = _blot(part, rng, radius_px=size * (0.02 + 0.05 * severity), margin_px=8)
@@ -125,10 +142,10 @@ def _rust(part: Part, finish: int, severity: float, rng: np.random.Generator) ->
     colour = _mixed(part.finishes[finish], _shade(weight), RUST_BGR, 1.0)
     pitting = np.clip(smooth_noise(rng, (size, size), sigma_x_px=1.2, sigma_y_px=1.2), 0, 1) * weight
     colour = _mixed(colour, _shade(pitting), PIT_BGR, 0.8)
-    return _on_metal(part, colour, _grown(np.where(weight > 0.15, 255, 0).astype(np.uint8), 2))  # noqa: PLR2004 -- where it shows
+    return colour, part.alpha
 
 
-def _crack(part: Part, finish: int, severity: float, rng: np.random.Generator) -> Specimen:
+def _crack(part: Part, finish: int, severity: float, rng: np.random.Generator) -> Drawn:
     """A jagged dark line that runs from an edge into the metal, with a branch."""
     size = part.alpha.shape[0]
     start, outward = _edge_point(part, rng)
@@ -141,10 +158,10 @@ def _crack(part: Part, finish: int, severity: float, rng: np.random.Generator) -
     lit = _line(size, np.add(path, (-1.2, -1.2)), 1)
     colour = _mixed(part.finishes[finish], lit, BARE_METAL_BGR, 0.25 + 0.2 * severity)
     colour = _mixed(colour, line, SHADOW_BGR, 0.5 + 0.45 * severity)
-    return _on_metal(part, colour, _grown(line, 1))
+    return colour, part.alpha
 
 
-def _burr(part: Part, finish: int, severity: float, rng: np.random.Generator) -> Specimen:
+def _burr(part: Part, finish: int, severity: float, rng: np.random.Generator) -> Drawn:
     """Metal torn over an edge: bright ragged teeth beyond the outline."""
     size = part.alpha.shape[0]
     start, outward = _edge_point(part, rng)
@@ -159,10 +176,10 @@ def _burr(part: Part, finish: int, severity: float, rng: np.random.Generator) ->
     colour = _mixed(part.finishes[finish], teeth, (205.0, 206.0, 204.0), 0.95)
     shaded = cv2.warpAffine(teeth, np.array([[1, 0, 1.6], [0, 1, 1.9]], np.float32), (size, size))
     colour = _mixed(colour, cv2.subtract(shaded, teeth), SHADOW_BGR, 0.5)
-    return Specimen(colour, cv2.max(part.alpha, teeth), _grown(np.where(teeth > VISIBLE, 255, 0).astype(np.uint8), 1))
+    return colour, cv2.max(part.alpha, teeth)
 
 
-def _chip(part: Part, finish: int, severity: float, rng: np.random.Generator) -> Specimen:
+def _chip(part: Part, finish: int, severity: float, rng: np.random.Generator) -> Drawn:
     """A piece broken out of an edge, with the bright face of the break."""
     size = part.alpha.shape[0]
     start, outward = _edge_point(part, rng)
@@ -177,10 +194,10 @@ def _chip(part: Part, finish: int, severity: float, rng: np.random.Generator) ->
     colour = _mixed(
         colour, cv2.warpAffine(face, np.array([[1, 0, -2], [0, 1, -2]], np.float32), (size, size)), SHADOW_BGR, 0.25
     )
-    return Specimen(colour, cv2.subtract(part.alpha, gone), cv2.min(_grown(face, 1), _grown(part.alpha, 1)))
+    return colour, cv2.subtract(part.alpha, gone)
 
 
-_DRAW: dict[DefectType, Callable[[Part, int, float, np.random.Generator], Specimen]] = {
+_DRAW: dict[DefectType, Callable[[Part, int, float, np.random.Generator], Drawn]] = {
     "scratch": _scratch,
     "dent": _dent,
     "missing_hole": _missing_hole,
@@ -192,15 +209,11 @@ _DRAW: dict[DefectType, Callable[[Part, int, float, np.random.Generator], Specim
 }
 
 
-def _on_metal(part: Part, colour: Picture, mask: Shade) -> Specimen:
-    """A defect of the face: it ends where the metal does."""
-    return Specimen(colour, part.alpha, cv2.min(np.where(mask > VISIBLE, 255, 0).astype(np.uint8), part.alpha))
-
-
 def _surface_point(part: Part, rng: np.random.Generator, *, margin_px: int) -> Float32[np.ndarray, "xy=2"]:
-    """A place on the metal, at least a margin from every edge."""
-    inside = cv2.distanceTransform((part.alpha == 255).astype(np.uint8), cv2.DIST_L2, 3) > margin_px  # noqa: PLR2004 -- full cover
-    places = np.flatnonzero(inside)
+    """A place on the metal, a margin (pixels of the design size) from every edge, or as far as the part is wide."""
+    depth = cv2.distanceTransform((part.alpha == 255).astype(np.uint8), cv2.DIST_L2, 3)  # noqa: PLR2004 -- full cover
+    margin = margin_px * part.alpha.shape[0] / DESIGN_SIZE_PX
+    places = np.flatnonzero(depth > min(margin, float(depth.max()) / 2))
     row, column = divmod(int(places[rng.integers(len(places))]), part.alpha.shape[1])
     return np.array([column, row], np.float32)
 
@@ -271,10 +284,6 @@ def _disc(size: int, centre_xy: tuple[float, float], radius: float) -> Shade:
 def _fixed_point(points_xy: Float32[np.ndarray, "points 2"]) -> np.ndarray:
     """Points for OpenCV's drawing, in sixteenths of a pixel (`shift=4`)."""
     return np.round(points_xy * 16).astype(np.int32)
-
-
-def _grown(mask: Shade, by_px: int) -> Shade:
-    return cv2.dilate(mask, np.ones((2 * by_px + 1, 2 * by_px + 1), np.uint8))
 
 
 def _shade(weight: Float32[np.ndarray, "h w"]) -> Shade:
