@@ -13,11 +13,17 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import onnx
-import timm
-import torch
-from timm.layers import Conv2dSame
-from torch import Tensor, nn
-from torch.nn import functional
+
+try:
+    import timm
+    import torch
+    from timm.layers import Conv2dSame
+    from torch import Tensor, nn
+    from torch.nn import functional
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError(
+        f"{error.name} is missing: run pip install 'patchline[export]'", name=error.name
+    ) from error
 
 from softpatch.graph import INPUT, INPUT_MULTIPLE_PX, OUTPUT, STRIDE_PX
 
@@ -270,7 +276,10 @@ def main() -> None:
     parser.add_argument("source", help="lite0, a timm name, or NAME=STATE_DICT_FILE")
     parser.add_argument("--out", type=Path, required=True, help="the ONNX file to write")
     arguments = parser.parse_args()
-    export(arguments.source, arguments.out)
+    try:
+        export(arguments.source, arguments.out)
+    except CannotExport as error:
+        parser.error(str(error))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
 """A file is a graph of ours, known by its hash, or the error says what is missing."""
 
 import hashlib
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
 import onnx
@@ -74,3 +76,11 @@ def test_a_dimension_that_the_output_does_not_have_is_refused(dimension: str) ->
     """Metadata and graph have to agree."""
     problem = "it does not map uint8 frames [N,H,W,3] to float embeddings [N,H/8,W/8,d]"
     assert error(changed(name="x", dimension=dimension, stride="8")) == problem + HINT
+
+
+@pytest.mark.skipif(find_spec("timm") is not None, reason="the export extra is installed")
+def test_exporting_without_its_extra_says_what_to_install() -> None:
+    """One sentence, whichever of its packages is missing first."""
+    with pytest.raises(ModuleNotFoundError) as caught:
+        import_module("softpatch.export")
+    assert str(caught.value) == "timm is missing: run pip install 'patchline[export]'"
