@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.panel import Panel
 from rich.table import Table
 
-from deploy.commands import bank, bench, build, camera, demo, score, services, topics, up
+from deploy.commands import bank, bench, build, camera, demo, evaluate, score, services, topics, up
 from deploy.faults import fault_of
 
 if TYPE_CHECKING:

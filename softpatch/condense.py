@@ -85,7 +85,8 @@ def judge(embeddings: Embeddings, frames: int, settings: BuildSettings, progress
     for done, group in enumerate(groups, start=1):
         full = embeddings.take(group)
         projected = project(full, projection_matrix(full.shape[-1], settings.projection_dims, seed=settings.seed))
-        floor = noise_floor(projected) if floor is None else floor
+        if floor is None:
+            floor = noise_floor(projected) if settings.noise_floor else 0.0
         if factors is None:
             factors = np.empty((frames, *full.shape[1:3]), np.float32)
         factors[group.start : group.stop : group.step] = discriminator.factors(projected, noise_floor=floor)

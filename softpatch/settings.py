@@ -25,6 +25,9 @@ class BuildSettings(BaseModel):
     )
     lof_k: int = Field(default=6, ge=1, description="Neighbours that LOF compares a patch with.")
     group_frames: int = Field(default=256, ge=2, description="Frames discriminated together, at most.")
+    noise_floor: bool = Field(
+        default=True, description="Whether distances below the window's own noise count as that noise."
+    )
     projection_dims: int = Field(
         default=128, ge=1, description="Dimensions of the random projection for discriminator and coreset."
     )

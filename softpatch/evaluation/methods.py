@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float32
@@ -22,7 +22,8 @@ PAPER = BuildSettings(
     lof_k=6,
     noise_ratio=0.15,
     group_frames=1_000_000,
-    noise_floor_quantile=0.0,
+    coreset_frames=1_000_000,
+    noise_floor=False,
     soft_weights=True,
     soft_weight_low=1e-9,
     soft_weight_high=1e9,
@@ -32,6 +33,7 @@ PAPER = BuildSettings(
 PATCHCORE = PAPER.model_copy(update={"discriminator": "none", "noise_ratio": 0.0, "soft_weights": False})
 
 
+@runtime_checkable
 class FrameScorer(Protocol):
     """What a method leaves behind."""
 
