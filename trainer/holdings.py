@@ -37,6 +37,8 @@ class View:
     """Whether its state stands in `banks`."""
     dirty: bool = False
     """Whether the index in the store is behind."""
+    dated: str | None = None
+    """The bank in force whose age the metrics show."""
     doomed: list[KeptFrame] = field(default_factory=list)
     """Frames whose files go once the saved index no longer names them and no build reads them."""
 

@@ -67,13 +67,13 @@ class Shelf:
         """Delete all but the banks a state names and the newest `keep` others; how many went."""
         found = [path for path in self._store.paths(_folder(state.view)) if path.endswith(SUFFIX)]
         unnamed = [path for path in found if _version_in(path) not in named_versions(state)]
-        unnamed.sort(key=lambda path: self._created_at(state.view, _version_in(path)), reverse=True)
+        unnamed.sort(key=lambda path: self.created_at(state.view, _version_in(path)), reverse=True)
         for path in unnamed[self._keep :]:
             self._store.delete(path)
             self._created.pop(_version_in(path), None)
         return len(unnamed[self._keep :])
 
-    def _created_at(self, view: str, version: str) -> str:
+    def created_at(self, view: str, version: str) -> str:
         """When a bank was built (RFC 3339, UTC: text sorts as time); a file that is no bank counts as oldest."""
         if version not in self._created:
             try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,6 @@ from trainer.window import LastBuild, forgotten
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from datetime import datetime
 
     from ingest.command import Command
     from monitoring.metrics import TrainerMetrics
@@ -59,10 +59,12 @@ class Teacher:
         self._now = now
 
     def announce(self) -> None:
-        """Give every view that has none its first bank state."""
+        """Give every view that has none its first bank state, and the metrics the age of the bank in force."""
         for view in self._holdings:
             if not view.announced:
                 self._publisher.publish(view, Outcome(view.state, ()))
+            if view.state.active is not None and view.state.active.version != view.dated:
+                self._date(view, view.state.active.version)
 
     def follow_commands(self) -> None:
         """Carry out what has been asked of the views in hand. Raises BrokerUnreachable."""
@@ -84,6 +86,12 @@ class Teacher:
             self._fail(job, answer.failed)
         elif isinstance(answer, Finished):
             self._finish(job, answer)
+
+    def _date(self, view: View, version: str) -> None:
+        created = self._shelf.created_at(view.name, version)
+        if created:
+            self._metrics.bank_created.labels(view=view.name).set(datetime.fromisoformat(created).timestamp())
+        view.dated = version
 
     def _carry_out(self, view: View, command: Command, offset: int) -> None:
         now = ViewNow(view.state, view.index, view.training)
@@ -152,7 +160,6 @@ class Teacher:
         self._publisher.publish(view, outcome)
         self._metrics.bank_patches.labels(view=view.name).set(float(built.facts["patches"]))
         self._metrics.noise_estimate.labels(view=view.name).set(float(built.facts["noise_estimate"]))
-        self._metrics.bank_created.labels(view=view.name).set(self._now().timestamp())
         self._end(job, view, "built")
         self._shelf.tidy(view.state)
 

@@ -1,0 +1,103 @@
+"""Bank files on the store."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from ingest.bank_state import BankState, ViewState
+from ingest.store import FsspecStore
+from softpatch.bank import InvalidBank, bank_from_bytes, bank_version
+from softpatch.threshold import suggest
+from tests.trainer.files import bank_file
+from tests.trainer.views import AT, GRAPH, VIEW
+from trainer.commands import NotPossible
+from trainer.shelf import Shelf, bank_path
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> FsspecStore:
+    """An empty store."""
+    return FsspecStore.open(str(tmp_path))
+
+
+def test_a_bank_is_put_under_its_version_and_found_again(store: FsspecStore) -> None:
+    """With the threshold and the interval it suggests, and its figures."""
+    shelf, data = Shelf(store, graph_hash=GRAPH, keep=5), bank_file()
+    built = shelf.put(data)
+    version = bank_version(data)
+    assert built.bank.uri == f"banks/line-1%2Fcamera-1/{version}.safetensors"
+    assert store.get(built.bank.uri) == data
+    assert (built.bank.version, built.bank.threshold, built.interval_low, built.interval_high) == (
+        version,
+        2.0,
+        1.5,
+        3.0,
+    )
+    assert built.facts == {
+        "patches": 4,
+        "frames": 60,
+        "skipped_frames": 1,
+        "kept_ratio": 0.85,
+        "noise_estimate": 0.1,
+        "threshold": 2.0,
+        "threshold_low": 1.5,
+        "threshold_high": 3.0,
+    }
+    assert shelf.bank(VIEW, version) == built.bank
+
+
+def test_an_invalid_bank_is_not_put(store: FsspecStore) -> None:
+    """A build that wrote half a file has failed."""
+    with pytest.raises(InvalidBank):
+        Shelf(store, graph_hash=GRAPH, keep=5).put(bank_file()[:-1])
+    assert store.paths() == []
+
+
+def test_a_bank_that_cannot_come_into_force_is_refused_with_the_reason(store: FsspecStore) -> None:
+    """Missing, damaged, or of another backbone than the one that runs."""
+    shelf = Shelf(store, graph_hash=GRAPH, keep=5)
+    with pytest.raises(NotPossible, match=r"^the store has no bank eeeeeeeeeeee of this view"):
+        shelf.bank(VIEW, "e" * 64)
+    store.put(bank_path(VIEW, "d" * 64), b"what is this")
+    with pytest.raises(NotPossible, match=r"^bank dddddddddddd cannot be used: "):
+        shelf.bank(VIEW, "d" * 64)
+    foreign = shelf.put(bank_file(graph_hash="1" * 64)).bank
+    with pytest.raises(NotPossible, match=r"was built with backbone toy, another one runs here$"):
+        shelf.bank(VIEW, foreign.version)
+
+
+def test_another_ratio_gives_the_threshold_of_the_banks_own_calibration(store: FsspecStore) -> None:
+    """By the rule that suggested the first one; more rejects, a lower threshold."""
+    shelf, data = Shelf(store, graph_hash=GRAPH, keep=5), bank_file()
+    version = shelf.put(data).bank.version
+    scores = bank_from_bytes(data).calibration_scores
+    found = {ratio: shelf.threshold(VIEW, version, ratio) for ratio in (0.01, 0.05)}
+    assert found[0.01] == suggest(scores, false_reject_ratio=0.01, seed=0).threshold.value
+    assert found[0.05] < found[0.01] < float(np.max(scores)) * 1.5
+
+
+def test_old_banks_go_and_named_ones_stay(store: FsspecStore) -> None:
+    """Of ten banks the state names the two oldest; two others, the newest, are kept; the files of other views too."""
+    shelf = Shelf(store, graph_hash=GRAPH, keep=2)
+    banks = [shelf.put(bank_file(created_at=f"2026-05-04T12:00:{second:02d}.000+00:00")).bank for second in range(10)]
+    store.put("banks/other/x.safetensors", b"theirs")
+    state = BankState(
+        view=VIEW,
+        epoch=1,
+        state=ViewState.ACTIVE,
+        active=banks[0],
+        pinned=banks[1].version,
+        by="ana",
+        why="old and good",
+        at=AT,
+    )
+    assert shelf.tidy(state) == 6
+    kept = {banks[number].uri for number in (0, 1, 8, 9)}
+    assert set(store.paths("banks")) == kept | {"banks/other/x.safetensors"}
+    assert shelf.tidy(state) == 0

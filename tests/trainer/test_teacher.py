@@ -1,0 +1,339 @@
+"""Commands and builds on the views in hand, with builds that end as the test says."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ingest.bank_event import BankEvent
+from ingest.bank_state import BankState, ViewState
+from ingest.command import Command
+from ingest.kafka.records import Record
+from ingest.store import StoreFull
+from tests.trainer.files import bank_file
+from tests.trainer.hands import Hands, record
+from tests.trainer.lines import picture
+from tests.trainer.views import AT, GRAPH, VIEW
+from trainer.build_order import Answer, BuildOrder, Failed, Finished, Step
+from trainer.builds import Builds, Workshop
+from trainer.inbox import Inbox
+from trainer.settings import TrainerSettings, ViewTraining
+from trainer.shelf import Shelf
+from trainer.teacher import Teacher
+
+TRAINING = ViewTraining(first_build_frames=6, rebuild_every_frames=10, window_frames=20)
+PICTURES = [picture(number) for number in range(40)]
+DONE = Finished(stage_seconds={"embed": 1.0, "condense": 2.0})
+
+
+class StagedBuild:
+    """A build that ends when it is told to."""
+
+    def __init__(self, order: BuildOrder, *, timeout_seconds: float, clock: Any) -> None:  # noqa: ANN401, ARG002
+        self.order = order
+        self.answer: Answer | None = None
+        self.killed = False
+        self.pid = 1
+        self.seconds = 3.0
+
+    def poll(self) -> Answer | None:
+        """What it was told to say."""
+        return self.answer
+
+    def kill(self) -> None:
+        """Note it."""
+        self.killed = True
+
+    def gives(self, data: bytes) -> None:
+        """End with this bank file."""
+        Path(self.order.result).write_bytes(data)
+        self.answer = DONE
+
+
+class Mailbox:
+    """Commands that have come."""
+
+    def __init__(self) -> None:
+        self.records: list[Record] = []
+
+    def poll(self, timeout_seconds: float, *, room: int = 500) -> list[Record]:  # noqa: ARG002 -- the Protocol's
+        """What has come since."""
+        come, self.records = self.records, []
+        return come
+
+
+class Shop:
+    """Hands that teach."""
+
+    def __init__(self, folder: Path, training: ViewTraining = TRAINING) -> None:
+        self.mailbox = Mailbox()
+        self.started: list[StagedBuild] = []
+        self.hands = Hands(folder / "store", training)
+        (folder / "work").mkdir(exist_ok=True)
+        workshop = Workshop(folder / "graph.onnx", "cpu", str(folder / "store"), folder / "work")
+        self.ticks = 0.0
+        self.builds = Builds(
+            workshop,
+            TrainerSettings(),
+            clock=self.tick,
+            now=lambda: AT,
+            start=self.start,  # type: ignore[arg-type] # a staged build
+        )
+        self.commands_sent = 0
+        self.teacher = Teacher(
+            holdings=self.hands.holdings,
+            inbox=Inbox(self.mailbox),
+            builds=self.builds,
+            shelf=Shelf(self.hands.store, graph_hash=GRAPH, keep=2),
+            publisher=self.hands.publisher,
+            metrics=self.hands.metrics,
+            graph_hash=GRAPH,
+            now=lambda: AT,
+        )
+        self.offset = 0
+
+    def tick(self) -> float:
+        """A clock that goes on with each look."""
+        self.ticks += 1
+        return self.ticks
+
+    def start(self, order: BuildOrder, **rest: Any) -> StagedBuild:  # noqa: ANN401 -- as BuildProcess takes them
+        """Stage a build."""
+        self.started.append(StagedBuild(order, **rest))
+        return self.started[-1]
+
+    def frames(self, count: int, view: str = VIEW) -> None:
+        """So many frames come."""
+        for _ in range(count):
+            self.hands.take(record(self.offset, PICTURES[self.offset], key=view.encode()))
+            self.offset += 1
+        self.teacher.announce()
+
+    def command(self, kind: str, identity: str, **said: object) -> None:
+        """Ana asks."""
+        whole: dict[str, Any] = {"id": identity, "view": VIEW, "kind": kind, "who": "ana", "why": "to see", "at": AT}
+        value = Command.model_validate(whole | said).to_bytes()
+        self.mailbox.records.append(
+            Record("commands", 0, self.commands_sent, 0, "create_time", VIEW.encode(), value, ())
+        )
+        self.commands_sent += 1
+        self.teacher.follow_commands()
+
+    def learnt(self, created_at: str = "2026-05-04T12:00:00.000+00:00") -> None:
+        """The build whose turn it is ends well."""
+        self.teacher.look_after_builds()
+        self.started[-1].gives(bank_file(created_at=created_at))
+        self.teacher.look_after_builds()
+
+    @property
+    def states(self) -> list[BankState]:
+        """What was published."""
+        return [
+            BankState.from_bytes(each.value or b"")
+            for work in self.hands.loop.committed
+            for each in work.outgoing
+            if each.topic == "banks"
+        ]
+
+    @property
+    def events(self) -> list[tuple[str, str | None, str]]:
+        """What happened: kind, command, why."""
+        found = [
+            BankEvent.from_bytes(each.value or b"")
+            for work in self.hands.loop.committed
+            for each in work.outgoing
+            if each.topic == "bank-events"
+        ]
+        return [(event.kind.value, event.command_id, event.why) for event in found]
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Shop:
+    """A shop at its start."""
+    return Shop(tmp_path)
+
+
+FIRST = "the first bank: 6 frames came"
+
+
+def test_a_view_is_announced_builds_and_is_promoted(shop: Shop) -> None:
+    """Learning at once, then a bank in force; a running build starts no second one, and its files are gone after it."""
+    shop.frames(5)
+    assert [state.state for state in shop.states] == [ViewState.LEARNING]
+    shop.teacher.look_after_builds()
+    assert not shop.started
+    shop.frames(1)
+    shop.teacher.look_after_builds()
+    shop.started[0].answer = Step(stage="embed", done=3, total=6)
+    shop.teacher.look_after_builds()
+    assert shop.hands.metrics.build_progress.labels(view=VIEW)._value.get() == 0.5
+    shop.learnt()
+    assert [state.state for state in shop.states] == [ViewState.LEARNING, ViewState.PROVISIONAL]
+    assert shop.events == [("built", None, FIRST), ("promoted", None, FIRST)]
+    assert len(shop.started) == 1
+    assert list((Path(shop.started[0].order.result).parent).iterdir()) == []
+    shop.teacher.look_after_builds()
+    assert len(shop.started) == 1
+
+
+def test_what_a_build_is_ordered(shop: Shop) -> None:
+    """The whole window oldest first, with where each frame stands in Kafka."""
+    shop.frames(6)
+    shop.teacher.look_after_builds()
+    order = shop.started[0].order
+    assert order.frame_names == tuple(f"0-{offset}" for offset in range(6))
+    assert order.frames == tuple(f"windows/line-1%2Fcamera-1/0-{offset}.frame" for offset in range(6))
+    assert order.provenance["topic"] == "frames"
+    assert order.provenance["frames"] == {f"0-{offset}": [0, offset] for offset in range(6)}
+    assert order.provenance["training"]["window_frames"] == 20
+    assert (order.parent, order.settings) == (None, TRAINING.build)
+
+
+def test_a_failed_build_is_tried_again_after_more_frames(shop: Shop) -> None:
+    """Not at once: the same frames would fail again."""
+    shop.frames(6)
+    shop.teacher.look_after_builds()
+    shop.started[0].answer = Failed(failed="out of memory")
+    shop.teacher.look_after_builds()
+    assert shop.events == [("build_failed", None, "out of memory")]
+    shop.frames(5)
+    shop.teacher.look_after_builds()
+    assert len(shop.started) == 1
+    shop.frames(1)
+    shop.teacher.look_after_builds()
+    assert len(shop.started) == 2
+
+
+def test_a_bank_waits_for_room_in_the_store(shop: Shop) -> None:
+    """The view goes on as it is; with room again the finished bank is put and promoted, without a second build."""
+    shop.frames(6)
+    shop.hands.store.full = "banks/"
+    with pytest.raises(StoreFull):
+        shop.learnt()
+    assert [state.state for state in shop.states] == [ViewState.LEARNING]
+    shop.hands.store.full = None
+    shop.teacher.look_after_builds()
+    assert [state.state for state in shop.states] == [ViewState.LEARNING, ViewState.PROVISIONAL]
+    assert len(shop.started) == 1
+
+
+def test_a_rebuild_by_command_has_its_id_in_its_events(shop: Shop) -> None:
+    """And it stays asked for while another build runs."""
+    shop.frames(6)
+    shop.teacher.look_after_builds()
+    shop.command("rebuild", "c-1")
+    shop.learnt()
+    shop.learnt("2026-05-04T12:00:01.000+00:00")
+    assert shop.events == [
+        ("built", None, FIRST),
+        ("promoted", None, FIRST),
+        ("built", "c-1", "to see"),
+        ("promoted", "c-1", "to see"),
+    ]
+    shop.teacher.look_after_builds()
+    assert len(shop.started) == 2
+
+
+def test_the_age_of_the_bank_in_force_is_shown(shop: Shop) -> None:
+    """Also after a rollback: it is the older bank's then."""
+
+    def shown() -> float:
+        shop.teacher.announce()
+        seconds: float = shop.hands.metrics.bank_created.labels(view=VIEW)._value.get()
+        return seconds
+
+    shop.frames(6)
+    shop.learnt("2026-05-04T12:00:00.000+00:00")
+    noon = datetime(2026, 5, 4, 12, tzinfo=UTC).timestamp()
+    assert shown() == noon
+    shop.frames(10)
+    shop.learnt("2026-05-04T12:00:07.000+00:00")
+    assert shown() == noon + 7
+    shop.command("rollback", "c-1")
+    assert shown() == noon
+
+
+def test_a_rollback_stops_the_build_that_would_undo_it(shop: Shop) -> None:
+    """Also one that a person asked for: that person learns it from the event."""
+    shop.frames(6)
+    shop.learnt()
+    shop.frames(10)
+    shop.learnt("2026-05-04T12:00:01.000+00:00")
+    shop.command("rebuild", "c-1")
+    shop.teacher.look_after_builds()
+    shop.command("rollback", "c-2")
+    assert shop.started[2].killed
+    assert shop.events[4:] == [("rolled_back", "c-2", "to see"), ("build_failed", "c-1", "stopped by rollback of ana")]
+    assert shop.states[-1].active == shop.states[1].active
+    shop.frames(9)
+    shop.teacher.look_after_builds()
+    assert len(shop.started) == 3
+    shop.frames(1)
+    shop.teacher.look_after_builds()
+    assert len(shop.started) == 4
+
+
+def test_a_relearning_forgets_window_and_bank_and_starts_anew(shop: Shop) -> None:
+    """The index in the store is empty before the state says so, and the first build counts its frames anew."""
+    shop.frames(6)
+    shop.learnt()
+    shop.command("relearn", "c-1")
+    assert shop.states[-1].state is ViewState.LEARNING
+    assert shop.states[-1].previous == shop.states[1].active
+    index = shop.hands.windows.load(VIEW)
+    assert index is not None
+    assert (index.frames, index.next_offsets) == ((), {0: 6})
+    shop.frames(5)
+    shop.teacher.look_after_builds()
+    assert len(shop.started) == 1
+    shop.frames(1)
+    shop.teacher.look_after_builds()
+    assert shop.started[1].order.frame_names == tuple(f"0-{offset}" for offset in range(6, 12))
+
+
+def test_commands_are_carried_out_in_order_and_once(shop: Shop) -> None:
+    """Reading them again, as after a restart, changes nothing."""
+    shop.frames(6)
+    shop.learnt()
+    shop.command("pin", "c-1")
+    shop.command("rollback", "c-2")
+    events = shop.events
+    assert [(kind, identity) for kind, identity, _ in events[2:]] == [("pinned", "c-1"), ("command_refused", "c-2")]
+    assert shop.states[-1].commands_through == 2
+    shop.commands_sent = 0
+    shop.command("pin", "c-1")
+    assert shop.events == events
+
+
+def test_a_command_for_a_view_that_nobody_saw_waits_for_its_first_frame(shop: Shop) -> None:
+    """Then it is answered: here with a refusal, for want of a bank."""
+    shop.command("rollback", "c-1")
+    assert shop.events == []
+    shop.frames(1)
+    shop.teacher.follow_commands()
+    assert [(kind, identity) for kind, identity, _ in shop.events] == [("command_refused", "c-1")]
+
+
+def test_views_take_turns(shop: Shop) -> None:
+    """A busy view does not keep the others from their first bank."""
+    other = "line-2/camera-1"
+    shop.frames(6)
+    shop.learnt()
+    shop.frames(10)
+    shop.frames(6, view=other)
+    shop.teacher.look_after_builds()
+    assert shop.started[-1].order.view == other
+
+
+def test_a_revoked_view_takes_its_build_along(shop: Shop) -> None:
+    """What it would give is void."""
+    shop.frames(6)
+    shop.teacher.look_after_builds()
+    assert shop.builds.stop("line-2/camera-1") is None
+    assert not shop.started[0].killed
+    shop.builds.stop(VIEW)
+    assert shop.started[0].killed
+    assert shop.builds.running is None
