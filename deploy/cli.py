@@ -50,6 +50,7 @@ app.add_typer(topics.app, name="topics", rich_help_panel=RUN)
 app.add_typer(bank.app, name="bank", rich_help_panel=RUN)
 _add("build", build.build, WITHOUT)
 _add("score", score.score, WITHOUT)
+_add("evaluate", evaluate.evaluate, WITHOUT)
 
 
 def _show_version(wanted: bool) -> None:  # noqa: FBT001 -- typer calls it with the flag
