@@ -69,7 +69,8 @@ def study(root: Path, cache: EmbeddingCache, ledger: Ledger, asked: Asked) -> li
     """Run what is left; returns the methods that were run."""
     began: list[str] = []
     for task in tasks([category(root)], "lite0", asked, ledger.done()):
-        carry_out(task, cache, ledger, clock=map(float, itertools.count()).__next__, begin=began.append, finish=lambda: None)
+        clock = map(float, itertools.count()).__next__
+        carry_out(task, cache, ledger, clock=clock, begin=began.append, finish=lambda: None)
     return began
 
 
