@@ -14,15 +14,15 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 REPEAT_SECONDS = 30.0
+CONNECTION = "kafka.net"
 # Its words for what is every day's business here, or what our own lines say better.
 EVERYDAY = (
     "Bootstrap",
     "Broker version",
     "User provided",
     "Failed fetch messages",
-    "%s: Aborting producer batches",
     "Fatal Error handling request",
-    "Task %r ran for",
+    "Task ",
     "group_id is None",
 )
 
@@ -37,11 +37,16 @@ class ClientLog(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Log the first of a kind, then none like it for `REPEAT_SECONDS`."""
-        kind, now = str(record.msg), self._clock()
-        if kind.startswith(EVERYDAY) or now - self._said_at.get(kind, -REPEAT_SECONDS) < REPEAT_SECONDS:
+        kind, now = _kind(record), self._clock()
+        if record.getMessage().startswith(EVERYDAY) or now - self._said_at.get(kind, -REPEAT_SECONDS) < REPEAT_SECONDS:
             return
         self._said_at[kind] = now
         log.warning("kafka_client", message=record.getMessage(), source=record.name)
+
+
+def _kind(record: logging.LogRecord) -> str:
+    """A lost connection is told by every layer in several ways: once is enough."""
+    return CONNECTION if record.name.startswith((CONNECTION, "kafka.cluster")) else str(record.msg)
 
 
 def quiet_client_logs(clock: Callable[[], float] = time.monotonic) -> None:
