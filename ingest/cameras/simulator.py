@@ -88,7 +88,7 @@ class Simulator:
             captured_at=self.clock(),
             source=f"simulator {self.variant}, seed {self.seed}, frame {index}",
             label=label,
-            mask=None if label == GOOD else mask > 127,  # noqa: PLR2004 -- half covered
+            mask=None if label == GOOD else mask > 63,  # noqa: PLR2004 -- a hair line, turned, covers a quarter
         )
 
     def _specimen(self, rng: np.random.Generator) -> tuple[str, Specimen]:
