@@ -18,16 +18,17 @@ not what fences.
 from __future__ import annotations
 
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import structlog
-from kafka import ConsumerRebalanceListener, KafkaConsumer, TopicPartition
+from kafka import KafkaConsumer, TopicPartition
 from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
 from kafka.errors import KafkaError, KafkaTimeoutError, RetriableError
 from kafka.structs import MemberState, OffsetAndMetadata
 
 from ingest.kafka.connecting import Deadline, client_options, connected, require_topics
 from ingest.kafka.errors import Aborted, Fenced, KafkaFailure, Refused
+from ingest.kafka.ownership import CommittedOffsets, Ownership, Revocations
 from ingest.kafka.producing import HOPELESS, TransactionalProducer, is_fenced
 from ingest.kafka.records import Claim, Committed, Partition, Record, Work
 from ingest.kafka.wire import record_from
@@ -60,47 +61,6 @@ class State(Enum):
     CLOSED = "closed"
 
 
-class Ownership(Protocol):
-    """Told, on the loop's own thread and only inside `poll` and `commit`, which partitions come and go."""
-
-    def assigned(self, partitions: frozenset[Partition]) -> Mapping[Partition, int]:
-        """Where to start reading: a partition left out starts at its committed offset, or the earliest record."""
-        ...
-
-    def revoked(self, partitions: frozenset[Partition]) -> None:
-        """Work in flight for these partitions is void; an abort revokes all before they are assigned again."""
-        ...
-
-
-class CommittedOffsets:
-    """The ownership that keeps no books: Kafka's committed offsets are the truth."""
-
-    def assigned(self, partitions: frozenset[Partition]) -> Mapping[Partition, int]:  # noqa: ARG002  the Protocol's
-        """Start everywhere at the committed offset."""
-        return {}
-
-    def revoked(self, partitions: frozenset[Partition]) -> None:
-        """Nothing is kept, so nothing is to be dropped."""
-
-
-class _Revocations(ConsumerRebalanceListener):  # type: ignore[misc]  # kafka-python has no annotations
-    """Notes what a rebalance took away; it runs on the client's network thread, which must not block."""
-
-    def __init__(self) -> None:
-        self._taken: set[Partition] = set()
-
-    def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
-        self._taken.update(Partition(*each) for each in revoked)
-
-    def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
-        """Assignments are read from the consumer once the group is stable."""
-
-    def drain(self) -> frozenset[Partition]:
-        """What was taken since the last call. Called while no rebalance runs: between polls."""
-        taken, self._taken = frozenset(self._taken), set()
-        return taken
-
-
 class TransactionLoop:
     """Polls one group's partitions and commits works exactly once. One thread only: the one that polls also commits."""
 
@@ -110,7 +70,7 @@ class TransactionLoop:
         producer: TransactionalProducer,
         settings: KafkaSettings,
         *,
-        revocations: _Revocations,
+        revocations: Revocations,
         ownership: Ownership,
     ) -> None:
         self._consumer = consumer
@@ -149,7 +109,7 @@ class TransactionLoop:
             BrokerUnreachable: `stop` was set before a broker answered.
             TopicMissing: one of `reads` or `writes` does not exist.
         """
-        revocations = _Revocations()
+        revocations = Revocations()
         consumer = connected(lambda: _consumer(settings, group_id), settings, stop=stop)
         require_topics(consumer.partitions_for_topic, [*reads, *writes], otherwise=consumer.close)
         producer = TransactionalProducer(settings, transactional_id=f"{group_id}-{settings.instance_id}")

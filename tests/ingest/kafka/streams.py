@@ -10,12 +10,13 @@ from ingest.kafka.errors import Aborted
 from ingest.kafka.readers import WholeTopicReader
 from ingest.kafka.records import Outgoing, Record, Work
 from ingest.kafka.topics import create_topics
-from ingest.kafka.transactions import Ownership, TransactionLoop
+from ingest.kafka.transactions import TransactionLoop
 from ingest.kafka.writers import Sender
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from ingest.kafka.ownership import Ownership
     from ingest.kafka.settings import KafkaSettings
 
 Source = tuple[int, int]

@@ -1,0 +1,56 @@
+"""Who owns which partition: what the loop tells its owner, and how it learns what a rebalance took away."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from kafka import ConsumerRebalanceListener
+
+from ingest.kafka.records import Partition
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from kafka import TopicPartition
+
+
+class Ownership(Protocol):
+    """Told, on the loop's own thread and only inside `poll` and `commit`, which partitions come and go."""
+
+    def assigned(self, partitions: frozenset[Partition]) -> Mapping[Partition, int]:
+        """Where to start reading: a partition left out starts at its committed offset, or the earliest record."""
+        ...
+
+    def revoked(self, partitions: frozenset[Partition]) -> None:
+        """Work in flight for these partitions is void; an abort revokes all before they are assigned again."""
+        ...
+
+
+class CommittedOffsets:
+    """The ownership that keeps no books: Kafka's committed offsets are the truth."""
+
+    def assigned(self, partitions: frozenset[Partition]) -> Mapping[Partition, int]:  # noqa: ARG002  the Protocol's
+        """Start everywhere at the committed offset."""
+        return {}
+
+    def revoked(self, partitions: frozenset[Partition]) -> None:
+        """Nothing is kept, so nothing is to be dropped."""
+
+
+class Revocations(ConsumerRebalanceListener):  # type: ignore[misc]  # kafka-python has no annotations
+    """Notes what a rebalance took away; it runs on the client's network thread, which must not block."""
+
+    def __init__(self) -> None:
+        self._taken: set[Partition] = set()
+
+    def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
+        """Also called for partitions that were lost."""
+        self._taken.update(Partition(*each) for each in revoked)
+
+    def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
+        """Assignments are read from the consumer once the group is stable."""
+
+    def drain(self) -> frozenset[Partition]:
+        """What was taken since the last call. Called while no rebalance runs: between polls."""
+        taken, self._taken = frozenset(self._taken), set()
+        return taken
