@@ -64,10 +64,8 @@ SCORE_RATIOS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 1, 1.05
 BATCH_FRAMES = (1, 2, 4, 8, 16, 32, 64, 128)
 BUILD_SECONDS = (0.5, 1, 2, 5, 10, 20, 40, 60, 120, 300, 600, 1800)
 
-NO_VIEW = ""
-"""The view of a record that names none."""
+NO_VIEW = ""  # of a record that names none
 BY_VIEW: Mapping[Label, tuple[str, ...]] = {"view": OPEN}
-BY_PARTITION: Mapping[Label, tuple[str, ...]] = {"partition": OPEN}
 
 
 @dataclass(frozen=True)
@@ -101,7 +99,7 @@ class KafkaMetrics:
             "patchline_kafka_consumer_lag_records",
             "records",
             "Records of an owned partition of the frames topic behind its end.",
-            BY_PARTITION,
+            {"partition": OPEN},
         ),
     ]
     partitions_owned: Annotated[
@@ -325,7 +323,7 @@ def declare_inference(registry: CollectorRegistry) -> InferenceMetrics:
 def declare_trainer(registry: CollectorRegistry) -> TrainerMetrics:
     """The trainer's metrics, on this registry."""
     metrics = declare(TrainerMetrics, registry)
-    metrics.frames_skipped.labels(view=NO_VIEW, reason="bad_frame")
+    metrics.frames_skipped.labels(NO_VIEW, "bad_frame")
     return metrics
 
 
