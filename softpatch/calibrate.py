@@ -53,7 +53,9 @@ def cross_fit(
     A smaller bank scores higher. How much is measured on the same frames: the first half of a greedy coreset IS the
     coreset of half the size, so the ratio of the two medians is the effect of one doubling; the rest is extrapolated.
     """
-    scores, halves, sizes = [], [], []
+    scores: list[Float32[np.ndarray, "block"]] = []
+    halves: list[Float32[np.ndarray, "block"]] = []
+    sizes: list[int] = []
     final = len(condensed.bank)
     for number, block in enumerate(contiguous_blocks(len(judged.factors), settings.calibration_blocks)):
         others = joined([part for other, part in enumerate(condensed.blocks) if other != number])

@@ -127,7 +127,7 @@ def condense(
         for block in contiguous_blocks(frames, settings.calibration_blocks)
     ]
     tasks = [(group, size) for group in whole] + [(group, small) for block in blocks for group in block]
-    found = pool.map(lambda task: group_coreset(embeddings, judged, *task, settings), tasks)
+    found = pool.map(lambda task: group_coreset(embeddings, judged, task[0], task[1], settings), tasks)
     parts: list[Patches] = []
     for part in found:
         parts.append(part)

@@ -1,11 +1,13 @@
 """Which frames are looked at together: interleaved groups, and contiguous blocks of time."""
 
+from itertools import pairwise
+
 
 def interleaved_groups(frames: range, group_frames: int) -> list[range]:
     """The fewest groups of at most `group_frames`: of G groups, the i-th frame goes to group i mod G.
 
-    LOF is blind to what repeats more than k times in a group, so groups of fixed size keep that blind spot, and memory,
-    from growing with the day. Neighbours in time part company: a burst of one defect is thinned out by G in every group.
+    LOF is blind to what repeats more than k times in a group; groups of fixed size keep that blind spot, and memory,
+    from growing with the day. Neighbours in time part company: a burst of one defect is thinned out by G.
     """
     count = -(-len(frames) // group_frames)
     return [frames[start::count] for start in range(count)]
@@ -17,4 +19,4 @@ def contiguous_blocks(frames: int, blocks: int) -> list[range]:
     Frames of one moment are near copies; a random split would leave a copy of every frame on the other side.
     """
     edges = [frames * block // blocks for block in range(blocks + 1)]
-    return [range(start, stop) for start, stop in zip(edges[:-1], edges[1:], strict=True)]
+    return [range(start, stop) for start, stop in pairwise(edges)]

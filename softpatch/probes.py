@@ -30,7 +30,8 @@ class ProbeReport:
     @property
     def worst_difference(self) -> float:
         """Relative difference of the worst probe; a score of 0 is measured against the largest expected score."""
-        scale = np.where(self.expected > 0, self.expected, max(float(self.expected.max()), np.finfo(np.float32).tiny))
+        largest = max(float(self.expected.max()), float(np.finfo(np.float32).tiny))
+        scale = np.where(self.expected > 0, self.expected, np.float32(largest))
         return float((np.abs(self.scores - self.expected) / scale).max())
 
 

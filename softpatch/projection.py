@@ -12,12 +12,12 @@ def projection_matrix(dimension: int, dims: int, *, seed: int) -> Float32[np.nda
     if dimension <= dims:
         return np.eye(dimension, dtype=np.float32)
     drawn = np.random.default_rng(seed).standard_normal((dimension, dims))
-    return (drawn / np.sqrt(dims)).astype(np.float32)
+    return np.asarray(drawn / np.sqrt(dims), np.float32)
 
 
 def project(
     embeddings: Float32[np.ndarray, "*axes dimension"], matrix: Float32[np.ndarray, "dimension k"]
 ) -> Float32[np.ndarray, "*axes k"]:
     """The embeddings under the matrix, in one GEMM."""
-    flat = embeddings.reshape(-1, matrix.shape[0]) @ matrix
+    flat = np.asarray(embeddings.reshape(-1, matrix.shape[0]) @ matrix)
     return flat.reshape(*embeddings.shape[:-1], matrix.shape[1])

@@ -24,7 +24,7 @@ class BuildSettings(BaseModel):
         default=0.15, ge=0, lt=1, description="Share of all patches to drop as noise (SoftPatch's tau)."
     )
     lof_k: int = Field(default=6, ge=1, description="Neighbours that LOF compares a patch with.")
-    group_frames: int = Field(default=256, ge=2, description="Frames discriminated together, at most.")
+    group_frames: int = Field(default=384, ge=2, description="Frames discriminated together, at most.")
     noise_floor: bool = Field(
         default=True, description="Whether distances below the window's own noise count as that noise."
     )
@@ -39,7 +39,7 @@ class BuildSettings(BaseModel):
         description="Frames whose patches are thinned out at once; longer windows merge groups of this.",
     )
     coreset_cap: int = Field(default=4000, ge=1, description="Patches a bank holds at most.")
-    soft_weights: bool = Field(default=True, description="Whether distances are weighted by how doubtful a patch is.")
+    soft_weights: bool = Field(default=False, description="Whether distances are weighted by how doubtful a patch is.")
     soft_weight_low: float = Field(default=0.5, gt=0, description="Lower clip of a soft weight.")
     soft_weight_high: float = Field(default=4.0, gt=0, description="Upper clip of a soft weight.")
     calibration_blocks: int = Field(

@@ -12,7 +12,7 @@ SKETCH_FLOATS = 32
 def _matrix(dimension: int, graph_hash: str) -> Float32[np.ndarray, "dimension 32"]:
     seed = int.from_bytes(graph_hash.encode(), "big")
     drawn = np.random.default_rng(seed).standard_normal((dimension, SKETCH_FLOATS))
-    return (drawn / np.sqrt(SKETCH_FLOATS)).astype(np.float32)
+    return np.asarray(drawn / np.sqrt(SKETCH_FLOATS), np.float32)
 
 
 def sketch(embedding: Float32[np.ndarray, "p q d"], graph_hash: str) -> Float32[np.ndarray, "32"]:
@@ -21,4 +21,4 @@ def sketch(embedding: Float32[np.ndarray, "p q d"], graph_hash: str) -> Float32[
     Sketches of the same graph compare across banks, builds and services, whatever their seeds.
     """
     pooled = embedding.mean(axis=(0, 1), dtype=np.float64).astype(np.float32)
-    return pooled @ _matrix(embedding.shape[-1], graph_hash)
+    return np.asarray(pooled @ _matrix(embedding.shape[-1], graph_hash))

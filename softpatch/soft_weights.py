@@ -9,8 +9,8 @@ def soft_weights(
 ) -> Float32[np.ndarray, "m"]:
     """Factors in units of the kept patches' median, clipped to [low, high] (SoftPatch Eq. 8's W(m*)).
 
-    Deviation: the paper takes the factor itself. One bank patch with a factor of 50 would then fail every frame near it,
-    and a score would change its units with the discriminator.
+    Deviation: the paper takes the factor itself. One bank patch with a factor of 50 would then fail every frame near
+    it, and a score would change its units with the discriminator.
     """
     if not median_kept > 0:
         return np.ones_like(factors)  # most kept patches are copies: nothing to compare a factor with

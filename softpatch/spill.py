@@ -48,7 +48,7 @@ class Spilled:
     def append(self, batch: Float32[np.ndarray, "n p q d"]) -> None:
         """Write them behind the others."""
         self._file.seek(0, 2)
-        remaining = memoryview(np.ascontiguousarray(batch)).cast("B")
+        remaining = np.ascontiguousarray(batch).data.cast("B")
         while remaining:  # an unbuffered file may write less than it was given
             remaining = remaining[self._file.write(remaining) :]
 
@@ -57,7 +57,7 @@ class Spilled:
         out = np.empty((len(frames), *self._shape), np.float32)
         for row, frame in zip(out, frames, strict=True):
             self._file.seek(frame * row.nbytes)
-            remaining = memoryview(row).cast("B")
+            remaining = row.data.cast("B")
             while remaining:
                 read = self._file.readinto(remaining)
                 if not read:

@@ -101,7 +101,7 @@ def _block_resample(logs: Float64[np.ndarray, "frames"], rng: np.random.Generato
     """As many frames, in runs of up to ten: neighbours in time are alike, and single draws would feign certainty."""
     block = min(_BLOCK_FRAMES, len(logs))
     starts = rng.integers(0, len(logs) - block + 1, size=-(-len(logs) // block))
-    return logs[(starts[:, None] + np.arange(block)).ravel()[: len(logs)]]
+    return np.asarray(logs[(starts[:, None] + np.arange(block)).ravel()[: len(logs)]])
 
 
 def _score(log: float) -> float:

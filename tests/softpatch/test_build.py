@@ -1,0 +1,223 @@
+"""The whole build on a fake embedder: what enters the bank, what it says of itself, and that it repeats."""
+
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from softpatch.bank import Bank, bank_from_bytes, bank_to_bytes
+from softpatch.build import build_bank
+from softpatch.condense import condense, judge, keep_mask
+from softpatch.images.decode import decode
+from softpatch.probes import ProbesDisagree, replay
+from softpatch.score import Scorer
+from softpatch.search import BruteSearch, FlatSearch
+from softpatch.settings import BuildSettings
+from softpatch.spill import InMemory
+from softpatch.window import TooFewFrames
+from tests.softpatch.window_of_fakes import SETTINGS, MeanColours, encoded, names, picture, window
+
+AT = "2026-01-01T00:00:00Z"
+
+
+class Brighter(MeanColours):
+    """The same graph on a provider that computes something else."""
+
+    provider = "cuda"
+
+    def embed(self, frames: np.ndarray) -> np.ndarray:
+        """Off by a hundredth."""
+        return super().embed(frames) * np.float32(1.01)
+
+
+class OtherGraph(MeanColours):
+    """Another graph."""
+
+    graph_hash = "e" * 64
+
+
+def built(frames: list[bytes], chosen: BuildSettings = SETTINGS) -> Bank:
+    """The bank of those frames."""
+    return build_bank(
+        frames, MeanColours(), chosen, view="line-1/cam-1", frame_names=names(frames), created_at=AT, threads=2
+    )
+
+
+@cache
+def usual() -> Bank:
+    """The bank of 60 frames, six of them defective."""
+    return built(window())
+
+
+def nothing(_done: int, _total: int) -> None:
+    """Progress nobody watches."""
+
+
+def embedded(bank: Bank, frames: list[bytes]) -> np.ndarray:
+    """As inference embeds them."""
+    return MeanColours().embed(np.stack([bank.manifest.geometry.apply(decode(frame)) for frame in frames]))
+
+
+def test_the_same_seed_gives_the_same_bytes() -> None:
+    """Twice the same window and settings; another seed, another file."""
+    once = bank_to_bytes(usual())
+    assert bank_to_bytes(built(window())) == once
+    assert bank_to_bytes(built(window(), SETTINGS.model_copy(update={"seed": 1}))) != once
+
+
+def test_a_bank_read_back_scores_the_same() -> None:
+    """Save and load change no score, and FAISS and the definition agree on them."""
+    bank, frames = usual(), [encoded(picture(900)), encoded(picture(901, defect=True))]
+    read = bank_from_bytes(bank_to_bytes(bank))
+    before = [one.score for one in Scorer(bank, FlatSearch(bank.vectors)).score(embedded(bank, frames))]
+    after = [one.score for one in Scorer(read, FlatSearch(read.vectors)).score(embedded(read, frames))]
+    brute = [one.score for one in Scorer(read, BruteSearch(read.vectors)).score(embedded(read, frames))]
+    assert before == after
+    assert after == pytest.approx(brute, rel=1e-4)
+
+
+def test_defects_in_the_window_do_not_hide_defects_after_it() -> None:
+    """Fresh good frames pass, fresh defects fail, though the window held 10 % of them."""
+    bank = usual()
+    scorer = Scorer(bank, FlatSearch(bank.vectors))
+    good = [encoded(picture(number)) for number in range(1000, 1020)]
+    bad = [encoded(picture(number, defect=True)) for number in range(2000, 2020)]
+    limit = bank.manifest.threshold.value
+    assert sum(one.score > limit for one in scorer.score(embedded(bank, good))) <= 2
+    assert all(one.score > limit for one in scorer.score(embedded(bank, bad)))
+    assert bank.manifest.noise_estimate == pytest.approx(0.1, abs=0.05)
+
+
+def test_every_patch_says_where_it_is_from() -> None:
+    """The vector of a bank patch is the embedding of its source frame at its source position."""
+    bank, frames = usual(), window()
+    embeddings = embedded(bank, frames)
+    row, column = bank.source_position.T
+    np.testing.assert_array_equal(bank.vectors, embeddings[bank.source_frame, row, column])
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    seed=st.integers(0, 2**16),
+    sampler=st.sampled_from(["greedy", "random"]),
+    discriminator=st.sampled_from(["lof", "gaussian", "nearest"]),
+    coreset_frames=st.sampled_from([7, 1024]),
+    noise_ratio=st.sampled_from([0.15, 0.6]),
+)
+def test_rejected_patches_never_enter(
+    seed: int, sampler: str, discriminator: str, coreset_frames: int, noise_ratio: float
+) -> None:
+    """Whatever the settings, each patch of the bank and of every calibration bank is one the mask keeps."""
+    chosen = BuildSettings.model_validate(
+        {
+            "sampler": sampler,
+            "discriminator": discriminator,
+            "coreset_frames": coreset_frames,
+            "noise_ratio": noise_ratio,
+            "coreset_ratio": 1.0,
+        }
+    )
+    embeddings = InMemory(24, (2, 3, 5))
+    embeddings.append(np.random.default_rng(seed).normal(size=(24, 2, 3, 5)).astype(np.float32))
+    judged = judge(embeddings, 24, chosen, nothing)
+    with ThreadPoolExecutor(2) as pool:
+        condensed = condense(embeddings, judged, chosen, pool, nothing)
+    for patches in (condensed.bank, *condensed.blocks):
+        row, column = patches.position.T
+        assert judged.keep[patches.frame, row, column].all()
+    assert len(condensed.bank) == judged.keep.sum()  # ratio 1: all of the kept, and nothing but the kept
+
+
+def test_a_block_is_scored_by_banks_that_never_saw_it() -> None:
+    """Candidates of block b come from frames of block b only, so leaving b out leaves its frames out."""
+    embeddings = InMemory(30, (2, 2, 4))
+    embeddings.append(np.random.default_rng(0).normal(size=(30, 2, 2, 4)).astype(np.float32))
+    chosen = BuildSettings()
+    judged = judge(embeddings, 30, chosen, nothing)
+    with ThreadPoolExecutor(1) as pool:
+        condensed = condense(embeddings, judged, chosen, pool, nothing)
+    ranges = [
+        (int(part.frame.min()) >= 10 * b, int(part.frame.max()) < 10 * b + 10)
+        for b, part in enumerate(condensed.blocks)
+    ]
+    assert ranges == [(True, True)] * 3
+
+
+def test_the_mask_drops_the_asked_share_of_the_whole_window() -> None:
+    """The worst 15 % of all patches, wherever they are; ties at the limit stay."""
+    factors = np.arange(200, dtype=np.float32).reshape(10, 4, 5)
+    assert (~keep_mask(factors, 0.15)).sum() == 30
+    assert keep_mask(factors, 0.15).ravel()[:170].all()
+    assert keep_mask(np.ones((10, 4, 5), np.float32), 0.15).all()
+
+
+def test_frames_that_cannot_be_decoded_are_left_out_and_counted() -> None:
+    """Two broken frames among 30: the bank is that of the other 28, and their names are not in it."""
+    frames = window(30, defects=2)
+    frames[4], frames[9] = b"", frames[9][:100]
+    bank = built(frames)
+    assert bank.manifest.skipped_frames == 2
+    assert bank.manifest.frame_names == [f"frame-{number}" for number in range(30) if number not in (4, 9)]
+    assert len(bank.calibration_scores) == 28
+
+
+def test_too_few_frames_is_said_with_the_number_needed() -> None:
+    """Six are needed for three blocks of two."""
+    frames = [*window(5, defects=1), b"no picture"]
+    with pytest.raises(TooFewFrames) as caught:
+        built(frames)
+    assert str(caught.value) == "5 of 6 frames can be decoded and a bank needs 6: send more frames"
+
+
+def test_a_stopped_line_still_gives_a_bank() -> None:
+    """All frames bit-identical: one patch per distinct look, finite scores, a positive threshold."""
+    bank = built([encoded(picture(0))] * 12)
+    assert len(np.unique(bank.vectors, axis=0)) == len(bank.vectors)
+    assert bank.manifest.threshold.value > 0
+
+
+def test_progress_reports_every_stage_to_its_end() -> None:
+    """Each stage's last word is done == total."""
+    heard: list[tuple[str, int, int]] = []
+    frames = window(20, defects=2)
+    build_bank(
+        frames,
+        MeanColours(),
+        SETTINGS,
+        view="v/c",
+        frame_names=names(frames),
+        created_at=AT,
+        progress=lambda *said: heard.append(said),
+    )
+    last = {stage: (done, total) for stage, done, total in heard}
+    assert list(last) == ["embed", "discriminate", "condense", "calibrate"]
+    assert all(done == total for done, total in last.values())
+
+
+def test_probes_replay_on_the_embedder_that_built_them() -> None:
+    """The same scores, to the last digit."""
+    bank = usual()
+    assert replay(bank, MeanColours(), FlatSearch(bank.vectors)).worst_difference == 0
+
+
+def test_probes_refuse_a_provider_that_scores_otherwise() -> None:
+    """One percent off is more than fp32 explains."""
+    bank = usual()
+    with pytest.raises(
+        ProbesDisagree, match=r"^probe scores on cuda \(fp32\) differ by .* relative, more than 0.0001: "
+    ):
+        replay(bank, Brighter(), FlatSearch(bank.vectors))
+
+
+def test_probes_refuse_another_graph() -> None:
+    """A bank belongs to its graph, and the message names both."""
+    bank = usual()
+    with pytest.raises(ProbesDisagree) as caught:
+        replay(bank, OtherGraph(), FlatSearch(bank.vectors))
+    assert str(caught.value) == (
+        "the bank belongs to graph ffffffffffff (ffffffffffff), this program runs eeeeeeeeeeee: "
+        "load the bank's graph, or rebuild the bank"
+    )
