@@ -1,0 +1,38 @@
+# `make demo` shows Patchline at work, `make test` runs its tests; both need only Python 3.11 or newer.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+DEMO_FLAGS ?=
+TEST_FLAGS ?=
+
+.PHONY: demo test check clean
+
+demo: $(VENV)/.installed-demo
+	$(BIN)/patchline demo --json patchline-demo/demo.json $(DEMO_FLAGS)
+
+test: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest $(TEST_FLAGS)
+
+check: $(VENV)/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+clean:
+	rm -rf $(VENV) patchline-demo patchline-bench build *.egg-info
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "Patchline needs Python 3.11 or newer; name one: make PYTHON=python3.12 demo" >&2; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed-demo: pyproject.toml constraints.txt | $(BIN)/python
+	$(INSTALL) --editable '.[cpu,demo]'
+	@touch $@
+
+$(VENV)/.installed-dev: pyproject.toml constraints.txt | $(BIN)/python
+	$(INSTALL) --editable '.[cpu,demo,dev]'
+	@touch $@ $(VENV)/.installed-demo
