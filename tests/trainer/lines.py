@@ -110,18 +110,19 @@ class Line:
                 trainer.process.kill()
                 trainer.process.wait(10)
 
-    def send(self, count: int) -> None:
-        """The camera takes so many frames."""
+    def send(self, count: int, *, view: str = VIEW) -> int:
+        """The view's camera takes so many frames; returns the partition they are in."""
         numbers = range(self.sent, self.sent + count)
         self.sent += count
-        self.send_bytes([picture(number) for number in numbers])
+        return self.send_bytes([picture(number) for number in numbers], view=view)
 
-    def send_bytes(self, values: list[bytes]) -> None:
-        """Send records of `frames` as they are."""
+    def send_bytes(self, values: list[bytes], *, view: str = VIEW) -> int:
+        """Send records of `frames` as they are; returns their partition."""
         topic = self.kafka.topic("frames")
         with Sender.open(self.kafka, writes=(topic,)) as sender:
-            for value in values:
-                sender.send(Outgoing(topic, VIEW.encode(), value))
+            pending = [sender.send(Outgoing(topic, view.encode(), value)) for value in values]
+            sender.flush(30)
+            return pending[0].wait(0).partition.partition
 
     def command(self, command: Command) -> None:
         """Ask for something."""
@@ -137,11 +138,15 @@ class Line:
         """Every bank event that was committed, in order."""
         return [BankEvent.from_bytes(value) for value in self._committed("bank-events")]
 
-    def window(self) -> WindowIndex:
+    def window(self, view: str = VIEW) -> WindowIndex:
         """The view's window, as it is in the store."""
-        index = Windows(FsspecStore.open(str(self.store))).load(VIEW)
+        index = Windows(FsspecStore.open(str(self.store))).load(view)
         assert index is not None
         return index
+
+    def logged(self, instance: str = "0") -> str:
+        """What a trainer has logged."""
+        return (self.store.parent / f"trainer-{instance}.log").read_text(encoding="utf-8")
 
     def until(self, condition: Callable[[], bool], *, seconds: float = 60) -> None:
         """Wait for something to be so; says what the trainers logged where it never is."""

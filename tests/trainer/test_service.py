@@ -179,3 +179,37 @@ def test_a_trainer_that_was_away_publishes_nothing_stale(line: Line) -> None:
     line.until(lambda: len(line.states()) == 5, seconds=90)
     assert [state.epoch for state in line.states()] == [0, 1, 2, 3, 4]
     assert kinds(line) == ["built", "promoted", "built", "promoted", "rolled_back", "built", "promoted"]
+    line.until(lambda: "partitions_dropped" in line.logged("0"))
+
+
+@pytest.mark.slow
+def test_a_second_trainer_takes_half_of_the_views_and_goes_on_where_the_first_was(line: Line) -> None:
+    """Both learn, each its own; nobody's frames are read twice into a window, and each state has one writer."""
+    other = next(view for view in (f"line-2/camera-{n}" for n in range(20)) if line.send(1, view=view) != line.send(1))
+    line.send(9)
+    line.send(8, view=other)
+    line.trainer(instance="0")
+    line.until(lambda: {state.view for state in line.states()} >= {VIEW, other})
+    line.until(lambda: line.window(other).seen == 9)
+    line.trainer(instance="1")
+    line.until(lambda: "partitions_dropped" in line.logged("0"))
+    line.until(lambda: "partitions_settled" in line.logged("1"))
+    line.send(20)
+    line.send(20, view=other)
+    line.until(lambda: {event.view for event in line.events() if event.kind is BankEventKind.PROMOTED} == {VIEW, other})
+    for view in (VIEW, other):
+        epochs = [state.epoch for state in line.states() if state.view == view]
+        assert epochs == list(range(len(epochs)))
+        line.until(lambda: line.window(view).seen >= 29)  # noqa: B023 -- called before the next view
+        numbers = [frame.number for frame in line.window(view).frames]
+        assert numbers == list(range(len(numbers)))
+    assert sorted([_promoters(line, VIEW), _promoters(line, other)]) == [["0"], ["1"]]
+
+
+def _promoters(line: Line, view: str) -> list[str]:
+    """The trainers that logged a promotion of the view."""
+    said = {
+        instance: [each for each in line.logged(instance).splitlines() if "promoted" in each and view in each]
+        for instance in ("0", "1")
+    }
+    return [instance for instance, lines in said.items() if lines]
