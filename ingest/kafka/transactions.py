@@ -195,7 +195,10 @@ class TransactionLoop:
             self._consumer.pause(*self._consumer.assignment())
         batches = self._consumer.poll(timeout_ms=int(timeout_seconds * 1000), max_records=max(room, 1))
         if not batches and self._consumer.group_metadata().state == MemberState.REBALANCING:
-            batches = self._consumer.poll(timeout_ms=int(JOIN_SECONDS * 1000), max_records=max(room, 1))
+            # A join set off by changed metadata is forgotten where its poll timed out; asked for again, it is awaited.
+            coordinator = self._consumer._coordinator  # noqa: SLF001  a poll would go on waiting for records
+            coordinator.request_rejoin()
+            coordinator.ensure_active_group(timeout_ms=int(JOIN_SECONDS * 1000))
         return [(Partition(*each), record) for each, records in batches.items() for record in records]
 
     def _settle(self, deadline: Deadline) -> frozenset[Partition]:
