@@ -103,6 +103,7 @@ class Inspector:
                 answers.append(self._dead_letter(queued.record, found, waited))
             elif isinstance(frame, Frame):
                 answers.append(self._answered(queued.record, frame, standings[frame.view], found, waited))
+        _log_dead_letters(answers)
         return Answers(tuple(answers), standings, dict(stages.seconds))
 
     def _answered(
@@ -157,7 +158,6 @@ class Inspector:
         view = _view_named_by(record)
         if view is not None:
             self._history.dead_letter(letter.source, view, self._inspection_of(view), tenure=_tenure(record))
-        log.warning("dead_letter", source=str(letter.source), reason=letter.reason.value, detail=letter.detail)
         outgoing = Outgoing(
             self._destinations.dead_letters,
             letter.key,
@@ -183,6 +183,15 @@ def _parsed(record: Record) -> Frame | BadFrame:
 
 def _source(record: Record) -> SourceRecord:
     return SourceRecord(topic=record.topic, partition=record.partition, offset=record.offset)
+
+
+def _log_dead_letters(answers: Sequence[Answer]) -> None:
+    """One line a batch, however many: a storm of them must not become a storm of log lines."""
+    letters = [answer.said for answer in answers if isinstance(answer.said, DeadLetter)]
+    if letters:
+        first = letters[0]
+        said = {"source": str(first.source), "reason": first.reason.value, "detail": first.detail}
+        log.warning("dead_letters", records=len(letters), **said)
 
 
 def _moment(milliseconds: int) -> datetime:

@@ -142,19 +142,21 @@ class Service:
         for check in self._checks:
             check()
         busy = self._exchange.outstanding > 0
+        self._accept(self._polled(0.0 if busy else self._settings.poll_seconds, room))
+        self._settle()
+        batches = self._exchange.collect(BUSY_SECONDS if self._exchange.outstanding else 0.0)
+        if batches:
+            self._commit(batches)
+        if batches or not busy:  # a worker that hangs must not look alive
+            self._heartbeat.beat()
+
+    def _polled(self, timeout_seconds: float, room: int) -> list[Record]:
         try:
-            self._accept(self._loop.poll(0.0 if busy else self._settings.poll_seconds, room=room))
-            self._settle()
-            batches = self._exchange.collect(BUSY_SECONDS if self._exchange.outstanding else 0.0)
-            if batches:
-                self._commit(batches)
+            return self._loop.poll(timeout_seconds, room=room)
         except Aborted as error:
-            self._reporting.aborted()
-            log.warning("transaction_aborted", cause=str(error))
-            self._heartbeat.beat()
-            return
-        if batches or not busy:
-            self._heartbeat.beat()
+            self._reporting.poll_failed()
+            log.warning("poll_failed", cause=str(error))
+            return []
 
     def _accept(self, records: Sequence[Record]) -> None:
         at = self._clock()
@@ -176,7 +178,12 @@ class Service:
         for batch in batches:
             self._reporting.worked(batch)
         started = self._clock()
-        committed = self._loop.commit([answer.work for answer in answers])
+        try:
+            committed = self._loop.commit([answer.work for answer in answers])
+        except Aborted as error:
+            self._reporting.aborted()
+            log.warning("commit_aborted", cause=str(error), frames=len(answers))
+            return
         if committed.done:
             self._reporting.committed(answers, committed.done, self._clock() - started, self._now())
             self._reporting.lag(self._loop.lag_records())
