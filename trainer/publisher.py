@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Protocol
 
 import structlog
 
-from ingest.kafka.records import Outgoing, Partition, Work
+from ingest.kafka.records import Committed, Outgoing, Partition, Work
 from monitoring.metrics import set_state
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from ingest.kafka.records import Claim, Committed, Record
-    from monitoring.metrics import TrainerMetrics
+    from ingest.kafka.records import Claim, Record
+    from monitoring.metrics import KafkaMetrics, TrainerMetrics
     from trainer.holdings import Holdings, View
     from trainer.outcome import Outcome
     from trainer.windows import Windows
@@ -44,6 +44,10 @@ class Loop(Protocol):
         """Write and commit in one transaction. Raises Aborted, Fenced, Refused."""
         ...
 
+    def lag_records(self) -> Mapping[Partition, int]:
+        """Records behind the end of each owned partition, as far as known."""
+        ...
+
 
 @dataclass(frozen=True)
 class Topics:
@@ -63,13 +67,21 @@ class Publisher:
     """The one door to Kafka and to the window indexes for everything that changes."""
 
     def __init__(
-        self, loop: Loop, holdings: Holdings, windows: Windows, topics: Topics, metrics: TrainerMetrics
+        self,
+        loop: Loop,
+        holdings: Holdings,
+        windows: Windows,
+        topics: Topics,
+        *,
+        metrics: TrainerMetrics,
+        kafka_metrics: KafkaMetrics,
     ) -> None:
         self._loop = loop
         self._holdings = holdings
         self._windows = windows
         self._topics = topics
         self._metrics = metrics
+        self._kafka_metrics = kafka_metrics
         self._flushed: dict[Claim, int] = {}
 
     def publish(self, view: View, outcome: Outcome) -> None:
@@ -83,7 +95,7 @@ class Publisher:
         if claim is None:
             raise NotOurs(view.name)
         at = self._holdings.positions.get(view.index.home, 0)
-        if self._loop.commit([Work(claim, at, self._records(view, outcome))]).void:
+        if self._commit([Work(claim, at, self._records(view, outcome))]).void:
             raise NotOurs(view.name)
         for event in outcome.events:
             log.info("bank_event", view=view.name, kind=event.kind.value, who=event.who, why=event.why, **event.facts)
@@ -106,7 +118,7 @@ class Publisher:
             for each, claim in self._loop.claims.items()
             if self._holdings.positions.get(each.partition, 0) != self._flushed.get(claim, 0)
         ]
-        done = self._loop.commit(works).done
+        done = self._commit(works).done
         for view in self._holdings:
             self.save(view)
             if not in_use(view.name):
@@ -122,6 +134,14 @@ class Publisher:
             view.dirty = False
             self._metrics.window_frames.labels(view=view.name).set(len(view.index.frames))
             self._metrics.window_bytes.labels(view=view.name).set(view.index.size_bytes)
+
+    def _commit(self, works: Sequence[Work]) -> Committed:
+        if not works:
+            return Committed((), ())
+        with self._kafka_metrics.commit_seconds.time():
+            committed = self._loop.commit(works)
+        self._kafka_metrics.transactions_committed.inc(bool(committed.done))
+        return committed
 
     def _clear(self, view: View) -> None:
         """Delete what the saved index no longer names; a topic made anew may have given a name again."""

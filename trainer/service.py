@@ -122,7 +122,13 @@ class Trainer:
 
     def _flush(self) -> None:
         self._flushed_at = self._clock()
+        self._show_lag()
         self._publisher.flush(in_use=self._builds.reads)
+
+    def _show_lag(self) -> None:
+        self._kafka_metrics.consumer_lag.clear()  # also of partitions that went to others
+        for each, records in self._loop.lag_records().items():
+            self._kafka_metrics.consumer_lag.labels(partition=str(each.partition)).set(records)
 
     def _attempt(self, doing: str, work: Callable[[], None]) -> bool:
         if self._clock() < self._not_before.get(doing, float("-inf")):
@@ -204,7 +210,8 @@ def serve(
             now=now,
         )
         status.loop = stack.enter_context(_loop(kafka, topics, holdings, stop))
-        publisher = Publisher(status.loop, holdings, windows, topics, metrics)
+        kafka_metrics = declare_kafka(registry)
+        publisher = Publisher(status.loop, holdings, windows, topics, metrics=metrics, kafka_metrics=kafka_metrics)
         teacher = Teacher(
             holdings=holdings,
             inbox=Inbox(commands),
@@ -222,7 +229,7 @@ def serve(
             publisher=publisher,
             builds=builds,
             settings=settings,
-            kafka_metrics=declare_kafka(registry),
+            kafka_metrics=kafka_metrics,
             heartbeat=heartbeat,
             clock=clock,
         ).run(until=stop)

@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry
 from ingest.kafka.errors import Aborted
 from ingest.kafka.records import Claim, Committed, Partition, Record
 from ingest.store import FsspecStore, StoreFull
-from monitoring.metrics import TrainerMetrics, declare_trainer
+from monitoring.metrics import TrainerMetrics, declare_kafka, declare_trainer
 from tests.trainer.views import AT, VIEW
 from trainer.collector import Collector
 from trainer.holdings import Holdings
@@ -49,6 +49,10 @@ class RecordingLoop:
         done = tuple(work for work in works if self.claims.get(work.claim.partition) == work.claim)
         self.committed.extend(done)
         return Committed(done, tuple(work for work in works if work not in done))
+
+    def lag_records(self) -> Mapping[Partition, int]:
+        """Nothing is behind."""
+        return {}
 
 
 class Disk(FsspecStore):
@@ -91,7 +95,14 @@ class Hands:
             now=lambda: AT,
         )
         self.collector = Collector(self.holdings, self.windows, self.metrics, clock=lambda: self.now_seconds)
-        self.publisher = Publisher(self.loop, self.holdings, self.windows, TOPICS, self.metrics)
+        self.publisher = Publisher(
+            self.loop,
+            self.holdings,
+            self.windows,
+            TOPICS,
+            metrics=self.metrics,
+            kafka_metrics=declare_kafka(CollectorRegistry()),
+        )
         self.start = self.holdings.assigned(frozenset({FRAMES}))[FRAMES]
         self.loop.claims[FRAMES] = Claim(FRAMES, 1)
 

@@ -140,7 +140,9 @@ class Line:
 
     def window(self, view: str = VIEW) -> WindowIndex:
         """The view's window, as it is in the store."""
-        index = Windows(FsspecStore.open(str(self.store))).load(view)
+        windows = Windows(FsspecStore.open(str(self.store)))
+        self.until(lambda: windows.load(view) is not None)  # the first flush may be on its way
+        index = windows.load(view)
         assert index is not None
         return index
 
