@@ -1,6 +1,7 @@
 """Where a window's embeddings wait: in memory while they are few, in an unnamed temporary file once they are many."""
 
 import tempfile
+import weakref
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -44,6 +45,7 @@ class Spilled:
     def __init__(self, frame_shape: tuple[int, int, int]) -> None:
         self._shape = frame_shape
         self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - it lives as long as this object
+        weakref.finalize(self, self._file.close)
 
     def append(self, batch: Float32[np.ndarray, "n p q d"]) -> None:
         """Write them behind the others."""

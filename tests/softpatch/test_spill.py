@@ -1,0 +1,51 @@
+"""Embeddings waiting in a file are the ones that waited in memory."""
+
+import numpy as np
+import pytest
+
+from softpatch.groups import contiguous_blocks, interleaved_groups
+from softpatch.sketch import sketch
+from softpatch.spill import InMemory, Spilled, room_for
+
+SHAPE = (2, 3, 5)
+
+
+@pytest.mark.parametrize("frames", [range(7), range(2, 5), range(1, 7, 3), range(6, 7)])
+def test_a_range_read_back_is_what_was_appended(frames: range) -> None:
+    """In memory and in a file, appended in uneven batches, read in any order."""
+    written = np.random.default_rng(0).normal(size=(7, *SHAPE)).astype(np.float32)
+    for store in (InMemory(7, SHAPE), Spilled(SHAPE)):
+        store.append(written[:3])
+        store.append(written[3:])
+        np.testing.assert_array_equal(store.take(frames), written[list(frames)])
+
+
+def test_a_frame_never_appended_is_an_error() -> None:
+    """Not zeros, not a short array."""
+    store = Spilled(SHAPE)
+    store.append(np.zeros((2, *SHAPE), np.float32))
+    with pytest.raises(EOFError, match=r"^frame 2 was never appended$"):
+        store.take(range(3))
+
+
+def test_many_frames_go_to_a_file() -> None:
+    """120 bytes a frame: four fit into 500 bytes, five do not."""
+    assert isinstance(room_for(4, SHAPE, memory_bytes=500), InMemory)
+    assert isinstance(room_for(5, SHAPE, memory_bytes=500), Spilled)
+
+
+def test_groups_interleave_and_blocks_are_contiguous() -> None:
+    """Every frame in one group and in one block; groups are full but no fuller."""
+    groups = interleaved_groups(range(10, 21), 4)
+    assert [list(group) for group in groups] == [[10, 13, 16, 19], [11, 14, 17, 20], [12, 15, 18]]
+    assert [list(block) for block in contiguous_blocks(8, 3)] == [[0, 1], [2, 3, 4], [5, 6, 7]]
+
+
+def test_a_sketch_depends_on_the_graph_and_on_nothing_else() -> None:
+    """Same graph, same projection of the mean patch: linear, and other for another graph."""
+    one, other = np.random.default_rng(0).normal(size=(2, 3, 4, 9)).astype(np.float32)
+    np.testing.assert_allclose(
+        sketch((one + other) / 2, "a" * 64), (sketch(one, "a" * 64) + sketch(other, "a" * 64)) / 2, atol=1e-5
+    )
+    np.testing.assert_allclose(sketch(one, "a" * 64), sketch(one.transpose(1, 0, 2), "a" * 64), atol=1e-5)
+    assert not np.allclose(sketch(one, "a" * 64), sketch(one, "b" * 64))
