@@ -227,6 +227,8 @@ def serve(
         )
         stack.enter_context(follower)
         _wait_for_banks(follower, heartbeat, stop)
+        if stop.is_set():
+            return
         pool = stack.enter_context(ThreadPoolExecutor(settings.decode_threads, "decode"))
         inspector = Inspector(
             scoring=Scoring(embedder, pool=pool, max_pixels=settings.max_pixels, clock=clock),

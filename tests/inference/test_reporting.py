@@ -1,0 +1,133 @@
+"""What is counted, when, and what goes when a partition does."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from inference.decide import InForce, Limits, NoBank, decide
+from inference.inspector import Answer, Answers
+from inference.reporting import Reporting
+from ingest.dead_letter import dead_letter_of
+from ingest.decision import Reason
+from ingest.frame import DeadLetterReason
+from ingest.kafka.records import Partition, Work
+from monitoring.metrics import declare_inference, declare_kafka
+from tests.inference.made import AT, VIEW, record
+from tests.inference.test_decide import LEARNING, PLAIN, facts
+
+if TYPE_CHECKING:
+    from ingest.kafka.records import Record
+
+
+class Told:
+    """Reporting, and what its registry says."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        inference, kafka = declare_inference(self.registry), declare_kafka(self.registry)
+        self.reporting = Reporting(inference, kafka, provider="cpu", precision="fp32")
+
+    def value(self, name: str, **labels: str) -> float | None:
+        """A sample; None where there is no such series."""
+        return self.registry.get_sample_value(name, labels)
+
+
+@pytest.fixture
+def told() -> Told:
+    """A fresh registry."""
+    return Told()
+
+
+def decided(of: Record, *, learning: bool = False) -> Answer:
+    """A passed frame of the view `line/cam`, or one of a view that learns; its score ratio is 0.5."""
+    decision = decide(facts(None, LEARNING) if learning else facts(1.0, PLAIN))
+    return Answer(Work.of(of), VIEW, decision, queue_seconds=0.1, missing_frames=2)
+
+
+def dead(of: Record, view: str) -> Answer:
+    """A dead letter."""
+    letter = dead_letter_of(
+        source=decide(facts(1.0, PLAIN)).source,
+        reason=DeadLetterReason.TRUNCATED,
+        detail="cut",
+        at=AT,
+        key=of.key,
+        value=of.value,
+        headers=(),
+    )
+    return Answer(Work.of(of), view, letter, queue_seconds=0.1)
+
+
+def test_a_view_shows_all_its_verdicts_at_zero_before_any_is_committed(told: Told) -> None:
+    """Scored is not decided: only the commit counts."""
+    told.reporting.worked(Answers((decided(record(0, b"x")),)))
+    for verdict in ("pass", "fail", "undecided"):
+        assert told.value("patchline_decisions_total", view=VIEW, verdict=verdict) == 0
+
+
+def test_what_is_committed_is_counted_and_what_was_void_is_not(told: Told) -> None:
+    """Of two answers one is in Kafka: one pass, its gap, its latency and its ratio."""
+    kept, lost = decided(record(0, b"x")), decided(record(1, b"x"))
+    told.reporting.worked(Answers((kept, lost)))
+    told.reporting.committed([kept, lost], [kept.work], 0.01, AT + timedelta(seconds=0.5))
+    assert told.value("patchline_decisions_total", view=VIEW, verdict="pass") == 1
+    assert told.value("patchline_sequence_gap_frames_total", view=VIEW) == 2
+    assert told.value("patchline_decision_latency_seconds_sum", view=VIEW) == 0.5
+    assert told.value("patchline_score_ratio_sum", view=VIEW) == 0.5
+    assert told.value("patchline_kafka_transactions_committed_total") == 1
+
+
+def test_an_undecided_frame_is_counted_by_its_reason(told: Told) -> None:
+    """And has no ratio to observe."""
+    answer = decided(record(0, b"x"), learning=True)
+    told.reporting.committed([answer], [answer.work], 0.01, AT)
+    assert told.value("patchline_undecided_total", view=VIEW, reason="learning") == 1
+    assert told.value("patchline_score_ratio_count", view=VIEW) is None
+
+
+def test_a_dead_letter_counts_for_its_view_and_one_without_for_none(told: Told) -> None:
+    """A record without a key opens no view of its own."""
+    answers = [dead(record(0, b"x"), VIEW), dead(record(1, b"x", key=None), "")]
+    told.reporting.worked(Answers(tuple(answers)))
+    told.reporting.committed(answers, [each.work for each in answers], 0.01, AT)
+    assert told.value("patchline_dead_letters_total", view=VIEW, reason="truncated") == 1
+    assert told.value("patchline_dead_letters_total", view="", reason="truncated") == 1
+    assert told.value("patchline_decisions_total", view="", verdict="pass") is None
+
+
+def test_a_bank_is_named_when_it_comes_into_force(told: Told) -> None:
+    """Before the first frame; the one before goes."""
+    for version, threshold in (("a" * 64, 2.0), ("b" * 64, 3.0)):
+        told.reporting.bank_in_force(VIEW, InForce(version, 7, Limits(threshold, threshold, threshold), False))
+    said = {"view": VIEW, "epoch": "7", "provider": "cpu", "precision": "fp32"}
+    assert told.value("patchline_bank_info", version="a" * 64, **said) is None
+    assert told.value("patchline_bank_info", version="b" * 64, **said) == 1
+    assert told.value("patchline_threshold", view=VIEW) == 3.0
+
+
+def test_views_of_a_lost_partition_leave_the_page_and_come_back_with_it(told: Told) -> None:
+    """The other partition's view stays; a bank that was named once is named again."""
+    mine, gone = Partition("frames", 0), Partition("frames", 1)
+    other = Answer(Work.of(record(0, b"x", partition=1)), "line/b", decided(record(0, b"x")).said, 0.0)
+    batch = Answers((decided(record(0, b"x")), other))
+    told.reporting.worked(batch)
+    told.reporting.lag({mine: 3, gone: 4})
+    told.reporting.bank_in_force("line/b", PLAIN)
+    told.reporting.moved([mine], [gone])
+    assert told.value("patchline_decisions_total", view="line/b", verdict="pass") is None
+    assert told.value("patchline_threshold", view="line/b") is None
+    assert told.value("patchline_kafka_consumer_lag_records", partition="1") is None
+    assert told.value("patchline_decisions_total", view=VIEW, verdict="pass") == 0
+    assert told.value("patchline_kafka_consumer_lag_records", partition="0") == 3
+    told.reporting.bank_in_force("line/b", PLAIN)
+    assert told.value("patchline_threshold", view="line/b") == 2.0
+
+
+def test_a_view_that_learns_shows_no_threshold(told: Told) -> None:
+    """A threshold of 0 would be a lie."""
+    told.reporting.worked(Answers((decided(record(0, b"x"), learning=True),), {VIEW: NoBank(Reason.LEARNING)}))
+    assert told.value("patchline_threshold", view=VIEW) is None
