@@ -113,10 +113,12 @@ class Publisher:
             Aborted: every view in hand is void.
             StoreError: some indexes are still behind; the next flush writes them.
         """
+        changed = {view.index.home for view in self._holdings if view.dirty}
         works = [
-            Work(claim, self._holdings.positions[each.partition])
+            Work(claim, at)
             for each, claim in self._loop.claims.items()
-            if self._holdings.positions.get(each.partition, 0) != self._flushed.get(claim, 0)
+            if (at := self._holdings.positions.get(each.partition, 0)) != self._flushed.get(claim, 0)
+            or each.partition in changed  # without a commit nobody would tell us that it is not ours any more
         ]
         done = self._commit(works).done
         for view in self._holdings:

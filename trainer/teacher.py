@@ -108,6 +108,7 @@ class Teacher:
         """Do to window and builds what a command asks; the events of a build that it stopped."""
         if outcome.effect is Effect.NONE:
             return Outcome(None, ())
+        view.dirty = True
         self._publisher.flush(in_use=self._builds.reads)  # a trainer that was left behind learns it here
         stopped = Outcome(None, ())
         if outcome.effect is Effect.BUILD:

@@ -178,6 +178,7 @@ def test_a_trainer_that_was_away_publishes_nothing_stale(line: Line) -> None:
     line.send(12)
     line.until(lambda: len(line.states()) == 5, seconds=90)
     assert [state.epoch for state in line.states()] == [0, 1, 2, 3, 4]
+    assert [event.why for event in line.events() if event.kind is BankEventKind.BUILD_FAILED] == []
     assert kinds(line) == ["built", "promoted", "built", "promoted", "rolled_back", "built", "promoted"]
     line.until(lambda: "partitions_dropped" in line.logged("0"))
 

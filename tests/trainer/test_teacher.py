@@ -11,6 +11,7 @@ import pytest
 from ingest.bank_event import BankEvent
 from ingest.bank_state import BankState, ViewState
 from ingest.command import Command
+from ingest.kafka.errors import Aborted
 from ingest.kafka.records import Record
 from ingest.store import StoreFull
 from tests.trainer.files import bank_file
@@ -274,6 +275,21 @@ def test_a_rollback_stops_the_build_that_would_undo_it(shop: Shop) -> None:
     shop.frames(1)
     shop.teacher.look_after_builds()
     assert len(shop.started) == 4
+
+
+def test_a_trainer_that_was_left_behind_does_not_touch_its_successors_window(shop: Shop) -> None:
+    """A command is the first thing it sees when it wakes: no frame came, so no offset moved, and yet it must ask.
+
+    Once it did not: it wrote its stale index, and its successor's build missed the frames.
+    """
+    shop.frames(6)
+    shop.learnt()
+    shop.hands.flush()
+    before = shop.hands.windows.load(VIEW)
+    shop.hands.loop.abort = True
+    with pytest.raises(Aborted):
+        shop.command("rollback", "c-1")
+    assert shop.hands.windows.load(VIEW) == before
 
 
 def test_a_relearning_forgets_window_and_bank_and_starts_anew(shop: Shop) -> None:
