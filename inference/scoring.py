@@ -153,11 +153,12 @@ class Scoring:
             embeddings = self._embedder.embed(np.stack([each.shaped.pixels for each in members]))
         found: dict[int, Evidence] = {}
         for group in _grouped(list(enumerate(members)), lambda each: id(each[1].serving)):
-            rows = [row for row, _ in group]
+            # All frames of one bank is the usual case, and half a megabyte a frame need not be copied for it.
+            own = embeddings if len(group) == len(members) else embeddings[[row for row, _ in group]]
             with stages.timed("search"):
-                scores = group[0][1].serving.scorer.score(embeddings[rows])
+                scores = group[0][1].serving.scorer.score(own)
             with stages.timed("score"):
-                found |= self._shown([each for _, each in group], scores, embeddings[rows])
+                found |= self._shown([each for _, each in group], scores, own)
         return found
 
     def _shown(

@@ -220,6 +220,7 @@ def serve(
     banks = ActiveBanks(loader, metrics, announce=reporting.bank_in_force)
     follower = BankFollower(banks, kafka, retry_seconds=settings.bank_retry_seconds, clock=clock)
     progress = Progress(follower.ready, banks)
+    destinations = Destinations(kafka.topic("decisions"), kafka.topic("frames.dead-letter"))
     with ExitStack() as stack:
         host, port = settings.metrics_host, settings.metrics_port
         stack.enter_context(
@@ -235,21 +236,11 @@ def serve(
             banks=banks,
             history=History(remembered_frame_ids=settings.remembered_frame_ids),
             inspection_of=inspection_of,
-            destinations=Destinations(kafka.topic("decisions"), kafka.topic("frames.dead-letter")),
+            destinations=destinations,
             clock=clock,
             now=now,
         )
-        loop = stack.enter_context(
-            TransactionLoop.open(
-                kafka,
-                group_id=kafka.group(kafka.inference_group),
-                reads=[kafka.topic("frames")],
-                writes=[kafka.topic("decisions"), kafka.topic("frames.dead-letter")],
-                ownership=DropsWaiting(exchange),
-                stop=stop,
-            )
-        )
-        progress.loop = loop
+        loop = progress.loop = stack.enter_context(_opened_loop(kafka, destinations, DropsWaiting(exchange), stop))
         worker = stack.enter_context(Worker(exchange, inspector, batch_frames=settings.batch_frames))
         service = Service(
             loop,
@@ -281,6 +272,19 @@ class Progress:
             return Readiness(ready=False, sentence="Not ready: joining the consumer group.")
         waiting = f" {len(self.banks.unfetched)} banks are not in the store yet." if self.banks.unfetched else ""
         return Readiness(ready=True, sentence=f"Ready: {len(self.loop.claims)} partitions.{waiting}")
+
+
+def _opened_loop(
+    kafka: KafkaSettings, destinations: Destinations, ownership: DropsWaiting, stop: Event
+) -> TransactionLoop:
+    return TransactionLoop.open(
+        kafka,
+        group_id=kafka.group(kafka.inference_group),
+        reads=[kafka.topic("frames")],
+        writes=[destinations.decisions, destinations.dead_letters],
+        ownership=ownership,
+        stop=stop,
+    )
 
 
 def _wait_for_banks(follower: BankFollower, heartbeat: Heartbeat, stop: Event) -> None:
