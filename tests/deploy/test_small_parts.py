@@ -1,0 +1,103 @@
+"""Banks by role and version, machine facts, and the logs of a service."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from datetime import UTC, datetime
+
+import pytest
+
+from deploy.banks import StoredBank, role_of, stored, the_one
+from deploy.faults import WrongUse
+from deploy.machine import cpu_flags, cpu_model
+from ingest.bank_state import BankInForce, BankState, ViewState
+from ingest.store import FsspecStore
+
+A, B, C = ("a" * 64, "b" * 64, "ab" * 32)
+CPUINFO = "processor\t: 0\nmodel name\t: Some CPU @ 2 GHz\nflags\t\t: fpu avx avx2 fma avx512f\n\nprocessor\t: 1\n"
+
+
+def state(view: str = "l/c") -> BankState:
+    """A view with an active and a previous bank."""
+    banks = [BankInForce(version=v, uri=v, graph_hash="c" * 64, threshold=1.0) for v in (A, B)]
+    return BankState(
+        view=view,
+        epoch=2,
+        state=ViewState.ACTIVE,
+        active=banks[0],
+        previous=banks[1],
+        pinned=A,
+        by="t",
+        why="t",
+        at=datetime(2026, 1, 1, tzinfo=UTC),
+    )
+
+
+def test_a_bank_has_every_role_it_plays() -> None:
+    """The bank in force may be the pinned one as well."""
+    assert role_of(state(), A) == "active, pinned"
+    assert role_of(state(), B) == "previous"
+    assert role_of(state(), C) == ""
+    assert role_of(None, A) == ""
+
+
+def test_banks_are_found_by_the_start_of_their_version() -> None:
+    """As far as it says which."""
+    banks = [StoredBank("l/c", version, "") for version in (A, B, C)]
+    assert the_one(banks, "b").version == B
+    assert the_one(banks, "ab").version == C
+    with pytest.raises(WrongUse, match="2 bank versions start with a; write more of it"):
+        the_one(banks, "a")
+    with pytest.raises(WrongUse, match="no bank version starts with f"):
+        the_one(banks, "f")
+
+
+def test_stored_banks_are_listed_by_view(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """View names come back from their folders; other files are no banks."""
+    store = FsspecStore.open(str(tmp_path_factory.mktemp("store")))
+    for path in (f"banks/l%2Fc/{A}.safetensors", f"banks/m%2Fd/{C}.safetensors", "banks/l%2Fc/readme.txt"):
+        store.put(path, b"x")
+    found = stored(store, {"l/c": state()}, view=None)
+    assert [(each.view, each.version, each.role) for each in found] == [("l/c", A, "active, pinned"), ("m/d", C, "")]
+    assert [each.path for each in stored(store, {}, view="m/d")] == [f"banks/m%2Fd/{C}.safetensors"]
+
+
+def test_the_processor_is_told_by_name_and_instruction_sets() -> None:
+    """A figure without them means nothing."""
+    assert cpu_model(CPUINFO) == "Some CPU @ 2 GHz"
+    assert cpu_flags(CPUINFO) == ["avx", "avx2", "fma", "avx512f"]
+    assert cpu_model("") == ""
+    assert cpu_flags("") == []
+
+
+def test_a_log_record_is_one_line_of_keys_and_values() -> None:
+    """Tracebacks and library logs included: a collector reads line by line."""
+    code = (
+        "import logging, structlog\n"
+        "from deploy.logs import configure_logs\n"
+        "configure_logs('train')\n"
+        "structlog.get_logger().info('bank built', view='l/c', patches=4)\n"
+        "try: 1 / 0\n"
+        "except ZeroDivisionError: structlog.get_logger().exception('oops')\n"
+        "logging.getLogger('lib').warning('two\\nlines')\n"
+    )
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert answer.stdout == ""
+    built, oops, library = answer.stderr.splitlines()
+    assert built.endswith('level=info service=train event="bank built" view=l/c patches=4')
+    assert "ZeroDivisionError: division by zero" in oops
+    assert library.endswith("level=warning service=train event=two\\nlines")
+
+
+def test_quiet_logs_let_only_warnings_through() -> None:
+    """A command for people speaks for itself."""
+    code = (
+        "import structlog\n"
+        "from deploy.logs import configure_logs\n"
+        "configure_logs('demo', quiet=True)\n"
+        "log = structlog.get_logger()\n"
+        "log.info('noise'); log.warning('kafka_client', message='noise'); log.warning('matters')\n"
+    )
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert [line.split("event=")[1] for line in answer.stderr.splitlines()] == ["matters"]
