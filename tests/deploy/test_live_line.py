@@ -22,22 +22,10 @@ pytestmark = [pytest.mark.embedded, pytest.mark.slow]
 
 SMALL = ["--set", "views={'*': {build: {coreset_cap: 400, calibration_patches: 200}}}"]
 KEYS = [
-    "frames",
-    "decisions",
-    "dead_letters",
-    "undecided",
-    "lost",
-    "doubled",
-    "image_auroc",
-    "false_reject_ratio",
-    "miss_ratio",
-    "frames_per_second",
-    "latency_p50_seconds",
-    "latency_p99_seconds",
-    "build_seconds",
-    "bank_patches",
-    "threshold",
-    "contact_sheet",
+    *("frames", "decisions", "dead_letters", "undecided", "lost", "doubled"),
+    *("image_auroc", "false_reject_ratio", "miss_ratio"),
+    *("frames_per_second", "latency_p50_seconds", "latency_p99_seconds"),
+    *("build_seconds", "bank_patches", "threshold", "contact_sheet"),
 ]
 
 
@@ -108,7 +96,7 @@ def until(happened: Callable[[], bool], *, seconds: float, what: str) -> None:
 
 
 def test_up_restarts_a_killed_service_and_stops_in_order(line: subprocess.Popen[bytes], tmp_path: Path) -> None:
-    """It says what is lost; a bank comes into force; a killed trainer is back; commands are answered; SIGTERM ends it."""
+    """It says what is lost, learns, brings a killed trainer back, has commands answered, and ends by SIGTERM."""
     log = tmp_path / "up.log"
 
     def said(words: str) -> bool:
