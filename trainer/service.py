@@ -217,6 +217,7 @@ def serve(
             inbox=Inbox(commands),
             builds=builds,
             shelf=Shelf(store, graph_hash=graph.hash, keep=settings.keep_banks),
+            windows=windows,
             publisher=publisher,
             metrics=metrics,
             graph_hash=graph.hash,

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from trainer.inbox import Inbox
     from trainer.publisher import Publisher
     from trainer.shelf import Shelf
+    from trainer.windows import Windows
 
 log = structlog.get_logger(__name__)
 
@@ -44,6 +45,7 @@ class Teacher:
         inbox: Inbox,
         builds: Builds,
         shelf: Shelf,
+        windows: Windows,
         publisher: Publisher,
         metrics: TrainerMetrics,
         graph_hash: str,
@@ -53,6 +55,7 @@ class Teacher:
         self._inbox = inbox
         self._builds = builds
         self._shelf = shelf
+        self._windows = windows
         self._publisher = publisher
         self._metrics = metrics
         self._graph_hash = graph_hash
@@ -137,8 +140,12 @@ class Teacher:
     def _start_next(self) -> None:
         causes = [(view, self._due(view)) for view in self._holdings]
         chosen = self._builds.next_of([(view, cause) for view, cause in causes if cause is not None])
-        if chosen is not None:
-            self._builds.start(*chosen)
+        if chosen is None:
+            return
+        view, cause = chosen
+        view.index = self._windows.complete(view.index)
+        if self._due(view) == cause:
+            self._builds.start(view, cause)
 
     def _due(self, view: View) -> Cause | None:
         return build_due(view.index, view.state, view.training, graph_hash=self._graph_hash)
@@ -181,3 +188,4 @@ class Teacher:
         self._builds.clear()
         self._metrics.builds.labels(view=view.name, verdict=verdict).inc()
         self._metrics.build_progress.labels(view=view.name).set(0)
+        self._publisher.save(view)  # what was just published was fenced; after a crash this build is not done again

@@ -73,12 +73,17 @@ class Windows:
 
     def swept(self, index: WindowIndex) -> WindowIndex:
         """The index with only frames whose files are there; files that it does not name are deleted."""
-        there = {path.rsplit("/", 1)[1] for path in self._store.paths(f"{FOLDER}/{file_name(index.view)}")}
         named = {frame.name for frame in index.frames}
-        for stray in there - named - {INDEX}:
+        for stray in self._files(index.view) - named - {INDEX}:
             self._remove(f"{FOLDER}/{file_name(index.view)}/{stray}")
-        if lost := frozenset(named - there):
-            log.warning("window_frames_lost", view=index.view, frames=len(lost))
+        return self.complete(index)
+
+    def complete(self, index: WindowIndex) -> WindowIndex:
+        """The index with only frames whose files are there: one that somebody deleted would fail a build."""
+        lost = frozenset(frame.name for frame in index.frames) - self._files(index.view)
+        if not lost:
+            return index
+        log.warning("window_frames_lost", view=index.view, frames=len(lost))
         return without(index, lost)
 
     def keep(self, frames: Sequence[NewFrame]) -> list[tuple[NewFrame, StoreError]]:
@@ -105,6 +110,9 @@ class Windows:
     def save_position(self, topic: str, partition: int, offset: int) -> None:
         """Say how far a partition was read, after the indexes of all its views are saved."""
         self._store.put(_position_path(topic, partition), str(offset).encode())
+
+    def _files(self, view: str) -> set[str]:
+        return {path.rsplit("/", 1)[1] for path in self._store.paths(f"{FOLDER}/{file_name(view)}")}
 
     def _written(self, frame: NewFrame) -> StoreError | None:
         try:

@@ -168,6 +168,7 @@ def test_a_trainer_that_was_away_publishes_nothing_stale(line: Line) -> None:
     first = line.trainer(instance="0")
     line.send(12)
     line.until(lambda: len(line.states()) == 2)
+    line.until(lambda: line.window().last_build is not None)
     first.send(signal.SIGSTOP)
     line.trainer(instance="1")
     line.send(10)

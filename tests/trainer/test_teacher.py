@@ -89,6 +89,7 @@ class Shop:
             inbox=Inbox(self.mailbox),
             builds=self.builds,
             shelf=Shelf(self.hands.store, graph_hash=GRAPH, keep=2),
+            windows=self.hands.windows,
             publisher=self.hands.publisher,
             metrics=self.hands.metrics,
             graph_hash=GRAPH,
@@ -206,6 +207,22 @@ def test_a_failed_build_is_tried_again_after_more_frames(shop: Shop) -> None:
     shop.frames(1)
     shop.teacher.look_after_builds()
     assert len(shop.started) == 2
+
+
+def test_a_build_does_without_frames_whose_files_are_gone(shop: Shop) -> None:
+    """Where too few are left for a bank, it waits for more."""
+    shop.frames(7)
+    shop.hands.store.delete("windows/line-1%2Fcamera-1/0-2.frame")
+    shop.teacher.look_after_builds()
+    assert shop.started[0].order.frame_names == ("0-0", "0-1", "0-3", "0-4", "0-5", "0-6")
+    shop.started[0].answer = Failed(failed="as the test wants")
+    shop.teacher.look_after_builds()
+    shop.frames(5)
+    for offset in (0, 1, 3, 4, 5, 6, 7):
+        shop.hands.store.delete(f"windows/line-1%2Fcamera-1/0-{offset}.frame")
+    shop.frames(1)
+    shop.teacher.look_after_builds()
+    assert len(shop.started) == 1
 
 
 def test_a_bank_waits_for_room_in_the_store(shop: Shop) -> None:
