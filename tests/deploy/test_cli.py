@@ -11,7 +11,7 @@ import pytest
 
 from deploy.faults import EXPECTED, Failed, WrongUse, fault_of
 
-COMMANDS = ("demo", "bench", "up", "train", "inspect", "camera", "topics", "bank", "build", "score")
+COMMANDS = ("demo", "bench", "up", "train", "inspect", "camera", "topics", "bank", "build", "score", "evaluate")
 
 
 def patchline(*arguments: str, folder: Path, **environ: str) -> subprocess.CompletedProcess[str]:
