@@ -52,8 +52,11 @@ def demo(
     Exit code 1 where a frame was lost or decided twice.
     """
     from deploy.demo import Demo, run_demo  # noqa: PLC0415 -- loads everything
+    from deploy.embedded_broker import broker_program  # noqa: PLC0415
     from deploy.progress import Progress  # noqa: PLC0415
 
+    if bootstrap is None:
+        broker_program()  # where the demo extra is missing, say so before frames are drawn
     console = Console()
     progress = Progress(console)
     with progress.step("Preparing frames"):
