@@ -28,8 +28,15 @@ def score(
 ) -> None:
     """Score one picture: score, threshold, verdict, and where it looks wrong."""
     from deploy.scoring import overlay_of, score_image  # noqa: PLC0415 -- loads pixels and vectors
+    from softpatch.bank import InvalidBank  # noqa: PLC0415
+    from softpatch.images.decode import UndecodableImage  # noqa: PLC0415
 
-    scored = score_image(_read(image), _read(bank), load(settings, flags).runtime)
+    try:
+        scored = score_image(_read(image), _read(bank), load(settings, flags).runtime)
+    except InvalidBank as error:
+        raise Failed(f"{bank}: {error}") from None
+    except UndecodableImage as error:
+        raise Failed(f"{image}: {error}") from None
     console = Console()
     colour = "red" if scored.verdict == "fail" else "green"
     console.print(
