@@ -2,7 +2,9 @@
 
 import time
 from datetime import UTC, datetime
+from itertools import islice, takewhile
 from pathlib import Path
+from threading import Event
 from typing import TYPE_CHECKING, Annotated
 from uuid import uuid4
 
@@ -45,17 +47,23 @@ def camera(
     flags: SetFlags = None,
     bootstrap: Bootstrap = None,
 ) -> None:
-    """Send frames to Kafka as a camera would. Choose one of --folder, --video and --simulate."""
+    """Send frames to Kafka as a camera would. Choose one of --folder, --video and --simulate.
+
+    Ctrl-C or SIGTERM ends it well: the frames it counts are in the topic.
+    """
     from deploy.logs import configure_logs  # noqa: PLC0415 -- after --help had its chance
     from deploy.progress import Progress  # noqa: PLC0415
     from deploy.sending import stream  # noqa: PLC0415
+    from deploy.signals import stop_on_signals  # noqa: PLC0415
 
     if sum(source is not None for source in (folder, video, simulate)) != 1:
         raise WrongUse("choose one of --folder DIR, --video FILE and --simulate PART")
     configure_logs("camera")
     loaded = load(settings, flags, bootstrap=bootstrap)
     source = source_of(folder=folder, video=video, simulate=simulate, frames=frames, seed=seed, defects=defects)
-    console = Console()
+    console, stop = Console(), Event()
+    stop_on_signals(stop)  # the frames that are on their way arrive, and are counted
+    source = takewhile(lambda _: not stop.is_set(), source)
     begun, sent = time.monotonic(), 0
     with Progress(console).counted(f"Sending {key}", frames or 0) as step:
         for _ in stream(loaded.kafka, key, source, rate_per_second=rate or None, product=product, start=uuid4()):
@@ -69,7 +77,6 @@ def source_of(
     *, folder: Path | None, video: Path | None, simulate: str | None, frames: int | None, seed: int, defects: float
 ) -> "Iterable[CameraFrame]":
     """The source that the options name. Raises WrongUse for a part that is none."""
-    from itertools import islice  # noqa: PLC0415
 
     def clock() -> datetime:
         return datetime.now(UTC)
