@@ -110,12 +110,12 @@ class Plant:
         assert done.returncode == 0, done.stderr
         return done
 
-    def start(self, name: str) -> Service:
-        """`patchline train` or `patchline inspect`."""
+    def start(self, name: str, *arguments: str) -> Service:
+        """A command that runs until it is told to stop: train, inspect, camera."""
         log = self.folder / f"{name}.log"
         with log.open("ab") as lines:
             process = subprocess.Popen(
-                [PATCHLINE, name, "--settings", self.settings_file()],
+                [PATCHLINE, name, *arguments, "--settings", self.settings_file()],
                 stdout=lines,
                 stderr=lines,
                 cwd=self.folder,

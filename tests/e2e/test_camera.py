@@ -1,0 +1,33 @@
+"""`patchline camera` as a process on a real Apache Kafka."""
+
+from __future__ import annotations
+
+import signal
+from typing import TYPE_CHECKING
+
+import pytest
+
+from deploy.outcomes import end_offsets
+from tests.e2e.plant import Plant, wait_until
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.brokers import KafkaBroker
+
+
+@pytest.mark.kafka
+@pytest.mark.slow
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_a_camera_that_is_told_to_stop_says_how_many_frames_are_in_the_topic(
+    kafka_broker: KafkaBroker, tmp_path: Path, how: signal.Signals
+) -> None:
+    """Ctrl-C or SIGTERM in the middle: it used to die with frames on their way."""
+    with Plant(tmp_path, kafka_broker.settings()) as plant:
+        plant.run("topics", "create")
+        camera = plant.start("camera", "line/top", "--simulate", "ring", "--rate", "40")
+        wait_until(lambda: sum(end_offsets(plant.kafka).values()) > 0, "a frame in the topic")
+        camera.process.send_signal(how)
+        assert camera.process.wait(60) == 0, camera.said
+        assert f"{sum(end_offsets(plant.kafka).values())} frames in " in camera.said
+        assert "Traceback" not in camera.said
