@@ -81,7 +81,7 @@ class WholeTopicReader:
         try:
             batches = self._consumer.poll(timeout_ms=int(timeout_seconds * 1000), max_records=room)
         except KafkaError as error:
-            raise BrokerUnreachable(f"reading was interrupted: {type(error).__name__}: {error}") from error
+            raise BrokerUnreachable(f"reading was interrupted: {error}") from error
         return [record_from(each) for records in batches.values() for each in records]
 
     def read_to_end(self, timeout_seconds: float) -> list[Record]:

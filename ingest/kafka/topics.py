@@ -172,7 +172,7 @@ def _asked(ask: Untyped) -> Untyped:
     except KafkaError as error:
         if error.retriable:
             raise BrokerUnreachable(f"the broker stopped answering: {error}") from error
-        raise Refused(f"the broker refuses: {type(error).__name__}: {error}") from error
+        raise Refused(f"the broker refuses: {error}") from error
 
 
 def _admin(settings: KafkaSettings, give_up_seconds: float, stop: Event | None) -> Untyped:

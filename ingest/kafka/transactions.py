@@ -287,8 +287,8 @@ class TransactionLoop:
             return self._fenced(error)
         self._void()
         if isinstance(error, (RetriableError, KafkaTimeoutError)):
-            return Aborted(f"reading was interrupted: {type(error).__name__}: {error}")
-        return Refused(f"Kafka refuses to let us read: {type(error).__name__}: {error}")
+            return Aborted(f"reading was interrupted: {error}")
+        return Refused(f"Kafka refuses to let us read: {error}")
 
     def _void(self) -> None:
         self._state, self._membership = State.JOINING, None

@@ -39,7 +39,7 @@ class Pending:
         try:
             written = self._future.get(timeout=timeout_seconds)
         except KafkaError as error:
-            raise SendFailed(f"the record was not acknowledged: {type(error).__name__}: {error}") from error
+            raise SendFailed(f"the record was not acknowledged: {error}") from error
         return Sent(Partition(written.topic, written.partition), written.offset, written.timestamp)
 
 
@@ -82,7 +82,7 @@ class Sender:
         try:
             future = send(self._producer, outgoing)
         except KafkaError as error:
-            raise SendFailed(f"{outgoing.topic}: {type(error).__name__}: {error}") from error
+            raise SendFailed(f"{outgoing.topic}: {error}") from error
         pending = Pending(future, size_bytes)
         self._pending.append(pending)
         self._room_bytes -= size_bytes
