@@ -22,6 +22,8 @@ RESTART_SECONDS = 0.5
 WATCH_SECONDS = 0.1
 STOP_SECONDS = 20.0
 """For a clean end after SIGTERM: a service drains its queue for up to 10 s; then SIGKILL."""
+QUICK_SECONDS, QUICK_DEATHS = 20.0, 5
+"""A program that ends so often in a row, each time so soon after its start, is given up: it cannot run here."""
 PR_SET_PDEATHSIG = 1
 LIBC = ctypes.CDLL(None)  # loaded here: between fork and exec nothing may be imported
 WRONG_USE = 2
@@ -29,7 +31,7 @@ WRONG_USE = 2
 
 
 class WillNotRun(Exception):
-    """A process says that its settings or arguments are wrong."""
+    """A process says that its settings or arguments are wrong, or ends at once whenever it is started."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,8 @@ class Program:
 class _Running:
     program: Program
     process: subprocess.Popen[bytes]
+    started_at: float
+    quick_deaths: int = 0
     due: float | None = None
     """When to start it again; None while it runs."""
     restarts: int = 0
@@ -61,14 +65,14 @@ class Supervisor:
 
     def start(self, program: Program) -> None:
         """Start a program and look after it from now on."""
-        self._running.append(_Running(program, _spawn(program)))
+        self._running.append(_Running(program, _spawn(program), self.clock()))
         structlog.get_logger().info("started", program=program.name, pid=self._running[-1].process.pid)
 
     def watch(self, until: threading.Event) -> None:
         """Restart what dies until the event is set.
 
         Raises:
-            WillNotRun: a program ended as wrongly used; the others are still to be stopped.
+            WillNotRun: a program is given up; the others are still to be stopped.
         """
         while not until.wait(WATCH_SECONDS):
             self.look()
@@ -80,6 +84,7 @@ class Supervisor:
                 self._note_death(running)
             elif self.clock() >= running.due:
                 running.process, running.due = _spawn(running.program), None
+                running.started_at = self.clock()
                 running.restarts += 1
                 structlog.get_logger().info("restarted", program=running.program.name, pid=running.process.pid)
 
@@ -113,6 +118,10 @@ class Supervisor:
             return
         if code == WRONG_USE:
             raise WillNotRun(f"{running.program.name} cannot run as it is set up; its last lines say why")
+        soon = self.clock() - running.started_at < QUICK_SECONDS
+        running.quick_deaths = running.quick_deaths + 1 if soon else 0
+        if running.quick_deaths >= QUICK_DEATHS:
+            raise WillNotRun(f"{running.program.name} ended {QUICK_DEATHS} times at once; its last lines say why")
         running.due = self.clock() + self.restart_seconds
         structlog.get_logger().warning("died", program=running.program.name, exit_code=code)
 

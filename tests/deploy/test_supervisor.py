@@ -71,6 +71,31 @@ def test_a_process_that_says_wrong_use_is_not_restarted() -> None:
             until(looks(supervisor, lambda: False))
 
 
+def test_a_process_that_ends_at_once_every_time_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A port that is taken stays taken: the person at the terminal must be told, not scrolled away."""
+    monkeypatch.setattr("deploy.supervisor.QUICK_DEATHS", 2)
+    with Supervisor(restart_seconds=0.01) as supervisor:
+        supervisor.start(program("raise SystemExit(1)"))
+        with pytest.raises(WillNotRun, match="sleeper ended 2 times at once"):
+            until(looks(supervisor, lambda: False))
+
+
+def test_a_process_that_lived_a_while_is_always_restarted() -> None:
+    """Deaths far apart are bad luck, however many."""
+    now = [0.0]
+    with Supervisor(clock=lambda: now[0]) as supervisor:
+        supervisor.start(program(SLEEPER))
+        for death in range(1, 8):
+            now[0] += 100
+            os.kill(supervisor.pid("sleeper"), signal.SIGKILL)
+
+            def restarted(death: int = death) -> bool:
+                now[0] += 0.01
+                return supervisor.restarts()["sleeper"] == death
+
+            until(looks(supervisor, restarted))
+
+
 def test_leaving_stops_everything() -> None:
     """SIGTERM is enough for a program that listens."""
     with Supervisor() as supervisor:
