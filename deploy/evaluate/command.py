@@ -25,7 +25,7 @@ from softpatch.images.folders import read_folder
 from softpatch.settings import BuildSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from deploy.evaluate.study import Task
     from softpatch.evaluation.rows import Row
@@ -79,8 +79,8 @@ def asked_of(request: Request) -> Asked:
     return Asked(tuple(methods), cast("tuple[Setting, ...]", tuple(settings)), noises, request.seeds or (0,))
 
 
-def _refuse_unknown(what: str, names: Sequence[str], known: Sequence[str] | object) -> None:
-    choices = list(known)  # type: ignore[call-overload] # a mapping or a tuple of names
+def _refuse_unknown(what: str, names: Sequence[str], known: Iterable[str]) -> None:
+    choices = list(known)
     if wrong := [name for name in names if name not in choices]:
         raise WrongUse(f"--{what} {wrong[0]} is unknown; choose from {', '.join(choices)}")
 

@@ -16,7 +16,7 @@ from softpatch.images.decode import decode
 from softpatch.spill import room_for
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from deploy.evaluate.embeddings import EmbeddingCache
     from deploy.evaluate.ledger import Ledger
@@ -91,7 +91,7 @@ def carry_out(
     window = training_window(first.window, set(first.injected), cache, task.settings[0], seed=task.seed)
     test_images = tuple(image for image in task.category.images if image.split == "test")
     test = test_frames(test_images, cache)
-    tested = {
+    tested: dict[str, np.ndarray] = {
         setting: np.isin(np.arange(len(test_images)), [test_images.index(image) for image in each.test])
         for setting, each in drawn.items()
     }
@@ -108,7 +108,9 @@ def training_window(
     """Embeddings of a window; injected frames are augmented where the setting says so."""
     good = [index for index, image in enumerate(images) if image not in injected]
     parts: dict[int, np.ndarray] = {}
-    for kind, indices in (("overlap", good), (setting, [i for i in range(len(images)) if images[i] in injected])):
+    bad = [index for index, image in enumerate(images) if image in injected]
+    kinds: tuple[tuple[Setting, list[int]], ...] = (("overlap", good), (setting, bad))
+    for kind, indices in kinds:
         found = cache.batches([images[index] for index in indices], kind, seed=seed)
         parts.update(zip(indices, (frame for batch in found for frame in batch), strict=True))
     embeddings = room_for(len(images), parts[0].shape, memory_bytes=2 << 30)
@@ -137,7 +139,7 @@ def _mask(image: LabelledImage, cache: EmbeddingCache) -> np.ndarray | None:
 
 
 def _lines(
-    task: Task, method: str, outcomes: dict[str, Outcome], tested: dict[Setting, np.ndarray]
+    task: Task, method: str, outcomes: dict[str, Outcome], tested: Mapping[str, np.ndarray]
 ) -> tuple[list[Row], list[FrameScores]]:
     rows, scores = [], []
     for setting, mask in tested.items():

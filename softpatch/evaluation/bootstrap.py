@@ -71,4 +71,4 @@ def _aurocs(pair: Paired, counts: Float[np.ndarray, "resamples frames"]) -> Floa
 
 def _wins(bad: Float[np.ndarray, "b"], good: Float[np.ndarray, "g"]) -> Float[np.ndarray, "b g"]:
     """1 where the defective frame scores higher, a half where both tie."""
-    return (bad[:, None] > good) + 0.5 * (bad[:, None] == good)
+    return np.asarray((bad[:, None] > good) + 0.5 * (bad[:, None] == good))

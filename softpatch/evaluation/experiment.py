@@ -74,5 +74,5 @@ def _pixel(
 ) -> PixelMetrics | None:
     if test.masks is None:
         return None
-    which = np.flatnonzero(tested)
+    which = np.flatnonzero(tested).tolist()
     return pixel_metrics([maps[i] for i in which], [test.masks[i] for i in which])

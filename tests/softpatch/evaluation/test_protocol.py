@@ -8,10 +8,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from softpatch.images.folders import LabelledImage
 
 from softpatch.evaluation.augment import augment
 from softpatch.evaluation.protocol import AUGMENTED, SETTINGS, NothingToInject, split
+from softpatch.images.folders import LabelledImage
 
 
 def images(good: int, test_good: int, **defects: int) -> list[LabelledImage]:
