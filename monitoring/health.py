@@ -41,13 +41,14 @@ class Readiness:
 class Heartbeat:
     """When a loop last went round. The loop beats; the server's thread asks.
 
-    `limit_seconds` is the longest silence of a loop that is well: longer than its slowest batch.
+    `limit_seconds` is the longest silence of a loop that is well: longer than its slowest batch. Until the first beat
+    the process is starting: it may wait for a broker as long as it takes, and readiness says so.
     """
 
     def __init__(self, *, limit_seconds: float, clock: Callable[[], float]) -> None:
         self.limit_seconds = limit_seconds
         self._clock = clock
-        self._beaten_at = clock()
+        self._beaten_at: float | None = None
 
     def beat(self) -> None:
         """Say that the loop went round."""
@@ -55,8 +56,8 @@ class Heartbeat:
 
     @property
     def silent_seconds(self) -> float:
-        """Time since the last beat, or since the start."""
-        return self._clock() - self._beaten_at
+        """Time since the last beat; 0 before the first."""
+        return 0.0 if self._beaten_at is None else self._clock() - self._beaten_at
 
     @property
     def alive(self) -> bool:

@@ -70,6 +70,7 @@ def test_metrics_are_those_of_the_given_registry(server: HealthServer) -> None:
 def test_a_loop_that_beats_is_alive_and_one_that_hangs_is_not(clock: Clock) -> None:
     """Five seconds of silence are allowed, a little more is not, and a beat brings it back."""
     heartbeat = Heartbeat(limit_seconds=5, clock=clock)
+    heartbeat.beat()
     with serve(heartbeat) as server:
         clock.now += 5
         assert get(server, "/healthz") == (200, "Alive: the loop went round 5.0 s ago.\n")
@@ -79,6 +80,13 @@ def test_a_loop_that_beats_is_alive_and_one_that_hangs_is_not(clock: Clock) -> N
         assert not heartbeat.alive
         heartbeat.beat()
         assert get(server, "/healthz")[0] == 200
+
+
+def test_a_process_that_still_waits_for_its_broker_is_alive(clock: Clock) -> None:
+    """A trainer that waited longer than its limit was restarted for it, and waited anew."""
+    heartbeat = Heartbeat(limit_seconds=5, clock=clock)
+    clock.now += 3600
+    assert heartbeat.alive
 
 
 def test_readiness_is_asked_every_time_and_says_why_not(clock: Clock) -> None:
