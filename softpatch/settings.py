@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from softpatch.images.geometry import Geometry
 
-DiscriminatorName = Literal["lof", "gaussian", "nearest", "none"]
+DiscriminatorName = Literal["expected-nearest", "lof", "gaussian", "nearest", "none"]
 SamplerName = Literal["greedy", "random"]
 
 

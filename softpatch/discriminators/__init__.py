@@ -6,6 +6,7 @@ A new discriminator gets the whole battery of tests/contract/test_discriminators
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
+from softpatch.discriminators.expected_nearest import ExpectedNearest
 from softpatch.discriminators.gaussian import Gaussian
 from softpatch.discriminators.lof import Lof
 from softpatch.discriminators.nearest import NearestFrame
@@ -15,6 +16,7 @@ from softpatch.settings import BuildSettings, DiscriminatorName
 
 DISCRIMINATORS: Mapping[DiscriminatorName, Callable[[BuildSettings], Discriminator]] = MappingProxyType(
     {
+        "expected-nearest": lambda _: ExpectedNearest(),
         "lof": lambda settings: Lof(k=settings.lof_k),
         "gaussian": lambda _: Gaussian(),
         "nearest": lambda _: NearestFrame(),
@@ -22,4 +24,4 @@ DISCRIMINATORS: Mapping[DiscriminatorName, Callable[[BuildSettings], Discriminat
     }
 )
 
-__all__ = ["DISCRIMINATORS", "Discriminator", "Gaussian", "Lof", "NearestFrame", "Trusting"]
+__all__ = ["DISCRIMINATORS", "Discriminator", "ExpectedNearest", "Gaussian", "Lof", "NearestFrame", "Trusting"]

@@ -1,0 +1,91 @@
+"""Ours: how far a patch is from its nearest like, when every other frame may be missing."""
+
+from typing import no_type_check
+
+import numpy as np
+from jaxtyping import Float32
+from numba import njit
+
+REACH = 1
+"""Positions searched around a patch's own, on each side: parts do not stand still to the pixel."""
+
+DEEPEST = 12
+"""Neighbours counted at most; the next would weigh less than 0.0003."""
+
+_ROUNDING = np.float32(4e-6)
+"""Squared distances below this share of the squared norms are rounding errors of the GEMM, hence zero."""
+
+
+class ExpectedNearest:
+    """Expected L2 distance to the nearest like patch in a random half of the other frames.
+
+    Of each other frame the nearest patch within one position counts. With the distances to them in order, the k-th is
+    the nearest that is left with probability `inclusion * (1 - inclusion) ** k`. So a defect that shows twice is still
+    suspicious, where SoftPatch's nearest distance (Eq. 1, inclusion 1) calls it normal; and unlike LOF (Eq. 6) it does
+    not excuse a patch because its few neighbours are as lonely as itself.
+    """
+
+    def __init__(self, inclusion: float = 0.5) -> None:
+        if not 0 < inclusion <= 1:
+            raise ValueError(f"inclusion is {inclusion}; it is a probability above 0")
+        self._inclusion = inclusion
+
+    def factors(
+        self, embeddings: Float32[np.ndarray, "n p q d"], *, noise_floor: float
+    ) -> Float32[np.ndarray, "n p q"]:
+        """Distances, at least the noise floor; ones where there is no other frame, so that nothing stands out."""
+        frames, rows, columns, dimension = embeddings.shape
+        if frames < 2:  # noqa: PLR2004 - one frame has no other
+            return np.ones(embeddings.shape[:3], np.float32)
+        weights = _weights(self._inclusion, min(DEEPEST, frames - 1))
+        # Distances do not depend on the centre, but float32 does: away from the origin the GEMM loses digits.
+        centred = embeddings - embeddings.mean(axis=0, keepdims=True).mean(axis=(1, 2), keepdims=True)
+        norms = np.einsum("npqd,npqd->npq", centred, centred)
+        out = np.empty((frames, rows, columns), np.float32)
+        for row in range(rows):
+            for column in range(columns):
+                around = (slice(None), *(slice(max(0, c - REACH), c + REACH + 1) for c in (row, column)))
+                keys = centred[around].reshape(-1, dimension)
+                products = centred[:, row, column] @ keys.T
+                key_norms = np.ascontiguousarray(norms[around].reshape(frames, -1))
+                own = np.ascontiguousarray(norms[:, row, column])
+                out[:, row, column] = _expected(products, own, key_norms, weights, _ROUNDING)
+        return np.maximum(out, np.float32(noise_floor))
+
+
+def _weights(inclusion: float, count: int) -> Float32[np.ndarray, "count"]:
+    """Probability that the k-th nearest frame is the nearest included one, given that one of `count` is."""
+    weights = inclusion * (1 - inclusion) ** np.arange(count)
+    return (weights / weights.sum()).astype(np.float32)
+
+
+@njit(cache=True, nogil=True)
+@no_type_check
+def _expected(products, own, key_norms, weights, rounding):  # noqa: ANN001, ANN202 - numba infers them
+    frames, around = key_norms.shape
+    count = weights.shape[0]
+    nearest = np.empty(count, np.float32)
+    out = np.empty(frames, np.float32)
+    for i in range(frames):
+        nearest[:] = np.inf
+        for j in range(frames):
+            if j == i:
+                continue
+            squared = np.float32(np.inf)
+            for a in range(around):
+                norms = own[i] + key_norms[j, a]
+                candidate = norms - 2 * products[i, j * around + a]
+                if candidate < rounding * norms:
+                    candidate = np.float32(0)
+                squared = min(squared, candidate)
+            if squared < nearest[count - 1]:
+                place = count - 1
+                while place > 0 and squared < nearest[place - 1]:
+                    nearest[place] = nearest[place - 1]
+                    place -= 1
+                nearest[place] = squared
+        total = np.float32(0)
+        for k in range(count):
+            total += weights[k] * np.sqrt(nearest[k])
+        out[i] = total
+    return out
