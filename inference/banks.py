@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import structlog
-from softpatch.probes import ProbesDisagree, replay
 
 from inference.decide import InForce, Limits, NoBank
 from ingest.bank_state import BankInForce, BankState, ViewState
@@ -19,6 +18,7 @@ from ingest.contract import BadMessage
 from ingest.decision import Reason
 from ingest.store import StoreError
 from softpatch.bank import Bank, InvalidBank, bank_from_bytes, bank_version
+from softpatch.probes import ProbesDisagree, replay
 from softpatch.score import Scorer
 
 if TYPE_CHECKING:
