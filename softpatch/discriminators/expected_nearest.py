@@ -50,7 +50,8 @@ class ExpectedNearest:
                 key_norms = np.ascontiguousarray(norms[around].reshape(frames, -1))
                 own = np.ascontiguousarray(norms[:, row, column])
                 out[:, row, column] = _expected(products, own, key_norms, weights, _ROUNDING)
-        return np.maximum(out, np.float32(noise_floor))
+        np.maximum(out, np.float32(noise_floor), out=out)
+        return out
 
 
 def _weights(inclusion: float, count: int) -> Float32[np.ndarray, "count"]:
