@@ -35,13 +35,13 @@ class ExpectedNearest:
     ) -> Float32[np.ndarray, "n p q"]:
         """Distances, at least the noise floor; ones where there is no other frame, so that nothing stands out."""
         frames, rows, columns, dimension = embeddings.shape
+        out = np.empty((frames, rows, columns), np.float32)
         if frames < 2:  # noqa: PLR2004 - one frame has no other
             return np.ones(embeddings.shape[:3], np.float32)
         weights = _weights(self._inclusion, min(DEEPEST, frames - 1))
         # Distances do not depend on the centre, but float32 does: away from the origin the GEMM loses digits.
         centred = embeddings - embeddings.mean(axis=0, keepdims=True).mean(axis=(1, 2), keepdims=True)
         norms = np.einsum("npqd,npqd->npq", centred, centred)
-        out = np.empty((frames, rows, columns), np.float32)
         for row in range(rows):
             for column in range(columns):
                 around = (slice(None), *(slice(max(0, c - REACH), c + REACH + 1) for c in (row, column)))
@@ -50,8 +50,8 @@ class ExpectedNearest:
                 key_norms = np.ascontiguousarray(norms[around].reshape(frames, -1))
                 own = np.ascontiguousarray(norms[:, row, column])
                 out[:, row, column] = _expected(products, own, key_norms, weights, _ROUNDING)
-        np.maximum(out, np.float32(noise_floor), out=out)
-        return out
+        floored: np.ndarray = np.maximum(out, np.float32(noise_floor))
+        return floored
 
 
 def _weights(inclusion: float, count: int) -> Float32[np.ndarray, "count"]:
