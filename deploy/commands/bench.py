@@ -35,7 +35,7 @@ def bench(
     read_committed reader sees it. With --bootstrap-servers the topics of the run stay on that cluster, under a prefix
     of their own.
     """
-    from deploy.bench import Bench, run_bench  # noqa: PLC0415 -- loads everything
+    from deploy.bench.run import Bench, run_bench  # noqa: PLC0415 -- loads everything
     from deploy.progress import Progress  # noqa: PLC0415
 
     console = Console()

@@ -51,9 +51,9 @@ def camera(
 
     Ctrl-C or SIGTERM ends it well: the frames it counts are in the topic.
     """
+    from deploy.line.sending import stream  # noqa: PLC0415
     from deploy.logs import configure_logs  # noqa: PLC0415 -- after --help had its chance
     from deploy.progress import Progress  # noqa: PLC0415
-    from deploy.sending import stream  # noqa: PLC0415
     from deploy.signals import stop_on_signals  # noqa: PLC0415
 
     if sum(source is not None for source in (folder, video, simulate)) != 1:

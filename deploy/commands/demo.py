@@ -13,8 +13,8 @@ from deploy.faults import Failed, WrongUse
 from deploy.reports import write_json
 
 if TYPE_CHECKING:
-    from deploy.demo import DemoReport
-    from deploy.demo_plan import Plan
+    from deploy.demo.plan import Plan
+    from deploy.demo.run import DemoReport
 
 Images = Annotated[
     Path | None, typer.Option("--images", metavar="DIR", help="Real images in MVTec layout; [dim]simulated parts.[/]")
@@ -51,8 +51,8 @@ def demo(
 
     Exit code 1 where a frame was lost or decided twice.
     """
-    from deploy.demo import Demo, run_demo  # noqa: PLC0415 -- loads everything
-    from deploy.embedded_broker import broker_program  # noqa: PLC0415
+    from deploy.demo.run import Demo, run_demo  # noqa: PLC0415 -- loads everything
+    from deploy.line.embedded_broker import broker_program  # noqa: PLC0415
     from deploy.progress import Progress  # noqa: PLC0415
 
     if bootstrap is None:
@@ -104,7 +104,7 @@ def _milliseconds(seconds: float | None) -> str:
 def _simulated_plan(noise: float, seed: int, window: int, frames: int) -> "Plan":
     from datetime import UTC, datetime  # noqa: PLC0415
 
-    from deploy.demo_plan import simulated  # noqa: PLC0415
+    from deploy.demo.plan import simulated  # noqa: PLC0415
     from ingest.cameras.simulator import Simulator  # noqa: PLC0415
 
     source = Simulator(VARIANT, seed=seed, clock=lambda: datetime.now(UTC), defect_ratio=noise)
@@ -114,7 +114,7 @@ def _simulated_plan(noise: float, seed: int, window: int, frames: int) -> "Plan"
 def _folder_plan(images: Path, noise: float, seed: int) -> "Plan":
     from datetime import UTC, datetime  # noqa: PLC0415
 
-    from deploy.demo_plan import overlap  # noqa: PLC0415
+    from deploy.demo.plan import overlap  # noqa: PLC0415
     from ingest.cameras.folder import FolderCamera  # noqa: PLC0415
     from softpatch.images.folders import read_folder  # noqa: PLC0415
 

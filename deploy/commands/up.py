@@ -15,7 +15,7 @@ from deploy.commands.options import Bootstrap, SetFlags, SettingsFile, load, set
 from deploy.faults import Failed, WrongUse
 
 if TYPE_CHECKING:
-    from deploy.supervisor import Program
+    from deploy.line.supervisor import Program
 
 SERVICES = ("train", "inspect")
 LOOPBACK = ("127.0.0.1", "localhost")
@@ -40,9 +40,9 @@ def up(
     """Run all services here; a service that dies is started again. Ctrl-C or SIGTERM stops them in order."""
     import structlog  # noqa: PLC0415 -- after --help had its chance
 
+    from deploy.line.supervisor import Supervisor, WillNotRun  # noqa: PLC0415
     from deploy.logs import configure_logs  # noqa: PLC0415
     from deploy.signals import stop_on_signals  # noqa: PLC0415
-    from deploy.supervisor import Supervisor, WillNotRun  # noqa: PLC0415
     from ingest.kafka.topics import create_topics  # noqa: PLC0415
 
     if ephemeral and bootstrap:
@@ -71,7 +71,7 @@ def programs(
     file: Path | None, flags: Sequence[str], *, bootstrap: str | None, log_folder: Path | None = None
 ) -> "list[Program]":
     """The command line of every service: the same settings, read the same way."""
-    from deploy.supervisor import Program  # noqa: PLC0415 -- after --help had its chance
+    from deploy.line.supervisor import Program  # noqa: PLC0415 -- after --help had its chance
 
     arguments = ["--settings", str(file)] if file else []
     for flag in flags:
@@ -91,7 +91,7 @@ def programs(
 
 def _broker(stack: ExitStack, servers: str) -> str:
     """Start it where the settings look for a broker, so that other commands find it without a flag."""
-    from deploy.embedded_broker import EmbeddedBroker  # noqa: PLC0415 -- an extra
+    from deploy.line.embedded_broker import EmbeddedBroker  # noqa: PLC0415 -- an extra
     from ingest.kafka.connecting import addresses  # noqa: PLC0415
 
     (host, port), *others = addresses(servers)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from deploy.outcomes import end_offsets
+from deploy.line.outcomes import end_offsets
 from tests.e2e.plant import Plant, wait_until
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 from scipy.stats import mannwhitneyu
 
-from deploy.outcomes import end_offsets
-from deploy.sending import send_all
+from deploy.line.outcomes import end_offsets
+from deploy.line.sending import send_all
 from ingest.bank_event import BankEvent, BankEventKind
 from ingest.cameras.simulator import Simulator
 from ingest.cameras.source import GOOD
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from deploy.sending import SentFrame
+    from deploy.line.sending import SentFrame
     from ingest.cameras.parts import Variant
     from ingest.cameras.source import CameraFrame
     from ingest.decision import Decision

@@ -27,7 +27,7 @@ from ingest.kafka.topics import (
 from tests.brokers import KafkaBroker, free_port
 
 if TYPE_CHECKING:
-    from deploy.embedded_broker import EmbeddedBroker
+    from deploy.line.embedded_broker import EmbeddedBroker
 
 
 def nowhere(**changes: object) -> KafkaSettings:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from deploy.canvas import BOLD, Box, Canvas, Colour, shortened, text_width
-from deploy.exhibits import BOX, BOX_EDGE, HEAT_FROM, HEAT_TO, TRUTH, boxed, heat_colours, heated, outlined
+from deploy.pictures.canvas import BOLD, Box, Canvas, Colour, shortened, text_width
+from deploy.pictures.exhibits import BOX, BOX_EDGE, HEAT_FROM, HEAT_TO, TRUTH, boxed, heat_colours, heated, outlined
 from ingest.decision import Verdict
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from jaxtyping import UInt8
 
-    from deploy.exhibits import Exhibit
+    from deploy.pictures.exhibits import Exhibit
 
 PAPER, CARD, INK, SOFT, LINE = (244, 245, 247), (255, 255, 255), (23, 28, 38), (104, 112, 126), (222, 225, 231)
 RED, GREEN, AMBER, WHITE = (200, 30, 40), (30, 130, 76), (190, 120, 10), (255, 255, 255)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from deploy.demo_plan import overlap, simulated
+from deploy.demo.plan import overlap, simulated
 from deploy.faults import WrongUse
 from ingest.cameras.source import CameraFrame
 

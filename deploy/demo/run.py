@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 import cv2
 
 from deploy import banks
-from deploy.contact_sheet import Heading, render
-from deploy.exhibits import Exhibit
+from deploy.demo.summary import Judged, false_reject_ratio, image_auroc, latency_seconds, miss_ratio, undecided
 from deploy.faults import Failed, WrongUse
-from deploy.line import Line, Wanted
-from deploy.outcomes import OutcomeReader, all_outcomes, balance, end_offsets
-from deploy.sending import held_back, send_all
-from deploy.summary import Judged, false_reject_ratio, image_auroc, latency_seconds, miss_ratio, undecided
+from deploy.line.outcomes import OutcomeReader, all_outcomes, balance, end_offsets
+from deploy.line.running import Line, Wanted
+from deploy.line.sending import held_back, send_all
+from deploy.pictures.contact_sheet import Heading, render
+from deploy.pictures.exhibits import Exhibit
 from ingest.cameras.source import GOOD
 from ingest.contract import SourceRecord
 from ingest.decision import Verdict
@@ -27,10 +27,10 @@ from softpatch.threads import available_cores
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from deploy.demo_plan import Plan
-    from deploy.outcomes import Balance, Outcome
+    from deploy.demo.plan import Plan
+    from deploy.line.outcomes import Balance, Outcome
+    from deploy.line.sending import SentFrame
     from deploy.progress import Progress
-    from deploy.sending import SentFrame
     from softpatch.bank import Bank
 
 VIEW = "demo/camera-1"

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from deploy.summary import Judged, false_reject_ratio, image_auroc, latency_seconds, miss_ratio, undecided
+from deploy.demo.summary import Judged, false_reject_ratio, image_auroc, latency_seconds, miss_ratio, undecided
 from tests.deploy.runs import decided
 
 

@@ -1,21 +1,17 @@
-"""Banks by role and version, machine facts, and the logs of a service."""
+"""Banks by role and version."""
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from datetime import UTC, datetime
 
 import pytest
 
 from deploy.banks import StoredBank, role_of, stored, the_one
 from deploy.faults import WrongUse
-from deploy.machine import cpu_flags, cpu_model
 from ingest.bank_state import BankInForce, BankState, ViewState
 from ingest.store import FsspecStore
 
 A, B, C = ("a" * 64, "b" * 64, "ab" * 32)
-CPUINFO = "processor\t: 0\nmodel name\t: Some CPU @ 2 GHz\nflags\t\t: fpu avx avx2 fma avx512f\n\nprocessor\t: 1\n"
 
 
 def state(view: str = "l/c") -> BankState:
@@ -61,43 +57,3 @@ def test_stored_banks_are_listed_by_view(tmp_path_factory: pytest.TempPathFactor
     found = stored(store, {"l/c": state()}, view=None)
     assert [(each.view, each.version, each.role) for each in found] == [("l/c", A, "active, pinned"), ("m/d", C, "")]
     assert [each.path for each in stored(store, {}, view="m/d")] == [f"banks/m%2Fd/{C}.safetensors"]
-
-
-def test_the_processor_is_told_by_name_and_instruction_sets() -> None:
-    """A figure without them means nothing."""
-    assert cpu_model(CPUINFO) == "Some CPU @ 2 GHz"
-    assert cpu_flags(CPUINFO) == ["avx", "avx2", "fma", "avx512f"]
-    assert cpu_model("") == ""
-    assert cpu_flags("") == []
-
-
-def test_a_log_record_is_one_line_of_keys_and_values() -> None:
-    """Tracebacks and library logs included: a collector reads line by line."""
-    code = (
-        "import logging, structlog\n"
-        "from deploy.logs import configure_logs\n"
-        "configure_logs('train')\n"
-        "structlog.get_logger().info('bank built', view='l/c', patches=4)\n"
-        "try: 1 / 0\n"
-        "except ZeroDivisionError: structlog.get_logger().exception('oops')\n"
-        "logging.getLogger('lib').warning('two\\nlines')\n"
-    )
-    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert answer.stdout == ""
-    built, oops, library = answer.stderr.splitlines()
-    assert built.endswith('level=info service=train event="bank built" view=l/c patches=4')
-    assert "ZeroDivisionError: division by zero" in oops
-    assert library.endswith("level=warning service=train event=two\\nlines")
-
-
-def test_quiet_logs_let_only_warnings_through() -> None:
-    """A command for people speaks for itself."""
-    code = (
-        "import structlog\n"
-        "from deploy.logs import configure_logs\n"
-        "configure_logs('demo', quiet=True)\n"
-        "log = structlog.get_logger()\n"
-        "log.info('noise'); log.warning('kafka_client', message='noise'); log.warning('matters')\n"
-    )
-    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert [line.split("event=")[1] for line in answer.stderr.splitlines()] == ["matters"]

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from deploy.faults import Failed
-from deploy.line import Line, Wanted
-from deploy.sending import GIVE_UP_SECONDS, SentFrame, send_all
+from deploy.line.running import Line, Wanted
+from deploy.line.sending import GIVE_UP_SECONDS, SentFrame, send_all
 from ingest.kafka.records import Outgoing
 from ingest.kafka.writers import Sender
 from trainer.build_order import BuildOrder, Finished
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from deploy.outcomes import OutcomeReader
+    from deploy.line.outcomes import OutcomeReader
     from ingest.bank_state import BankState
     from ingest.cameras.source import CameraFrame
     from softpatch.graph import Graph

@@ -8,13 +8,13 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal
 
-from deploy import bench_stream
 from deploy.banks import bank_path
-from deploy.bench_process import in_process, state_of
+from deploy.bench.in_process import in_process, state_of
+from deploy.bench.machine import machine
+from deploy.bench.stream import Stream, build_order, put_in_force, wanted
 from deploy.building import built
-from deploy.line import Line
-from deploy.machine import machine
-from deploy.outcomes import OutcomeReader
+from deploy.line.outcomes import OutcomeReader
+from deploy.line.running import Line
 from deploy.wiring import embedder_of, graph_of
 from ingest.cameras.simulator import Simulator
 from ingest.store import FsspecStore
@@ -56,7 +56,7 @@ def run_bench(bench: Bench, progress: Progress) -> dict[str, object]:
     with progress.step("Drawing 400 frames of 512 px"):
         frames = _frames(bench.seed)
     with progress.step("Starting broker and topics"):
-        line = Line.start(bench_stream.wanted(bench.folder, VIEW, bench.flags, bench.bootstrap, bench.topic_prefix))
+        line = Line.start(wanted(bench.folder, VIEW, bench.flags, bench.bootstrap, bench.topic_prefix))
     with line:
         begun = time.monotonic()
         encoded = [frame.encoded for frame in frames]
@@ -71,7 +71,7 @@ def run_bench(bench: Bench, progress: Progress) -> dict[str, object]:
         with progress.step("In process"):
             alone = in_process(encoded, state, bank, settings=line.settings, store=store, embedder=embedder)
         with progress.step("Starting the inspection"):
-            bench_stream.put_in_force(line, state)
+            put_in_force(line, state)
         streamed = _streamed(line, frames, bench, progress)
     threads = {
         "network_and_search": line.settings.runtime.threads or available_cores(),
@@ -96,7 +96,7 @@ def run_bench(bench: Bench, progress: Progress) -> dict[str, object]:
 
 def _streamed(line: Line, frames: Sequence[CameraFrame], bench: Bench, progress: Progress) -> dict[str, object]:
     with OutcomeReader(line.settings.kafka) as outcomes:
-        stream = bench_stream.Stream(line, VIEW, frames, outcomes)
+        stream = Stream(line, VIEW, frames, outcomes)
         with progress.step("Through the broker, full speed"):
             frames_per_second = stream.frames_per_second(bench.frames)
         with progress.step(f"Through the broker, {bench.rate_per_second:g} a second"):
@@ -107,7 +107,7 @@ def _streamed(line: Line, frames: Sequence[CameraFrame], bench: Bench, progress:
         }
         if bench.with_build:
             with progress.step("The same beside a build"):
-                order = bench_stream.build_order(line, VIEW, frames, graph_of(line.settings.runtime))
+                order = build_order(line, VIEW, frames, graph_of(line.settings.runtime))
                 busy, seconds = stream.latency_during(order, bench.rate_per_second)
             measured["latency_with_build"] = asdict(busy) | {"build_seconds": seconds}
     return measured

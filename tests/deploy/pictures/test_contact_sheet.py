@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from deploy.canvas import shortened, text_width
-from deploy.contact_sheet import WIDTH, WORST, Heading, choose, render
-from deploy.exhibits import TRUTH, boxed, heat_of, heated, on_source, outlined
+from deploy.pictures.canvas import shortened, text_width
+from deploy.pictures.contact_sheet import WIDTH, WORST, Heading, choose, render
+from deploy.pictures.exhibits import TRUTH, boxed, heat_of, heated, on_source, outlined
 from softpatch.images.geometry import Geometry
 from tests.deploy.runs import decided, shown
 

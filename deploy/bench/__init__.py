@@ -1,0 +1,1 @@
+"""`patchline bench`: how fast this machine is, in process and through a broker."""
