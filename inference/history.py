@@ -2,7 +2,8 @@
 
 The memory is per partition and in offset order. A transaction that aborts makes the loop read records again; they are
 told by their offset and change nothing. A partition that comes back after another process worked on it is told by a
-new tenure that starts further on: frame ids stay true, but what was the frame before, nobody here knows.
+new tenure that starts further on: frame ids stay true, but what was the frame before, nobody here knows. A replayed
+frame has no place in the camera's order: it is compared with none, and none with it.
 """
 
 from __future__ import annotations
@@ -56,6 +57,8 @@ class History:
         if again:
             return Recalled(None, duplicate, 0, _over_cap(past, frame.view, inspection))
         _remember_outcome(past, frame.view, inspection, dead=False)
+        if frame.replay_of is not None:
+            return Recalled(None, duplicate, 0, _over_cap(past, frame.view, inspection))
         before = past.hashes.get(frame.view)
         past.hashes[frame.view] = difference_hash
         return Recalled(

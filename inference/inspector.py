@@ -12,9 +12,8 @@ from inference.decide import Facts, NoBank, decide
 from inference.scoring import StageClock
 from ingest.contract import SourceRecord
 from ingest.dead_letter import DeadLetter, dead_letter_of, headers_of
-from ingest.frame import PRODUCT, BadFrame, DeadLetterReason, Frame, parse_frame
+from ingest.frame import BadFrame, DeadLetterReason, Frame, parse_frame, view_named_by
 from ingest.kafka.records import Outgoing, Record, Work
-from ingest.view import BadViewName, view_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -155,7 +154,7 @@ class Inspector:
             value=record.value,
             headers=record.headers,
         )
-        view = _view_named_by(record)
+        view = view_named_by(record.key, record.headers)
         if view is not None:
             self._history.dead_letter(letter.source, view, self._inspection_of(view), tenure=_tenure(record))
         outgoing = Outgoing(
@@ -204,13 +203,3 @@ def _moment(milliseconds: int) -> datetime:
 
 def _tenure(record: Record) -> int:
     return record.claim.tenure if record.claim else 0
-
-
-def _view_named_by(record: Record) -> str | None:
-    """The view of a record that is no frame, as far as its key and product can be read."""
-    product = next((data for name, data in reversed(record.headers) if name == PRODUCT), None)
-    try:
-        key = (record.key or b"").decode()
-        return view_name(key, None if product is None else product.decode())
-    except (UnicodeDecodeError, BadViewName):
-        return None

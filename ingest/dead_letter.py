@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from ingest.contract import BadMessage, SourceRecord
-from ingest.frame import DeadLetterReason
+from ingest.frame import DeadLetterReason, view_named_by
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,6 +44,11 @@ class DeadLetter:
     """As the sender wrote them."""
     sha256: str
     size_bytes: int
+
+    @property
+    def view(self) -> str | None:
+        """The view its key and product name; None where they name none."""
+        return view_named_by(self.key, self.headers)
 
     @property
     def pointer_only(self) -> bool:

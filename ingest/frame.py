@@ -121,6 +121,15 @@ def parse_frame(
     )
 
 
+def view_named_by(key: bytes | None, headers: Sequence[tuple[str, bytes]]) -> str | None:
+    """The view of a record that may be no frame, as far as its key and product can be read; None where they cannot."""
+    product = next((content for name, content in reversed(headers) if name == PRODUCT), None)
+    try:
+        return view_name((key or b"").decode(), None if product is None else product.decode())
+    except (UnicodeDecodeError, BadViewName):
+        return None
+
+
 _KNOWN = frozenset(
     {
         FRAME_ID,

@@ -14,7 +14,7 @@ from ingest.kafka.transactions import fetch_options
 from ingest.kafka.wire import record_from
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
     from threading import Event
 
     from ingest.kafka.settings import KafkaSettings
@@ -42,6 +42,7 @@ class WholeTopicReader:
         *,
         topics: Sequence[str],
         starts: Mapping[Partition, int] | None = None,
+        only: Collection[Partition] | None = None,
         give_up_seconds: float | None = None,
         stop: Event | None = None,
     ) -> Self:
@@ -51,6 +52,7 @@ class WholeTopicReader:
             settings: where and how patiently.
             topics: full topic names.
             starts: offsets to start from; a partition left out is read from its beginning.
+            only: the partitions to read; None reads all.
             give_up_seconds: how long to wait for a broker; None waits until `stop`.
             stop: ends the wait for a broker.
 
@@ -60,7 +62,8 @@ class WholeTopicReader:
         """
         consumer = connected(lambda: _consumer(settings), settings, give_up_seconds=give_up_seconds, stop=stop)
         require_topics(consumer.partitions_for_topic, topics, otherwise=consumer.close)
-        partitions = [Partition(topic, each) for topic in topics for each in consumer.partitions_for_topic(topic)]
+        known = [Partition(topic, each) for topic in topics for each in consumer.partitions_for_topic(topic)]
+        partitions = [each for each in known if only is None or each in only]
         consumer.assign([TopicPartition(*each) for each in partitions])
         for each in partitions:
             _seek(consumer, TopicPartition(*each), (starts or {}).get(each))
@@ -89,12 +92,15 @@ class WholeTopicReader:
 
         The embedded broker takes the first record of the last batch for the end; the rest of it came along.
         """
-        deadline, records = Deadline(timeout_seconds), list[Record]()
+        return [*self.stream_to_end(timeout_seconds), *self.poll(0, room=ALONG)]
+
+    def stream_to_end(self, timeout_seconds: float) -> Iterator[Record]:
+        """Everything up to the ends noted at opening, held a poll at a time. Raises BrokerUnreachable, late."""
+        deadline = Deadline(timeout_seconds)
         while not self.caught_up:
             if deadline.passed:
                 raise BrokerUnreachable(f"still {len(self._behind)} partitions to read after {timeout_seconds} s")
-            records.extend(self.poll(min(0.2, deadline.left_seconds)))
-        return records + self.poll(0, room=ALONG)
+            yield from self.poll(min(0.2, deadline.left_seconds))
 
     def end_offsets(self) -> Mapping[Partition, int]:
         """Where the topics end now: the offset of the next record, as far as transactions are decided."""
@@ -116,6 +122,24 @@ class WholeTopicReader:
 
     def _position(self, partition: Partition) -> int:
         return self._consumer.position(TopicPartition(*partition), timeout_ms=1000) or 0
+
+
+def record_at(settings: KafkaSettings, partition: Partition, offset: int, *, timeout_seconds: float) -> Record | None:
+    """One committed record; None where there is none: it expired, it is yet to come, or its transaction was aborted.
+
+    Raises:
+        BrokerUnreachable: no answer in time.
+        TopicMissing: there is no such topic.
+    """
+    with WholeTopicReader.open(
+        settings,
+        topics=[partition.topic],
+        starts={partition: offset},
+        only=[partition],
+        give_up_seconds=timeout_seconds,
+    ) as reader:
+        first = next(reader.stream_to_end(timeout_seconds), None)
+    return first if first is not None and first.offset == offset else None
 
 
 def _consumer(settings: KafkaSettings) -> Untyped:

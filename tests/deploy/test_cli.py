@@ -11,7 +11,10 @@ import pytest
 
 from deploy.faults import EXPECTED, Failed, WrongUse, fault_of
 
-COMMANDS = ("demo", "bench", "up", "train", "inspect", "camera", "topics", "bank", "build", "score", "evaluate")
+COMMANDS = (
+    *("demo", "bench", "up", "train", "inspect", "camera", "topics", "bank", "dead-letters"),
+    *("build", "score", "evaluate"),
+)
 
 
 def patchline(*arguments: str, folder: Path, **environ: str) -> subprocess.CompletedProcess[str]:

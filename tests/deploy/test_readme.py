@@ -69,8 +69,8 @@ def test_every_command_it_names_exists() -> None:
     from deploy.cli import app  # noqa: PLC0415
 
     group = get_command(app)
-    named = {shlex.split(line)[1] for line in re.findall(r"(?m)^    (?:\.venv/bin/)?(patchline \w+.*)$", README)}
-    named |= set(re.findall(r"`patchline (\w+)", README))
+    named = {shlex.split(line)[1] for line in re.findall(r"(?m)^    (?:\.venv/bin/)?(patchline [\w-]+.*)$", README)}
+    named |= set(re.findall(r"`patchline ([\w-]+)", README))
     assert {"demo", "build", "score", "camera", "topics", "up", "bank"} <= named
     assert named <= set(group.commands)  # type: ignore[attr-defined]  # it is a group
 

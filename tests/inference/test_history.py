@@ -32,6 +32,7 @@ class Told:
         partition: int = 0,
         view: str = "line/cam",
         tenure: int = 1,
+        replay: bool = False,
     ) -> Recalled:
         """What is recalled of one frame."""
         source = at(offset, partition=partition)
@@ -43,6 +44,7 @@ class Told:
             source=source,
             appended_ms=0,
             sequence=sequence,
+            replay_of=SourceRecord(topic="frames.dead-letter", partition=partition, offset=0) if replay else None,
         )
         return self.history.frame(frame, bits, INSPECTION, tenure=tenure)
 
@@ -151,3 +153,12 @@ def test_dead_letters_read_again_count_once() -> None:
     for tenure in range(1, 5):
         told.dead(1, tenure=tenure)
     assert not told.frame(2, tenure=5).dead_letters_over_cap
+
+
+def test_a_replayed_frame_has_no_place_in_the_cameras_order() -> None:
+    """It makes no gap and no change, for itself or for the frame after it; sent twice, it is a duplicate."""
+    told = Told()
+    told.frame(1, sequence=10, bits=0b1)
+    replayed = [told.frame(offset, frame_id="old", sequence=3, bits=0b1111, replay=True) for offset in (2, 3)]
+    assert replayed == [Recalled(None, None, 0, False), Recalled(None, at(2), 0, False)]
+    assert told.frame(4, sequence=11, bits=0b11) == Recalled(1, None, 0, False)

@@ -1,0 +1,153 @@
+"""`patchline dead-letters`: what could not be decided, why, from where; and send it again."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from deploy.commands.options import Bootstrap, JsonFile, SetFlags, SettingsFile, ViewOption, load
+from deploy.faults import Failed, WrongUse
+from deploy.reports import write_json
+
+if TYPE_CHECKING:
+    from deploy.dead_letters import Kept, Replayed, Wanted
+
+app = typer.Typer(
+    help="Records no decision could be made of: list them, look into one, send it again.", no_args_is_help=True
+)
+
+Reason = Annotated[
+    str | None, typer.Option("--reason", metavar="REASON", help="Only letters with this reason: truncated, no_key, ...")
+]
+Since = Annotated[
+    str | None, typer.Option("--since", metavar="TIME", help="Only letters since 30m, 2h, 7d ago, or an RFC 3339 time.")
+]
+Letter = Annotated[str, typer.Argument(metavar="LETTER", help="partition:offset, as `list` shows it.")]
+Letters = Annotated[
+    list[str] | None, typer.Argument(metavar="LETTER...", help="partition:offset, as `list` shows them.")
+]
+
+
+@app.command("list")
+def list_letters(
+    *,
+    settings: SettingsFile = None,
+    flags: SetFlags = None,
+    bootstrap: Bootstrap = None,
+    view: ViewOption = None,
+    reason: Reason = None,
+    since: Since = None,
+    json: JsonFile = None,
+) -> None:
+    """List the dead letters: what, why, from where."""
+    from deploy import dead_letters  # noqa: PLC0415 -- kafka loads when it is needed
+
+    kafka = load(settings, flags, bootstrap=bootstrap).kafka
+    found = [dead_letters.facts_of(kept) for kept in dead_letters.find(kafka, _wanted(view, reason, since))]
+    found.sort(key=lambda facts: str(facts["at"]))
+    table = Table("letter", "at", "view", "reason", "bytes", "from", "detail")
+    for facts in found:
+        names = ("letter", "at", "view", "reason", "size_bytes", "source", "detail")
+        table.add_row(*(_shown(facts[name]) for name in names))
+    Console().print(table if found else "No dead letters.")
+    write_json(json, {"dead_letters": found})
+
+
+@app.command()
+def show(
+    *,
+    letter: Letter,
+    settings: SettingsFile = None,
+    flags: SetFlags = None,
+    bootstrap: Bootstrap = None,
+    out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Write the bytes there.")] = None,
+    json: JsonFile = None,
+) -> None:
+    """Show one dead letter with its key and headers, and get its bytes back."""
+    from deploy import dead_letters  # noqa: PLC0415 -- kafka loads when it is needed
+
+    kafka = load(settings, flags, bootstrap=bootstrap).kafka
+    kept = dead_letters.the_one(kafka, dead_letters.place_from(letter, kafka))
+    facts = dead_letters.facts_of(kept) | _as_sent(kept)
+    table = Table.grid(padding=(0, 3))
+    table.add_column()
+    table.add_column(overflow="fold")
+    for name, value in facts.items():
+        table.add_row(f"[bold]{name.replace('_', ' ')}[/]", _shown(value))
+    Console().print(table)
+    if out is not None:
+        out.write_bytes(dead_letters.content_of(kafka, kept.letter))
+        Console().print(f"Wrote {kept.letter.size_bytes} bytes to {out}.")
+    write_json(json, facts)
+
+
+@app.command()
+def replay(
+    *,
+    letters: Letters = None,
+    settings: SettingsFile = None,
+    flags: SetFlags = None,
+    bootstrap: Bootstrap = None,
+    view: ViewOption = None,
+    reason: Reason = None,
+    since: Since = None,
+    every: Annotated[bool, typer.Option("--all", help="All there are, where nothing narrows.")] = False,
+    json: JsonFile = None,
+) -> None:
+    """Send frames again: to the same partition, with their own headers and one that names the letter.
+
+    A running inspection decides them; each decision says in replay_of which letter it answers. What is as bad as it was
+    becomes a dead letter again. Exit code 1 where a frame could not be sent.
+    """
+    from deploy import dead_letters  # noqa: PLC0415 -- kafka loads when it is needed
+
+    kafka, wanted = load(settings, flags, bootstrap=bootstrap).kafka, _wanted(view, reason, since)
+    if not (letters or wanted.narrows or every):
+        raise WrongUse("name letters, narrow with --view, --reason or --since, or say --all")
+    done = []
+    for each in dead_letters.replay(kafka, dead_letters.chosen(kafka, letters or [], wanted)):
+        Console().print(_said(each))
+        done.append(each)
+    write_json(json, {"replayed": [_outcome(each) for each in done]})
+    if failed := sum(each.frame is None for each in done):
+        raise Failed(f"{failed} of {len(done)} frames could not be sent again")
+    Console().print(f"Sent {len(done)} frames again.")
+
+
+def _wanted(view: str | None, reason: str | None, since: str | None) -> "Wanted":
+    from deploy.dead_letters import Wanted, moment_from, reason_from  # noqa: PLC0415 -- kafka loads when it is needed
+
+    return Wanted(
+        view,
+        None if reason is None else reason_from(reason),
+        None if since is None else moment_from(since, now=datetime.now(UTC)),
+    )
+
+
+def _as_sent(kept: "Kept") -> dict[str, object]:
+    letter = kept.letter
+    return {
+        "key": None if letter.key is None else letter.key.decode("utf-8", "backslashreplace"),
+        "headers": {name: content.decode("utf-8", "backslashreplace") for name, content in letter.headers},
+    }
+
+
+def _said(each: "Replayed") -> str:
+    if each.frame is None:
+        return f"[red]not sent[/] {each.kept.name}: {escape(each.why_not or '')}"
+    return f"[green]sent[/] {each.kept.name} again as {each.frame}"
+
+
+def _outcome(each: "Replayed") -> dict[str, object]:
+    frame = None if each.frame is None else str(each.frame)
+    return {"letter": each.kept.name, "frame": frame, "why_not": each.why_not}
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, dict):
+        return "\n".join(f"{name}: {escape(str(content))}" for name, content in value.items()) or "none"
+    return "none" if value is None else escape(str(value))
