@@ -50,8 +50,7 @@ class ExpectedNearest:
                 key_norms = np.ascontiguousarray(norms[around].reshape(frames, -1))
                 own = np.ascontiguousarray(norms[:, row, column])
                 out[:, row, column] = _expected(products, own, key_norms, weights, _ROUNDING)
-        floored: np.ndarray = np.maximum(out, np.float32(noise_floor))
-        return floored
+        return np.asarray(np.maximum(out, np.float32(noise_floor)))
 
 
 def _weights(inclusion: float, count: int) -> Float32[np.ndarray, "count"]:
