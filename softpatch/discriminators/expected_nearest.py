@@ -50,13 +50,13 @@ class ExpectedNearest:
                 key_norms = np.ascontiguousarray(norms[around].reshape(frames, -1))
                 own = np.ascontiguousarray(norms[:, row, column])
                 out[:, row, column] = _expected(products, own, key_norms, weights, _ROUNDING)
-        return np.asarray(np.maximum(out, np.float32(noise_floor)))
+        return np.maximum(out, np.float32(noise_floor))
 
 
 def _weights(inclusion: float, count: int) -> Float32[np.ndarray, "count"]:
     """Probability that the k-th nearest frame is the nearest included one, given that one of `count` is."""
-    weights = inclusion * (1 - inclusion) ** np.arange(count)
-    return (weights / weights.sum()).astype(np.float32)
+    chances = inclusion * np.power(1 - inclusion, np.arange(count), dtype=np.float64)
+    return np.asarray(chances / chances.sum(), np.float32)
 
 
 @njit(cache=True, nogil=True)
