@@ -1,0 +1,50 @@
+"""Whether frames keep coming one after the other, each a new picture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from monitoring.drift.observation import Observation
+
+FROZEN_FRAMES = 30
+"""So many equal frames in a row are no coincidence, even of rigid aligned parts: each comes with its own noise."""
+
+
+@dataclass(frozen=True)
+class Continuity:
+    """The last frame, how many frames before it showed the same instant, and the frames missing just before it."""
+
+    last: Observation | None = None
+    equal_in_a_row: int = 0
+    missing: int = 0
+
+    @property
+    def frozen(self) -> bool:
+        """Whether the camera repeats one picture."""
+        return self.equal_in_a_row >= FROZEN_FRAMES
+
+    def after(self, now: Observation, *, still: float) -> Continuity:
+        """One frame later; `still` is the distance of sketches below which two frames show the same instant."""
+        if self.last is None:
+            return Continuity(now)
+        equal = same_instant(self.last, now, still=still)
+        missing = missing_between(self.last.sequence, now.sequence)
+        return Continuity(now, self.equal_in_a_row + 1 if equal else 0, missing)
+
+
+def same_instant(before: Observation, now: Observation, *, still: float) -> bool:
+    """Whether the difference hash is the same and the sketches differ by less than the view's noise."""
+    if before.difference_hash != now.difference_hash:
+        return False
+    return bool(np.array_equal(before.sketch, now.sketch) or np.linalg.norm(before.sketch - now.sketch) < still)
+
+
+def missing_between(before: int | None, now: int | None) -> int:
+    """Frames missing between two sequence numbers; none after a restart (it fell) or where one has no number."""
+    if before is None or now is None or now <= before:
+        return 0
+    return now - before - 1

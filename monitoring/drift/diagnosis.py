@@ -1,0 +1,100 @@
+"""What changed, in words a plant understands: told from how the last frames differ from the bank's window.
+
+A lamp scales a picture: brightness, contrast and sharpness change by one factor. A lens takes sharpness away and leaves
+brightness. A new product leaves both roughly, and looks like nothing in the window. Defects move only the scores.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from monitoring.drift.reference import QUANTITIES, Reference
+from monitoring.drift.samples import kolmogorov_smirnov
+
+if TYPE_CHECKING:
+    from jaxtyping import Float64
+
+MOVED_DISTANCE = 0.5
+"""Kolmogorov-Smirnov distance from which a quantity counts as moved: half of the frames are where none were."""
+MOVED_P_VALUE = 1e-3
+LOST_SHARPNESS_RATIO = 0.85
+"""Sharpness over contrast falls below this share of what it was: more than any lamp takes."""
+LAMP_SHARE = 0.5
+LAMP_SLACK = 0.05
+"""A lamp moves contrast by brightness's factor, give or take half of it (a black part stays black) or 5 %."""
+BLACK_RATIO = 0.9
+"""Share of dark pixels from which a camera sees nothing."""
+
+
+class Verdict(StrEnum):
+    """What happened to a view."""
+
+    COVERED = "camera sees nothing"
+    DARKER = "camera got darker"
+    BRIGHTER = "camera got brighter"
+    OUT_OF_FOCUS = "camera out of focus"
+    CONTRAST_CHANGED = "camera contrast changed"
+    FROZEN = "camera frozen"
+    FRAMES_LOST = "frames lost before Kafka"
+    PRODUCT_CHANGED = "product changed"
+    DEFECT_RATE_ROSE = "defect rate rose"
+    SCORES_FELL = "scores fell"
+
+
+def verdict_of(recent: Float64[np.ndarray, "frames 7"], reference: Reference, *, driver: str, side: int) -> Verdict:
+    """The word for the difference between recent frames and the window.
+
+    `driver` is the quantity of WATCHED whose bet says most and `side` its direction; it decides only where no picture
+    of the whole explains the alarm.
+    """
+    if driver == "gap":
+        return Verdict.FRAMES_LOST
+    return _camera(recent, reference) or _line(recent, reference) or _driven(driver, side)
+
+
+def _camera(recent: Float64[np.ndarray, "frames 7"], reference: Reference) -> Verdict | None:
+    if np.median(recent[:, QUANTITIES.index("dark_ratio")]) >= BLACK_RATIO:
+        return Verdict.COVERED
+    brightness, contrast, sharpness = (_factor(recent, reference, n) for n in ("brightness", "contrast", "sharpness"))
+    if _moved(recent, reference, "sharpness") and sharpness < LOST_SHARPNESS_RATIO * min(contrast, 1.0):
+        return Verdict.OUT_OF_FOCUS
+    lamp = _is_one_factor(brightness, contrast)
+    if _moved(recent, reference, "brightness") and (lamp or not _moved(recent, reference, "novelty")):
+        return Verdict.DARKER if brightness < 1 else Verdict.BRIGHTER
+    return None
+
+
+def _is_one_factor(brightness: float, contrast: float) -> bool:
+    slack = max(LAMP_SLACK, LAMP_SHARE * abs(np.log(brightness)))
+    return bool(abs(np.log(contrast / brightness)) <= slack)
+
+
+def _line(recent: Float64[np.ndarray, "frames 7"], reference: Reference) -> Verdict | None:
+    return Verdict.PRODUCT_CHANGED if _moved(recent, reference, "novelty") else None
+
+
+def _driven(driver: str, side: int) -> Verdict:
+    words = {
+        "score": Verdict.DEFECT_RATE_ROSE if side > 0 else Verdict.SCORES_FELL,
+        "brightness": Verdict.BRIGHTER if side > 0 else Verdict.DARKER,
+        "dark_ratio": Verdict.DARKER,
+        "saturated_ratio": Verdict.BRIGHTER,
+        "novelty": Verdict.PRODUCT_CHANGED,
+    }
+    return words.get(driver, Verdict.CONTRAST_CHANGED)
+
+
+def _moved(recent: Float64[np.ndarray, "frames 7"], reference: Reference, name: str) -> bool:
+    column = QUANTITIES.index(name)
+    distance, p_value = kolmogorov_smirnov(reference.ordered[:, column], recent[:, column])
+    return distance >= MOVED_DISTANCE and p_value <= MOVED_P_VALUE
+
+
+def _factor(recent: Float64[np.ndarray, "frames 7"], reference: Reference, name: str) -> float:
+    """Median of the recent frames over the window's. A lightless picture counts as a millionth."""
+    column = QUANTITIES.index(name)
+    before, now = np.median(reference.values[:, column]), np.median(recent[:, column])
+    return float(max(now, 1e-6) / max(before, 1e-6))

@@ -1,0 +1,55 @@
+"""Evidence of drift, frame after frame: a Shiryaev-Roberts procedure over all bets, its false alarms bounded by proof.
+
+A bet multiplies by e = q1 / q0 where the frame lies beyond its limit and by (1 - q1) / (1 - q0) where not. While the
+line is undisturbed, that is while each frame lies beyond with probability at most q0 given all frames before it, e has
+mean at most 1, so (R + 1) e has mean at most R + 1. With weights that add up to 1, the weighted sum of all R less the
+number of frames is a supermartingale. The alarm is where the sum reaches A:
+- the mean number of frames until a false alarm is at least A (optional stopping);
+- the chance of one among the first N frames is at most N / A (Markov's inequality).
+All bets together, without a correction for their number and whatever their dependence. Pollak, "Optimal detection of a
+change in distribution", 1985; as e-detectors: Shin, Ramdas, Rinaldo, "E-detectors: a nonparametric framework for
+sequential change detection", 2022. A line whose frames come in runs (one bad lot, one slow swing of the light) is not
+undisturbed in this sense, and is not promised anything.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float64, Int64
+
+    from monitoring.drift.bets import Bets
+
+FRAMES_PER_FALSE_ALARM = 100_000
+"""A: an undisturbed line alarms once in so many frames at most, on average."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """`strength` is each bet's R; `rising` counts the frames since it was last at most 1: since the change, if any."""
+
+    strength: Float64[np.ndarray, "bets"]
+    rising: Int64[np.ndarray, "bets"]
+
+    @classmethod
+    def none(cls, bets: Bets) -> Self:
+        """Before the first frame."""
+        return cls(np.zeros(len(bets.column)), np.zeros(len(bets.column), np.int64))
+
+    def after(self, outside: Bool[np.ndarray, "bets"], bets: Bets) -> Evidence:
+        """One frame later."""
+        factor = np.where(outside, bets.suspected / bets.allowed, (1 - bets.suspected) / (1 - bets.allowed))
+        strength = (self.strength + 1) * factor
+        return Evidence(strength, np.where(strength <= 1, 0, self.rising + 1))
+
+    def alarms(self, bets: Bets, *, frames_per_false_alarm: float = FRAMES_PER_FALSE_ALARM) -> bool:
+        """Whether an undisturbed line would show so much only once in that many frames."""
+        return bool(bets.weight @ self.strength >= frames_per_false_alarm)
+
+    def strongest(self, bets: Bets) -> int:
+        """The place of the bet that says most."""
+        return int(np.argmax(bets.weight * self.strength))

@@ -1,0 +1,84 @@
+"""What a view looked like when its bank was built, in the units of decisions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from monitoring.drift.observation import MEASURED
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Float64
+
+    from softpatch.bank import Bank
+
+GRAY_LEVELS = 255.0
+NEIGHBOUR = 5
+"""The rank of the neighbour that novelty is measured to: beyond bursts of near-identical frames in the window."""
+FEWEST_FRAMES = 2 * NEIGHBOUR
+
+QUANTITIES = (*MEASURED, "novelty")
+"""What is compared frame by frame: what decisions measure, and how far a sketch is from all of the window's."""
+
+
+class TooFewCalibrationFrames(ValueError):
+    """The bank was calibrated on fewer frames than drift can be told from."""
+
+
+@dataclass(frozen=True)
+class Reference:
+    """The bank's calibration frames.
+
+    `values[:, j]` is QUANTITIES[j] of each frame; in `ordered` every column is sorted for itself. `still` is the
+    distance of sketches below which two frames show the same instant: half the least of any two there.
+    `threshold` is the one in force, in the bank's units.
+    """
+
+    values: Float64[np.ndarray, "frames 7"]
+    ordered: Float64[np.ndarray, "frames 7"]
+    sketches: Float64[np.ndarray, "frames 32"]
+    still: float
+    threshold: float
+
+
+def reference_of(
+    scores: Float[np.ndarray, "frames"],
+    statistics: Float[np.ndarray, "frames 5"],
+    sketches: Float[np.ndarray, "frames 32"],
+    *,
+    threshold: float,
+) -> Reference:
+    """The reference of calibration frames; statistics in the units and order of a decision's picture facts.
+
+    Raises TooFewCalibrationFrames: name the view's `first_build_frames` as the cure.
+    """
+    if len(scores) < FEWEST_FRAMES:
+        raise TooFewCalibrationFrames(
+            f"drift needs a bank calibrated on {FEWEST_FRAMES} frames and this one has {len(scores)}: "
+            "raise first_build_frames"
+        )
+    sketches = np.asarray(sketches, np.float64)
+    distances = np.sort(_distances(sketches), axis=1)  # column 0 is the frame itself
+    values = np.column_stack([scores, statistics, distances[:, NEIGHBOUR]]).astype(np.float64)
+    return Reference(values, np.sort(values, axis=0), sketches, float(distances[:, 1].min()) / 2, threshold)
+
+
+def reference_of_bank(bank: Bank, *, threshold: float) -> Reference:
+    """The reference of a bank, its statistics in a decision's units: gray levels for brightness and contrast."""
+    statistics = bank.calibration_statistics * np.array([GRAY_LEVELS, GRAY_LEVELS, 1, 1, 1])
+    return reference_of(bank.calibration_scores, statistics, bank.calibration_sketches, threshold=threshold)
+
+
+def novelty(sketch: Float64[np.ndarray, "32"], reference: Reference) -> float:
+    """Distance of a sketch to the fifth nearest of the window's: large where the frame shows something unknown.
+
+    A frame of the window is compared with the others only, so that both kinds of frame are ranked alike.
+    """
+    squared = np.square(reference.sketches - sketch).sum(axis=1)
+    return float(np.sqrt(np.partition(squared, NEIGHBOUR - 1)[NEIGHBOUR - 1]))
+
+
+def _distances(sketches: Float64[np.ndarray, "frames 32"]) -> Float64[np.ndarray, "frames frames"]:
+    return np.stack([np.sqrt(np.square(sketches - one).sum(axis=1)) for one in sketches])

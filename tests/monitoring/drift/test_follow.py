@@ -1,0 +1,162 @@
+"""One view from its first decision to an episode and out of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from monitoring.drift.diagnosis import Verdict
+from monitoring.drift.follow import WINDOW_FRAMES, Baseline, Following, distances, follow
+from monitoring.drift.observation import Observation
+from monitoring.drift.reference import novelty
+from tests.monitoring.drift.lines import blurred, darker, followed, frames, other_product, window
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def bytes_of(state: Following) -> int:
+    """What the arrays of a state hold."""
+    arrays = (state.evidence.strength, state.evidence.rising, state.watched, state.sketches)
+    return sum(array.nbytes for array in arrays)
+
+
+def settled(seed: int, *, window_frames: int = 300) -> tuple[Baseline, Following, np.random.Generator]:
+    """A view that ran undisturbed for 300 frames."""
+    rng = np.random.default_rng(seed)
+    baseline = Baseline.of(window(rng, window_frames))
+    return baseline, followed(Following.start(baseline), frames(rng, 300), baseline), rng
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("window_frames", [30, 300])
+def test_an_undisturbed_line_stays_quiet(seed: int, window_frames: int) -> None:
+    """1,000 frames each from the window's own distribution, after a first bank of 30 frames as well."""
+    rng = np.random.default_rng(seed)
+    baseline = Baseline.of(window(rng, window_frames))
+    assert followed(Following.start(baseline), frames(rng, 1000), baseline).episode is None
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("window_frames", [30, 300])
+@pytest.mark.parametrize(
+    ("changed", "verdict"),
+    [
+        (darker, Verdict.DARKER),
+        (lambda frame: darker(frame, 1.15), Verdict.BRIGHTER),
+        (blurred, Verdict.OUT_OF_FOCUS),
+        (other_product, Verdict.PRODUCT_CHANGED),
+    ],
+)
+def test_a_change_is_found_soon_and_named(
+    changed: Callable[[Observation], Observation], verdict: Verdict, seed: int, window_frames: int
+) -> None:
+    """Within 100 frames and by its own name, although each change moves the scores and the sketches, too."""
+    baseline, state, rng = settled(seed, window_frames=window_frames)
+    state = followed(state, (changed(frame) for frame in frames(rng, 100)), baseline)
+    assert state.episode is not None
+    assert state.episode.verdict is verdict
+    assert 295 <= state.episode.began <= state.episode.noticed <= 400
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_rising_defect_rate_is_told_from_a_changed_picture(seed: int) -> None:
+    """From 2 to 25 % defects: most frames look as ever, so neither the camera nor the product is to blame."""
+    baseline, state, rng = settled(seed)
+    state = followed(state, frames(rng, 300, defects=0.25), baseline)
+    assert state.episode is not None
+    assert state.episode.verdict is Verdict.DEFECT_RATE_ROSE
+
+
+def test_a_covered_lens_sees_nothing() -> None:
+    """Black frames are named as such, not as dark ones."""
+    baseline, state, rng = settled(0)
+    black = (
+        replace(frame, values=np.array([25.0, 1, 1, 0.5, 1.0, 0]), sketch=frame.sketch + 5) for frame in frames(rng, 50)
+    )
+    state = followed(state, black, baseline)
+    assert state.episode is not None
+    assert state.episode.verdict is Verdict.COVERED
+
+
+def test_a_frozen_camera_is_found_and_thaws() -> None:
+    """Thirty equal frames open the episode; the first new one ends it."""
+    baseline, state, rng = settled(1)
+    stuck, new = frames(rng, 2)
+    state = followed(state, [replace(stuck, sequence=300 + i) for i in range(40)], baseline)
+    assert state.episode is not None
+    assert state.episode.verdict is Verdict.FROZEN
+    assert state.episode.noticed - state.episode.began == 30
+    assert follow(state, new, baseline).episode is None
+
+
+def test_a_camera_that_sends_one_black_picture_sees_nothing() -> None:
+    """No noise in it: equal frames, and yet the cable is well."""
+    baseline, state, _ = settled(1)
+    black = Observation(np.array([25.0, 0, 0, 0, 1, 0]), np.ones(32), "0" * 16, None)
+    state = followed(state, [black] * 40, baseline)
+    assert state.episode is not None
+    assert state.episode.verdict is Verdict.COVERED
+
+
+def test_frames_lost_before_kafka_are_told() -> None:
+    """One frame of ten missing: the pictures are as ever."""
+    baseline, state, rng = settled(2)
+    thinned = (frame for frame in frames(rng, 600) if (frame.sequence or 0) % 10)
+    state = followed(state, thinned, baseline)
+    assert state.episode is not None
+    assert state.episode.verdict is Verdict.FRAMES_LOST
+
+
+def test_a_line_that_is_well_again_ends_its_episode_and_is_watched_anew() -> None:
+    """The episode holds while the lamp is dark, ends one window after it is not, and a second knock is found again."""
+    baseline, state, rng = settled(3)
+    state = followed(state, map(darker, frames(rng, 50)), baseline)
+    for frame in frames(rng, 200):
+        state = follow(state, darker(frame), baseline)
+        assert state.episode is not None
+    for frame in frames(rng, 2 * WINDOW_FRAMES):
+        state = follow(state, frame, baseline)
+    assert state.episode is None
+    again = followed(state, map(blurred, frames(rng, 50)), baseline).episode
+    assert again is not None
+    assert again.verdict is Verdict.OUT_OF_FOCUS
+
+
+def test_memory_is_flat() -> None:
+    """A state is 30 kB at its first frame and as large after many, and the state before is left as it was."""
+    rng = np.random.default_rng(4)
+    baseline = Baseline.of(window(rng))
+    start = state = Following.start(baseline)
+    for frame in frames(rng, 300):
+        state = follow(state, frame, baseline)
+    assert bytes_of(state) == bytes_of(start) < 30_000
+    assert start.seen == 0
+    assert not start.watched.any()
+
+
+def test_the_newest_frames_are_the_last_ones() -> None:
+    """The ring gives the last rows, novelty included, however often it went round."""
+    baseline, state, rng = settled(5)
+    last = list(frames(rng, 100))
+    for frame in last:
+        state = follow(state, frame, baseline)
+    expected = np.array([[*one.values, novelty(one.sketch, baseline.reference)] for one in last[-10:]])
+    assert state.newest(10)[:, :7] == pytest.approx(expected)
+
+
+def test_distances_tell_a_change_and_keep_quiet_without_one() -> None:
+    """All three p-values fall to the ground for another product, and stay above it before; a part window is refused."""
+    baseline, state, rng = settled(6)
+    before = distances(state, baseline, rng)
+    assert min(before.kolmogorov_smirnov_p, before.psi_p, before.mmd_p) > 0.005
+    for frame in frames(rng, WINDOW_FRAMES):
+        state = follow(state, other_product(frame), baseline)
+    after = distances(state, baseline, rng)
+    assert max(after.kolmogorov_smirnov_p, after.psi_p, after.mmd_p) < 0.005
+    assert after.wasserstein > before.wasserstein
+    with pytest.raises(ValueError, match=r"^0 frames seen, distances need 64$"):
+        distances(Following.start(baseline), baseline, rng)

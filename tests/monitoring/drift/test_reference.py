@@ -1,0 +1,75 @@
+"""What a bank and a decision give to compare."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ingest.decision import Decision
+from monitoring.drift.observation import MEASURED, NotMeasured, observation_of
+from monitoring.drift.reference import TooFewCalibrationFrames, novelty, reference_of, reference_of_bank
+from softpatch.bank import STATISTICS, bank_from_bytes
+from tests.monitoring.drift.lines import THRESHOLD, window
+
+GOLDEN = Path(__file__).parents[2]
+
+
+def test_the_banks_statistics_come_in_a_decisions_units() -> None:
+    """Banks keep brightness and contrast from 0 to 1, decisions in gray levels."""
+    bank = bank_from_bytes(next((GOLDEN / "softpatch/golden").rglob("*.safetensors")).read_bytes())
+    reference = reference_of_bank(bank, threshold=bank.manifest.threshold.value)
+    assert MEASURED[1:] == STATISTICS
+    assert reference.values[:, 1] == pytest.approx(bank.calibration_statistics[:, 0] * 255)
+    assert reference.values[:, 2] == pytest.approx(bank.calibration_statistics[:, 1] * 255)
+    assert reference.values[:, 3] == pytest.approx(bank.calibration_statistics[:, 2])
+
+
+def test_novelty_is_the_distance_to_the_fifth_nearest() -> None:
+    """Sorted by definition; a frame of the window is compared with the others only."""
+    reference = window(np.random.default_rng(0), 60)
+    new = np.full(32, 0.5)
+    assert novelty(new, reference) == pytest.approx(np.sort(np.linalg.norm(reference.sketches - new, axis=1))[4])
+    others = np.delete(reference.sketches, 7, axis=0)
+    assert reference.values[7, 6] == pytest.approx(np.sort(np.linalg.norm(others - reference.sketches[7], axis=1))[4])
+
+
+def test_a_tiny_window_is_refused() -> None:
+    """Nine frames say nothing about shares."""
+    with pytest.raises(TooFewCalibrationFrames) as refused:
+        reference_of(np.ones(9), np.ones((9, 5)), np.ones((9, 32)), threshold=THRESHOLD)
+    assert str(refused.value) == (
+        "drift needs a bank calibrated on 10 frames and this one has 9: raise first_build_frames"
+    )
+
+
+def golden_decision() -> Decision:
+    """A decision of contract version 1 with all fields."""
+    return Decision.model_validate_json((GOLDEN / "contract/golden/v1/decision-fail.json").read_bytes())
+
+
+def test_a_decision_is_read_by_name() -> None:
+    """Every quantity is the decision's own, in the order of MEASURED."""
+    decision = golden_decision().model_copy(update={"duplicate_of": None})
+    seen = observation_of(decision)
+    assert decision.image is not None
+    assert seen.values.tolist() == [
+        decision.score,
+        decision.image.brightness,
+        decision.image.contrast,
+        decision.image.sharpness,
+        decision.image.dark_ratio,
+        decision.image.saturated_ratio,
+    ]
+    assert tuple(seen.sketch) == decision.sketch
+    assert (seen.difference_hash, seen.sequence) == (decision.difference_hash, decision.sequence)
+
+
+@pytest.mark.parametrize("missing", ["score", "image", "sketch", "difference_hash"])
+def test_a_decision_without_a_measurement_is_refused(missing: str) -> None:
+    """A frame that was decided while learning has nothing to compare."""
+    decision = golden_decision().model_copy(update={"duplicate_of": None, missing: None})
+    with pytest.raises(NotMeasured) as refused:
+        observation_of(decision)
+    assert str(refused.value) == f"decision {decision.id} cannot be compared with a bank"
