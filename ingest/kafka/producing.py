@@ -130,10 +130,12 @@ class TransactionalProducer:
 
 def send(producer: Untyped, outgoing: Outgoing) -> Untyped:
     """Hand one record to a KafkaProducer; returns its future."""
+    # kafka-python refuses a record of neither key nor value, which other clients send and we must be able to answer.
+    nothing = outgoing.key is None and outgoing.value is None
     return producer.send(
         outgoing.topic,
         key=outgoing.key,
-        value=outgoing.value,
+        value=b"" if nothing else outgoing.value,
         headers=list(outgoing.headers),
         partition=outgoing.partition,
     )

@@ -12,6 +12,7 @@ import pytest
 from kafka import TopicPartition
 
 from ingest.kafka.errors import Aborted, Fenced, KafkaFailure, Refused, TopicMissing
+from ingest.kafka.readers import WholeTopicReader
 from ingest.kafka.records import Claim, Outgoing, Partition, Work
 from ingest.kafka.transactions import State, TransactionLoop, next_offsets
 from tests.ingest.kafka.streams import (
@@ -29,6 +30,7 @@ from tests.ingest.kafka.streams import (
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from ingest.kafka.connecting import Deadline
     from ingest.kafka.settings import KafkaSettings
     from tests.brokers import KafkaBroker
 
@@ -184,7 +186,8 @@ class _OwnBooks:
         self.start = start
         self.told: list[str] = []
 
-    def assigned(self, partitions: frozenset[Partition]) -> Mapping[Partition, int]:
+    def assigned(self, partitions: Mapping[Partition, int | None], deadline: Deadline) -> Mapping[Partition, int]:
+        assert not deadline.passed
         self.told.append("assigned")
         return dict.fromkeys(partitions, self.start)
 
@@ -219,6 +222,17 @@ def test_an_owner_is_asked_again_after_an_abort(settings: KafkaSettings) -> None
         books.start = 7
         assert [record.offset for record in polled(loop, 3)] == [7, 8, 9]
     assert books.told == ["assigned", "revoked", "assigned"]
+
+
+def test_a_record_of_neither_key_nor_value_is_answered(settings: KafkaSettings) -> None:
+    """Its dead letter has neither, too; kafka-python raised ValueError, and every restart met the record again."""
+    send_numbered(settings, range(1), cameras=1)
+    dead_letters = settings.topic("frames.dead-letter")
+    with open_loop(settings) as loop:
+        (record,) = polled(loop, 1)
+        loop.commit([Work.of(record, (Outgoing(dead_letters, None, None, partition=0),))])
+    with WholeTopicReader.open(settings, topics=[dead_letters]) as reader:
+        assert [(each.key, each.value) for each in reader.read_to_end(20)] == [(None, b"")]
 
 
 def test_work_without_output_moves_the_offset(settings: KafkaSettings) -> None:
