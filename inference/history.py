@@ -2,7 +2,8 @@
 
 The memory is per partition and in offset order. A transaction that aborts makes the loop read records again; they are
 told by their offset and change nothing. A partition that comes back after another process worked on it is told by a
-new tenure that starts further on: frame ids stay true, but what was the frame before, nobody here knows. A replayed
+new tenure that starts further on: frame ids stay true, and those the others decided are recovered from what they said
+(inference.assignment), but what was the frame before, nobody here knows. A replayed
 frame has no place in the camera's order: it is compared with none, and none with it.
 """
 
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from inference.settings import ViewInspection
     from ingest.contract import SourceRecord
     from ingest.frame import Frame
+
+FrameIds = dict[tuple[str, str], int]
+"""View and frame id to the offset of the first record, in the order they were decided."""
 
 
 @dataclass(frozen=True)
@@ -43,11 +47,21 @@ class _Partition:
 
 
 class History:
-    """The memory of the partitions this process owns; used by one thread."""
+    """The memory of the partitions this process owns; used by one thread, but for `reaches` and `recover`."""
 
     def __init__(self, *, remembered_frame_ids: int) -> None:
         self._remembered = remembered_frame_ids
         self._partitions: dict[int, _Partition] = {}
+        self._recovered: dict[int, FrameIds] = {}
+
+    def reaches(self, partition: int, offset: int) -> bool:
+        """Whether the memory of a partition goes up to this offset, which is the next to decide; from any thread."""
+        past = self._partitions.get(partition)
+        return offset == 0 or (past is not None and past.read_through + 1 >= offset)
+
+    def recover(self, partition: int, frame_ids: FrameIds) -> None:
+        """Give back what others decided; from any thread, before the partition's next record is told of."""
+        self._recovered[partition] = frame_ids
 
     def frame(self, frame: Frame, difference_hash: int, inspection: ViewInspection, *, tenure: int) -> Recalled:
         """Remember a frame that could be decoded, and say what its past says of it."""
@@ -79,7 +93,15 @@ class History:
         if past.tenure != tenure and source.offset > past.read_through + 1:
             past = self._partitions[source.partition] = _Partition(tenure, frame_ids=past.frame_ids)
         past.tenure = tenure
+        recovered = self._recovered.pop(source.partition, None)
+        if recovered is not None:
+            past.frame_ids |= recovered
+            self._forget(past)
         return past
+
+    def _forget(self, past: _Partition) -> None:
+        while len(past.frame_ids) > self._remembered:
+            past.frame_ids.popitem(last=False)
 
     def _duplicate(self, past: _Partition, frame: Frame) -> SourceRecord | None:
         name, offset = (frame.view, frame.frame_id), frame.source.offset
@@ -87,8 +109,7 @@ class History:
         if first is not None and first < offset:
             return frame.source.model_copy(update={"offset": first})
         past.frame_ids[name] = offset
-        if len(past.frame_ids) > self._remembered:
-            past.frame_ids.popitem(last=False)
+        self._forget(past)
         return None
 
 

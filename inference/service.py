@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Protocol
 import structlog
 from prometheus_client import CollectorRegistry
 
+from inference.assignment import Assignment
 from inference.banks import ActiveBanks, BankLoader
 from inference.exchange import Exchange
 from inference.follower import BankFollower
@@ -29,18 +30,21 @@ from inference.reporting import Reporting
 from inference.scoring import Scoring
 from inference.worker import Worker
 from ingest.kafka.errors import Aborted
+from ingest.kafka.readers import tail_of
+from ingest.kafka.records import Partition
 from ingest.kafka.transactions import State, TransactionLoop
 from monitoring.health import HealthServer, Heartbeat, Readiness
 from monitoring.metrics import declare_inference, declare_kafka
 from softpatch.search import FlatSearch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
     from threading import Event
 
+    from inference.assignment import ReadTail
     from inference.inspector import Answers
     from inference.settings import InferenceSettings, ViewInspection
-    from ingest.kafka.records import Claim, Committed, Partition, Record, Work
+    from ingest.kafka.records import Claim, Committed, Record, Work
     from ingest.kafka.settings import KafkaSettings
     from ingest.store import Store
     from softpatch.embed import Embedder
@@ -77,22 +81,6 @@ class FrameLoop(Protocol):
     def lag_records(self) -> Mapping[Partition, int]:
         """Records behind, by partition."""
         ...
-
-
-class DropsWaiting:
-    """The ownership of the loop: frames of partitions that are taken away need not be scored any more."""
-
-    def __init__(self, exchange: Exchange) -> None:
-        self._exchange = exchange
-
-    def assigned(self, partitions: frozenset[Partition]) -> Mapping[Partition, int]:  # noqa: ARG002 -- the Protocol's
-        """Kafka's committed offsets are the truth."""
-        return {}
-
-    def revoked(self, partitions: frozenset[Partition]) -> None:
-        """Drop what waits; what is being scored comes back with a void claim and is left out of the commit."""
-        dropped = self._exchange.drop(partitions)
-        log.info("frames_dropped", partitions=len(partitions), waiting=dropped)
 
 
 class Service:
@@ -231,16 +219,18 @@ def serve(
         if stop.is_set():
             return
         pool = stack.enter_context(ThreadPoolExecutor(settings.decode_threads, "decode"))
+        history = History(remembered_frame_ids=settings.remembered_frame_ids)
         inspector = Inspector(
             scoring=Scoring(embedder, pool=pool, max_pixels=settings.max_pixels, clock=clock),
             banks=banks,
-            history=History(remembered_frame_ids=settings.remembered_frame_ids),
+            history=history,
             inspection_of=inspection_of,
             destinations=destinations,
             clock=clock,
             now=now,
         )
-        loop = progress.loop = stack.enter_context(_opened_loop(kafka, destinations, DropsWaiting(exchange), stop))
+        assignment = Assignment(exchange, history, _decisions_of(kafka, destinations, settings))
+        loop = progress.loop = stack.enter_context(_opened_loop(kafka, destinations, assignment, stop))
         worker = stack.enter_context(Worker(exchange, inspector, batch_frames=settings.batch_frames))
         service = Service(
             loop,
@@ -275,7 +265,7 @@ class Progress:
 
 
 def _opened_loop(
-    kafka: KafkaSettings, destinations: Destinations, ownership: DropsWaiting, stop: Event
+    kafka: KafkaSettings, destinations: Destinations, ownership: Assignment, stop: Event
 ) -> TransactionLoop:
     return TransactionLoop.open(
         kafka,
@@ -285,6 +275,16 @@ def _opened_loop(
         ownership=ownership,
         stop=stop,
     )
+
+
+def _decisions_of(kafka: KafkaSettings, destinations: Destinations, settings: InferenceSettings) -> ReadTail:
+    """How to read the last decisions: a transaction of one decision takes two offsets, its own and its marker's."""
+
+    def read_tail(partitions: Collection[int], seconds: float) -> Iterator[Record]:
+        tail = [Partition(destinations.decisions, each) for each in partitions]
+        return tail_of(kafka, tail, last_offsets=2 * settings.remembered_frame_ids, timeout_seconds=seconds)
+
+    return read_tail
 
 
 def _wait_for_banks(follower: BankFollower, heartbeat: Heartbeat, stop: Event) -> None:

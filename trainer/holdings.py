@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from ingest.bank_state import BankState
+    from ingest.kafka.connecting import Deadline
     from monitoring.metrics import TrainerMetrics
     from trainer.settings import ViewTraining
     from trainer.window import Change, KeptFrame
@@ -95,7 +96,7 @@ class Holdings:
         self.positions: dict[int, int] = {}
         """Per owned partition, the first offset that is not yet in the windows (in memory)."""
 
-    def assigned(self, partitions: frozenset[Partition]) -> Mapping[Partition, int]:
+    def assigned(self, partitions: Mapping[Partition, int | None], deadline: Deadline) -> Mapping[Partition, int]:  # noqa: ARG002 -- the Protocol's
         """Load the views of these partitions; reading starts where their windows end. Raises StoreError."""
         self._states = self._read_states()
         ends = self._ends()

@@ -13,12 +13,19 @@ if TYPE_CHECKING:
 
     from kafka import TopicPartition
 
+    from ingest.kafka.connecting import Deadline
+
 
 class Ownership(Protocol):
     """Told, on the loop's own thread and only inside `poll` and `commit`, which partitions come and go."""
 
-    def assigned(self, partitions: frozenset[Partition]) -> Mapping[Partition, int]:
-        """Where to start reading: a partition left out starts at its committed offset, or the earliest record."""
+    def assigned(self, partitions: Mapping[Partition, int | None], deadline: Deadline) -> Mapping[Partition, int]:
+        """Where to start reading: a partition left out starts at its committed offset, or the earliest record.
+
+        Args:
+            partitions: those that come, with their committed offsets; None where nothing was committed yet.
+            deadline: of the rebalance; all its waits share it.
+        """
         ...
 
     def revoked(self, partitions: frozenset[Partition]) -> None:
@@ -29,7 +36,7 @@ class Ownership(Protocol):
 class CommittedOffsets:
     """The ownership that keeps no books: Kafka's committed offsets are the truth."""
 
-    def assigned(self, partitions: frozenset[Partition]) -> Mapping[Partition, int]:  # noqa: ARG002  the Protocol's
+    def assigned(self, partitions: Mapping[Partition, int | None], deadline: Deadline) -> Mapping[Partition, int]:  # noqa: ARG002  the Protocol's
         """Start everywhere at the committed offset."""
         return {}
 

@@ -102,6 +102,26 @@ class WholeTopicReader:
                 raise BrokerUnreachable(f"still {len(self._behind)} partitions to read after {timeout_seconds} s")
             yield from self.poll(min(0.2, deadline.left_seconds))
 
+    def skip_to_last(self, offsets: int) -> None:
+        """Leave out all but the last so many offsets of each partition; markers of transactions take offsets, too."""
+        for each, end in self._ends.items():
+            self._consumer.seek(TopicPartition(*each), max(0, end - offsets))
+
+    def stream_what_is_written(self, timeout_seconds: float) -> Iterator[Record]:
+        """Everything written by now, once it is known to be committed: a transaction still open is waited for.
+
+        Raises BrokerUnreachable, late.
+        """
+        deadline, ends = Deadline(timeout_seconds), dict[Partition, int]()
+        while len(ends) < len(self._partitions) or any(self._position(each) < end for each, end in ends.items()):
+            if deadline.passed:
+                raise BrokerUnreachable(f"not read to the end after {timeout_seconds:.1f} s")
+            yield from self.poll(min(0.2, deadline.left_seconds))
+            for each in self._partitions:
+                written = self._consumer.highwater(TopicPartition(*each))
+                if written is not None:
+                    ends.setdefault(each, written)
+
     def end_offsets(self) -> Mapping[Partition, int]:
         """Where the topics end now: the offset of the next record, as far as transactions are decided."""
         ends = self._consumer.end_offsets(
@@ -140,6 +160,26 @@ def record_at(settings: KafkaSettings, partition: Partition, offset: int, *, tim
     ) as reader:
         first = next(reader.stream_to_end(timeout_seconds), None)
     return first if first is not None and first.offset == offset else None
+
+
+def tail_of(
+    settings: KafkaSettings, partitions: Sequence[Partition], *, last_offsets: int, timeout_seconds: float
+) -> Iterator[Record]:
+    """The committed records among the last offsets of some partitions, oldest first in each.
+
+    Raises:
+        BrokerUnreachable: not all could be read in time; what was read has been given.
+        TopicMissing: there is no such topic.
+    """
+    deadline = Deadline(timeout_seconds)
+    with WholeTopicReader.open(
+        settings,
+        topics=sorted({each.topic for each in partitions}),
+        only=partitions,
+        give_up_seconds=timeout_seconds,
+    ) as reader:
+        reader.skip_to_last(last_offsets)
+        yield from reader.stream_what_is_written(deadline.left_seconds)
 
 
 def _consumer(settings: KafkaSettings) -> Untyped:

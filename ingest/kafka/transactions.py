@@ -214,7 +214,7 @@ class TransactionLoop:
         # A kept partition whose offset moved was worked on by someone else meanwhile: our reading of it is stale.
         self._drop(each for each in self._claims if each not in owned or offsets[each] != self._committed[each])
         fresh = owned - self._claims.keys()
-        self._take_over(fresh, offsets)
+        self._take_over({each: offsets[each] for each in fresh}, deadline)
         self._membership, self._state = membership, State.OWNING
         log.info("partitions_settled", owned=_names(owned), fresh=_names(fresh), generation=membership.generation_id)
         return fresh
@@ -225,13 +225,13 @@ class TransactionLoop:
             for each in partitions
         }
 
-    def _take_over(self, partitions: frozenset[Partition], offsets: Mapping[Partition, int | None]) -> None:
-        starts = self._ownership.assigned(partitions) if partitions else {}
-        for each in partitions:
-            self._seek(TopicPartition(*each), starts.get(each, offsets[each]))
+    def _take_over(self, partitions: Mapping[Partition, int | None], deadline: Deadline) -> None:
+        starts = self._ownership.assigned(partitions, deadline) if partitions else {}
+        for each, offset in partitions.items():
+            self._seek(TopicPartition(*each), starts.get(each, offset))
             self._tenure += 1
             self._claims[each] = Claim(each, self._tenure)
-            self._committed[each] = offsets[each]
+            self._committed[each] = offset
 
     def _seek(self, partition: TopicPartition, offset: int | None) -> None:
         if offset is None:

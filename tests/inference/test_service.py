@@ -9,6 +9,7 @@ import sys
 import time
 from collections import Counter
 from contextlib import contextmanager
+from dataclasses import replace
 from threading import Event, Thread
 from typing import TYPE_CHECKING
 from urllib.error import URLError
@@ -248,3 +249,19 @@ def test_a_killed_service_loses_and_doubles_nothing(
     process.send_signal(signal.SIGTERM)
     assert process.wait(20) == 0
     assert line.answered() == Counter(sent)
+
+
+def test_a_repeated_frame_id_is_told_after_a_restart(line: Line, store: FsspecStore, embedder: OnnxEmbedder) -> None:
+    """The second process decides a frame that the first has decided: same decision id, and the record it repeats."""
+    frame, other = line.frame(0), line.frame(1)
+    frame, other = (replace(each, headers=(("frame-id", name),)) for each, name in ((frame, b"a"), (other, b"b")))
+    with running(line, store, embedder):
+        (first,) = line.send([frame])
+        line.wait_for_answers(1)
+    with running(line, store, embedder):
+        line.send([frame, other])
+        line.wait_for_answers(3)
+    again = line.decisions()
+    assert [each.frame_id for each in again] == ["a", "a", "b"]
+    assert len({each.id for each in again}) == 2
+    assert [each.duplicate_of and place(each.duplicate_of) for each in again] == [None, first, None]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry
 
+from ingest.kafka.connecting import Deadline
 from ingest.kafka.errors import Aborted
 from ingest.kafka.records import Claim, Committed, Partition, Record
 from ingest.store import FsspecStore, StoreFull
@@ -103,7 +104,7 @@ class Hands:
             metrics=self.metrics,
             kafka_metrics=declare_kafka(CollectorRegistry()),
         )
-        self.start = self.holdings.assigned(frozenset({FRAMES}))[FRAMES]
+        self.start = self.holdings.assigned({FRAMES: None}, Deadline(30))[FRAMES]
         self.loop.claims[FRAMES] = Claim(FRAMES, 1)
 
     def take(self, record: Record) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ingest.bank_state import ViewState
+from ingest.kafka.connecting import Deadline
 from ingest.kafka.errors import Aborted
 from ingest.store import NotInStore, StoreFull
 from tests.trainer.hands import FRAMES, Hands, record
@@ -150,7 +151,7 @@ def test_a_revoked_partition_takes_its_views_along(tmp_path: Path) -> None:
     hands = fed(Hands(tmp_path), 3)
     hands.holdings.revoked(frozenset({FRAMES}))
     assert (hands.holdings.held(VIEW), hands.stopped, hands.holdings.positions) == (None, [VIEW], {})
-    assert hands.holdings.assigned(frozenset({FRAMES})) == {FRAMES: 3}
+    assert hands.holdings.assigned({FRAMES: None}, Deadline(30)) == {FRAMES: 3}
     assert kept_by(hands) == [0, 1, 2]
 
 

@@ -1,0 +1,87 @@
+"""What the service does when partitions come and go: on leaving, drop what waits; on coming, remember their frame ids.
+
+A repeated frame id must be told as one by whoever decides it, also after a restart or a rebalance. The memory is in
+Kafka already: every decision says its frame id and its source, in the partition of the same number. So its tail is read
+before the first record of the partition is decided, unless this process has seen that partition through itself.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import structlog
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from ingest.contract import SourceRecord
+from ingest.kafka.errors import KafkaFailure
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator, Mapping
+
+    from inference.exchange import Exchange
+    from inference.history import FrameIds, History
+    from ingest.kafka.connecting import Deadline
+    from ingest.kafka.records import Partition, Record
+
+    ReadTail = Callable[[Collection[int], float], Iterator[Record]]
+    """The last decisions of partitions, oldest first in each, within so many seconds; raises KafkaFailure, late."""
+
+log = structlog.get_logger(__name__)
+
+RECOVERY_SECONDS = 5.0
+"""For all partitions of one rebalance: what cannot be remembered by then would make every frame that waits late."""
+
+
+class _Decided(BaseModel):
+    """What a decision says of its frame's name; the rest of it is skipped, ten thousand times over."""
+
+    model_config = ConfigDict(extra="ignore")
+    view: str
+    frame_id: str
+    source: SourceRecord
+    duplicate_of: SourceRecord | None = None
+
+
+class Assignment:
+    """The ownership of the loop; called on its thread."""
+
+    def __init__(self, exchange: Exchange, history: History, read_tail: ReadTail) -> None:
+        self._exchange = exchange
+        self._history = history
+        self._read_tail = read_tail
+
+    def assigned(self, partitions: Mapping[Partition, int | None], deadline: Deadline) -> Mapping[Partition, int]:
+        """Recover the memory of partitions that others have worked on; Kafka's committed offsets say where to start."""
+        unknown = [
+            each.partition
+            for each, offset in partitions.items()
+            if offset is not None and not self._history.reaches(each.partition, offset)
+        ]
+        if unknown:
+            self._recover(unknown, min(RECOVERY_SECONDS, deadline.left_seconds))
+        return {}
+
+    def revoked(self, partitions: frozenset[Partition]) -> None:
+        """Drop what waits; what is being scored comes back with a void claim and is left out of the commit."""
+        dropped = self._exchange.drop(partitions)
+        log.info("frames_dropped", partitions=len(partitions), waiting=dropped)
+
+    def _recover(self, partitions: Collection[int], seconds: float) -> None:
+        found: dict[int, FrameIds] = {each: {} for each in partitions}
+        try:
+            for record in self._read_tail(partitions, seconds):
+                _remember(found[record.partition], record)
+        except KafkaFailure as error:  # some memory is better than a partition that nobody decides
+            log.warning("frame_ids_not_all_recovered", partitions=sorted(partitions), cause=str(error))
+        for partition, frame_ids in found.items():
+            self._history.recover(partition, frame_ids)
+        log.info("frame_ids_recovered", partitions=sorted(partitions), frame_ids=sum(map(len, found.values())))
+
+
+def _remember(frame_ids: FrameIds, record: Record) -> None:
+    """The first record of its frame id, as the decision knew it; what is no decision names none."""
+    try:
+        decided = _Decided.model_validate_json(record.value or b"")
+    except ValidationError:
+        return
+    frame_ids.setdefault((decided.view, decided.frame_id), (decided.duplicate_of or decided.source).offset)

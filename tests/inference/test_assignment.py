@@ -1,0 +1,112 @@
+"""What is remembered when a partition comes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from inference.assignment import Assignment
+from inference.exchange import Exchange
+from inference.history import History
+from inference.settings import ViewInspection
+from ingest.contract import SourceRecord
+from ingest.decision import Decision, Reason, Verdict, decision_id
+from ingest.frame import Frame
+from ingest.kafka.connecting import Deadline
+from ingest.kafka.errors import BrokerUnreachable
+from ingest.kafka.records import Partition, Record
+from tests.inference.made import AT, VIEW
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+
+FRAMES = Partition("frames", 0)
+
+
+def at(offset: int) -> SourceRecord:
+    """A record of frames."""
+    return SourceRecord(topic="frames", partition=0, offset=offset)
+
+
+def decided(frame_id: str, offset: int, *, first: int | None = None) -> Record:
+    """The record of a decision on a frame, as an earlier owner of the partition wrote it."""
+    decision = Decision(
+        id=decision_id(VIEW, frame_id),
+        view=VIEW,
+        frame_id=frame_id,
+        source=at(offset),
+        verdict=Verdict.UNDECIDED,
+        reason=Reason.LEARNING,
+        appended_at=AT,
+        decided_at=AT,
+        duplicate_of=None if first is None else at(first),
+    )
+    return Record("decisions", 0, 3 * offset, 0, "create_time", b"line/cam", decision.to_bytes())
+
+
+class Tail:
+    """The last decisions, and how often they were asked for; `late` breaks off where time is up."""
+
+    def __init__(self, *records: Record, late: bool = False) -> None:
+        self.records = records
+        self.late = late
+        self.asked: list[tuple[list[int], float]] = []
+
+    def __call__(self, partitions: Collection[int], seconds: float) -> Iterator[Record]:
+        """Read it."""
+        self.asked.append((sorted(partitions), seconds))
+        yield from self.records
+        if self.late:
+            raise BrokerUnreachable("late")
+
+
+def seen(history: History, frame_id: str, offset: int, *, tenure: int = 1) -> SourceRecord | None:
+    """What the history takes a frame for a repeat of."""
+    frame = Frame(view=VIEW, key="line/cam", frame_id=frame_id, encoded=b"", source=at(offset), appended_ms=0)
+    return history.frame(frame, 0, ViewInspection(), tenure=tenure).duplicate_of
+
+
+def assigned(history: History, tail: Tail, offset: int | None, *, seconds: float = 30) -> None:
+    """Partition 0 comes, with its committed offset."""
+    Assignment(Exchange(room_frames=1), history, tail).assigned({FRAMES: offset}, Deadline(seconds, clock=lambda: 0.0))
+
+
+def test_what_others_decided_is_remembered_before_the_first_record() -> None:
+    """Also what they knew to be a repeat: of its first record, though that is behind the tail."""
+    history = History(remembered_frame_ids=10)
+    assigned(history, Tail(decided("a", 5), decided("b", 6, first=2), decided("a", 7, first=5)), 8)
+    assert [seen(history, each, 8 + n) for n, each in enumerate("abc")] == [at(5), at(2), None]
+
+
+def test_no_more_is_remembered_than_the_setting_says() -> None:
+    """With room for two, the newest two of the tail."""
+    history = History(remembered_frame_ids=2)
+    assigned(history, Tail(*(decided(each, offset) for offset, each in enumerate("abc"))), 3)
+    assert [seen(history, each, 3 + n) for n, each in enumerate("bca")] == [at(1), at(2), None]
+
+
+def test_a_partition_that_this_process_has_seen_through_is_not_read_again() -> None:
+    """An abort gives all partitions anew; nobody else decided meanwhile. Nor is one read that nobody ever decided."""
+    history, tail = History(remembered_frame_ids=10), Tail(decided("a", 0))
+    assigned(history, tail, None)
+    seen(history, "b", 0)
+    assigned(history, tail, 1)
+    assert tail.asked == []
+    assigned(history, tail, 2)
+    assert len(tail.asked) == 1
+
+
+def test_what_this_process_knew_is_kept_beside_what_others_decided() -> None:
+    """It saw "a", another process saw "b": both are repeats."""
+    history = History(remembered_frame_ids=10)
+    seen(history, "a", 0)
+    assigned(history, Tail(decided("b", 1)), 2)
+    assert [seen(history, each, 2 + n, tenure=2) for n, each in enumerate("ab")] == [at(0), at(1)]
+
+
+def test_a_tail_that_comes_late_or_holds_something_else_is_not_waited_for() -> None:
+    """What was read is remembered, and the partition is decided."""
+    history, other = History(remembered_frame_ids=10), Record("decisions", 0, 1, 0, "create_time", b"k", b"no decision")
+    tail = Tail(other, decided("a", 5), late=True)
+    assigned(history, tail, 8, seconds=2)
+    assert seen(history, "a", 8) == at(5)
+    assert tail.asked == [([0], 2.0)]
