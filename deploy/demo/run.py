@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING
 import cv2
 
 from deploy import banks
-from deploy.demo.summary import Judged, false_reject_ratio, image_auroc, latency_seconds, miss_ratio, undecided
+from deploy.demo.summary import (
+    Judged,
+    false_reject_ratio,
+    image_auroc,
+    latency_seconds,
+    miss_ratio,
+    once_each,
+    undecided,
+)
 from deploy.faults import Failed, WrongUse
 from deploy.line.outcomes import OutcomeReader, all_outcomes, balance, end_offsets
 from deploy.line.running import Line, Wanted
@@ -118,7 +126,7 @@ def report(
     sheet: Path,
 ) -> DemoReport:
     """The figures of a run, from what was sent and what was said of it first."""
-    judged = [judged_by(sent, first.get(sent.source)) for sent in rest]
+    judged = once_each([judged_by(sent, first.get(sent.source)) for sent in rest])
     seen = [outcome.seen_at for outcome in first.values()]
     return DemoReport(
         frames=len(rest),
@@ -159,7 +167,7 @@ def draw_sheet(
     ]
     if not exhibits:
         raise Failed("no frame was decided, so there is nothing to show; the services' logs say why")
-    judged = [judged_by(sent, first.get(sent.source)) for sent in rest]
+    judged = once_each([judged_by(sent, first.get(sent.source)) for sent in rest])
     picture = render(exhibits, heading(plan, judged))
     cv2.imwrite(str(path), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
     return path

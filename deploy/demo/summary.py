@@ -31,6 +31,16 @@ class Judged:
         return None if self.label is None else self.label != GOOD
 
 
+def once_each(frames: Sequence[Judged]) -> list[Judged]:
+    """Each part once: of several decisions with one id (a frame sent or delivered again) the first counts."""
+    first: dict[str, Judged] = {}
+    unanswered = [frame for frame in frames if frame.decision is None]
+    for frame in frames:
+        if frame.decision is not None:
+            first.setdefault(frame.decision.id, frame)
+    return [*first.values(), *unanswered]
+
+
 def image_auroc(frames: Sequence[Judged]) -> float | None:
     """AUROC of the score ratio over all frames of known truth; None where there are not both good and bad ones.
 

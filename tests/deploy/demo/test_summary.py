@@ -6,8 +6,17 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from deploy.demo.summary import Judged, false_reject_ratio, image_auroc, latency_seconds, miss_ratio, undecided
-from tests.deploy.runs import decided
+from deploy.demo.summary import (
+    Judged,
+    false_reject_ratio,
+    image_auroc,
+    latency_seconds,
+    miss_ratio,
+    once_each,
+    undecided,
+)
+from ingest.decision import Verdict
+from tests.deploy.runs import decided, source
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -52,6 +61,17 @@ def test_ratios_are_shares_of_all_frames_of_that_truth() -> None:
     assert false_reject_ratio(frames) == pytest.approx(1 / 4)
     assert miss_ratio(frames) == pytest.approx(1 / 2)
     assert undecided(frames) == 1
+
+
+def test_a_part_decided_again_counts_once() -> None:
+    """A camera that sends a frame twice ejects one part: the counter goes by decision id, and the first decision holds."""
+    first, again = decided(1.5, offset=3), decided(0.5, offset=3).model_copy(update={"duplicate_of": source(3)})
+    assert first.id == again.id
+    parts = once_each(
+        [Judged("good", first), Judged("good", again), Judged("good", None), Judged("good", decided(0.5))]
+    )
+    assert [each.decision and each.decision.verdict for each in parts] == [Verdict.FAIL, Verdict.PASS, None]
+    assert false_reject_ratio(parts) == pytest.approx(1 / 3)
 
 
 def test_latency_is_a_percentile_of_the_frames_that_were_answered() -> None:
