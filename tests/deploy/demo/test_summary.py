@@ -64,7 +64,7 @@ def test_ratios_are_shares_of_all_frames_of_that_truth() -> None:
 
 
 def test_a_part_decided_again_counts_once() -> None:
-    """A camera that sends a frame twice ejects one part: the counter goes by decision id, and the first decision holds."""
+    """A camera that sends a frame twice ejects one part: the counter goes by decision id, the first holds."""
     first, again = decided(1.5, offset=3), decided(0.5, offset=3).model_copy(update={"duplicate_of": source(3)})
     assert first.id == again.id
     parts = once_each(
