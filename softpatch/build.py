@@ -9,8 +9,9 @@ import numpy as np
 
 from softpatch.bank import Bank, Manifest
 from softpatch.calibrate import CrossFit, cross_fit, weights_of
-from softpatch.condense import Judged, Patches, condense, judge
+from softpatch.condense import Patches, condense
 from softpatch.embed import Embedder
+from softpatch.judge import Judged, judge
 from softpatch.probes import probe_scores
 from softpatch.search import FlatSearch
 from softpatch.settings import BuildSettings

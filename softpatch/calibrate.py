@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float32
 
-from softpatch.condense import Condensed, Judged, Patches, joined, reduced
+from softpatch.condense import Condensed, Patches, joined, reduced
 from softpatch.groups import contiguous_blocks
+from softpatch.judge import Judged
 from softpatch.score import Scorer
 from softpatch.search import Search
 from softpatch.settings import BuildSettings

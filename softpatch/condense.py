@@ -1,35 +1,18 @@
-"""From a window's embeddings to the patches a bank is made of: factors, keep mask, coresets merged and reduced."""
+"""From a judged window to the patches a bank is made of: coresets, merged and reduced where the window is long."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float32, Int16, Int32, Int64
+from jaxtyping import Float32, Int16, Int32, Int64
 
 from softpatch.coreset import SAMPLERS, coreset_size
-from softpatch.discriminators import DISCRIMINATORS
 from softpatch.groups import contiguous_blocks, interleaved_groups
-from softpatch.noise_floor import noise_floor
+from softpatch.judge import Judged, StageProgress
 from softpatch.projection import project, projection_matrix
 from softpatch.settings import BuildSettings
 from softpatch.spill import Embeddings
-
-StageProgress = Callable[[int, int], None]
-
-
-@dataclass(frozen=True)
-class Judged:
-    """Every patch of the window, judged: its outlier factor, and whether it may enter a bank."""
-
-    factors: Float32[np.ndarray, "n p q"]
-    keep: Bool[np.ndarray, "n p q"]
-    noise_floor: float
-
-    @property
-    def median_kept(self) -> float:
-        """The factor of an ordinary kept patch."""
-        return float(np.median(self.factors[self.keep]))
 
 
 @dataclass(frozen=True)
@@ -61,39 +44,6 @@ def joined(parts: Sequence[Patches]) -> Patches:
         frame=np.concatenate([part.frame for part in parts]),
         position=np.concatenate([part.position for part in parts]),
     )
-
-
-def keep_mask(factors: Float32[np.ndarray, "n p q"], noise_ratio: float) -> Bool[np.ndarray, "n p q"]:
-    """Drops the worst `noise_ratio` of all patches of the window, wherever they are.
-
-    Patches that tie with the last kept one are kept: equal factors are no evidence between them, and "none" drops none.
-    """
-    kept = factors.size - int(factors.size * noise_ratio)
-    limit = np.partition(factors, kept - 1, axis=None)[kept - 1]
-    return factors <= limit  # type: ignore[no-any-return]
-
-
-def judge(embeddings: Embeddings, frames: int, settings: BuildSettings, progress: StageProgress) -> Judged:
-    """Discriminate the window group by group, then cut once over all groups: only factors outlive their group.
-
-    The noise floor is measured on the first group: groups interleave, so each looks like the whole window.
-    """
-    discriminator = DISCRIMINATORS[settings.discriminator](settings)
-    groups = interleaved_groups(range(frames), settings.group_frames)
-    floor: float | None = None
-    factors: np.ndarray | None = None
-    for done, group in enumerate(groups, start=1):
-        full = embeddings.take(group)
-        projected = project(full, projection_matrix(full.shape[-1], settings.projection_dims, seed=settings.seed))
-        if floor is None:
-            floor = noise_floor(projected) if settings.noise_floor else 0.0
-        if factors is None:
-            factors = np.empty((frames, *full.shape[1:3]), np.float32)
-        factors[group.start : group.stop : group.step] = discriminator.factors(projected, noise_floor=floor)
-        progress(done, len(groups))
-    if factors is None or floor is None:
-        raise ValueError("a window of no frames cannot be judged")
-    return Judged(factors, keep_mask(factors, settings.noise_ratio), floor)
 
 
 def bank_size(judged: Judged, settings: BuildSettings) -> int:
@@ -143,11 +93,11 @@ def group_coreset(embeddings: Embeddings, judged: Judged, group: range, size: in
     picks = SAMPLERS[settings.sampler](projected, size, settings.seed)
     where = np.argwhere(judged.keep[group.start : group.stop : group.step])[picks]
     source = np.arange(group.start, group.stop, group.step)[where[:, 0]]
-    vectors = [
-        embeddings.take(range(f, f + 1))[0, row, column] for f, (_, row, column) in zip(source, where, strict=True)
-    ]
+    vectors = np.empty((len(picks), embeddings.take(group[:1]).shape[-1]), np.float32)
+    for vector, f, (_, row, column) in zip(vectors, source, where, strict=True):
+        vector[:] = embeddings.take(range(f, f + 1))[0, row, column]
     return Patches(
-        vectors=np.stack(vectors),
+        vectors=vectors,
         projected=projected[picks],
         factors=judged.factors[source, where[:, 1], where[:, 2]],
         frame=source.astype(np.int32),

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from softpatch.images.geometry import Geometry
 
 DiscriminatorName = Literal["expected-nearest", "lof", "gaussian", "nearest", "none"]
+RemovalName = Literal["frames", "patches"]
 SamplerName = Literal["greedy", "random"]
 
 
@@ -19,7 +20,13 @@ class BuildSettings(BaseModel):
         default_factory=lambda: Geometry(mode="squash", height_px=224, width_px=224),
         description="How a frame of any size becomes the network's input.",
     )
-    discriminator: DiscriminatorName = Field(default="lof", description="How noisy patches are told from good ones.")
+    discriminator: DiscriminatorName = Field(
+        default="expected-nearest", description="How noisy patches are told from good ones."
+    )
+    removal: RemovalName = Field(
+        default="frames",
+        description="What is dropped: frames that stand out, however many, or a fixed share of patches (SoftPatch).",
+    )
     noise_ratio: float = Field(
         default=0.15, ge=0, lt=1, description="Share of all patches to drop as noise (SoftPatch's tau)."
     )

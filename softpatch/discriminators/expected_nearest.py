@@ -9,6 +9,10 @@ from numba import njit
 REACH = 1
 """Positions searched around a patch's own, on each side: parts do not stand still to the pixel."""
 
+COARSEST = 14
+"""A grid of twice this a side, or more, is looked at in steps that leave this many positions; each answers for its
+block. The neighbours searched reach into it anyway, and four times the work found no more."""
+
 DEEPEST = 12
 """Neighbours counted at most; the next would weigh less than 0.0003."""
 
@@ -35,21 +39,23 @@ class ExpectedNearest:
     ) -> Float32[np.ndarray, "n p q"]:
         """Distances, at least the noise floor; ones where there is no other frame, so that nothing stands out."""
         frames, rows, columns, dimension = embeddings.shape
-        out = np.empty((frames, rows, columns), np.float32)
         if frames < 2:  # noqa: PLR2004 - one frame has no other
             return np.ones(embeddings.shape[:3], np.float32)
         weights = _weights(self._inclusion, min(DEEPEST, frames - 1))
         # Distances do not depend on the centre, but float32 does: away from the origin the GEMM loses digits.
         centred = embeddings - embeddings.mean(axis=0, keepdims=True).mean(axis=(1, 2), keepdims=True)
         norms = np.einsum("npqd,npqd->npq", centred, centred)
-        for row in range(rows):
-            for column in range(columns):
+        step = max(1, min(rows, columns) // COARSEST)
+        out = np.empty((frames, rows, columns), np.float32)
+        for row in range(0, rows, step):
+            for column in range(0, columns, step):
                 around = (slice(None), *(slice(max(0, c - REACH), c + REACH + 1) for c in (row, column)))
                 keys = centred[around].reshape(-1, dimension)
                 products = centred[:, row, column] @ keys.T
                 key_norms = np.ascontiguousarray(norms[around].reshape(frames, -1))
                 own = np.ascontiguousarray(norms[:, row, column])
-                out[:, row, column] = _expected(products, own, key_norms, weights, _ROUNDING)
+                found = _expected(products, own, key_norms, weights, _ROUNDING)
+                out[:, row : row + step, column : column + step] = found[:, None, None]
         return np.maximum(out, np.float32(noise_floor))
 
 

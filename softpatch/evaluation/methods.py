@@ -1,6 +1,7 @@
 """Every method the paper compares, and ours, as one function each: from a window to something that scores frames."""
 
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
@@ -9,16 +10,19 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Float32
 
-from softpatch.calibrate import Weighted, weights_of
-from softpatch.condense import bank_size, group_coreset, judge
+from softpatch.calibrate import Weighted, cross_fit, weights_of
+from softpatch.condense import bank_size, condense, group_coreset
+from softpatch.judge import judge
 from softpatch.padim import Padim, trusted_frames
 from softpatch.score import FrameScore, Scorer
 from softpatch.search import FlatSearch
 from softpatch.settings import BuildSettings
 from softpatch.spill import Embeddings, InMemory
+from softpatch.threads import available_cores
 
 PAPER = BuildSettings(
     discriminator="lof",
+    removal="patches",
     lof_k=6,
     noise_ratio=0.15,
     group_frames=1_000_000,
@@ -66,7 +70,7 @@ Method = Callable[[TrainingWindow, int], FrameScorer]
 def from_settings(window: TrainingWindow, seed: int, *, settings: BuildSettings) -> FrameScorer:
     """One discrimination, one exact coreset over the whole window, no calibration: the published order of things."""
     seeded = settings.model_copy(update={"seed": seed})
-    judged = judge(window.embeddings, window.frames, seeded, lambda _done, _total: None)
+    judged = judge(window.embeddings, window.frames, seeded, _silent)
     patches = group_coreset(window.embeddings, judged, range(window.frames), bank_size(judged, seeded), seeded)
     return Scorer(Weighted(weights_of(patches, judged, seeded)), FlatSearch(patches.vectors))
 
@@ -91,12 +95,27 @@ def padim_patchcore(window: TrainingWindow, seed: int) -> FrameScorer:
     return from_settings(window.only(kept.tolist()), seed, settings=PATCHCORE)
 
 
+def patchline(window: TrainingWindow, seed: int) -> FrameScorer:
+    """The product's default, calibration included, as `build_bank` does it."""
+    settings = BuildSettings(seed=seed)
+    judged = judge(window.embeddings, window.frames, settings, _silent)
+    with ThreadPoolExecutor(available_cores()) as pool:
+        condensed = condense(window.embeddings, judged, settings, pool, _silent)
+    cross_fit(window.embeddings, judged, condensed, settings, make_search=FlatSearch, progress=_silent)
+    return Scorer(Weighted(weights_of(condensed.bank, judged, settings)), FlatSearch(condensed.bank.vectors))
+
+
+def _silent(_done: int, _total: int) -> None:
+    """Nobody watches a single experiment."""
+
+
 def _softpatch(**changes: object) -> Method:
     return partial(from_settings, settings=PAPER.model_copy(update=changes))
 
 
 METHODS: Mapping[str, Method] = MappingProxyType(
     {
+        "patchline": patchline,
         "softpatch-lof": _softpatch(),
         "softpatch-lof-unweighted": _softpatch(soft_weights=False),
         "softpatch-gaussian": _softpatch(discriminator="gaussian"),

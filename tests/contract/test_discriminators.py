@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jaxtyping import Float32
 
-from softpatch.condense import keep_mask
 from softpatch.discriminators import DISCRIMINATORS, Discriminator
 from softpatch.groups import interleaved_groups
+from softpatch.judge import keep_mask
 from softpatch.noise_floor import noise_floor
 from softpatch.settings import BuildSettings, DiscriminatorName
 

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from softpatch.bank import Bank, bank_from_bytes, bank_to_bytes
 from softpatch.build import build_bank
-from softpatch.condense import condense, judge, keep_mask
+from softpatch.condense import condense
 from softpatch.images.decode import decode
+from softpatch.judge import judge, keep_mask
 from softpatch.probes import ProbesDisagree, replay
 from softpatch.score import Scorer
 from softpatch.search import BruteSearch, FlatSearch

@@ -57,3 +57,11 @@ def test_a_probability_is_asked_for() -> None:
     """Zero leaves nothing to be near to."""
     with pytest.raises(ValueError, match="inclusion is 0"):
         ExpectedNearest(0.0)
+
+
+def test_a_fine_grid_is_looked_at_in_blocks() -> None:
+    """28 x 30 positions in steps of two: the looked-at ones are as on the whole grid, and speak for their block."""
+    embeddings = np.random.default_rng(2).normal(size=(5, 28, 30, 4)).astype(np.float32)
+    found = ExpectedNearest().factors(embeddings, noise_floor=0.0)
+    np.testing.assert_array_equal(found[:, ::2, ::2], found[:, 1::2, 1::2])
+    np.testing.assert_allclose(found[:, :4:2, :4:2], written_out(embeddings[:, :5, :5], 0.5)[:, :4:2, :4:2], rtol=1e-3)

@@ -173,7 +173,7 @@ def test_embeddings_can_be_taken_elsewhere(plates: Path, tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("changes", "complaint"),
     [
-        ({"methods": ("patchcor",)}, "--method patchcor is unknown; choose from softpatch-lof"),
+        ({"methods": ("patchcor",)}, "--method patchcor is unknown; choose from patchline"),
         ({"settings": ("overlapping",)}, "--setting overlapping is unknown; choose from overlap, no-overlap"),
         ({"noises": (0.7,)}, "--noise 0.7 is outside 0 to 0.4"),
         ({"export": "banks"}, "--export banks: only embeddings can be exported"),

@@ -1,0 +1,107 @@
+"""Which frames and patches are dropped: ours, on windows whose truth is known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from softpatch.discriminators import ExpectedNearest
+from softpatch.judge import ALIGNED_RATIO, crowded, judge, keep_mask, likeness_ratio, suspicious_frames
+from softpatch.settings import BuildSettings
+from softpatch.spill import InMemory
+
+
+def aligned_line(frames: int, seed: int) -> np.ndarray:
+    """Every position has its own look, every frame its own small variation."""
+    rng = np.random.default_rng(seed)
+    look = rng.normal(size=(6, 6, 16)) * 3
+    return (look + rng.normal(size=(frames, 6, 6, 16))).astype(np.float32)
+
+
+def turned_line(frames: int, seed: int) -> np.ndarray:
+    """Every frame shows one texture at a place of its own: a like patch exists, but hardly ever at its position."""
+    rng = np.random.default_rng(seed)
+    texture = rng.normal(size=(9, 9, 16)) * 3
+    starts = rng.integers(0, 4, size=(frames, 2))
+    shown = np.stack([texture[r : r + 6, q : q + 6] for r, q in starts])
+    return (shown + rng.normal(size=shown.shape) * 0.3).astype(np.float32)
+
+
+def test_the_frames_that_stand_out_are_dropped_however_many() -> None:
+    """Log-normal suspicion with a tenth of the frames far above: those go, and few others."""
+    rng = np.random.default_rng(0)
+    factors = np.exp(rng.normal(0, 0.1, size=(200, 3, 3))).astype(np.float32)
+    defective = np.arange(200) % 10 == 0
+    factors[defective, 1, 1] *= 4
+    dropped = suspicious_frames(factors, sigmas=2.5)
+    assert dropped[defective].all()
+    assert dropped[~defective].mean() < 0.05
+
+
+def test_a_window_of_near_copies_keeps_its_frames() -> None:
+    """Differences of a per cent are no evidence, though the window's own scale is smaller still."""
+    factors = np.ones((60, 2, 2), np.float32)
+    factors[:20] = 1.05
+    assert not suspicious_frames(factors, sigmas=1.5).any()
+
+
+def test_most_of_a_window_is_never_dropped() -> None:
+    """Even where more than half stands out: two fifths is the end, and the worst of them go first."""
+    factors = np.ones((100, 1, 1), np.float32)
+    factors[40:, 0, 0] = np.linspace(50, 500, 60)
+    dropped = suspicious_frames(factors, sigmas=1.0)
+    assert dropped.sum() <= 40
+    if dropped.any():
+        assert factors[dropped].min() >= np.sort(factors.ravel())[60]
+
+
+def test_a_crowd_of_odd_patches_is_dropped_and_a_single_one_is_not() -> None:
+    """The worst tenth of all patches: 30 in one frame, one each in others; only the crowd goes."""
+    factors = np.ones((40, 10, 10), np.float32)
+    factors[7, :3] = 5
+    factors[np.arange(10, 40), 5, 5] = 4
+    bad = crowded(factors, np.ones_like(factors), 0.1)
+    assert bad[7, :3].all()
+    assert bad.sum() == 30
+
+
+def test_positions_that_always_vary_may_vary() -> None:
+    """A position is not worst for what it always does; a smaller factor at a quiet position is."""
+    factors = np.ones((50, 2, 2), np.float32)
+    factors[:, 0, 0] = 3
+    factors[3, 1, 1] = 2.5
+    worst = crowded(factors, np.ones_like(factors), 0.005)
+    assert worst[3, 1, 1]
+    assert worst.sum() == 1
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_aligned_and_turned_lines_are_told_apart(seed: int) -> None:
+    """By the likeness ratio alone, without being told."""
+    ratios = [
+        likeness_ratio(line, ExpectedNearest().factors(line, noise_floor=0.0))
+        for line in (aligned_line(60, seed), turned_line(60, seed))
+    ]
+    assert ratios[0] > ALIGNED_RATIO > ratios[1]
+
+
+def test_defective_frames_of_both_kinds_of_line_lose_their_patches() -> None:
+    """One frame in ten has a block of strange patches: hardly one of those may enter the bank, most others may."""
+    for line in (aligned_line, turned_line):
+        frames = line(80, 5)
+        strange = np.zeros((80, 6, 6), bool)
+        strange[::10, 2:4, 2:4] = True
+        frames[strange] += np.random.default_rng(1).normal(size=(strange.sum(), 16)) * 8
+        embeddings = InMemory(80, frames.shape[1:])
+        embeddings.append(frames)
+        keep = judge(embeddings, 80, BuildSettings(), lambda _done, _total: None).keep
+        assert keep[strange].mean() < 0.05
+        assert keep[~strange].mean() > 0.75
+
+
+def test_the_papers_rule_drops_its_share_and_nothing_else() -> None:
+    """With removal set to patches, the mask is that of the factors, at any noise ratio."""
+    embeddings = InMemory(40, (6, 6, 16))
+    embeddings.append(aligned_line(40, 0))
+    judged = judge(embeddings, 40, BuildSettings(removal="patches", discriminator="lof"), lambda _done, _total: None)
+    np.testing.assert_array_equal(judged.keep, keep_mask(judged.factors, 0.15))
