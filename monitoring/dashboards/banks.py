@@ -1,0 +1,90 @@
+"""The trainer and its banks: what is collected, built, how old it is."""
+
+from __future__ import annotations
+
+from monitoring.dashboards.panel import Dashboard, Panel, Query
+
+BANKS = Dashboard(
+    uid="patchline-banks",
+    title="Patchline: trainer and banks",
+    panels=(
+        Panel(
+            "Age of the newest bank",
+            "What the line looked like since then, no bank knows.",
+            (Query("time() - max by (view) (patchline_bank_created_timestamp_seconds)", "{{view}}"),),
+            unit="s",
+        ),
+        Panel(
+            "Builds",
+            "Builds that ended within the hour: built, failed, or kept out of force.",
+            (Query("sum by (view, verdict) (increase(patchline_builds_total[1h]))", "{{view}} {{verdict}}"),),
+        ),
+        Panel(
+            "Build progress",
+            "How far the running build is; 0 when none runs.",
+            (Query("max by (view) (patchline_build_progress_ratio)", "{{view}}"),),
+            unit="percentunit",
+        ),
+        Panel(
+            "Duration of a build's stages",
+            "Mean of the builds that ended within the hour.",
+            (
+                Query(
+                    "sum by (stage) (increase(patchline_build_stage_seconds_sum[1h]))"
+                    " / sum by (stage) (increase(patchline_build_stage_seconds_count[1h]))",
+                    "{{stage}}",
+                ),
+            ),
+            unit="s",
+        ),
+        Panel(
+            "Frames in the window",
+            "What the next bank will be built from.",
+            (Query("max by (view) (patchline_window_frames)", "{{view}}"),),
+        ),
+        Panel(
+            "Window size",
+            "Encoded bytes of the window's frames in the store.",
+            (Query("max by (view) (patchline_window_bytes)", "{{view}}"),),
+            unit="bytes",
+        ),
+        Panel(
+            "Frames collected and skipped",
+            "Frames a second that enter a window, and those that do not, by reason.",
+            (
+                Query("sum(rate(patchline_trainer_frames_collected_total[$__rate_interval]))", "collected"),
+                Query("sum by (reason) (rate(patchline_trainer_frames_skipped_total[$__rate_interval]))", "{{reason}}"),
+            ),
+            unit="cps",
+        ),
+        Panel(
+            "Estimated defective share",
+            "Of the window that the newest bank was built from.",
+            (Query("max by (view) (patchline_noise_estimate_ratio)", "{{view}}"),),
+            unit="percentunit",
+        ),
+        Panel(
+            "Bank size",
+            "Patches of the newest bank.",
+            (Query("max by (view) (patchline_bank_patches)", "{{view}}"),),
+        ),
+        Panel(
+            "Views by state",
+            "Learning: nothing is decided. Provisional: decided by a first bank. Held: a person stopped learning.",
+            (Query("sum by (stage) (max by (view, stage) (patchline_view_state))", "{{stage}}"),),
+        ),
+        Panel(
+            "Banks put in force and refused",
+            "Swaps by inspections within the hour; a refusal means that a bank scores differently there.",
+            (
+                Query("sum by (view) (increase(patchline_bank_swaps_total[1h]))", "{{view}} in force"),
+                Query("sum by (view) (increase(patchline_bank_refusals_total[1h]))", "{{view}} refused"),
+            ),
+        ),
+        Panel(
+            "Commands",
+            "Carried out and refused within the hour.",
+            (Query("sum by (view, verdict) (increase(patchline_commands_total[1h]))", "{{view}} {{verdict}}"),),
+        ),
+    ),
+)

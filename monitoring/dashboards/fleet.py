@@ -1,0 +1,104 @@
+"""All views at a glance: who is in trouble."""
+
+from __future__ import annotations
+
+from monitoring.dashboards.panel import Dashboard, Panel, Query
+
+FLEET = Dashboard(
+    uid="patchline-fleet",
+    title="Patchline: fleet",
+    panels=(
+        Panel(
+            "Views with frames",
+            "Views that sent at least one frame in the last 5 minutes.",
+            (Query('count(sum by (view) (increase(patchline_frames_received_total{view!=""}[5m])) > 0) or vector(0)'),),
+            kind="stat",
+            width=6,
+            height=4,
+        ),
+        Panel(
+            "Frames",
+            "Frames a second that inspection takes, all views together.",
+            (Query("sum(rate(patchline_frames_received_total[$__rate_interval]))"),),
+            unit="cps",
+            kind="stat",
+            width=6,
+            height=4,
+        ),
+        Panel(
+            "Rejected",
+            "Share of decisions that are fail, all views together.",
+            (
+                Query(
+                    'sum(rate(patchline_decisions_total{verdict="fail"}[$__rate_interval]))'
+                    " / sum(rate(patchline_decisions_total[$__rate_interval]))"
+                ),
+            ),
+            unit="percentunit",
+            kind="stat",
+            width=6,
+            height=4,
+        ),
+        Panel(
+            "Undecided",
+            "Share of decisions without a verdict, all views together.",
+            (
+                Query(
+                    'sum(rate(patchline_decisions_total{verdict="undecided"}[$__rate_interval]))'
+                    " / sum(rate(patchline_decisions_total[$__rate_interval]))"
+                ),
+            ),
+            unit="percentunit",
+            kind="stat",
+            width=6,
+            height=4,
+        ),
+        Panel(
+            "Views by state",
+            "Learning: nothing is decided. Provisional: decided by a first bank. Held: a person stopped learning.",
+            (Query('sum by (stage) (max by (view, stage) (patchline_view_state{view!=""}))', "{{stage}}"),),
+        ),
+        Panel(
+            "Frames by view",
+            "A view that falls to nothing has lost its camera.",
+            (Query("sum by (view) (rate(patchline_frames_received_total[$__rate_interval]))", "{{view}}"),),
+            unit="cps",
+        ),
+        Panel(
+            "Rejected by view",
+            "A share that jumps is a defect, a new product or a knocked camera.",
+            (
+                Query(
+                    'sum by (view) (rate(patchline_decisions_total{verdict="fail"}[$__rate_interval]))'
+                    " / sum by (view) (rate(patchline_decisions_total[$__rate_interval]))",
+                    "{{view}}",
+                ),
+            ),
+            unit="percentunit",
+        ),
+        Panel(
+            "Undecided by reason",
+            "Frames a second without a verdict, and why.",
+            (Query("sum by (reason) (rate(patchline_undecided_total[$__rate_interval]))", "{{reason}}"),),
+            unit="cps",
+        ),
+        Panel(
+            "Latency by view, 99 in 100",
+            "From the broker's taking of a frame to its decision.",
+            (
+                Query(
+                    "histogram_quantile(0.99, sum by (view, le)"
+                    " (rate(patchline_decision_latency_seconds_bucket[$__rate_interval])))",
+                    "{{view}}",
+                ),
+            ),
+            unit="s",
+        ),
+        Panel(
+            "Dead letters by view",
+            "Records a second that no decision could be made of.",
+            (Query("sum by (view) (rate(patchline_dead_letters_total[$__rate_interval]))", "{{view}}"),),
+            unit="cps",
+        ),
+    ),
+)

@@ -1,0 +1,122 @@
+"""A panel, a dashboard, and the JSON that Grafana reads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Kind = Literal["timeseries", "stat", "table", "heatmap"]
+
+COLUMNS = 24
+"""Grafana's grid is as wide."""
+SCHEMA_VERSION = 39
+REFRESH = "10s"
+SOURCE = {"type": "prometheus", "uid": "${datasource}"}
+
+
+@dataclass(frozen=True)
+class Query:
+    """One PromQL expression and how its series are called. A rate goes over `$__rate_interval`, Grafana's own."""
+
+    expression: str
+    legend: str = ""
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One picture. `tells` is for the person who looks at it; `unit` is Grafana's name; `width` of 24 columns."""
+
+    title: str
+    tells: str
+    queries: tuple[Query, ...]
+    unit: str = "short"
+    kind: Kind = "timeseries"
+    width: int = 12
+    height: int = 8
+
+
+@dataclass(frozen=True)
+class Dashboard:
+    """One page; `of_view` gives it a choice of view, `$view` in its queries."""
+
+    uid: str
+    title: str
+    panels: tuple[Panel, ...]
+    of_view: bool = False
+
+
+def grafana_json(dashboard: Dashboard) -> dict[str, Any]:
+    """The dashboard as Grafana keeps it."""
+    return {
+        "uid": dashboard.uid,
+        "title": dashboard.title,
+        "tags": ["patchline"],
+        "editable": False,
+        "schemaVersion": SCHEMA_VERSION,
+        "refresh": REFRESH,
+        "time": {"from": "now-1h", "to": "now"},
+        "templating": {"list": [_source_choice(), *([_view_choice()] if dashboard.of_view else [])]},
+        "links": [_links()],
+        "panels": _placed(dashboard.panels),
+    }
+
+
+def _placed(panels: tuple[Panel, ...]) -> list[dict[str, Any]]:
+    """Left to right, and a new row where a panel does not fit."""
+    placed = []
+    x = y = height = 0
+    for number, panel in enumerate(panels, start=1):
+        if x + panel.width > COLUMNS:
+            x, y, height = 0, y + height, 0
+        placed.append(_panel_json(panel, number, {"x": x, "y": y, "w": panel.width, "h": panel.height}))
+        x, height = x + panel.width, max(height, panel.height)
+    return placed
+
+
+def _panel_json(panel: Panel, number: int, place: dict[str, int]) -> dict[str, Any]:
+    return {
+        "id": number,
+        "type": panel.kind,
+        "title": panel.title,
+        "description": panel.tells,
+        "datasource": SOURCE,
+        "gridPos": place,
+        "fieldConfig": {"defaults": {"unit": panel.unit, "min": 0}, "overrides": []},
+        "options": _options(panel.kind),
+        "targets": [_target(panel.kind, place, query) for place, query in enumerate(panel.queries)],
+    }
+
+
+def _target(kind: Kind, place: int, query: Query) -> dict[str, Any]:
+    return {
+        "refId": chr(ord("A") + place),
+        "datasource": SOURCE,
+        "expr": query.expression,
+        "legendFormat": query.legend,
+        "instant": kind in ("stat", "table"),
+        "range": kind not in ("stat", "table"),
+        "format": {"table": "table", "heatmap": "heatmap"}.get(kind, "time_series"),
+    }
+
+
+def _options(kind: Kind) -> dict[str, Any]:
+    options: dict[Kind, dict[str, Any]] = {
+        "timeseries": {"legend": {"displayMode": "list", "placement": "bottom"}, "tooltip": {"mode": "multi"}},
+        "stat": {"reduceOptions": {"calcs": ["lastNotNull"]}, "colorMode": "value", "graphMode": "none"},
+        "table": {"showHeader": True},
+        "heatmap": {"calculate": False, "yAxis": {"unit": "short"}, "color": {"mode": "scheme", "scheme": "Blues"}},
+    }
+    return options[kind]
+
+
+def _source_choice() -> dict[str, Any]:
+    return {"name": "datasource", "label": "Prometheus", "type": "datasource", "query": "prometheus"}
+
+
+def _view_choice() -> dict[str, Any]:
+    query = 'label_values(patchline_frames_received_total{view!=""}, view)'
+    return {"name": "view", "label": "View", "type": "query", "datasource": SOURCE, "query": query, "refresh": 2}
+
+
+def _links() -> dict[str, Any]:
+    return {"type": "dashboards", "tags": ["patchline"], "title": "Patchline", "asDropdown": True, "keepTime": True}

@@ -1,0 +1,112 @@
+"""The processes: what they read, where frames wait, where time goes."""
+
+from __future__ import annotations
+
+from monitoring.dashboards.panel import Dashboard, Panel, Query
+
+SERVICES = Dashboard(
+    uid="patchline-services",
+    title="Patchline: services",
+    panels=(
+        Panel(
+            "Processes that answer",
+            "1 where Prometheus reaches the process.",
+            (Query('up{job=~"patchline-(inspect|train)"}', "{{job}} {{instance}}"),),
+        ),
+        Panel(
+            "Frames behind",
+            "Records of each partition that wait for inspection and for the trainer.",
+            (Query("sum by (job, partition) (patchline_kafka_consumer_lag_records)", "{{job}} {{partition}}"),),
+        ),
+        Panel(
+            "Records taken",
+            "Records a second from Kafka.",
+            (
+                Query(
+                    "sum by (job, instance) (rate(patchline_kafka_records_polled_total[$__rate_interval]))",
+                    "{{job}} {{instance}}",
+                ),
+            ),
+            unit="cps",
+        ),
+        Panel(
+            "Failed polls and aborted transactions",
+            "Within 5 minutes. An abort loses nothing: its frames are read again.",
+            (
+                Query("sum by (job) (increase(patchline_kafka_polls_failed_total[5m]))", "{{job}} failed polls"),
+                Query("sum by (job) (increase(patchline_kafka_transactions_aborted_total[5m]))", "{{job}} aborted"),
+            ),
+        ),
+        Panel(
+            "Transactions",
+            "Committed a second.",
+            (Query("sum by (job) (rate(patchline_kafka_transactions_committed_total[$__rate_interval]))", "{{job}}"),),
+            unit="cps",
+        ),
+        Panel(
+            "Commit, 99 in 100",
+            "Flush and commit of one transaction: the broker's share of latency.",
+            (
+                Query(
+                    "histogram_quantile(0.99, sum by (job, le)"
+                    " (rate(patchline_kafka_commit_seconds_bucket[$__rate_interval])))",
+                    "{{job}}",
+                ),
+            ),
+            unit="s",
+        ),
+        Panel(
+            "Waiting, 99 in 100",
+            "From queued to taken into a batch: waiting asks for another process.",
+            (
+                Query(
+                    "histogram_quantile(0.99, sum by (instance, le)"
+                    " (rate(patchline_queue_wait_seconds_bucket[$__rate_interval])))",
+                    "{{instance}}",
+                ),
+            ),
+            unit="s",
+        ),
+        Panel(
+            "Working",
+            "Mean time of each stage on one batch: working asks for a faster machine.",
+            (
+                Query(
+                    "sum by (stage) (rate(patchline_stage_seconds_sum[$__rate_interval]))"
+                    " / sum by (stage) (rate(patchline_stage_seconds_count[$__rate_interval]))",
+                    "{{stage}}",
+                ),
+            ),
+            unit="s",
+        ),
+        Panel(
+            "Queue",
+            "Frames waiting in each process.",
+            (Query("sum by (instance) (patchline_queue_depth_frames)", "{{instance}}"),),
+        ),
+        Panel(
+            "Batch",
+            "Mean frames of one batch: near the setting, the process has no time left.",
+            (
+                Query(
+                    "sum by (instance) (rate(patchline_batch_frames_sum[$__rate_interval]))"
+                    " / sum by (instance) (rate(patchline_batch_frames_count[$__rate_interval]))",
+                    "{{instance}}",
+                ),
+            ),
+        ),
+        Panel(
+            "Partitions",
+            "Owned, and of these not read because the queue is full.",
+            (
+                Query("sum by (job, instance) (patchline_kafka_partitions_owned)", "{{job}} {{instance}} owned"),
+                Query("sum by (job, instance) (patchline_kafka_partitions_paused)", "{{job}} {{instance}} paused"),
+            ),
+        ),
+        Panel(
+            "Rebalances",
+            "Times within 5 minutes that partitions came or went.",
+            (Query("sum by (job) (increase(patchline_kafka_rebalances_total[5m]))", "{{job}}"),),
+        ),
+    ),
+)

@@ -1,0 +1,79 @@
+"""One view: its verdicts, its scores against the threshold, how long decisions take, which bank decides."""
+
+from __future__ import annotations
+
+from monitoring.dashboards.panel import Dashboard, Panel, Query
+
+_SCORES = 'sum by (le) (rate(patchline_score_ratio_bucket{view="$view"}[$__rate_interval]))'
+_LATENCIES = 'sum by (le) (rate(patchline_decision_latency_seconds_bucket{view="$view"}[$__rate_interval]))'
+
+VIEW = Dashboard(
+    uid="patchline-view",
+    title="Patchline: one view",
+    of_view=True,
+    panels=(
+        Panel(
+            "Verdicts",
+            "Decisions a second.",
+            (
+                Query(
+                    'sum by (verdict) (rate(patchline_decisions_total{view="$view"}[$__rate_interval]))', "{{verdict}}"
+                ),
+            ),
+            unit="cps",
+        ),
+        Panel(
+            "Undecided by reason",
+            "Frames a second without a verdict, and why.",
+            (Query('sum by (reason) (rate(patchline_undecided_total{view="$view"}[$__rate_interval]))', "{{reason}}"),),
+            unit="cps",
+        ),
+        Panel(
+            "Scores over the threshold",
+            "How the scores are spread; above 1 a part is rejected. A cloud that moves as a whole is not defects.",
+            (Query('sum by (le) (increase(patchline_score_ratio_bucket{view="$view"}[$__rate_interval]))', "{{le}}"),),
+            kind="heatmap",
+        ),
+        Panel(
+            "Scores over the threshold, quantiles",
+            "The middle frame, and the highest of ten and of a hundred.",
+            tuple(
+                Query(f"histogram_quantile({share}, {_SCORES})", name)
+                for share, name in ((0.5, "half"), (0.9, "90 in 100"), (0.99, "99 in 100"))
+            ),
+        ),
+        Panel(
+            "Latency",
+            "From the broker's taking of a frame to its decision.",
+            tuple(
+                Query(f"histogram_quantile({share}, {_LATENCIES})", name)
+                for share, name in ((0.5, "half"), (0.99, "99 in 100"))
+            ),
+            unit="s",
+        ),
+        Panel(
+            "Threshold in force",
+            "A distance of its own bank: it may jump with a new one.",
+            (Query('max(patchline_threshold{view="$view"})', "threshold"),),
+        ),
+        Panel(
+            "Frames that never came",
+            "Frames lost before Kafka (a gap in the sequence), frames sent twice, records that cannot be read.",
+            (
+                Query('sum(rate(patchline_sequence_gap_frames_total{view="$view"}[$__rate_interval]))', "missing"),
+                Query('sum(rate(patchline_duplicate_frames_total{view="$view"}[$__rate_interval]))', "sent twice"),
+                Query(
+                    'sum by (reason) (rate(patchline_dead_letters_total{view="$view"}[$__rate_interval]))',
+                    "dead letter: {{reason}}",
+                ),
+            ),
+            unit="cps",
+        ),
+        Panel(
+            "Bank in force",
+            "Which bank decides in each process, and on what it runs.",
+            (Query('patchline_bank_info{view="$view"}'),),
+            kind="table",
+        ),
+    ),
+)
