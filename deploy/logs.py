@@ -32,8 +32,9 @@ def configure_logs(service: str, *, quiet: bool = False) -> None:
         TimeStamper(fmt="iso", utc=True),
         name_the_service,
         format_exc_info,
+        _lists_as_words,
     ]
-    render = LogfmtRenderer(key_order=KEY_ORDER, drop_missing=True)
+    render = LogfmtRenderer(key_order=KEY_ORDER, drop_missing=True, bool_as_flag=False)
     structlog.configure(
         processors=[*shared, render],
         wrapper_class=structlog.make_filtering_bound_logger(level),
@@ -43,6 +44,13 @@ def configure_logs(service: str, *, quiet: bool = False) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processor=render))
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)  # libraries speak when it matters
+
+
+def _lists_as_words(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """Several values of one key stand behind commas, without Python's brackets and quotes."""
+    return {
+        key: ",".join(map(str, value)) if isinstance(value, list | tuple) else value for key, value in event.items()
+    }
 
 
 def _without_the_client(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:

@@ -12,7 +12,7 @@ def test_a_log_record_is_one_line_of_keys_and_values() -> None:
         "import logging, structlog\n"
         "from deploy.logs import configure_logs\n"
         "configure_logs('train')\n"
-        "structlog.get_logger().info('bank built', view='l/c', patches=4)\n"
+        "structlog.get_logger().info('bank built', view='l/c', patches=4, provisional=True, owned=['a', 'b'])\n"
         "try: 1 / 0\n"
         "except ZeroDivisionError: structlog.get_logger().exception('oops')\n"
         "logging.getLogger('lib').warning('two\\nlines')\n"
@@ -20,7 +20,7 @@ def test_a_log_record_is_one_line_of_keys_and_values() -> None:
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert answer.stdout == ""
     built, oops, library = answer.stderr.splitlines()
-    assert built.endswith('level=info service=train event="bank built" view=l/c patches=4')
+    assert built.endswith('level=info service=train event="bank built" view=l/c patches=4 provisional=true owned=a,b')
     assert "ZeroDivisionError: division by zero" in oops
     assert library.endswith("level=warning service=train event=two\\nlines")
 
