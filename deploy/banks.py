@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import time
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
@@ -19,6 +20,7 @@ from ingest.kafka.writers import Sender
 from ingest.view import file_name, view_of_file_name
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from datetime import datetime
 
     from deploy.settings import Settings
@@ -81,6 +83,16 @@ def role_of(state: BankState | None, version: str) -> str:
     roles = {"active": state.active, "previous": state.previous, "shadow": state.shadow, "candidate": state.candidate}
     named = [name for name, bank in roles.items() if bank is not None and bank.version == version]
     return ", ".join([*named, *(["pinned"] if state.pinned == version else [])])
+
+
+def the_view(known: Collection[str], view: str) -> str:
+    """The view, which has a state: no trainer answers for another. Raises WrongUse with the nearest that has."""
+    if view in known:
+        return view
+    if not known:
+        raise WrongUse(f"{view} has no bank, nor has any other view yet; the first is built once enough frames came")
+    near = get_close_matches(view, known, n=1, cutoff=0.0)
+    raise WrongUse(f"{view} has no bank; did you mean {near[0]}? patchline bank list shows all")
 
 
 def the_one(banks: list[StoredBank], start: str) -> StoredBank:

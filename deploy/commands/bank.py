@@ -86,6 +86,7 @@ def promote(
     from ingest.store import FsspecStore  # noqa: PLC0415
 
     loaded = load(settings, flags, bootstrap=bootstrap)
+    banks.the_view(banks.states(loaded), view)
     chosen = banks.the_one(banks.stored(FsspecStore.open(loaded.store.url), {}, view=view), version)
     asked = banks.command(CommandKind.PROMOTE, view, why=why, at=datetime.now(UTC), version=chosen.version)
     _say(banks.carry_out(loaded, asked), json)
@@ -106,6 +107,7 @@ def rollback(
     from ingest.command import CommandKind  # noqa: PLC0415
 
     loaded = load(settings, flags, bootstrap=bootstrap)
+    banks.the_view(banks.states(loaded), view)
     _say(banks.carry_out(loaded, banks.command(CommandKind.ROLLBACK, view, why=why, at=datetime.now(UTC))), json)
 
 
@@ -143,7 +145,7 @@ def _from_store(settings: "Settings", start: str) -> bytes:
     from ingest.store import FsspecStore  # noqa: PLC0415
 
     if not start or not set(start) <= set("0123456789abcdef"):
-        raise WrongUse(f"{start} is neither a bank file nor the start of a version")
+        raise WrongUse(f"{start} is neither a bank file nor the start of a version; patchline bank list shows them")
     store = FsspecStore.open(settings.store.url)
     return store.get(banks.the_one(banks.stored(store, {}, view=None), start).path)
 

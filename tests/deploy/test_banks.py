@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from deploy.banks import StoredBank, role_of, stored, the_one
+from deploy.banks import StoredBank, role_of, stored, the_one, the_view
 from deploy.faults import WrongUse
 from ingest.bank_state import BankInForce, BankState, ViewState
 from ingest.store import FsspecStore
@@ -47,6 +47,15 @@ def test_banks_are_found_by_the_start_of_their_version() -> None:
         the_one(banks, "a")
     with pytest.raises(WrongUse, match="no bank version starts with f"):
         the_one(banks, "f")
+
+
+def test_a_view_without_a_state_is_named_with_the_nearest_that_has_one() -> None:
+    """No trainer would ever answer for it."""
+    assert the_view({"l/c", "m/d"}, "l/c") == "l/c"
+    with pytest.raises(WrongUse, match=r"^line-1/cam has no bank; did you mean line-1/camera\? patchline bank list"):
+        the_view({"line-1/camera", "m/d"}, "line-1/cam")
+    with pytest.raises(WrongUse, match=r"^l/c has no bank, nor has any other view yet"):
+        the_view({}, "l/c")
 
 
 def test_stored_banks_are_listed_by_view(tmp_path_factory: pytest.TempPathFactory) -> None:
