@@ -50,6 +50,6 @@ def fault_of(error: Exception) -> Fault | None:
         loaded = sys.modules.get(module)  # an error's module is loaded, or the error is another's
         if loaded is not None and isinstance(error, getattr(loaded, name)):
             return fault(" ".join(str(error).split()))
-    if isinstance(error, FileNotFoundError | PermissionError | IsADirectoryError) and error.filename:
+    if isinstance(error, OSError) and error.filename:
         return Failed(f"{error.filename}: {error.strerror}; check the path and its rights")
     return None

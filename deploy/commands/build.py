@@ -8,6 +8,7 @@ import typer
 from rich.console import Console
 
 from deploy.commands.options import JsonFile, SetFlags, SettingsFile, load
+from deploy.faults import WrongUse
 from deploy.reports import write_json
 
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Pictures: directly in it, or in MVTec layout (train).")]
@@ -30,10 +31,12 @@ def build(
     from deploy.progress import Progress  # noqa: PLC0415
     from softpatch.bank import bank_version  # noqa: PLC0415
 
+    out.parent.mkdir(parents=True, exist_ok=True)  # what cannot be written is told before the work
+    if out.is_dir():
+        raise WrongUse(f"--out {out} is a folder; name a file in it")
     console = Console()
     loaded = load(settings, flags)
     bank, data = build_from_folder(folder, loaded, view=view, at=datetime.now(UTC), progress=Progress(console))
-    out.parent.mkdir(parents=True, exist_ok=True)
     out.write_bytes(data)
     threshold = bank.manifest.threshold
     console.print(

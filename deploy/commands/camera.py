@@ -26,7 +26,9 @@ Simulate = Annotated[
     str | None, typer.Option("--simulate", metavar="PART", help="Send simulated parts: ring, bracket or gear.")
 ]
 Rate = Annotated[float, typer.Option("--rate", min=0, help="Frames a second; 0: as fast as the broker takes them.")]
-Frames = Annotated[int | None, typer.Option("--frames", min=1, help="Stop after so many; [dim]all there are.[/]")]
+Frames = Annotated[
+    int | None, typer.Option("--frames", min=1, help="Stop after so many. [dim]Without it: after all there are.[/]")
+]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Of the simulator.")]
 Defects = Annotated[float, typer.Option("--defects", min=0, max=1, help="Simulated parts that are defective.")]
 Product = Annotated[str | None, typer.Option("--product", help="Product header: makes the view line/camera@product.")]
@@ -55,10 +57,12 @@ def camera(
     from deploy.logs import configure_logs  # noqa: PLC0415 -- after --help had its chance
     from deploy.progress import Progress  # noqa: PLC0415
     from deploy.signals import stop_on_signals  # noqa: PLC0415
+    from ingest.view import view_name  # noqa: PLC0415
 
     if sum(source is not None for source in (folder, video, simulate)) != 1:
         raise WrongUse("choose one of --folder DIR, --video FILE and --simulate PART")
     configure_logs("camera")
+    view_name(key, product)  # a name that is none is told before a broker is asked
     loaded = load(settings, flags, bootstrap=bootstrap)
     source = source_of(folder=folder, video=video, simulate=simulate, frames=frames, seed=seed, defects=defects)
     console, stop = Console(), Event()

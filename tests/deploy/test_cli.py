@@ -67,9 +67,11 @@ def test_every_command_explains_itself(command: str, tmp_path: Path) -> None:
         (["inspect", "--settings", "none.yaml"], "none.yaml does not exist"),
         (["camera", "a/b"], "choose one of --folder DIR, --video FILE and --simulate PART"),
         (["camera", "a/b", "--simulate", "bolt"], "--simulate bolt is none of ring, bracket, gear"),
+        (["camera", "a@b", "--simulate", "ring"], "without @"),
         (["camera", "a/b", "--folder", "none"], "none is not a folder; name one that holds images"),
         (["demo", "--images", "."], "holds no images"),
         (["build", "none", "--out", "x"], "none is not a folder; name one that holds images"),
+        (["build", "none", "--out", "."], "--out . is a folder; name a file in it"),
         (["bank", "show", "zzz"], "zzz is neither a bank file nor the start of a version"),
         (["up", "--ephemeral", "--bootstrap-servers", "a:1"], "leave --bootstrap-servers away"),
         (["up", "--ephemeral", "--set", "kafka.bootstrap_servers=far:9092"], "but kafka.bootstrap_servers is far:9092"),
@@ -91,6 +93,14 @@ def test_a_file_that_is_no_bank_is_one_sentence_and_exit_code_1(tmp_path: Path) 
     assert answer.returncode == 1
     assert answer.stderr.startswith("patchline: ")
     assert answer.stderr.count("\n") == 1
+
+
+def test_a_bank_file_that_cannot_be_written_is_told_before_the_work(tmp_path: Path) -> None:
+    """Before the pictures are looked at, even."""
+    (tmp_path / "file").touch()
+    answer = patchline("build", "none", "--out", "file/bank.safetensors", folder=tmp_path)
+    assert "file: " in answer.stderr
+    assert answer.returncode == 1
 
 
 def test_a_setting_in_the_environment_counts(tmp_path: Path) -> None:
