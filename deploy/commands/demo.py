@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from deploy.demo.run import DemoReport
 
 Images = Annotated[
-    Path | None, typer.Option("--images", metavar="DIR", help="Real images in MVTec layout; [dim]simulated parts.[/]")
+    Path | None,
+    typer.Option("--images", metavar="DIR", help="Real images in MVTec layout. [dim]Without it: simulated parts.[/]"),
 ]
 Noise = Annotated[float, typer.Option("--noise", min=0, max=1, help="Defective frames per good one in the window.")]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Chooses frames and order.")]

@@ -13,7 +13,9 @@ DEFAULT_FILE = Path("patchline.yaml")
 
 SettingsFile = Annotated[
     Path | None,
-    typer.Option("--settings", "-s", metavar="FILE", help="Settings; [dim]patchline.yaml where it is there.[/]"),
+    typer.Option(
+        "--settings", "-s", metavar="FILE", help="Settings. [dim]Without it: patchline.yaml, if this folder has one.[/]"
+    ),
 ]
 SetFlags = Annotated[
     list[str] | None,
