@@ -144,7 +144,7 @@ def _spawn(program: Path, port: int, log_file: Path | None) -> subprocess.Popen[
             stderr=output,
             # A process group of its own: Ctrl-C reaches the services first, which drain before the broker goes.
             start_new_session=True,
-            env={**_own_environment(), "RUST_LOG": "warn"},
+            env={**_own_environment(), "RUST_LOG": "warn", "NO_COLOR": "1"},
             preexec_fn=_die_with_parent if _death_signal_works() else None,  # noqa: PLW1509  it calls one C function
         )
 
