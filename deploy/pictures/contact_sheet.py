@@ -44,15 +44,15 @@ class Choice:
 
     worst: list[Exhibit]
     missed: list[Exhibit]
-    """Known to be defective, and passed: the clearest miss first."""
+    """All that are known to be defective, and passed: the clearest miss first."""
     rejected: list[Exhibit]
-    """Known to be good, and failed, beyond those among the worst."""
+    """All that are known to be good, and failed, beyond those among the worst."""
     good: list[Exhibit]
     """Passes, spread evenly from nearly rejected to plain."""
 
 
 def choose(exhibits: Sequence[Exhibit], *, strip: int) -> Choice:
-    """Pick the worst frames and strips of at most `strip` others."""
+    """Pick the worst frames, all others that were decided wrongly, and at most `strip` good passes."""
     ranked = sorted(exhibits, key=lambda each: -each.ratio)
     worst, rest = ranked[:WORST], ranked[WORST:]
     passed = [each for each in rest if each.decision.verdict is Verdict.PASS]
@@ -60,8 +60,8 @@ def choose(exhibits: Sequence[Exhibit], *, strip: int) -> Choice:
     spread = np.linspace(0, len(good) - 1, min(strip, len(good))).round().astype(int)
     return Choice(
         worst=worst,
-        missed=[each for each in reversed(passed) if each.defective][:strip],
-        rejected=[each for each in rest if each.decision.verdict is Verdict.FAIL and each.defective is False][:strip],
+        missed=[each for each in reversed(passed) if each.defective],
+        rejected=[each for each in rest if each.decision.verdict is Verdict.FAIL and each.defective is False],
         good=[good[i] for i in spread],
     )
 
@@ -77,13 +77,20 @@ def render(exhibits: Sequence[Exhibit], heading: Heading) -> UInt8[np.ndarray, "
     layout = _Layout(min(max(aspect, FLATTEST), TALLEST))
     choice = choose(exhibits, strip=layout.strip)
     strips = (
-        ("Defective parts that passed", choice.missed),
-        ("Good parts that failed, beyond those above", choice.rejected),
+        (title_of("Defective parts that passed", len(choice.missed), room=layout.strip), choice.missed),
+        (
+            title_of("Good parts that failed, beyond those above", len(choice.rejected), room=layout.strip),
+            choice.rejected,
+        ),
         ("Parts that passed, from nearly rejected to plain", choice.good),
     )
     sections = [
         ("Worst frames, most suspicious first", choice.worst, layout.card_wh, COLUMNS, _card),
-        *((title, members, layout.thumb_wh, layout.strip, _thumb) for title, members in strips if members),
+        *(
+            (title, members[: layout.strip], layout.thumb_wh, layout.strip, _thumb)
+            for title, members in strips
+            if members
+        ),
     ]
     height = HEADER + FOOTER + sum(_section_height(len(each), wh, columns) for _, each, wh, columns, _ in sections)
     canvas = Canvas(WIDTH, height, PAPER)
@@ -98,6 +105,11 @@ def render(exhibits: Sequence[Exhibit], heading: Heading) -> UInt8[np.ndarray, "
         top += _section_height(len(members), wh, columns)
     _legend(canvas, top, has_truth=any(each.mask is not None for each in exhibits))
     return canvas.pixels
+
+
+def title_of(words: str, count: int, *, room: int) -> str:
+    """The title over `count` frames; it says so where there is room for some of them only."""
+    return f"{words}: {count}" if count <= room else f"{words}: {room} of {count}"
 
 
 class _Layout:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from deploy.pictures.canvas import shortened, text_width
-from deploy.pictures.contact_sheet import WIDTH, WORST, Heading, choose, render
+from deploy.pictures.contact_sheet import WIDTH, WORST, Heading, choose, render, title_of
 from deploy.pictures.exhibits import TRUTH, boxed, heat_of, heated, on_source, outlined
 from softpatch.images.geometry import Geometry
 from tests.deploy.runs import decided, shown
@@ -25,6 +25,14 @@ def test_the_worst_frames_come_first_and_what_was_decided_wrongly_is_shown() -> 
     assert choice.missed == [missed]
     assert choice.rejected == [rejected]
     assert [round(each.ratio, 1) for each in choice.good] == [0.8, 0.5, 0.3, 0.0]
+
+
+def test_every_wrong_decision_is_counted_where_only_some_are_shown() -> None:
+    """Six misses on a sheet must not look like all there were."""
+    missed = [shown(0.3 + i / 100, label="crack", size_wh=SQUARE) for i in range(WORST + 5)]
+    assert len(choose(missed, strip=4).missed) == 5
+    assert title_of("Missed", 5, room=4) == "Missed: 4 of 5"
+    assert title_of("Missed", 4, room=4) == "Missed: 4"
 
 
 @pytest.mark.parametrize("size_wh", [SQUARE, FLAT])
