@@ -65,15 +65,16 @@ def demo(
     prefix = f"patchline-demo-{uuid4().hex[:8]}." if bootstrap else ""
     asked = Demo(plan, out, rate or None, flags or (), bootstrap, prefix)
     report = run_demo(asked, progress)
-    console.print(table_of(report, plan))
+    console.print(table_of(report, plan, rate_per_second=rate))
     console.print(f"Contact sheet: [bold]{report.contact_sheet}[/]", soft_wrap=True)
     write_json(json, report.to_json())
     if report.lost or report.doubled:
         raise Failed(f"{report.lost} frames lost, {report.doubled} decided more than once; the logs are in {out}")
 
 
-def table_of(report: "DemoReport", plan: "Plan") -> Table:
+def table_of(report: "DemoReport", plan: "Plan", *, rate_per_second: float) -> Table:
     """The figures of a run, for people."""
+    pace = f" (camera: {rate_per_second:g})" if rate_per_second else ""
     table = Table(title=f"{plan.about}: {report.frames} frames decided", title_justify="left", show_header=False)
     table.add_column(style="bold")
     table.add_column(justify="right")
@@ -84,7 +85,7 @@ def table_of(report: "DemoReport", plan: "Plan") -> Table:
         "image AUROC": _number(report.image_auroc, "{:.3f}"),
         "good parts rejected": _number(report.false_reject_ratio, "{:.1%}"),
         "defective parts missed": _number(report.miss_ratio, "{:.1%}"),
-        "frames per second": f"{report.frames_per_second:.1f}",
+        f"frames per second{pace}": f"{report.frames_per_second:.1f}",
         "latency p50 / p99": " / ".join(map(_milliseconds, (report.latency_p50_seconds, report.latency_p99_seconds))),
         "bank": f"{report.bank_patches} patches from {len(plan.window)} frames in {report.build_seconds:.1f} s",
         "threshold": f"{report.threshold:.4g}",
