@@ -7,14 +7,20 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --constraint constraints.txt
 DEMO_FLAGS ?=
 TEST_FLAGS ?=
+TRIALS ?= 5
+LEDGER ?= faults.jsonl
 
-.PHONY: demo test check clean
+.PHONY: demo test faults check clean
 
 demo: $(VENV)/.installed-demo
 	$(BIN)/patchline demo --json patchline-demo/demo.json $(DEMO_FLAGS)
 
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest $(TEST_FLAGS)
+
+# The long run: each fault alone, TRIALS times, into LEDGER, which it goes on with; needs PATCHLINE_TEST_KAFKA_HOME.
+faults: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.e2e.faults --trials $(TRIALS) --ledger $(LEDGER)
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

@@ -1,0 +1,187 @@
+"""The faults, by name."""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+from typing import TYPE_CHECKING
+
+from ingest.decision import Reason
+from ingest.frame import DeadLetterReason
+from ingest.kafka.errors import SendFailed
+from ingest.kafka.records import Outgoing
+from ingest.kafka.writers import Sender
+from tests.e2e.faults.fault import Fault
+from tests.e2e.faults.stream import view_of
+from tests.e2e.plant import wait_until
+from tests.inference.made import jpeg
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from random import Random
+
+    from tests.e2e.faults.process import Point
+    from tests.e2e.faults.rig import Member, Rig
+    from tests.e2e.faults.stream import Seen
+
+BEYOND_SESSION = (12.0, 15.0)
+"""Longer than the session and the transaction timeout, which are 10 s."""
+STORM_VIEW, STORM_FRAMES = "storm/camera", 40
+LARGE_FRAME_ID = b"too large"
+
+
+def one(rig: Rig, moments: Random) -> Member:
+    """An inspection."""
+    return moments.choice([each for each in rig.inspections if each.wanted])
+
+
+def killed(member: Member) -> None:
+    """Kill -9, and started again by whoever tends it."""
+    starts = member.starts
+    member.kill()
+    wait_until(lambda: member.starts > starts, f"a new start of {member.name}")
+
+
+def dies(point: Point, rig: Rig, moments: Random) -> None:  # noqa: ARG001 -- the signature of a fault
+    """An inspection dies at a point of a transaction, and is started again."""
+    starts = sum(each.starts for each in rig.inspections)
+    rig.tell_to_die(point)
+    wait_until(lambda: sum(each.starts for each in rig.inspections) > starts, "its new start")
+
+
+def resume_all(rig: Rig) -> None:
+    """SIGCONT to every member; those that run do not mind."""
+    for member in rig.members.values():
+        if member.wanted:
+            member.resume()
+
+
+def killed_while_building(rig: Rig, moments: Random) -> None:  # noqa: ARG001 -- the signature of a fault
+    """Kill -9 of the trainer while a build of its own runs."""
+    so_far = rig.trainer.log.stat().st_size
+    wait_until(lambda: b"build_started" in rig.trainer.log.read_bytes()[so_far:], "a build")
+    killed(rig.trainer)
+
+
+def broker_killed(rig: Rig, moments: Random) -> None:  # noqa: ARG001 -- the signature of a fault
+    """Kill -9 of the broker."""
+    rig.broker.kill()
+
+
+def broker_back(rig: Rig) -> None:
+    """Started again on its data; over when it takes connections."""
+    rig.broker.start()
+
+
+def comes_and_goes(rig: Rig, moments: Random) -> None:
+    """A third inspection joins and leaves, three times."""
+    member = rig.add("inspect", f"guest{len(rig.members)}")
+    for visit in range(3):
+        if visit:
+            member.start()
+        wait_until(lambda: member.ready, "the guest becoming ready")
+        time.sleep(moments.uniform(1, 3))
+        member.leave()
+
+
+def slow(rig: Rig, moments: Random) -> None:
+    """An inspection that stands still half of the time, for ten seconds."""
+    member = one(rig, moments)
+    for _ in range(10):
+        member.pause()
+        time.sleep(0.5)
+        member.resume()
+        time.sleep(0.5)
+
+
+def rolling_restart(rig: Rig, moments: Random) -> None:  # noqa: ARG001 -- the signature of a fault
+    """Every inspection is stopped in good order and started anew, one after the other."""
+    for member in [each for each in rig.inspections if each.wanted]:
+        code = member.leave()
+        if code:
+            raise RuntimeError(f"{member.name} ended with {code}")
+        member.start()
+        member.wanted = True
+        wait_until(lambda member=member: member.ready, f"{member.name} becoming ready")  # type: ignore[misc]
+
+
+def send(rig: Rig, records: Sequence[Outgoing]) -> None:
+    """Put records beside the frames that flow."""
+    with Sender.open(rig.plant.kafka) as sender:
+        for each in records:
+            sender.send(each)
+
+
+def frame(
+    rig: Rig, value: bytes | None, *, key: str | None = None, headers: tuple[tuple[str, bytes], ...] = ()
+) -> Outgoing:
+    """A record of `frames`."""
+    return Outgoing(rig.plant.kafka.topic("frames"), key.encode() if key else None, value, headers, partition=0)
+
+
+def poison(rig: Rig, moments: Random) -> None:
+    """Records that are no frames, of every kind that is not told before decoding."""
+    cut = jpeg(moments.randrange(100))
+    send(rig, [frame(rig, cut[: len(cut) // 2], key=view_of(0)), frame(rig, b"", key=view_of(0)), frame(rig, cut)])
+
+
+def check_poison(rig: Rig, seen: Seen) -> list[str]:  # noqa: ARG001 -- the signature of a check
+    """Each has its reason."""
+    reasons = {each.reason for each in seen.dead_letters}
+    wanted = {DeadLetterReason.TRUNCATED, DeadLetterReason.EMPTY, DeadLetterReason.NO_KEY}
+    return [f"no dead letter says {reason}" for reason in wanted - reasons]
+
+
+def oversized(rig: Rig, moments: Random) -> None:  # noqa: ARG001 -- the signature of a fault
+    """A frame larger than the topic takes; who sends it is told."""
+    with Sender.open(rig.plant.kafka) as sender:
+        try:
+            sender.send_and_wait(frame(rig, bytes(11 * 2**20), key=view_of(0), headers=(("frame-id", LARGE_FRAME_ID),)))
+        except SendFailed:
+            return
+    raise RuntimeError("the broker took a frame of 11 MiB")
+
+
+def storm(rig: Rig, moments: Random) -> None:  # noqa: ARG001 -- the signature of a fault
+    """A view that sends nothing but rubbish, and then one good frame."""
+    send(rig, [frame(rig, b"rubbish", key=STORM_VIEW) for _ in range(STORM_FRAMES)])
+    send(rig, [frame(rig, jpeg(0), key=STORM_VIEW)])
+
+
+def check_storm(rig: Rig, seen: Seen) -> list[str]:  # noqa: ARG001 -- the signature of a check
+    """The others' verdicts do not suffer, though they share a partition."""
+    others = [each for each in seen.decisions if each.reason is Reason.DEAD_LETTER_RATE and each.view != STORM_VIEW]
+    letters = sum(each.view == STORM_VIEW for each in seen.dead_letters)
+    wrong = [f"{len(others)} frames of other views are undecided for it"] if others else []
+    return wrong + ([f"{letters} dead letters for {STORM_FRAMES} records"] if letters % STORM_FRAMES else [])
+
+
+FAULTS: dict[str, Fault] = {
+    each.name: each
+    for each in (
+        Fault("inspection killed before send", partial(dies, "before send")),
+        Fault("inspection killed after send", partial(dies, "after send")),
+        Fault("inspection killed inside commit", partial(dies, "inside commit")),
+        Fault(
+            "inspection paused beyond its session",
+            lambda rig, moments: one(rig, moments).pause(),
+            BEYOND_SESSION,
+            resume_all,
+        ),
+        Fault("trainer paused beyond its session", lambda rig, _: rig.trainer.pause(), BEYOND_SESSION, resume_all),
+        Fault("trainer killed while building", killed_while_building),
+        Fault("broker killed", broker_killed, (0.5, 3.0), broker_back),
+        Fault(
+            "broker paused beyond the timeouts",
+            lambda rig, _: rig.broker.pause(),
+            BEYOND_SESSION,
+            lambda rig: rig.broker.resume(),
+        ),
+        Fault("a member joins and leaves", comes_and_goes),
+        Fault("a slow consumer", slow),
+        Fault("rolling restart", rolling_restart),
+        Fault("poison frames", poison, check=check_poison),
+        Fault("an oversized frame", oversized),
+        Fault("a storm of dead letters in one view", storm, check=check_storm),
+    )
+}

@@ -1,0 +1,53 @@
+"""The `patchline` command as a process that dies by kill -9 at one point of a transaction, when a file tells it to.
+
+`python -m tests.e2e.faults.process FILE ARGUMENTS...`: FILE names the point; the one that dies removes it.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any, Literal
+
+from deploy.cli import main
+from ingest.kafka.producing import TransactionalProducer
+
+Point = Literal["before send", "after send", "inside commit"]
+
+
+def die_at(point: Point, file: Path) -> None:
+    """Kill this process if that is the point the file names, and no other process was quicker to take it."""
+    try:
+        if file.read_text() != point:
+            return
+        file.rename(file.with_suffix(f".{os.getpid()}"))
+    except FileNotFoundError:
+        return
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def mine(file: Path) -> None:
+    """Have every transaction of this process pass the three points."""
+    transact, wait = TransactionalProducer.transact, TransactionalProducer._wait
+    waits: list[Point] = ["after send", "inside commit"]  # the offsets are on their way, then the end of it all
+    left: list[Point] = []
+
+    def transacting(self: TransactionalProducer, *arguments: Any, **named: Any) -> None:  # noqa: ANN401 -- passed on
+        die_at("before send", file)
+        left[:] = waits
+        transact(self, *arguments, **named)
+
+    def waiting(self: TransactionalProducer, *arguments: Any, **named: Any) -> None:  # noqa: ANN401 -- passed on
+        if left:
+            die_at(left.pop(0), file)
+        wait(self, *arguments, **named)
+
+    TransactionalProducer.transact = transacting  # type: ignore[method-assign]
+    TransactionalProducer._wait = waiting  # type: ignore[method-assign]
+
+
+if __name__ == "__main__":
+    mine(Path(sys.argv.pop(1)))
+    main()

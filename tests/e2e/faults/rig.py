@@ -1,0 +1,163 @@
+"""What a fault is tried on: a broker, two inspections and a trainer that are started again when they die."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from signal import SIGCONT, SIGSTOP
+from threading import Event, Thread
+from typing import TYPE_CHECKING, Self
+
+from tests.brokers import free_port
+from tests.e2e.faults.stream import Feeder, Follower
+from tests.e2e.plant import Plant, environment, page, wait_until
+
+if TYPE_CHECKING:
+    from tests.brokers import KafkaBroker
+    from tests.e2e.faults.process import Point
+
+ROOT = Path(__file__).parents[3]
+TENDING_SECONDS = 0.2
+SETTINGS = {
+    "inference": {"batch_frames": 8},
+    "trainer": {"flush_seconds": 0.5},
+    "views": {
+        "*": {
+            "first_build_frames": 12,
+            "window_frames": 24,
+            "rebuild_every_frames": 60,
+            "deadline_seconds": 600,  # a busy machine must not turn verdicts into `undecided`
+            "build": {"geometry": {"mode": "squash", "height_px": 64, "width_px": 64}, "coreset_cap": 200},
+        }
+    },
+}
+
+
+@dataclass
+class Member:
+    """One process of the rig; while it is `wanted`, it is started again within a second of its death."""
+
+    name: str
+    command: list[str]
+    log: Path
+    port: int
+    wanted: bool = False
+    starts: int = 0
+    process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it, its log behind the one before."""
+        with self.log.open("ab") as lines:
+            self.process = subprocess.Popen(self.command, stdout=lines, stderr=lines, cwd=ROOT, env=environment())
+        self.starts += 1
+
+    def running(self) -> subprocess.Popen[bytes]:
+        """Its process. Raises RuntimeError where it was never started."""
+        if self.process is None:
+            raise RuntimeError(f"{self.name} is not started")
+        return self.process
+
+    def kill(self) -> None:
+        """Kill -9."""
+        self.running().kill()
+        self.running().wait(30)
+
+    def pause(self) -> None:
+        """SIGSTOP."""
+        self.running().send_signal(SIGSTOP)
+
+    def resume(self) -> None:
+        """SIGCONT."""
+        self.running().send_signal(SIGCONT)
+
+    def leave(self) -> int:
+        """SIGTERM, and not started again; returns the exit code."""
+        self.wanted = False
+        self.running().terminate()
+        return self.running().wait(60)
+
+    @property
+    def ready(self) -> bool:
+        """Whether `/readyz` says so. Raises RuntimeError where it ended and is not to be started again."""
+        if not self.wanted and self.running().poll() is not None:
+            raise RuntimeError(f"{self.name} ended: {self.log.read_text(errors='replace')[-500:]}")
+        return page(self.port, "/readyz") is not None
+
+
+@dataclass
+class Rig:
+    """Two inspections, a trainer, frames that never stop, and every answer; entered, all of it runs."""
+
+    plant: Plant
+    broker: KafkaBroker
+    frames_per_second: float = 20.0
+    members: dict[str, Member] = field(default_factory=dict)
+    _stop: Event = field(default_factory=Event)
+    _stack: ExitStack = field(default_factory=ExitStack)
+
+    @property
+    def die_at(self) -> Path:
+        """The file that tells an inspection where to die."""
+        return self.plant.folder / "die-at"
+
+    @property
+    def inspections(self) -> list[Member]:
+        """Those that inspect."""
+        return [each for each in self.members.values() if each.name.startswith("inspect")]
+
+    @property
+    def trainer(self) -> Member:
+        """The one that trains."""
+        return self.members["train-a"]
+
+    def add(self, service: str, instance: str) -> Member:
+        """Start one more member."""
+        port, section = free_port(), {"inspect": "inference", "train": "trainer"}[service]
+        settings = (f"kafka.instance_id={instance}", f"{section}.metrics_port={port}")
+        command = [sys.executable, "-m", "tests.e2e.faults.process", str(self.die_at), service]
+        command += ["--settings", str(self.plant.settings_file())]
+        command += [word for setting in settings for word in ("--set", setting)]
+        member = Member(f"{service}-{instance}", command, self.plant.folder / f"{service}-{instance}.log", port)
+        member.start()
+        self.members[member.name] = member
+        self._stack.callback(_end, member)
+        return member
+
+    def tell_to_die(self, point: Point) -> None:
+        """The next inspection that comes to this point of a transaction kills itself; waits until one has."""
+        self.die_at.write_text(point)
+        wait_until(lambda: not self.die_at.exists(), f"a death {point}")
+
+    def __enter__(self) -> Self:
+        self._stack.callback(self._stop.set)
+        for service, instance in (("inspect", "a"), ("inspect", "b"), ("train", "a")):
+            self.add(service, instance)
+        self.follower = self._stack.enter_context(Follower(self.plant.kafka))
+        wait_until(lambda: all(each.ready for each in self.members.values()), "all members becoming ready")
+        for member in self.members.values():
+            member.wanted = True
+        Thread(target=self._tend, name="tender", daemon=True).start()
+        self.feeder = self._stack.enter_context(Feeder(self.plant.kafka, frames_per_second=self.frames_per_second))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def _tend(self) -> None:
+        while not self._stop.wait(TENDING_SECONDS):
+            for member in list(self.members.values()):
+                if member.wanted and member.running().poll() is not None:
+                    member.start()
+
+
+def _end(member: Member) -> None:
+    member.wanted = False
+    time.sleep(TENDING_SECONDS)
+    process = member.running()
+    process.send_signal(SIGCONT)
+    process.kill()
+    process.wait(30)
