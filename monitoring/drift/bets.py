@@ -20,8 +20,8 @@ from monitoring.drift.reference import QUANTITIES, Reference
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float64, Int64
 
-WATCHED = (*QUANTITIES, "gap")
-"""Columns of what is bet on; gap: frames missing before this one."""
+WATCHED = (*QUANTITIES, "gap", "rank")
+"""Columns of what is bet on; gap: frames missing before this one; rank: p-value of its score among the view's past."""
 TAILS = (0.01, 0.05, 0.2)
 """Shares of the window beyond a limit: one limit for a few frames far out, one for many frames a little out."""
 SUSPECTED = (0.25, 0.9)
@@ -56,7 +56,7 @@ class Bets:
     suspected: Float64[np.ndarray, "bets"]
     weight: Float64[np.ndarray, "bets"]
 
-    def outside(self, watched: Float64[np.ndarray, "8"]) -> Bool[np.ndarray, "bets"]:
+    def outside(self, watched: Float64[np.ndarray, "9"]) -> Bool[np.ndarray, "bets"]:
         """Which bets see this frame beyond their limit."""
         return np.asarray(watched[self.column] * self.side > self.limit * self.side)
 

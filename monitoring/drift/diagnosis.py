@@ -79,6 +79,7 @@ def _line(recent: Float64[np.ndarray, "frames 7"], reference: Reference) -> Verd
 def _driven(driver: str, side: int) -> Verdict:
     words = {
         "score": Verdict.DEFECT_RATE_ROSE if side > 0 else Verdict.SCORES_FELL,
+        "rank": Verdict.DEFECT_RATE_ROSE,
         "brightness": Verdict.BRIGHTER if side > 0 else Verdict.DARKER,
         "dark_ratio": Verdict.DARKER,
         "saturated_ratio": Verdict.BRIGHTER,

@@ -6,10 +6,10 @@ mean at most 1, so (R + 1) e has mean at most R + 1. With weights that add up to
 number of frames is a supermartingale. The alarm is where the sum reaches A:
 - the mean number of frames until a false alarm is at least A (optional stopping);
 - the chance of one among the first N frames is at most N / A (Markov's inequality).
-All bets together, without a correction for their number and whatever their dependence. Pollak, "Optimal detection of a
-change in distribution", 1985; as e-detectors: Shin, Ramdas, Rinaldo, "E-detectors: a nonparametric framework for
-sequential change detection", 2022. A line whose frames come in runs (one bad lot, one slow swing of the light) is not
-undisturbed in this sense, and is not promised anything.
+All bets that see the same frames, without a correction for their number and whatever their dependence. Pollak, "Optimal
+detection of a change in distribution", 1985; as e-detectors: Shin, Ramdas, Rinaldo, "E-detectors: a nonparametric
+framework for sequential change detection", 2022. A line whose frames come in runs (one bad lot, one slow swing of the
+light) is not undisturbed in this sense, and is not promised anything.
 """
 
 from __future__ import annotations
@@ -30,21 +30,28 @@ FRAMES_PER_FALSE_ALARM = 100_000
 
 @dataclass(frozen=True)
 class Evidence:
-    """`strength` is each bet's R; `rising` counts the frames since it was last at most 1: since the change, if any."""
+    """What each bet has seen.
+
+    `strength` is its R. `since_change` is the likelihood ratio of the likeliest change (Page's CUSUM), and `rising` how
+    many frames ago that change was; 0 where none is likelier than any.
+    """
 
     strength: Float64[np.ndarray, "bets"]
+    since_change: Float64[np.ndarray, "bets"]
     rising: Int64[np.ndarray, "bets"]
 
     @classmethod
     def none(cls, bets: Bets) -> Self:
         """Before the first frame."""
-        return cls(np.zeros(len(bets.column)), np.zeros(len(bets.column), np.int64))
+        count = len(bets.column)
+        return cls(np.zeros(count), np.ones(count), np.zeros(count, np.int64))
 
     def after(self, outside: Bool[np.ndarray, "bets"], bets: Bets) -> Evidence:
         """One frame later."""
         factor = np.where(outside, bets.suspected / bets.allowed, (1 - bets.suspected) / (1 - bets.allowed))
-        strength = (self.strength + 1) * factor
-        return Evidence(strength, np.where(strength <= 1, 0, self.rising + 1))
+        since_change = np.maximum(self.since_change * factor, 1.0)
+        rising = np.where(since_change > 1.0, self.rising + 1, 0)
+        return Evidence((self.strength + 1) * factor, since_change, rising)
 
     def alarms(self, bets: Bets, *, frames_per_false_alarm: float = FRAMES_PER_FALSE_ALARM) -> bool:
         """Whether an undisturbed line would show so much only once in that many frames."""

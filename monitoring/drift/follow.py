@@ -1,4 +1,9 @@
-"""One view, decision after decision: a state of fixed size, and an episode while something is wrong."""
+"""One view, decision after decision: a state of bounded size, and an episode while something is wrong.
+
+Two procedures watch side by side, each with half of the allowance for false alarms: one what frames show against the
+bank's window, one how scores rank among the view's own past. Their bounds add up (they see different histories, so they
+are no single supermartingale): among N frames an undisturbed line alarms with probability at most N / A.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +18,7 @@ from monitoring.drift.diagnosis import BLACK_RATIO, Verdict, verdict_of
 from monitoring.drift.evidence import FRAMES_PER_FALSE_ALARM, Evidence
 from monitoring.drift.mmd import mmd
 from monitoring.drift.psi import psi, psi_p_value
+from monitoring.drift.ranks import Past, rank_bets
 from monitoring.drift.reference import QUANTITIES, Reference, novelty
 from monitoring.drift.samples import kolmogorov_smirnov, wasserstein
 
@@ -23,8 +29,14 @@ if TYPE_CHECKING:
 
 WINDOW_FRAMES = 64
 """The last frames that are kept: what is diagnosed, what the published distances are of, what recovery is judged by."""
-FEWEST_DIAGNOSED = 12
-"""An alarm waits until its cause is so many frames old: five may prove that something changed, not yet what."""
+DIAGNOSED_FRAMES = 12
+"""The last frames that name the cause. An alarm waits until the change seems that old: five frames may prove that
+something changed, not yet what. Older ones would mix in what was before a change that is dated too early."""
+
+PROCEDURES = 2
+RANK_SLACK = 1.5
+"""A tail of ranks counts as back within bounds below so many times its share: at its share it would be only half of
+the time."""
 
 
 @dataclass(frozen=True)
@@ -41,25 +53,45 @@ class Baseline:
 
 
 @dataclass(frozen=True)
+class Cause:
+    """The bet that said most: which column of WATCHED left which side of its limit, and the share that may.
+
+    A camera that stands still needs no bet and has none.
+    """
+
+    column: int
+    side: float
+    limit: float
+    allowed: float
+
+    def share_beyond(self, watched: Float64[np.ndarray, "frames 9"]) -> float:
+        """How many of the frames lie beyond the limit."""
+        return float((watched[:, self.column] * self.side > self.limit * self.side).mean())
+
+
+@dataclass(frozen=True)
 class Episode:
     """Something is wrong since about `began` and was noticed at `noticed`, both counted in frames of the baseline.
 
-    `bet` is the place of the bet that said most; None for a camera that stands still, which needs no bet.
+    `calm` counts the frames on end at which the cause was back within bounds.
     """
 
     verdict: Verdict
     began: int
     noticed: int
-    bet: int | None
+    cause: Cause | None
+    calm: int = 0
 
 
 @dataclass(frozen=True)
 class Following:
-    """All that is remembered of a view: 30 kB whatever its age. `seen` frames; the newest is row (seen - 1) mod 64."""
+    """All that is remembered of a view: at most 64 kB. `seen` frames; the newest is row (seen - 1) mod 64."""
 
     evidence: Evidence
+    rank_evidence: Evidence
+    past: Past
     continuity: Continuity
-    watched: Float64[np.ndarray, "64 8"]
+    watched: Float64[np.ndarray, "64 9"]
     sketches: Float64[np.ndarray, "64 32"]
     seen: int = 0
     episode: Episode | None = None
@@ -69,9 +101,9 @@ class Following:
         """Before the first frame under a bank."""
         watched = np.zeros((WINDOW_FRAMES, len(WATCHED)))
         sketches = np.zeros((WINDOW_FRAMES, baseline.reference.sketches.shape[1]))
-        return cls(Evidence.none(baseline.bets), Continuity(), watched, sketches)
+        return cls(Evidence.none(baseline.bets), Evidence.none(rank_bets()), Past(), Continuity(), watched, sketches)
 
-    def newest(self, frames: int) -> Float64[np.ndarray, "frames 8"]:
+    def newest(self, frames: int) -> Float64[np.ndarray, "frames 9"]:
         """The last frames' watched quantities, in no order that matters; fewer where fewer were seen."""
         frames = min(frames, self.seen, WINDOW_FRAMES)
         return self.watched[np.arange(self.seen - frames, self.seen) % WINDOW_FRAMES]
@@ -103,15 +135,19 @@ def follow(
     """One decision later. No bet is taken while an episode is open; it ends when its cause is back within bounds."""
     state = _remembered(state, observation, baseline)
     if state.episode is not None:
-        return _recovered(state, baseline) if _is_over(state, state.episode, baseline) else state
+        return _later(state, state.episode, baseline)
     if state.continuity.equal_in_a_row:
         return _stood_still(state)
-    outside = baseline.bets.outside(state.newest(1)[0])
-    state = replace(state, evidence=state.evidence.after(outside, baseline.bets))
-    if not state.evidence.alarms(baseline.bets, frames_per_false_alarm=frames_per_false_alarm):
-        return state
-    bet = state.evidence.strongest(baseline.bets)
-    return _diagnosed(state, bet, baseline) if state.evidence.rising[bet] >= FEWEST_DIAGNOSED else state
+    state = _weighed(state, baseline)
+    for evidence, bets, slack in (
+        (state.evidence, baseline.bets, 1.0),
+        (state.rank_evidence, rank_bets(), RANK_SLACK),
+    ):
+        bet = evidence.strongest(bets)
+        old_enough = evidence.rising[bet] >= DIAGNOSED_FRAMES
+        if old_enough and evidence.alarms(bets, frames_per_false_alarm=PROCEDURES * frames_per_false_alarm):
+            return _diagnosed(state, _cause(bets, bet, slack), int(evidence.rising[bet]), baseline)
+    return state
 
 
 def distances(state: Following, baseline: Baseline, rng: np.random.Generator) -> Distances:
@@ -140,6 +176,7 @@ def _remembered(state: Following, observation: Observation, baseline: Baseline) 
     watched[row, : len(observation.values)] = observation.values
     watched[row, WATCHED.index("novelty")] = novelty(observation.sketch, baseline.reference)
     watched[row, WATCHED.index("gap")] = continuity.missing
+    watched[row, WATCHED.index("rank")] = state.past.p_value(observation.values[0])
     sketches[row] = observation.sketch
     return replace(state, continuity=continuity, watched=watched, sketches=sketches, seen=state.seen + 1)
 
@@ -152,27 +189,43 @@ def _stood_still(state: Following) -> Following:
     return _opened(state, Verdict.COVERED if black else Verdict.FROZEN, state.continuity.equal_in_a_row, None)
 
 
-def _diagnosed(state: Following, bet: int, baseline: Baseline) -> Following:
-    since = int(state.evidence.rising[bet])
-    recent = state.newest(since)[:, : len(QUANTITIES)]
-    driver, side = WATCHED[baseline.bets.column[bet]], int(baseline.bets.side[bet])
-    return _opened(state, verdict_of(recent, baseline.reference, driver=driver, side=side), since, bet)
+def _weighed(state: Following, baseline: Baseline) -> Following:
+    newest = state.newest(1)[0]
+    ranks = rank_bets()
+    return replace(
+        state,
+        evidence=state.evidence.after(baseline.bets.outside(newest), baseline.bets),
+        rank_evidence=state.rank_evidence.after(ranks.outside(newest), ranks),
+        past=state.past.with_score(float(newest[0])),
+    )
 
 
-def _opened(state: Following, verdict: Verdict, since: int, bet: int | None) -> Following:
-    return replace(state, episode=Episode(verdict, state.seen - since, state.seen, bet))
+def _cause(bets: Bets, bet: int, slack: float) -> Cause:
+    column, side = int(bets.column[bet]), float(bets.side[bet])
+    return Cause(column, side, float(bets.limit[bet]), slack * float(bets.allowed[bet]))
 
 
-def _is_over(state: Following, episode: Episode, baseline: Baseline) -> bool:
-    """Whether a full window since the alarm has no more frames beyond the limit than the bank's own window allows."""
-    if episode.bet is None:
-        return not state.continuity.frozen
-    if state.seen - episode.noticed < WINDOW_FRAMES:
-        return False
-    bets, bet = baseline.bets, episode.bet
-    values = state.watched[:, bets.column[bet]]
-    return bool((values * bets.side[bet] > bets.limit[bet] * bets.side[bet]).mean() <= bets.allowed[bet])
+def _diagnosed(state: Following, cause: Cause, since: int, baseline: Baseline) -> Following:
+    recent = state.newest(DIAGNOSED_FRAMES)[:, : len(QUANTITIES)]
+    driver = WATCHED[cause.column]
+    return _opened(state, verdict_of(recent, baseline.reference, driver=driver, side=int(cause.side)), since, cause)
+
+
+def _opened(state: Following, verdict: Verdict, since: int, cause: Cause | None) -> Following:
+    return replace(state, episode=Episode(verdict, state.seen - since, state.seen, cause))
+
+
+def _later(state: Following, episode: Episode, baseline: Baseline) -> Following:
+    """The episode goes on, or is over: the last window has been within bounds for as many frames as a window holds."""
+    if episode.cause is None:
+        return state if state.continuity.frozen else _recovered(state, baseline)
+    within = episode.cause.share_beyond(state.newest(WINDOW_FRAMES)) <= episode.cause.allowed
+    calm = episode.calm + 1 if within else 0
+    if calm >= WINDOW_FRAMES:
+        return _recovered(state, baseline)
+    return replace(state, episode=replace(episode, calm=calm))
 
 
 def _recovered(state: Following, baseline: Baseline) -> Following:
-    return replace(state, episode=None, evidence=Evidence.none(baseline.bets))
+    fresh = Evidence.none(baseline.bets), Evidence.none(rank_bets())
+    return replace(state, episode=None, evidence=fresh[0], rank_evidence=fresh[1])

@@ -31,7 +31,7 @@ def test_weights_add_up_to_one_and_alternatives_exceed_what_is_allowed() -> None
 def test_a_frame_like_the_window_is_beyond_no_limit() -> None:
     """The mean frame is outside nowhere; a black one is outside below and above."""
     bets = bets_of(window(np.random.default_rng(1)))
-    usual = np.array([*MEANS, 6.0, 0.0])
+    usual = np.array([*MEANS, 6.0, 0.0, 0.5])
     assert not bets.outside(usual).any()
     black = usual.copy()
     black[[1, 2, 3, 4]] = [0, 0, 0, 1]
@@ -48,5 +48,5 @@ def test_a_change_too_small_to_matter_is_no_drift() -> None:
     same = np.tile(MEANS, (50, 1))
     sketches = np.zeros((50, 32))
     bets = bets_of(reference_of(same[:, 0], same[:, 1:], sketches, threshold=THRESHOLD))
-    almost = np.concatenate([MEANS + np.array([0.1, 1.0, 0.5, 0.1, 0.005, 0.005]), [0.0, 0.0]])
+    almost = np.concatenate([MEANS + np.array([0.1, 1.0, 0.5, 0.1, 0.005, 0.005]), [0.0, 0.0, 0.5]])
     assert not bets.outside(almost).any()
