@@ -108,7 +108,8 @@ class KafkaBroker:
         self.folder.mkdir(parents=True, exist_ok=True)
         lines = {**_properties(self.folder, self.port, self.controller_port), **self.overrides}
         properties.write_text("".join(f"{name}={value}\n" for name, value in lines.items()))
-        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        # A letter in front: Kafka's own ids never begin with "-", which its tool takes for an option, one time in 64.
+        cluster = "A" + base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")[1:]
         command = [*self._java(), "kafka.tools.StorageTool", "format", "--standalone", "-t", cluster, "-c"]
         subprocess.run([*command, str(properties)], check=True, capture_output=True, timeout=60, cwd=self.folder)
 
