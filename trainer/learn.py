@@ -1,8 +1,9 @@
 """When a view learns, and what its bank state becomes: functions of values, no clock, no files, no Kafka.
 
-A view opens as `learning`. Its first bank makes it `provisional`, or `active` at once where the threshold's interval
-is narrow enough (high / low at most `provisional_interval_ratio`); a second bank ends `provisional`, and so does a
-person who puts a bank in force. A held view learns nothing until a person promotes, rolls back, rebuilds or relearns.
+A view opens as `learning`. A bank makes it `provisional`, or `active` where the threshold's interval is narrow enough
+(high / low at most `provisional_interval_ratio`); a person who puts a bank in force ends `provisional`, too. A
+provisional view builds again each time its frames have doubled, until its window is full. A held view learns nothing
+until a person promotes, rolls back, rebuilds or relearns.
 """
 
 from __future__ import annotations
@@ -50,8 +51,7 @@ def build_due(index: WindowIndex, state: BankState, training: ViewTraining, *, g
         return _at(index.seen, training.first_build_frames, "the first bank: {} frames came")
     if state.active.graph_hash != graph_hash:
         return _at(index.seen, training.first_build_frames, "the bank in force is of another backbone: {} frames came")
-    begun = 0 if index.last_build is None else index.last_build.seen
-    return _at(index.seen - begun, training.rebuild_every_frames, "by schedule: {} frames since the last build")
+    return _again(index, state, training)
 
 
 def after_build(state: BankState, built: Built, cause: Cause, *, interval_ratio_limit: float, at: datetime) -> Outcome:
@@ -67,7 +67,7 @@ def promote_candidate(
 ) -> Outcome:
     """The candidate comes into force; whatever is to examine it first stands between `after_build` and this."""
     width = built.interval_high / built.interval_low
-    settled = state.active is not None or width <= interval_ratio_limit
+    settled = state.state is ViewState.ACTIVE or width <= interval_ratio_limit
     promoted = changed(
         state,
         cause,
@@ -87,6 +87,13 @@ def after_failed_build(state: BankState, reason: str, cause: Cause, *, at: datet
     failed = Cause(cause.who, reason, cause.command_id)
     facts: Facts = {"asked_because": cause.why}
     return Outcome(None, (event_of(state, BankEventKind.BUILD_FAILED, failed, facts=facts, at=at),))
+
+
+def _again(index: WindowIndex, state: BankState, training: ViewTraining) -> Cause | None:
+    begun = 0 if index.last_build is None else index.last_build.seen
+    if state.state is ViewState.PROVISIONAL and 0 < begun < training.window_frames and index.seen >= 2 * begun:
+        return Cause(TRAINER, f"still provisional, and twice the frames came: {index.seen}")
+    return _at(index.seen - begun, training.rebuild_every_frames, "by schedule: {} frames since the last build")
 
 
 def _failed_lately(index: WindowIndex, training: ViewTraining) -> bool:

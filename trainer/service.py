@@ -7,8 +7,6 @@ from collections import deque
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import structlog
@@ -27,6 +25,7 @@ from trainer.collector import Collector
 from trainer.holdings import Holdings
 from trainer.inbox import Inbox
 from trainer.publisher import NotOurs, Publisher, Topics
+from trainer.scratch import scratch
 from trainer.shelf import Shelf
 from trainer.teacher import Teacher
 from trainer.windows import Windows
@@ -287,7 +286,7 @@ def read_states(kafka: KafkaSettings, topic: str) -> dict[str, BankState]:
 
 
 def _workshop(stack: ExitStack, graph: Graph, provider: ProviderChoice, store_url: str) -> Workshop:
-    folder = Path(stack.enter_context(TemporaryDirectory(prefix="patchline-builds-")))
+    folder = stack.enter_context(scratch())
     graph_file = folder / "graph.onnx"
     graph_file.write_bytes(graph.model)
     return Workshop(graph_file=graph_file, provider=provider, store_url=store_url, folder=folder)

@@ -39,6 +39,18 @@ FAILED_AT_30 = LastBuild(seen=30, failed=True)
             id="the rebuild",
         ),
         pytest.param(window(50, seen=130, last_build=OK_AT_30), state(ViewState.HELD), None, id="held"),
+        pytest.param(
+            window(50, seen=59, last_build=OK_AT_30),
+            state(ViewState.PROVISIONAL),
+            None,
+            id="provisional, not yet doubled",
+        ),
+        pytest.param(
+            window(50, seen=60, last_build=OK_AT_30),
+            state(ViewState.PROVISIONAL),
+            "still provisional, and twice the frames came: 60",
+            id="provisional, doubled",
+        ),
         pytest.param(window(6, asked=ASKED), state(), "new lamp", id="by command"),
         pytest.param(window(5, asked=ASKED), state(), None, id="by command, but nothing to build from"),
         pytest.param(
@@ -66,11 +78,12 @@ def test_a_view_opens_as_learning() -> None:
     [
         (LEARNING, 3.0, ViewState.PROVISIONAL),
         (LEARNING, 2.4, ViewState.ACTIVE),
-        (state(ViewState.PROVISIONAL), 3.0, ViewState.ACTIVE),
+        (state(ViewState.PROVISIONAL), 3.0, ViewState.PROVISIONAL),
+        (state(ViewState.PROVISIONAL), 2.4, ViewState.ACTIVE),
         (state(ViewState.ACTIVE), 3.0, ViewState.ACTIVE),
     ],
 )
-def test_provisional_ends_with_a_narrow_interval_or_a_second_bank(
+def test_provisional_ends_with_a_narrow_interval_and_does_not_come_back(
     before: BankState, high: float, expected: ViewState
 ) -> None:
     """The interval is 2 to `high`, the limit a ratio of 1.25."""
