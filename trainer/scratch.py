@@ -1,4 +1,4 @@
-"""The folder a trainer's builds work in: gone with the trainer, or, where that was killed, with the next one's start."""
+"""The folder a trainer's builds work in: gone with the trainer; where that was killed, with the next one's start."""
 
 from __future__ import annotations
 
