@@ -1,5 +1,6 @@
 """Where a window's embeddings wait: in memory while they are few, in an unnamed temporary file once they are many."""
 
+import os
 import tempfile
 import weakref
 from typing import Protocol, runtime_checkable
@@ -40,7 +41,7 @@ class InMemory:
 
 
 class Spilled:
-    """One file without a name, gone with the process however it ends; a range is read with one seek per frame."""
+    """One file without a name, gone with the process however it ends; any threads may read it side by side."""
 
     def __init__(self, frame_shape: tuple[int, int, int]) -> None:
         self._shape = frame_shape
@@ -55,16 +56,15 @@ class Spilled:
             remaining = remaining[self._file.write(remaining) :]
 
     def take(self, frames: range) -> Float32[np.ndarray, "n p q d"]:
-        """Read them into an array of their own."""
+        """Read each from its own place: threads that shared one file position would get each other's frames."""
         out = np.empty((len(frames), *self._shape), np.float32)
         for row, frame in zip(out, frames, strict=True):
-            self._file.seek(frame * row.nbytes)
-            remaining = row.data.cast("B")
+            at, remaining = frame * row.nbytes, row.data.cast("B")
             while remaining:
-                read = self._file.readinto(remaining)
+                read = os.preadv(self._file.fileno(), [remaining], at)
                 if not read:
                     raise EOFError(f"frame {frame} was never appended")
-                remaining = remaining[read:]
+                at, remaining = at + read, remaining[read:]
         return out
 
 

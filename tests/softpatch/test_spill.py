@@ -1,5 +1,7 @@
 """Embeddings waiting in a file are the ones that waited in memory."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 
@@ -18,6 +20,17 @@ def test_a_range_read_back_is_what_was_appended(frames: range) -> None:
         store.append(written[:3])
         store.append(written[3:])
         np.testing.assert_array_equal(store.take(frames), written[list(frames)])
+
+
+def test_threads_that_read_side_by_side_get_the_frames_they_asked_for() -> None:
+    """A build condenses on several threads: with one file position for all, one frame in fifteen was another's."""
+    shape = (28, 28, 152)
+    store = Spilled(shape)
+    for frame in range(16):
+        store.append(np.full((1, *shape), frame, np.float32))
+    with ThreadPoolExecutor(4) as pool:
+        read = list(pool.map(lambda frame: store.take(range(frame, frame + 1)), [*range(16)] * 8))
+    assert [np.unique(each).tolist() for each in read] == [[float(frame)] for frame in range(16)] * 8
 
 
 def test_a_frame_never_appended_is_an_error() -> None:
