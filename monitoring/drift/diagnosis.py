@@ -1,7 +1,7 @@
 """What changed, in words a plant understands: told from how the last frames differ from the bank's window.
 
 A lamp scales a picture: brightness, contrast and sharpness change by one factor. A lens takes sharpness away and leaves
-brightness. A new product leaves both roughly, and looks like nothing in the window. Defects move only the scores.
+brightness. A new product leaves both roughly, and looks like nothing in the window. Defects raise few scores of many.
 """
 
 from __future__ import annotations
@@ -73,7 +73,9 @@ def _is_one_factor(brightness: float, contrast: float) -> bool:
 
 
 def _line(recent: Float64[np.ndarray, "frames 7"], reference: Reference) -> Verdict | None:
-    return Verdict.PRODUCT_CHANGED if _moved(recent, reference, "novelty") else None
+    """Most frames look like none of the window, or most score as few did: that many parts are not defective at once."""
+    scores_rose = _moved(recent, reference, "score") and _factor(recent, reference, "score") > 1
+    return Verdict.PRODUCT_CHANGED if scores_rose or _moved(recent, reference, "novelty") else None
 
 
 def _driven(driver: str, side: int) -> Verdict:
