@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 MAX_CHARACTERS = 200
+MAX_FILE_NAME_BYTES = 240
+"""Of a view's percent-encoded name: disks take 255, and a folder that cannot be made would stop its trainer."""
 _KEY = re.compile(r"[^@\x00-\x1f\x7f]{1,200}")
 _PRODUCT = re.compile(r"[^\x00-\x1f\x7f]{1,200}")
 
@@ -31,11 +33,15 @@ def view_name(key: str, product: str | None = None) -> str:
     """
     if not _KEY.fullmatch(key):
         raise BadViewName(f"key {key[:40]!r} must be 1 to {MAX_CHARACTERS} characters like line/camera, without @")
-    if product is None:
-        return key
-    if not _PRODUCT.fullmatch(product):
+    if product is not None and not _PRODUCT.fullmatch(product):
         raise BadViewName(f"product {product[:40]!r} must be 1 to {MAX_CHARACTERS} printable characters")
-    return f"{key}@{product}"
+    view = key if product is None else f"{key}@{product}"
+    if (size := len(file_name(view))) > MAX_FILE_NAME_BYTES:
+        raise BadViewName(
+            f"view {view[:40]!r} takes {size} bytes as a file name, {MAX_FILE_NAME_BYTES} fit: shorten key or product "
+            "(a character beyond ASCII takes up to 12)"
+        )
+    return view
 
 
 def camera_key(view: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
@@ -13,6 +14,9 @@ from ingest.contract import BadMessage, SourceRecord
 from ingest.dead_letter import MAX_RECORD_BYTES, dead_letter_of, headers_of, parse_dead_letter
 from ingest.frame import BadFrame, DeadLetterReason, Frame, parse_frame
 from ingest.view import camera_key, file_name, settings_of_view, view_name, view_of_file_name
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 SOURCE = SourceRecord(topic="frames", partition=2, offset=9)
 AT = datetime(2026, 11, 24, tzinfo=UTC)
@@ -116,6 +120,22 @@ def test_a_view_survives_its_file_name(view: str) -> None:
     assert view_of_file_name(name) == view
     assert "/" not in name
     assert not name.startswith(".")
+
+
+@pytest.mark.parametrize("product", ["螺" * 24, "x" * 200])
+def test_a_view_can_name_a_file(tmp_path: Path, product: str) -> None:
+    """Bank and window of every view lie in a folder of its name."""
+    view = view_name("line-1/camera-1", product)
+    (tmp_path / file_name(view)).mkdir()
+    assert view_of_file_name(next(tmp_path.iterdir()).name) == view
+
+
+@pytest.mark.parametrize("product", ["螺" * 25, "é" * 200])
+def test_a_view_that_no_file_can_be_named_after_is_a_bad_key(product: str) -> None:
+    """A name on a disk has 255 bytes at most: after one such frame the trainer could write no window any more."""
+    with pytest.raises(BadFrame, match="as a file name") as bad:
+        frame_of(key=b"line-1/camera-1", headers=(("product", product.encode()),))
+    assert bad.value.reason is DeadLetterReason.BAD_KEY
 
 
 def test_product_parts_views_of_one_camera() -> None:
