@@ -23,6 +23,9 @@ ALIGNED_SIGMAS, UNALIGNED_SIGMAS = 1.5, 2.5
 """How far above the median a frame's log suspicion must lie for the frame to be dropped: a rare pose is suspicious too,
 so where parts lie about freely only what stands out far is dropped."""
 
+DISTANCES: frozenset[DiscriminatorName] = frozenset({"expected-nearest", "nearest"})
+"""Whose factors are L2 distances, so that a likeness ratio means something."""
+
 LEAST_SIGMA = 0.05
 """Of log suspicion; measured 0.10 to 0.24. Below it, a window of near copies would drop whatever is not one of them."""
 
@@ -50,7 +53,7 @@ def judge(embeddings: Embeddings, frames: int, settings: BuildSettings, progress
     """Discriminate the window group by group, then cut once over all groups: only factors outlive their group.
 
     The noise floor and the likeness ratio are measured on the first group: groups interleave, so each looks like the
-    whole window.
+    whole window. Without a likeness ratio, parts count as unaligned: less is dropped, and nothing by `none`.
     """
     groups = interleaved_groups(range(frames), settings.group_frames)
     if not groups:
@@ -60,7 +63,7 @@ def judge(embeddings: Embeddings, frames: int, settings: BuildSettings, progress
     factors = _factors(settings.discriminator, embeddings, groups, settings, floor=floor, progress=progress)
     if settings.removal == "patches":
         return Judged(factors, keep_mask(factors, settings.noise_ratio), floor)
-    if likeness_ratio(first, factors[:: len(groups)]) <= ALIGNED_RATIO:
+    if settings.discriminator not in DISTANCES or likeness_ratio(first, factors[:: len(groups)]) <= ALIGNED_RATIO:
         bad = np.broadcast_to(suspicious_frames(factors, sigmas=UNALIGNED_SIGMAS)[:, None, None], factors.shape)
         return Judged(factors, ~bad, floor)
     lof = _factors("lof", embeddings, groups, settings, floor=floor, progress=progress)

@@ -99,6 +99,14 @@ def test_defective_frames_of_both_kinds_of_line_lose_their_patches() -> None:
         assert keep[~strange].mean() > 0.75
 
 
+@pytest.mark.parametrize("scale", [0.01, 1, 100])
+def test_without_discrimination_nothing_is_dropped(scale: float) -> None:
+    """`none` trusts every patch, in whatever units a network's embeddings come: ones are no distances."""
+    embeddings = InMemory(40, (6, 6, 16))
+    embeddings.append(aligned_line(40, 0) * np.float32(scale))
+    assert judge(embeddings, 40, BuildSettings(discriminator="none"), lambda _done, _total: None).keep.all()
+
+
 def test_the_papers_rule_drops_its_share_and_nothing_else() -> None:
     """With removal set to patches, the mask is that of the factors, at any noise ratio."""
     embeddings = InMemory(40, (6, 6, 16))
