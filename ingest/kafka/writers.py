@@ -51,6 +51,7 @@ class Sender:
         self._settings = settings
         self._room_bytes = pending_bytes
         self._pending: deque[Pending] = deque()
+        self._broken = False
 
     @classmethod
     def open(
@@ -79,6 +80,8 @@ class Sender:
         """
         size_bytes = len(outgoing.key or b"") + len(outgoing.value or b"")
         self._make_room(size_bytes)
+        if self._broken:
+            self._renew()
         try:
             future = send(self._producer, outgoing)
         except KafkaError as error:
@@ -89,8 +92,20 @@ class Sender:
         return pending
 
     def send_and_wait(self, outgoing: Outgoing, timeout_seconds: float | None = None) -> Sent:
-        """Send one record and wait until all replicas have it. Raises SendFailed."""
-        return self.send(outgoing).wait(timeout_seconds or self._settings.request_timeout_seconds)
+        """Send one record and wait until all replicas have it.
+
+        Raises SendFailed, which is told here alone: the next record may be sent as if this one had never been.
+        """
+        pending = self.send(outgoing)
+        try:
+            return pending.wait(timeout_seconds or self._settings.request_timeout_seconds)
+        except SendFailed:
+            self._broken = pending.done
+            raise
+        finally:
+            if pending.done:
+                self._pending.remove(pending)
+                self._room_bytes += pending.size_bytes
 
     def flush(self, timeout_seconds: float) -> None:
         """Wait until everything handed over is acknowledged. Raises SendFailed for the first record that is not."""
@@ -110,6 +125,13 @@ class Sender:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _renew(self) -> None:
+        """kafka-python fails every record after one that the broker refused: only a new producer sends again."""
+        close_now(self._producer)
+        patience = self._settings.request_timeout_seconds
+        self._producer = connected(lambda: _producer(self._settings), self._settings, give_up_seconds=patience)
+        self._broken = False
 
     def _make_room(self, size_bytes: int) -> None:
         deadline = Deadline(self._settings.request_timeout_seconds * 2)

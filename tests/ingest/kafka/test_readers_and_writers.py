@@ -215,3 +215,13 @@ def test_a_compacted_topic_is_read_whole(kafka_broker: KafkaBroker) -> None:
             assert [last[f"view-{view}".encode()] for view in range(4)] == [b"36", b"37", b"38", b"39"]
 
         wait_until(lambda: bool(sizes) and sizes[-1] < 40, seconds=30, doing=read_again)
+
+
+def test_a_failure_that_was_told_is_not_told_again(kafka_broker: KafkaBroker) -> None:
+    """The broker takes no 11 MiB: the records after it used to fail for it, and so did closing."""
+    settings = topics_made(kafka_broker.settings(partitions=1))
+    topic = settings.topic("frames")
+    with Sender.open(settings) as sender:
+        with pytest.raises(SendFailed, match="MessageSizeTooLarge"):
+            sender.send_and_wait(Outgoing(topic, b"line/camera", bytes(11 * 2**20)), 30)
+        assert sender.send_and_wait(Outgoing(topic, b"line/camera", b"small"), 30).offset == 0
