@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from deploy.extras import refuse_both
 from deploy.faults import WrongUse
 from ingest.store import FsspecStore
 from softpatch.embed import OnnxEmbedder
@@ -21,7 +22,14 @@ EMBEDDED = "lite0"
 
 
 def graph_of(runtime: RuntimeSettings) -> Graph:
-    """The network that the settings name. Raises WrongUse where it is neither built in nor a file, InvalidGraph."""
+    """The network that the settings name.
+
+    Raises:
+        Failed: two runtimes are installed that would run it.
+        WrongUse: it is neither built in nor a file.
+        InvalidGraph: the file is no network of ours.
+    """
+    refuse_both()
     if runtime.backbone == EMBEDDED:
         return lite0()
     path = Path(runtime.backbone)
