@@ -122,6 +122,7 @@ class ActiveBanks:
         """Bring every view these records of `banks` speak of to the last state they give."""
         for view, value in {_view_of(record): record.value for record in records if record.key}.items():
             if value is None:
+                self._unfetched.pop(view, None)
                 self._put(view, NoBank(Reason.LEARNING))
                 continue
             try:

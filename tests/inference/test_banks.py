@@ -203,6 +203,19 @@ def test_relearning_and_a_deleted_view_end_the_bank(watched: Watched, store: Fss
     assert watched.banks.standing(VIEW) == LEARNING
 
 
+def test_a_deleted_view_asks_for_no_bank_any_more(watched: Watched, store: FsspecStore, bank: Bank) -> None:
+    """Its bank comes into the store late: it was waited for, and would come into force after its view was deleted."""
+    active = stored(store, bank).in_force
+    data = store.get(active.uri)
+    store.delete(active.uri)
+    watched.told(state(active))
+    watched.banks.take([Record("banks", 0, 9, 0, "create_time", VIEW.encode(), None)])
+    store.put(active.uri, data)
+    watched.banks.retry()
+    assert watched.banks.standing(VIEW) == LEARNING
+    assert watched.banks.unfetched == frozenset()
+
+
 def test_a_state_that_cannot_be_read_changes_nothing_but_is_counted(
     watched: Watched, store: FsspecStore, bank: Bank
 ) -> None:
