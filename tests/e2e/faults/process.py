@@ -1,4 +1,4 @@
-"""The `patchline` command as a process that dies by kill -9 at one point of a transaction, when a file tells it to.
+"""The `patchline` command as a process that dies by kill -9 at one point of its work, when a file tells it to.
 
 `python -m tests.e2e.faults.process FILE ARGUMENTS...`: FILE names the point; the one that dies removes it.
 """
@@ -13,8 +13,9 @@ from typing import Any, Literal
 
 from deploy.cli import main
 from ingest.kafka.producing import TransactionalProducer
+from ingest.store import FsspecStore
 
-Point = Literal["before send", "after send", "inside commit"]
+Point = Literal["before send", "after send", "inside commit", "between bank file and bank state"]
 
 
 def die_at(point: Point, file: Path) -> None:
@@ -29,8 +30,8 @@ def die_at(point: Point, file: Path) -> None:
 
 
 def mine(file: Path) -> None:
-    """Have every transaction of this process pass the three points."""
-    transact, wait = TransactionalProducer.transact, TransactionalProducer._wait
+    """Have every transaction, and every bank stored, of this process pass the points."""
+    transact, wait, put = TransactionalProducer.transact, TransactionalProducer._wait, FsspecStore.put
     waits: list[Point] = ["after send", "inside commit"]  # the offsets are on their way, then the end of it all
     left: list[Point] = []
 
@@ -44,6 +45,12 @@ def mine(file: Path) -> None:
             die_at(left.pop(0), file)
         wait(self, *arguments, **named)
 
+    def putting(self: FsspecStore, path: str, data: bytes) -> None:
+        put(self, path, data)
+        if path.startswith("banks/"):
+            die_at("between bank file and bank state", file)
+
+    FsspecStore.put = putting  # type: ignore[method-assign]
     TransactionalProducer.transact = transacting  # type: ignore[method-assign]
     TransactionalProducer._wait = waiting  # type: ignore[method-assign]
 

@@ -48,11 +48,18 @@ class Member:
     wanted: bool = False
     starts: int = 0
     process: subprocess.Popen[bytes] | None = None
+    writers: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    """Of its log, one for each start."""
 
     def start(self) -> None:
-        """Start it, its log behind the one before."""
+        """Start it; its log is written behind the one before, by another process: a full disk must not be its end."""
         with self.log.open("ab") as lines:
-            self.process = subprocess.Popen(self.command, stdout=lines, stderr=lines, cwd=ROOT, env=environment())
+            writer = subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=lines)  # noqa: S607 -- every system has it
+        self.writers.append(writer)
+        with writer.stdin:  # type: ignore[union-attr]  # a pipe
+            self.process = subprocess.Popen(
+                self.command, stdout=writer.stdin, stderr=writer.stdin, cwd=ROOT, env=environment()
+            )
         self.starts += 1
 
     def running(self) -> subprocess.Popen[bytes]:
@@ -161,3 +168,5 @@ def _end(member: Member) -> None:
     process.send_signal(SIGCONT)
     process.kill()
     process.wait(30)
+    for writer in member.writers:
+        writer.wait(30)

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 SEQUENCE = (
     "poison frames",
+    "an oversized frame",
+    "inspection killed before send",
+    "inspection killed after send",
     "inspection killed inside commit",
     "rolling restart",
     "trainer killed while building",
