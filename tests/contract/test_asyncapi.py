@@ -41,6 +41,7 @@ def references(part: object) -> set[str]:
     return set().union(*(references(value) for value in part)) if isinstance(part, list) else set()
 
 
+@pytest.mark.node
 def test_asyncapis_own_parser_accepts_it() -> None:
     """`PATCHLINE_TEST_NODE_MODULES` is a node_modules folder with @asyncapi/parser in it."""
     modules = folder_from("PATCHLINE_TEST_NODE_MODULES")
