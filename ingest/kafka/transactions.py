@@ -42,7 +42,6 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-
 JOIN_SECONDS = 3.0
 """How long one poll may wait for a rebalance to end, whatever timeout it was given.
 
@@ -180,13 +179,17 @@ class TransactionLoop:
         self.close()
 
     def lag_records(self) -> Mapping[Partition, int]:
-        """Records in Kafka behind the reading position, as of the last fetch; partitions not fetched are left out."""
-        known = ((each, self._consumer.highwater(TopicPartition(*each))) for each in self._claims)
-        return {
-            each: max(0, end - self._consumer.position(TopicPartition(*each), timeout_ms=0))
-            for each, end in known
-            if end is not None
-        }
+        """Records in Kafka behind the reading position, as of the last fetch; what is not known now is left out."""
+        behind = {each: self._behind(TopicPartition(*each)) for each in self._claims}
+        return {each: records for each, records in behind.items() if records is not None}
+
+    def _behind(self, partition: TopicPartition) -> int | None:
+        """None before a fetch, while the position is being reset, and once a rebalance took the partition."""
+        try:
+            end, at = self._consumer.highwater(partition), self._consumer.position(partition, timeout_ms=0)
+        except KafkaError:  # a claim ends at the next poll, the client's own assignment before that
+            return None
+        return None if end is None or at is None else max(0, end - at)
 
     def _fetch(self, timeout_seconds: float, room: int) -> list[tuple[Partition, Any]]:
         if room > 0:
