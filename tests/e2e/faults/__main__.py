@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 from contextlib import contextmanager
 from pathlib import Path
@@ -47,6 +48,7 @@ def main() -> int:
     asked.add_argument("--ledger", type=Path, required=True)
     asked.add_argument("--only", default="", help="faults whose name contains this")
     options = asked.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # on the way out everything it started is stopped
     home = os.environ.get("PATCHLINE_TEST_KAFKA_HOME")
     if not home:
         print("set PATCHLINE_TEST_KAFKA_HOME to an Apache Kafka distribution", file=sys.stderr)  # noqa: T201
