@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 MIB = 1024 * 1024
 KEPT_FOR_EVER = {"retention.ms": "-1", "retention.bytes": "-1"}
 NO_ERROR = 0
+FROM_ANYONE = {"compression.type": "uncompressed"}
+"""Whatever codec a sender chose, the broker undoes: readers need none of their libraries."""
 
 
 @dataclass(frozen=True)
@@ -59,15 +61,15 @@ TOPICS: tuple[Topic, ...] = (
         "line/camera",
         follows_frames=True,
         # The broker's clock is the one that deadlines and latencies are measured against.
-        configs={"message.timestamp.type": "LogAppendTime", "max.message.bytes": str(10 * MIB)},
+        configs={"message.timestamp.type": "LogAppendTime", "max.message.bytes": str(10 * MIB), **FROM_ANYONE},
     ),
     Topic("decisions", "line/camera", follows_frames=True, configs={}),
     Topic("decisions.shadow", "line/camera", follows_frames=True, configs={}),
     # A compacted segment must be closed first: without segment.ms a quiet topic would never be compacted.
     Topic("banks", "view", follows_frames=False, configs={"cleanup.policy": "compact", "segment.ms": "86400000"}),
     Topic("bank-events", "view", follows_frames=False, configs=KEPT_FOR_EVER),
-    Topic("commands", "view", follows_frames=False, configs={}),
-    Topic("feedback", "view", follows_frames=False, configs=KEPT_FOR_EVER),
+    Topic("commands", "view", follows_frames=False, configs=FROM_ANYONE),
+    Topic("feedback", "view", follows_frames=False, configs={**KEPT_FOR_EVER, **FROM_ANYONE}),
     # An untouched frame plus its reason must fit.
     Topic("frames.dead-letter", "line/camera", follows_frames=True, configs={"max.message.bytes": str(12 * MIB)}),
 )
