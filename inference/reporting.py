@@ -29,6 +29,8 @@ class Reporting:
         self._precision = precision
         self._partition_of: dict[str, int] = {}
         self._bank_told: dict[str, InForce] = {}
+        self._gone: set[int] = set()
+        """Partitions that others took: what was being scored for them is no longer told here."""
 
     def polled(self, records: Iterable[Record]) -> None:
         """Records taken from Kafka."""
@@ -40,8 +42,9 @@ class Reporting:
 
     def worked(self, batch: Answers) -> None:
         """A batch left the worker."""
+        ours = {answer.view for answer in batch.answers if _partition_of(answer) not in self._gone}
         for view, standing in batch.standings.items():
-            if isinstance(standing, Serving):
+            if view in ours and isinstance(standing, Serving):
                 self.bank_in_force(view, standing.in_force)
         self._inference.batch_frames.observe(len(batch.answers))
         for stage, seconds in batch.stage_seconds.items():
@@ -78,7 +81,8 @@ class Reporting:
     def moved(self, owned: Iterable[Partition], gone: Iterable[Partition]) -> None:
         """A rebalance gave this process these partitions: what belongs to others is no longer told here."""
         self._kafka.rebalances.inc()
-        mine = {each.partition for each in owned}
+        mine, gone = {each.partition for each in owned}, list(gone)
+        self._gone = (self._gone | {each.partition for each in gone}) - mine
         for view in [view for view, partition in self._partition_of.items() if partition not in mine]:
             del self._partition_of[view]
             self._bank_told.pop(view, None)
@@ -97,12 +101,12 @@ class Reporting:
         set_bank(self._inference, view, version=bank.version, epoch=bank.epoch, **said)
 
     def _open(self, answer: Answer) -> None:
-        """A record that names no view belongs to no partition's views, and has no series but its dead letter's."""
-        if not answer.view:
+        """A record that names no view opens none: its dead letter and its arrival count under the empty name."""
+        if not answer.view or _partition_of(answer) in self._gone:
             return
         if answer.view not in self._partition_of:
             open_view(self._inference, answer.view)
-        self._partition_of[answer.view] = answer.work.claim.partition.partition
+        self._partition_of[answer.view] = _partition_of(answer)
 
     def _finished(self, answer: Answer, at: datetime) -> None:
         self._inference.frames_received.labels(view=answer.view).inc()
@@ -123,3 +127,7 @@ class Reporting:
         if decision.duplicate_of is not None:
             self._inference.duplicates.labels(view=view).inc()
         self._inference.latency.labels(view=view).observe(max(0.0, (at - decision.appended_at).total_seconds()))
+
+
+def _partition_of(answer: Answer) -> int:
+    return answer.work.claim.partition.partition

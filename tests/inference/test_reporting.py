@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from prometheus_client import CollectorRegistry
 
+from inference.banks import Serving
 from inference.decide import InForce, Limits, NoBank, decide
 from inference.inspector import Answer, Answers
 from inference.reporting import Reporting
@@ -16,11 +17,14 @@ from ingest.decision import Reason
 from ingest.frame import DeadLetterReason
 from ingest.kafka.records import Partition, Work
 from monitoring.metrics import declare_inference, declare_kafka
+from softpatch.score import Scorer
+from softpatch.search import BruteSearch
 from tests.inference.made import AT, VIEW, record
 from tests.inference.test_decide import LEARNING, PLAIN, facts
 
 if TYPE_CHECKING:
     from ingest.kafka.records import Record
+    from softpatch.bank import Bank
 
 
 class Told:
@@ -124,6 +128,21 @@ def test_views_of_a_lost_partition_leave_the_page_and_come_back_with_it(told: To
     assert told.value("patchline_decisions_total", view=VIEW, verdict="pass") == 0
     assert told.value("patchline_kafka_consumer_lag_records", partition="0") == 3
     told.reporting.bank_in_force("line/b", PLAIN)
+    assert told.value("patchline_threshold", view="line/b") == 2.0
+
+
+def test_a_batch_that_was_under_way_when_its_partition_went_opens_no_view(told: Told, bank: Bank) -> None:
+    """Its answers are void, its view belongs to another process; when the partition comes back it is told again."""
+    mine, gone = Partition("frames", 0), Partition("frames", 1)
+    answer = Answer(Work.of(record(0, b"x", partition=1)), "line/b", decided(record(0, b"x")).said, 0.0)
+    batch = Answers((answer,), {"line/b": Serving(PLAIN, bank, Scorer(bank, BruteSearch(bank.vectors)))})
+    told.reporting.moved([mine], [gone])
+    told.reporting.worked(batch)
+    assert told.value("patchline_decisions_total", view="line/b", verdict="pass") is None
+    assert told.value("patchline_threshold", view="line/b") is None
+    told.reporting.moved([mine, gone], [])
+    told.reporting.worked(batch)
+    assert told.value("patchline_decisions_total", view="line/b", verdict="pass") == 0
     assert told.value("patchline_threshold", view="line/b") == 2.0
 
 
