@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-DEFAULT_FILE = "patchline.yaml"
 PREFIX = "PATCHLINE__"
 HALF_PREFIX = "PATCHLINE_"
 TESTS_PREFIX = "PATCHLINE_TEST_"

@@ -316,7 +316,6 @@ class CameraMetrics:
 
 
 SERVICES = (InferenceMetrics, TrainerMetrics, CameraMetrics, KafkaMetrics)
-ServiceMetrics = InferenceMetrics | TrainerMetrics | CameraMetrics | KafkaMetrics
 
 
 def declare_inference(registry: CollectorRegistry) -> InferenceMetrics:
