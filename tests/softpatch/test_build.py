@@ -100,30 +100,35 @@ def test_every_patch_says_where_it_is_from() -> None:
     np.testing.assert_array_equal(bank.vectors, embeddings[bank.source_frame, row, column])
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(
     seed=st.integers(0, 2**16),
     sampler=st.sampled_from(["greedy", "random"]),
-    discriminator=st.sampled_from(["lof", "gaussian", "nearest"]),
+    discriminator=st.sampled_from(["expected-nearest", "lof", "gaussian", "nearest"]),
+    removal=st.sampled_from(["frames", "patches"]),
     coreset_frames=st.sampled_from([7, 1024]),
     noise_ratio=st.sampled_from([0.15, 0.6]),
 )
 def test_rejected_patches_never_enter(
-    seed: int, sampler: str, discriminator: str, coreset_frames: int, noise_ratio: float
+    *, seed: int, sampler: str, discriminator: str, removal: str, coreset_frames: int, noise_ratio: float
 ) -> None:
     """Whatever the settings, each patch of the bank and of every calibration bank is one the mask keeps."""
     chosen = BuildSettings.model_validate(
         {
             "sampler": sampler,
             "discriminator": discriminator,
+            "removal": removal,
             "coreset_frames": coreset_frames,
             "noise_ratio": noise_ratio,
             "coreset_ratio": 1.0,
         }
     )
     embeddings = InMemory(24, (2, 3, 5))
-    embeddings.append(np.random.default_rng(seed).normal(size=(24, 2, 3, 5)).astype(np.float32))
+    frames = np.random.default_rng(seed).normal(size=(24, 2, 3, 5)).astype(np.float32)
+    frames[::8] *= 20  # three frames far from all others: there is something to reject by every rule
+    embeddings.append(frames)
     judged = judge(embeddings, 24, chosen, nothing)
+    assert not judged.keep.all() or (removal, discriminator) == ("frames", "gaussian")  # whose factors have a bound
     with ThreadPoolExecutor(2) as pool:
         condensed = condense(embeddings, judged, chosen, pool, nothing)
     for patches in (condensed.bank, *condensed.blocks):
