@@ -44,7 +44,6 @@ log = structlog.get_logger(__name__)
 
 JOIN_SECONDS = 3.0
 """How long one poll may wait for a rebalance to end, whatever timeout it was given.
-
 kafka-python throws a join away that ends between two polls and joins again, which makes every other member join again:
 with short polls alone, groups were seen to rebalance for ever.
 """
@@ -134,7 +133,7 @@ class TransactionLoop:
         Raises:
             Aborted: reading was interrupted; drop all work in flight and poll on.
             Fenced: another process uses our instance id.
-            Refused: the broker denies access.
+            Refused: the broker denies access. Whatever the ownership raises, with all claims void.
         """
         self._require_usable()
         deadline = Deadline(self._settings.rebalance_timeout_seconds)
@@ -146,6 +145,9 @@ class TransactionLoop:
             moved = self._settle(deadline)
         except KafkaError as error:
             raise self._unusable(error) from error
+        except Exception:  # the ownership's own: what was fetched is not given out, so all is read again
+            self._void()
+            raise
         readable = self._claims.keys() - moved
         return [record_from(each, self._claims[partition]) for partition, each in fetched if partition in readable]
 
