@@ -1,6 +1,7 @@
 """The nearest bank patch of every query patch, exactly: the Protocol, the twin to check by eye, and FAISS."""
 
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import faiss
@@ -73,14 +74,11 @@ class FlatSearch:
         self._index = faiss.IndexFlatL2(bank.shape[1])
         self._index.add(self._bank)
         self._threads = threads or available_cores()
-        self._workers = ThreadPoolExecutor(
-            self._threads, "flat-search", initializer=faiss.omp_set_num_threads, initargs=(1,)
-        )
 
     def nearest(self, queries: Float32[np.ndarray, "n d"]) -> Nearest:
         """See Search."""
         parts = np.array_split(np.ascontiguousarray(queries), self._threads)
-        row = np.concatenate(list(self._workers.map(self._rows, parts)))
+        row = np.concatenate(list(_workers(self._threads).map(self._rows, parts)))
         if (row < 0).any():  # NumPy would take -1 for the last patch
             raise NoNeighbour(bank_patches=len(self._bank), queries=len(queries))
         return Nearest(np.linalg.norm(queries - self._bank[row], axis=1), row)
@@ -89,3 +87,9 @@ class FlatSearch:
         if not len(queries):
             return np.empty(0, np.int64)
         return np.asarray(self._index.search(queries, 1)[1][:, 0], np.int64)
+
+
+@cache
+def _workers(threads: int) -> ThreadPoolExecutor:
+    """Shared by all banks of the process: a thousand views need no thousand pools of idle threads."""
+    return ThreadPoolExecutor(threads, "flat-search", initializer=faiss.omp_set_num_threads, initargs=(1,))

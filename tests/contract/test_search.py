@@ -1,6 +1,8 @@
 """Every search against the definition, computed here without our code."""
 
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -60,3 +62,17 @@ def test_a_query_that_is_not_finite_has_no_neighbour(make: Callable[[np.ndarray]
     queries[3, 2] = value
     with pytest.raises(NoNeighbour, match="not finite"):
         make(np.ones((4, 8), np.float32)).nearest(queries)
+
+
+def test_many_banks_search_on_the_threads_of_one() -> None:
+    """A process holds the banks of a thousand views; each had workers of its own."""
+    rng = np.random.default_rng(0)
+    queries = rng.normal(size=(8, 6)).astype(np.float32)
+    banks = rng.normal(size=(20, 30, 6)).astype(np.float32)
+    searches = [FlatSearch(bank, threads=2) for bank in banks]
+    before = threading.active_count()
+    with ThreadPoolExecutor(4) as side_by_side:
+        found = list(side_by_side.map(lambda search: search.nearest(queries).row, searches))
+    assert threading.active_count() <= before + 2
+    for bank, rows in zip(banks, found, strict=True):
+        np.testing.assert_array_equal(rows, BruteSearch(bank).nearest(queries).row)
