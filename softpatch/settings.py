@@ -28,7 +28,11 @@ class BuildSettings(BaseModel):
         description="What is dropped: frames that stand out, however many, or a fixed share of patches (SoftPatch).",
     )
     noise_ratio: float = Field(
-        default=0.15, ge=0, lt=1, description="Share of all patches to drop as noise (SoftPatch's tau)."
+        default=0.15,
+        ge=0,
+        lt=1,
+        description="Of all patches, the share dropped as noise (SoftPatch's tau); where whole frames are dropped, the "
+        "share that counts as odd: only frames crowded with those lose them.",
     )
     lof_k: int = Field(default=6, ge=1, description="Neighbours that LOF compares a patch with.")
     group_frames: int = Field(default=384, ge=2, description="Frames discriminated together, at most.")
