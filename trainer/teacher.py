@@ -160,6 +160,9 @@ class Teacher:
         except InvalidBank as error:
             self._fail(job, f"the bank is not valid: {error}")
             return
+        except OSError as error:  # swept away with other temporary files, say: waiting would hold up every view
+            self._fail(job, f"the bank that was built cannot be read: {error}")
+            return
         for stage, seconds in finished.stage_seconds.items():
             self._metrics.build_seconds.labels(stage=STAGE_NAMES.get(stage, stage)).observe(seconds)
         built.facts["build_seconds"] = round(job.process.seconds, 3)

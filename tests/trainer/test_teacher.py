@@ -209,6 +209,18 @@ def test_a_failed_build_is_tried_again_after_more_frames(shop: Shop) -> None:
     assert len(shop.started) == 2
 
 
+def test_a_bank_that_was_swept_away_is_a_failed_build(shop: Shop) -> None:
+    """Temporary files may go. It was looked for without end, and no view built any more."""
+    shop.frames(6)
+    shop.teacher.look_after_builds()
+    shop.started[0].answer = Finished(stage_seconds={})
+    shop.teacher.look_after_builds()
+    ((kind, _, why),) = shop.events
+    assert kind == "build_failed"
+    assert why.startswith("the bank that was built cannot be read")
+    assert shop.builds.running is None
+
+
 def test_a_build_does_without_frames_whose_files_are_gone(shop: Shop) -> None:
     """Where too few are left for a bank, it waits for more."""
     shop.frames(7)
