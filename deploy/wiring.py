@@ -5,18 +5,24 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import structlog
 
 from deploy.extras import refuse_both
 from deploy.faults import WrongUse
 from ingest.store import FsspecStore
 from softpatch.embed import OnnxEmbedder
+from softpatch.gpu import GpuFlatSearch
 from softpatch.graph import lite0, load_graph
+from softpatch.search import FlatSearch
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from deploy.settings import RuntimeSettings, Settings
     from ingest.store import Store
     from softpatch.graph import Graph
+    from softpatch.search import Search
 
 EMBEDDED = "lite0"
 
@@ -48,6 +54,21 @@ def embedder_of(runtime: RuntimeSettings) -> OnnxEmbedder:
     tried = ", ".join(f"{attempt.provider}: {attempt.outcome}" for attempt in embedder.tried)
     structlog.get_logger().info("network_ready", graph=graph.name, provider=embedder.provider, tried=tried)
     return embedder
+
+
+def search_of(runtime: RuntimeSettings) -> Callable[[np.ndarray], Search]:
+    """FAISS on a GPU where the provider allows one and it answers, else on the CPU; the log says which, and why."""
+    tried = "not asked for"
+    if runtime.provider != "cpu":
+        try:
+            GpuFlatSearch(np.zeros((1, 1), np.float32)).nearest(np.zeros((1, 1), np.float32))
+        except RuntimeError as error:  # NoGpu, or whatever CUDA says
+            tried = str(error)
+        else:
+            structlog.get_logger().info("search_ready", search="faiss gpu, fp16")
+            return GpuFlatSearch
+    structlog.get_logger().info("search_ready", search="faiss cpu", gpu=tried)
+    return lambda vectors: FlatSearch(vectors, threads=runtime.threads)
 
 
 def store_of(settings: Settings) -> Store:

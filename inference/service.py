@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
     from threading import Event
 
+    import numpy as np
+
     from inference.assignment import ReadTail
     from inference.inspector import Answers
     from inference.settings import InferenceSettings, ViewInspection
@@ -48,6 +50,7 @@ if TYPE_CHECKING:
     from ingest.kafka.settings import KafkaSettings
     from ingest.store import Store
     from softpatch.embed import Embedder
+    from softpatch.search import Search
 
 log = structlog.get_logger(__name__)
 
@@ -185,12 +188,12 @@ def serve(
     embedder: Embedder,
     store: Store,
     stop: Event,
-    threads: int | None = None,
+    make_search: Callable[[np.ndarray], Search] = FlatSearch,
     registry: CollectorRegistry | None = None,
     clock: Callable[[], float] = time.monotonic,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> None:
-    """Run the inference service until `stop` is set. `threads` caps what one search uses.
+    """Run the inference service until `stop` is set. `make_search` makes the search over a bank's vectors.
 
     Raises:
         BrokerUnreachable: `stop` was set before a broker answered.
@@ -204,7 +207,7 @@ def serve(
     exchange = Exchange(room_frames=settings.queue_frames)
     kafka_metrics = declare_kafka(registry)
     reporting = Reporting(metrics, kafka_metrics, provider=embedder.provider, precision=embedder.precision)
-    loader = BankLoader(store, embedder, lambda vectors: FlatSearch(vectors, threads=threads))
+    loader = BankLoader(store, embedder, make_search)
     banks = ActiveBanks(loader, metrics, announce=reporting.bank_in_force)
     follower = BankFollower(banks, kafka, retry_seconds=settings.bank_retry_seconds, clock=clock)
     progress = Progress(follower.ready, banks)

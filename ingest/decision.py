@@ -61,7 +61,7 @@ class SmallMap(Value):
         rows, columns = scores.shape
         maximum = float(scores.max())
         scale = 255.0 / maximum if maximum > 0 else 0.0
-        quantised = np.rint(scores * scale).astype(np.uint8)
+        quantised = np.rint(scores.astype(np.float64) * scale).astype(np.uint8)
         return cls(
             rows=rows, columns=columns, maximum=maximum, values_base64=b64encode(quantised.tobytes()).decode("ascii")
         )

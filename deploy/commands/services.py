@@ -34,7 +34,7 @@ def inspect(*, settings: SettingsFile = None, flags: SetFlags = None, bootstrap:
     """Run the inspection: it decides every frame by the bank in force, exactly once."""
     from deploy.logs import configure_logs  # noqa: PLC0415 -- a service's libraries load when one starts
     from deploy.signals import stop_on_signals  # noqa: PLC0415
-    from deploy.wiring import embedder_of, store_of  # noqa: PLC0415
+    from deploy.wiring import embedder_of, search_of, store_of  # noqa: PLC0415
     from inference.service import serve  # noqa: PLC0415
 
     configure_logs("inspect")
@@ -48,5 +48,5 @@ def inspect(*, settings: SettingsFile = None, flags: SetFlags = None, bootstrap:
         embedder=embedder_of(loaded.runtime),
         store=store_of(loaded),
         stop=stop,
-        threads=loaded.runtime.threads,
+        make_search=search_of(loaded.runtime),
     )

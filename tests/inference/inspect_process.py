@@ -16,6 +16,7 @@ from ingest.kafka.settings import KafkaSettings
 from ingest.store import FsspecStore
 from softpatch.embed import OnnxEmbedder
 from softpatch.graph import lite0
+from softpatch.search import FlatSearch
 
 
 def main(kafka: str, inference: str, folder: str) -> None:
@@ -29,7 +30,7 @@ def main(kafka: str, inference: str, folder: str) -> None:
         embedder=OnnxEmbedder.open(lite0(), provider="cpu", threads=1),
         store=FsspecStore.open(folder),
         stop=stop,
-        threads=1,
+        make_search=lambda vectors: FlatSearch(vectors, threads=1),
     )
 
 

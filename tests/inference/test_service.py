@@ -26,6 +26,7 @@ from ingest.kafka.readers import WholeTopicReader
 from ingest.kafka.records import Outgoing
 from ingest.kafka.topics import create_topics
 from ingest.kafka.writers import Sender
+from softpatch.search import FlatSearch
 from tests.brokers import free_port
 from tests.inference.made import VIEW, jpeg, made_bank, state, stored
 from tests.inference.test_inspector import BAD
@@ -122,7 +123,7 @@ def running(line: Line, store: FsspecStore, embedder: OnnxEmbedder, **settings: 
                 embedder=embedder,
                 store=store,
                 stop=stop,
-                threads=1,
+                make_search=lambda vectors: FlatSearch(vectors, threads=1),
                 registry=CollectorRegistry(),
             )
         except BaseException as error:  # noqa: BLE001 -- raised below, in the test's thread
