@@ -17,7 +17,8 @@ from ingest.contract import BadMessage
 from ingest.kafka.readers import WholeTopicReader
 from ingest.kafka.records import Outgoing
 from ingest.kafka.writers import Sender
-from ingest.view import file_name, view_of_file_name
+from ingest.view import view_of_file_name
+from trainer.shelf import SUFFIX, bank_path
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 READ_SECONDS = 15.0
 ANSWER_SECONDS = 30.0
 GIVE_UP_SECONDS = 10.0
-SUFFIX = ".safetensors"
 
 
 @dataclass(frozen=True)
@@ -46,11 +46,6 @@ class StoredBank:
     def path(self) -> str:
         """Where it lies in the store."""
         return bank_path(self.view, self.version)
-
-
-def bank_path(view: str, version: str) -> str:
-    """The store path of a view's bank."""
-    return f"banks/{file_name(view)}/{version}{SUFFIX}"
 
 
 def states(settings: Settings) -> dict[str, BankState]:

@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal
 
-from deploy.banks import bank_path
 from deploy.bench.in_process import in_process, state_of
 from deploy.bench.machine import machine
 from deploy.bench.stream import Stream, build_order, put_in_force, wanted
@@ -20,6 +19,7 @@ from ingest.cameras.simulator import Simulator
 from ingest.store import FsspecStore
 from softpatch.bank import bank_version
 from softpatch.threads import available_cores
+from trainer.shelf import bank_path
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -1,6 +1,7 @@
 """`patchline camera`: a folder, the simulator or a video file as a camera that sends to Kafka."""
 
 import time
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from itertools import islice, takewhile
 from pathlib import Path
@@ -33,6 +34,13 @@ Seed = Annotated[int, typer.Option("--seed", min=0, help="Of the simulator.")]
 Defects = Annotated[float, typer.Option("--defects", min=0, max=1, help="Simulated parts that are defective.")]
 Product = Annotated[str | None, typer.Option("--product", help="Product header: makes the view line/camera@product.")]
 
+SILENCE_SECONDS = 60.0
+"""A camera that sends nothing for so long is not well."""
+
+MetricsPort = Annotated[
+    int | None, typer.Option("--metrics-port", min=0, max=65535, help="Serve /metrics, /healthz and /readyz there.")
+]
+
 
 def camera(
     *,
@@ -45,6 +53,7 @@ def camera(
     seed: Seed = 0,
     defects: Defects = 0.1,
     product: Product = None,
+    metrics_port: MetricsPort = None,
     settings: SettingsFile = None,
     flags: SetFlags = None,
     bootstrap: Bootstrap = None,
@@ -53,11 +62,15 @@ def camera(
 
     Ctrl-C or SIGTERM ends it well: the frames it counts are in the topic.
     """
+    from prometheus_client import CollectorRegistry  # noqa: PLC0415
+
     from deploy.line.sending import stream  # noqa: PLC0415
     from deploy.logs import configure_logs  # noqa: PLC0415 -- after --help had its chance
     from deploy.progress import Progress  # noqa: PLC0415
     from deploy.signals import stop_on_signals  # noqa: PLC0415
     from ingest.view import view_name  # noqa: PLC0415
+    from monitoring.health import HealthServer, Heartbeat, Readiness  # noqa: PLC0415
+    from monitoring.metrics import declare_camera  # noqa: PLC0415
 
     if sum(source is not None for source in (folder, video, simulate)) != 1:
         raise WrongUse("choose one of --folder DIR, --video FILE and --simulate PART")
@@ -68,10 +81,28 @@ def camera(
     console, stop = Console(), Event()
     stop_on_signals(stop)  # the frames that are on their way arrive, and are counted
     source = takewhile(lambda _: not stop.is_set(), source)
+    registry = CollectorRegistry()
+    heartbeat = Heartbeat(limit_seconds=SILENCE_SECONDS, clock=time.monotonic)
+    sending = stream(
+        loaded.kafka,
+        key,
+        source,
+        rate_per_second=rate or None,
+        product=product,
+        start=uuid4(),
+        metrics=declare_camera(registry),
+    )
     begun, sent = time.monotonic(), 0
-    with Progress(console).counted(f"Sending {key}", frames or 0) as step:
-        for _ in stream(loaded.kafka, key, source, rate_per_second=rate or None, product=product, start=uuid4()):
+    with ExitStack() as stack:
+        if metrics_port is not None:
+            ready = Readiness(ready=True, sentence=f"Ready: sending {key}.")
+            stack.enter_context(
+                HealthServer(registry=registry, heartbeat=heartbeat, ready=lambda: ready, port=metrics_port)
+            )
+        step = stack.enter_context(Progress(console).counted(f"Sending {key}", frames or 0))
+        for _ in sending:
             sent += 1
+            heartbeat.beat()
             step.advance()
     seconds = time.monotonic() - begun
     console.print(f"{sent} frames in {seconds:.1f} s ({sent / max(seconds, 1e-9):.1f} a second)", highlight=False)

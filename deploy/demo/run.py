@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import cv2
 
-from deploy import banks
 from deploy.demo.summary import (
     Judged,
     false_reject_ratio,
@@ -31,6 +30,7 @@ from ingest.decision import Verdict
 from ingest.store import FsspecStore
 from softpatch.bank import bank_from_bytes
 from softpatch.threads import available_cores
+from trainer.shelf import bank_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -250,7 +250,7 @@ def _bank(line: Line) -> tuple[Bank, float]:
     version = line.bank_in_force(VIEW)
     if version is None:
         raise Failed(f"inference lost its bank; see {line.folder}/inspect.log")
-    data = FsspecStore.open(line.settings.store.url).get(banks.bank_path(VIEW, version))
+    data = FsspecStore.open(line.settings.store.url).get(bank_path(VIEW, version))
     return bank_from_bytes(data), build_seconds_of(line)
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ingest.kafka.records import Outgoing
     from ingest.kafka.settings import KafkaSettings
     from ingest.kafka.writers import Pending
+    from monitoring.metrics import CameraMetrics
 
 GIVE_UP_SECONDS = 10.0
 FLUSH_SECONDS = 30.0
@@ -93,6 +94,7 @@ def stream(
     rate_per_second: float | None,
     product: str | None,
     start: UUID,
+    metrics: CameraMetrics | None = None,
 ) -> Iterator[CameraFrame]:
     """Send frames as one camera start for as long as they come, giving each once it is sent.
 
@@ -100,7 +102,7 @@ def stream(
     """
     topic = kafka.topic("frames")
     with Sender.open(kafka, writes=(topic,), give_up_seconds=GIVE_UP_SECONDS) as sender:
-        camera = Camera(Flushed(sender), key, start=start, product=product, topic=topic)
+        camera = Camera(Flushed(sender), key, start=start, product=product, topic=topic, metrics=metrics)
         for _, frame in camera.stream(frames, rate_per_second=rate_per_second, sleep=time.sleep, clock=time.monotonic):
             yield frame
 

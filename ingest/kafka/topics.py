@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Literal
 
 from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
 from kafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from ingest.kafka.connecting import client_options, connected
 from ingest.kafka.errors import BrokerUnreachable, Refused
-from ingest.kafka.settings import KafkaSettings, TopicName
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from threading import Event
 
+    from ingest.kafka.settings import KafkaSettings, TopicName
     from ingest.kafka.untyped import Untyped
 
 MIB = 1024 * 1024
@@ -181,8 +181,3 @@ def _admin(settings: KafkaSettings, give_up_seconds: float, stop: Event | None) 
     return connected(
         lambda: KafkaAdminClient(**client_options(settings)), settings, give_up_seconds=give_up_seconds, stop=stop
     )
-
-
-def topic_names() -> tuple[TopicName, ...]:
-    """Every topic there is."""
-    return get_args(TopicName)

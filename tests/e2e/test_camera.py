@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import signal
 from typing import TYPE_CHECKING
+from urllib.request import urlopen
 
 import pytest
 
 from deploy.line.outcomes import end_offsets
+from tests.brokers import free_port
 from tests.e2e.plant import Plant, wait_until
 
 if TYPE_CHECKING:
@@ -25,8 +27,11 @@ def test_a_camera_that_is_told_to_stop_says_how_many_frames_are_in_the_topic(
     """Ctrl-C or SIGTERM in the middle: it used to die with frames on their way."""
     with Plant(tmp_path, kafka_broker.settings()) as plant:
         plant.run("topics", "create")
-        camera = plant.start("camera", "line/top", "--simulate", "ring", "--rate", "40")
+        port = str(free_port())
+        camera = plant.start("camera", "line/top", "--simulate", "ring", "--rate", "40", "--metrics-port", port)
         wait_until(lambda: sum(end_offsets(plant.kafka).values()) > 0, "a frame in the topic")
+        with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as metrics:
+            assert 'patchline_camera_frames_sent_total{view="line/top"}' in metrics.read().decode()
         camera.process.send_signal(how)
         assert camera.process.wait(60) == 0, camera.said
         assert f"{sum(end_offsets(plant.kafka).values())} frames in " in camera.said

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import socket
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import pytest
 from pydantic import ValidationError
@@ -14,14 +14,13 @@ from structlog.testing import capture_logs
 from ingest.kafka.client_logs import ClientLog
 from ingest.kafka.connecting import Deadline, connected
 from ingest.kafka.errors import BrokerUnreachable
-from ingest.kafka.settings import KafkaSettings
+from ingest.kafka.settings import KafkaSettings, TopicName
 from ingest.kafka.topics import (
     TOPICS,
     Difference,
     create_topics,
     describe_topics,
     differences,
-    topic_names,
     wanted_configs,
 )
 from tests.brokers import KafkaBroker, free_port
@@ -76,7 +75,7 @@ def test_the_embedded_broker_takes_the_same_topics(embedded_broker: EmbeddedBrok
 
 def test_every_topic_of_the_stream_has_its_row() -> None:
     """The table and the type of topic names agree."""
-    assert tuple(topic.name for topic in TOPICS) == topic_names()
+    assert tuple(topic.name for topic in TOPICS) == get_args(TopicName)
 
 
 def test_two_of_three_replicas_must_have_a_record() -> None:
