@@ -17,6 +17,7 @@ from deploy.faults import WrongUse
 from inference.settings import InferenceSettings, ViewInspection
 from ingest.kafka.settings import KafkaSettings
 from ingest.view import merged, settings_of_view
+from monitoring.watch.settings import WatchSettings
 from trainer.settings import TrainerSettings, ViewTraining
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ class Settings(BaseModel):
     runtime: RuntimeSettings = Field(default_factory=RuntimeSettings)
     inference: InferenceSettings = Field(default_factory=InferenceSettings)
     trainer: TrainerSettings = Field(default_factory=TrainerSettings)
+    watch: WatchSettings = Field(default_factory=WatchSettings)
     views: dict[str, dict[str, Any]] = Field(default_factory=dict, description="View patterns, later over earlier.")
 
     @property

@@ -52,6 +52,22 @@ BUILD_STAGES = ("embed", "discriminate", "condense", "calibrate")
 BUILD_VERDICTS = ("built", "failed", "refused")
 COMMAND_VERDICTS = ("done", "refused")
 SKIP_REASONS = ("bad_frame", "duplicate", "thinned", "held")
+DRIFT_VERDICTS = (
+    "camera_sees_nothing",
+    "camera_got_darker",
+    "camera_got_brighter",
+    "camera_out_of_focus",
+    "camera_contrast_changed",
+    "camera_frozen",
+    "frames_lost",
+    "product_changed",
+    "defect_rate_rose",
+    "scores_fell",
+)
+DRIFT_STATISTICS = ("kolmogorov_smirnov", "wasserstein", "psi", "mmd_squared")
+DRIFT_TESTS = ("kolmogorov_smirnov", "psi", "mmd_squared")
+DRIFT_SKIP_REASONS = ("repeated", "not_measured", "no_calibration", "unreadable")
+DRIFT_STAGES = ("follow", "calibration", "distances")
 
 # A frame of 512 px takes 1 ms to decode, 4 to embed and 4 to search on two cores; a GPU divides that by ten.
 STAGE_SECONDS = (0.0005, 0.001, 0.002, 0.004, 0.008, 0.015, 0.03, 0.06, 0.12, 0.25, 0.5, 1)
@@ -69,6 +85,8 @@ SCORE_RATIOS = (
     *(1, 1.05, 1.1, 1.15, 1.2, 1.3, 1.5, 2, 4),
 )
 BATCH_FRAMES = (1, 2, 4, 8, 16, 32, 64, 128)
+# A decision takes 0.1 ms to follow, the distances of one view 10 ms, a bank's calibration 5 to 100 ms.
+DRIFT_SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1)
 BUILD_SECONDS = (0.5, 1, 2, 5, 10, 20, 40, 60, 120, 300, 600, 1800)
 
 NO_VIEW = ""  # of a record that names none
@@ -105,7 +123,7 @@ class KafkaMetrics:
         Metric(
             "patchline_kafka_consumer_lag_records",
             "records",
-            "Records of an owned partition of the frames topic behind its end.",
+            "Records behind the end of an owned partition: of frames, or of decisions where drift is watched.",
             {"partition": OPEN},
         ),
     ]
@@ -297,6 +315,118 @@ class TrainerMetrics:
 
 
 @dataclass(frozen=True)
+class WatchMetrics:
+    """The drift service: decisions in, a verdict on each view out."""
+
+    followed: Annotated[
+        Counter,
+        Metric(
+            "patchline_drift_decisions_total", "decisions", "Decisions held against the bank's calibration.", BY_VIEW
+        ),
+    ]
+    skipped: Annotated[
+        Counter,
+        Metric(
+            "patchline_drift_decisions_skipped_total",
+            "decisions",
+            "Decisions read that say nothing of drift; view is empty where the record cannot be read.",
+            {"view": OPEN, "reason": DRIFT_SKIP_REASONS},
+        ),
+    ]
+    verdict: Annotated[
+        Gauge,
+        Metric(
+            "patchline_drift_verdict",
+            "0 or 1",
+            "1 while the view is in an episode of drift of this name, 0 while it is not.",
+            {"view": OPEN, "verdict": DRIFT_VERDICTS},
+        ),
+    ]
+    episodes: Annotated[
+        Counter, Metric("patchline_drift_episodes_total", "episodes", "Episodes of drift that were noticed.", BY_VIEW)
+    ]
+    noticed: Annotated[
+        Gauge,
+        Metric(
+            "patchline_drift_noticed_timestamp_seconds",
+            "seconds",
+            "When the frame was decided at which the latest episode was noticed.",
+            BY_VIEW,
+        ),
+    ]
+    evidence: Annotated[
+        Gauge,
+        Metric(
+            "patchline_drift_evidence_ratio",
+            "ratio",
+            "Evidence of drift over what an alarm takes: mostly far below 0.01; an episode opens at 1.",
+            BY_VIEW,
+        ),
+    ]
+    distance: Annotated[
+        Gauge,
+        Metric(
+            "patchline_drift_distance",
+            "its statistic's own",
+            "How far the last 64 frames are from the bank's calibration; wasserstein in score_ratio.",
+            {"view": OPEN, "statistic": DRIFT_STATISTICS},
+        ),
+    ]
+    p_value: Annotated[
+        Gauge,
+        Metric(
+            "patchline_drift_p_value_ratio",
+            "ratio",
+            "Chance that an undisturbed line is so far away, at one look; alarms come from evidence alone.",
+            {"view": OPEN, "statistic": DRIFT_TESTS},
+        ),
+    ]
+    rejected: Annotated[
+        Gauge,
+        Metric("patchline_drift_reject_ratio", "ratio", "Share of the last 64 frames above the threshold.", BY_VIEW),
+    ]
+    rejected_before: Annotated[
+        Gauge,
+        Metric(
+            "patchline_drift_calibration_reject_ratio",
+            "ratio",
+            "Share of the bank's calibration frames above the threshold in force.",
+            BY_VIEW,
+        ),
+    ]
+    calibration_frames: Annotated[
+        Gauge,
+        Metric(
+            "patchline_drift_calibration_frames", "frames", "Calibration frames that the view is held against.", BY_VIEW
+        ),
+    ]
+    decided: Annotated[
+        Gauge,
+        Metric(
+            "patchline_drift_decided_timestamp_seconds",
+            "seconds",
+            "When the newest followed frame was decided.",
+            BY_VIEW,
+        ),
+    ]
+    views: Annotated[Gauge, Metric("patchline_drift_views", "views", "Views that are followed now.")]
+    forgotten: Annotated[
+        Counter,
+        Metric("patchline_drift_views_forgotten_total", "views", "Views given up: silent too long, or too many."),
+    ]
+    stage_seconds: Annotated[
+        Histogram,
+        Metric(
+            "patchline_drift_stage_seconds",
+            "seconds",
+            "One decision followed, one bank's calibration read, one view's distances taken.",
+            {"stage": DRIFT_STAGES},
+            DRIFT_SECONDS,
+        ),
+    ]
+
+
+@dataclass(frozen=True)
 class CameraMetrics:
     """A camera: frames on their way into Kafka."""
 
@@ -315,7 +445,7 @@ class CameraMetrics:
     ]
 
 
-SERVICES = (InferenceMetrics, TrainerMetrics, CameraMetrics, KafkaMetrics)
+SERVICES = (InferenceMetrics, TrainerMetrics, WatchMetrics, CameraMetrics, KafkaMetrics)
 
 
 def declare_inference(registry: CollectorRegistry) -> InferenceMetrics:
@@ -330,6 +460,13 @@ def declare_trainer(registry: CollectorRegistry) -> TrainerMetrics:
     """The trainer's metrics, on this registry."""
     metrics = declare(TrainerMetrics, registry)
     metrics.frames_skipped.labels(NO_VIEW, "bad_frame")
+    return metrics
+
+
+def declare_watch(registry: CollectorRegistry) -> WatchMetrics:
+    """The drift service's metrics, on this registry."""
+    metrics = declare(WatchMetrics, registry)
+    metrics.skipped.labels(NO_VIEW, "unreadable")
     return metrics
 
 
@@ -349,6 +486,14 @@ def set_state(metrics: TrainerMetrics, view: str, state: str) -> None:
         raise ValueError(f"view state {state!r} must be one of {', '.join(VIEW_STATES)}")
     for stage in VIEW_STATES:
         metrics.view_state.labels(view=view, stage=stage).set(stage == state)
+
+
+def set_drift(metrics: WatchMetrics, view: str, verdict: str | None) -> None:
+    """Put 1 at what happens to the view and 0 at all else; None: nothing. Raises ValueError for an unknown verdict."""
+    if verdict is not None and verdict not in DRIFT_VERDICTS:
+        raise ValueError(f"drift verdict {verdict!r} must be one of {', '.join(DRIFT_VERDICTS)}")
+    for each in DRIFT_VERDICTS:
+        metrics.verdict.labels(view=view, verdict=each).set(each == verdict)
 
 
 def set_bank(metrics: InferenceMetrics, view: str, *, version: str, epoch: int, provider: str, precision: str) -> None:

@@ -30,6 +30,7 @@ class KafkaSettings(BaseModel):
     """Put before every topic name and group id, so that two plants can share a cluster."""
     inference_group: Identifier = "patchline-inference"
     trainer_group: Identifier = "patchline-trainer"
+    watch_group: Identifier = "patchline-watch"
     instance_id: Identifier = "0"
     """Stable name of this process within its group (a StatefulSet's pod name): its partitions wait for its restart."""
 

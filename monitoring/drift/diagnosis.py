@@ -38,10 +38,15 @@ class Verdict(StrEnum):
     OUT_OF_FOCUS = "camera out of focus"
     CONTRAST_CHANGED = "camera contrast changed"
     FROZEN = "camera frozen"
-    FRAMES_LOST = "frames lost before Kafka"
+    FRAMES_LOST = "frames lost"
     PRODUCT_CHANGED = "product changed"
     DEFECT_RATE_ROSE = "defect rate rose"
     SCORES_FELL = "scores fell"
+
+    @property
+    def label(self) -> str:
+        """The same as a metric's label says it."""
+        return self.value.replace(" ", "_")
 
 
 def verdict_of(recent: Float64[np.ndarray, "frames 7"], reference: Reference, *, driver: str, side: int) -> Verdict:

@@ -15,25 +15,36 @@ from ingest.decision import Reason, Verdict
 from ingest.frame import DeadLetterReason
 from monitoring import metrics, metrics_page
 from monitoring.declared import Label, declarations
+from monitoring.drift.diagnosis import Verdict as Drift
 
 ROOT = Path(__file__).parents[2]
 VIEW = "line-1/top"
 
 
-def everything(registry: CollectorRegistry) -> tuple[metrics.InferenceMetrics, metrics.TrainerMetrics]:
+def everything(
+    registry: CollectorRegistry,
+) -> tuple[metrics.InferenceMetrics, metrics.TrainerMetrics, metrics.WatchMetrics]:
     """Every service's metrics on one registry, with the view open and every gauge at a value."""
     inference, trainer = metrics.declare_inference(registry), metrics.declare_trainer(registry)
     camera, kafka = metrics.declare_camera(registry), metrics.declare_kafka(registry)
-    for service in (inference, trainer, camera):
+    watch = metrics.declare_watch(registry)
+    for service in (inference, trainer, camera, watch):
         metrics.open_view(service, VIEW)
     inference.threshold.labels(view=VIEW).set(3.5)
     camera.behind.labels(view=VIEW).set(0)
     kafka.consumer_lag.labels(partition="0").set(7)
     for gauge in ("window_frames", "window_bytes", "build_progress", "bank_created", "bank_patches", "noise_estimate"):
         getattr(trainer, gauge).labels(view=VIEW).set(1)
+    for gauge in ("noticed", "evidence", "rejected", "rejected_before", "calibration_frames", "decided"):
+        getattr(watch, gauge).labels(view=VIEW).set(1)
+    for statistic in metrics.DRIFT_STATISTICS:
+        watch.distance.labels(view=VIEW, statistic=statistic).set(0.1)
+    for statistic in metrics.DRIFT_TESTS:
+        watch.p_value.labels(view=VIEW, statistic=statistic).set(0.5)
+    metrics.set_drift(watch, VIEW, "product_changed")
     metrics.set_state(trainer, VIEW, "learning")
     metrics.set_bank(inference, VIEW, version="a" * 64, epoch=3, provider="CPUExecutionProvider", precision="fp32")
-    return inference, trainer
+    return inference, trainer, watch
 
 
 @pytest.mark.parametrize(
@@ -90,8 +101,8 @@ def test_an_open_view_claims_no_gauge() -> None:
 def test_a_closed_view_leaves_nothing_behind() -> None:
     """Labels of a revoked view disappear, and the other view's stay."""
     registry = CollectorRegistry()
-    inference, trainer = everything(registry)
-    for service in (inference, trainer):
+    services = everything(registry)
+    for service in services:
         metrics.open_view(service, "line-1/side")
         metrics.close_view(service, VIEW)
     views = {sample.labels.get("view") for family in registry.collect() for sample in family.samples}
@@ -110,6 +121,33 @@ def test_the_bank_before_is_no_longer_named() -> None:
     assert len(lines) == 1
     assert 'epoch="2"' in lines[0]
     assert f'version="{"b" * 64}"' in lines[0]
+
+
+def test_a_view_drifts_in_one_way_or_not_at_all() -> None:
+    """1 at the verdict, 0 at every other, also after it changed and went; an unknown one is refused."""
+    registry = CollectorRegistry()
+    watch = metrics.declare_watch(registry)
+
+    def shown() -> list[str]:
+        value = {
+            each: registry.get_sample_value("patchline_drift_verdict", {"view": VIEW, "verdict": each})
+            for each in metrics.DRIFT_VERDICTS
+        }
+        assert set(value.values()) <= {0, 1}
+        return [each for each, is_so in value.items() if is_so]
+
+    metrics.set_drift(watch, VIEW, "camera_got_darker")
+    metrics.set_drift(watch, VIEW, "camera_out_of_focus")
+    assert shown() == ["camera_out_of_focus"]
+    metrics.set_drift(watch, VIEW, None)
+    assert shown() == []
+    with pytest.raises(ValueError, match="drift verdict 'knocked' must be one of camera_sees_nothing, "):
+        metrics.set_drift(watch, VIEW, "knocked")
+
+
+def test_drift_verdicts_are_the_words_of_the_diagnosis() -> None:
+    """The label says the sentence, so that an alert can be read."""
+    assert tuple(word.label for word in Drift) == metrics.DRIFT_VERDICTS
 
 
 def test_a_view_is_in_one_state() -> None:
