@@ -40,6 +40,7 @@ SILENCE_SECONDS = 60.0
 MetricsPort = Annotated[
     int | None, typer.Option("--metrics-port", min=0, max=65535, help="Serve /metrics, /healthz and /readyz there.")
 ]
+MetricsHost = Annotated[str, typer.Option("--metrics-host", help="The address that the metrics port is opened on.")]
 
 
 def camera(
@@ -54,6 +55,7 @@ def camera(
     defects: Defects = 0.1,
     product: Product = None,
     metrics_port: MetricsPort = None,
+    metrics_host: MetricsHost = "127.0.0.1",
     settings: SettingsFile = None,
     flags: SetFlags = None,
     bootstrap: Bootstrap = None,
@@ -97,7 +99,9 @@ def camera(
         if metrics_port is not None:
             ready = Readiness(ready=True, sentence=f"Ready: sending {key}.")
             stack.enter_context(
-                HealthServer(registry=registry, heartbeat=heartbeat, ready=lambda: ready, port=metrics_port)
+                HealthServer(
+                    registry=registry, heartbeat=heartbeat, ready=lambda: ready, port=metrics_port, host=metrics_host
+                )
             )
         step = stack.enter_context(Progress(console).counted(f"Sending {key}", frames or 0))
         for _ in sending:
