@@ -1,6 +1,7 @@
 """From contaminated calibration scores to a threshold: how far good frames reach, whatever defects lie among them."""
 
 from dataclasses import dataclass
+from math import ceil, log
 
 import numpy as np
 from jaxtyping import Float32, Float64
@@ -68,6 +69,32 @@ def suggest(scores: Float32[np.ndarray, "frames"], *, false_reject_ratio: float,
         rule=RULE,
     )
     return Suggestion(threshold, fitted.noise)
+
+
+def frames_needed(threshold: Threshold, *, frames: int, interval_ratio_limit: float) -> int:
+    """How many more frames until the threshold's interval, high over low, is this narrow; 0 where it is.
+
+    `frames` is how many the calibration had. The log of the width shrinks with their square root, so that this is an
+    estimate: it holds while the line stays as it is.
+    """
+    if interval_ratio_limit <= 1:
+        raise ValueError(f"interval_ratio_limit {interval_ratio_limit} must be above 1: no interval is narrower")
+    width = threshold.interval_high / threshold.interval_low
+    if width <= interval_ratio_limit:
+        return 0
+    return max(1, ceil(frames * ((log(width) / log(interval_ratio_limit)) ** 2 - 1)))
+
+
+def why_uncertain(threshold: Threshold, *, frames: int, interval_ratio_limit: float) -> str | None:
+    """What keeps a threshold from being acted on, in one sentence with the frames it still needs; None where nothing."""
+    more = frames_needed(threshold, frames=frames, interval_ratio_limit=interval_ratio_limit)
+    if not more:
+        return None
+    width = threshold.interval_high / threshold.interval_low
+    return (
+        f"the threshold for {threshold.false_reject_ratio:.2g} false rejects lies anywhere in a range of "
+        f"{width:.2f} to 1, {interval_ratio_limit:.2f} to 1 is asked: about {more} more frames are needed"
+    )
 
 
 def fit(logs: Float64[np.ndarray, "frames"]) -> Fit:

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scipy.stats import genextreme
 
-from softpatch.threshold import RULE, SHAPE, fit, suggest
+from softpatch.bank import Threshold
+from softpatch.threshold import RULE, SHAPE, fit, frames_needed, suggest, why_uncertain
 
 
 def good(frames: int, seed: int) -> np.ndarray:
@@ -69,3 +70,34 @@ def test_equal_scores_give_a_positive_threshold_at_them(score: float) -> None:
     threshold = suggest(np.full(30, score, np.float32), false_reject_ratio=0.02, seed=0).threshold
     assert threshold.value == pytest.approx(score, abs=1e-6)
     assert threshold.value > 0
+
+
+def threshold_between(low: float, high: float) -> Threshold:
+    """One with this interval."""
+    return Threshold(value=(low * high) ** 0.5, interval_low=low, interval_high=high, false_reject_ratio=0.02, rule="")
+
+
+def test_four_times_the_frames_halve_the_log_of_the_width() -> None:
+    """1.44 = 1.2 squared: 30 frames must become 120."""
+    assert frames_needed(threshold_between(1.0, 1.44), frames=30, interval_ratio_limit=1.2) in (90, 91)
+
+
+def test_a_narrow_interval_needs_no_more_frames_and_no_reason() -> None:
+    """At the limit is narrow enough."""
+    narrow = threshold_between(1.0, 1.25)
+    assert frames_needed(narrow, frames=30, interval_ratio_limit=1.25) == 0
+    assert why_uncertain(narrow, frames=30, interval_ratio_limit=1.25) is None
+
+
+def test_a_wide_interval_says_why_and_how_many_frames_it_needs() -> None:
+    """The whole sentence."""
+    assert why_uncertain(threshold_between(2.0, 3.0), frames=100, interval_ratio_limit=1.25) == (
+        "the threshold for 0.02 false rejects lies anywhere in a range of 1.50 to 1, 1.25 to 1 is asked: "
+        "about 231 more frames are needed"
+    )
+
+
+def test_no_interval_is_narrower_than_a_point() -> None:
+    """A limit of 1 could never be met."""
+    with pytest.raises(ValueError, match="must be above 1"):
+        frames_needed(threshold_between(1, 2), frames=30, interval_ratio_limit=1.0)
