@@ -51,7 +51,8 @@ VIEW_STATES = ("learning", "provisional", "active", "held")
 BUILD_STAGES = ("embed", "discriminate", "condense", "calibrate")
 BUILD_VERDICTS = ("built", "failed", "refused")
 COMMAND_VERDICTS = ("done", "refused")
-SKIP_REASONS = ("bad_frame", "duplicate", "thinned", "held")
+INPUT_FAULTS = ("black", "overexposed", "frozen")
+SKIP_REASONS = ("bad_frame", "duplicate", "thinned", "held", *INPUT_FAULTS)
 DRIFT_VERDICTS = (
     "camera_sees_nothing",
     "camera_got_darker",
@@ -229,6 +230,15 @@ class InferenceMetrics:
             "banks",
             "Banks not put in force: the file was invalid or its probes scored differently here.",
             BY_VIEW,
+        ),
+    ]
+    input_faults: Annotated[
+        Counter,
+        Metric(
+            "patchline_input_faults_total",
+            "frames",
+            "Frames that show nothing to judge, whatever the view's policy decided of them.",
+            {"view": OPEN, "reason": INPUT_FAULTS},
         ),
     ]
     duplicates: Annotated[

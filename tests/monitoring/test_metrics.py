@@ -16,6 +16,7 @@ from ingest.frame import DeadLetterReason
 from monitoring import metrics, metrics_page
 from monitoring.declared import Label, declarations
 from monitoring.drift.diagnosis import Verdict as Drift
+from softpatch.images.input_faults import InputFault
 
 ROOT = Path(__file__).parents[2]
 VIEW = "line-1/top"
@@ -54,6 +55,7 @@ def everything(
         (metrics.UNDECIDED_REASONS, Reason),
         (metrics.DEAD_LETTER_REASONS, DeadLetterReason),
         (metrics.VIEW_STATES, ViewState),
+        (metrics.INPUT_FAULTS, InputFault),
     ],
 )
 def test_label_values_are_the_contracts_words(declared: tuple[str, ...], contract: type[Verdict]) -> None:
