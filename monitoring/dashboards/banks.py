@@ -86,5 +86,10 @@ BANKS = Dashboard(
             "Carried out and refused within the hour.",
             (Query("sum by (view, verdict) (increase(patchline_commands_total[1h]))", "{{view}} {{verdict}}"),),
         ),
+        Panel(
+            "Calibration frames",
+            "What each view's decisions are held against for drift: of the bank in force.",
+            (Query("max by (view) (patchline_drift_calibration_frames)", "{{view}}"),),
+        ),
     ),
 )

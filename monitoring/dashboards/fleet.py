@@ -11,9 +11,9 @@ FLEET = Dashboard(
         Panel(
             "Views with frames",
             "Views that sent at least one frame in the last 5 minutes.",
-            (Query('count(sum by (view) (increase(patchline_frames_received_total{view!=""}[5m])) > 0) or vector(0)'),),
+            (Query('sum(sum by (view) (increase(patchline_frames_received_total{view!=""}[5m])) > bool 0)'),),
             kind="stat",
-            width=6,
+            width=5,
             height=4,
         ),
         Panel(
@@ -22,7 +22,7 @@ FLEET = Dashboard(
             (Query("sum(rate(patchline_frames_received_total[$__rate_interval]))"),),
             unit="cps",
             kind="stat",
-            width=6,
+            width=5,
             height=4,
         ),
         Panel(
@@ -36,7 +36,7 @@ FLEET = Dashboard(
             ),
             unit="percentunit",
             kind="stat",
-            width=6,
+            width=5,
             height=4,
         ),
         Panel(
@@ -50,13 +50,32 @@ FLEET = Dashboard(
             ),
             unit="percentunit",
             kind="stat",
-            width=6,
+            width=5,
+            height=4,
+        ),
+        Panel(
+            "Views that changed",
+            "Views in an episode of drift now: the camera, the product or the share of defects is not what it was.",
+            (Query("sum(patchline_drift_verdict)"),),
+            kind="stat",
+            width=4,
             height=4,
         ),
         Panel(
             "Views by state",
             "Learning: nothing is decided. Provisional: decided by a first bank. Held: a person stopped learning.",
             (Query('sum by (stage) (max by (view, stage) (patchline_view_state{view!=""}))', "{{stage}}"),),
+        ),
+        Panel(
+            "What changed",
+            "Views in an episode of drift, by what is the matter with them.",
+            (Query("sum by (verdict) (patchline_drift_verdict)", "{{verdict}}"),),
+        ),
+        Panel(
+            "Evidence of drift by view",
+            "An episode opens at 1; an undisturbed view stays far below.",
+            (Query("max by (view) (patchline_drift_evidence_ratio)", "{{view}}"),),
+            logarithmic=True,
         ),
         Panel(
             "Frames by view",
@@ -97,7 +116,13 @@ FLEET = Dashboard(
         Panel(
             "Dead letters by view",
             "Records a second that no decision could be made of.",
-            (Query("sum by (view) (rate(patchline_dead_letters_total[$__rate_interval]))", "{{view}}"),),
+            (
+                Query(
+                    "label_replace(sum by (view) (rate(patchline_dead_letters_total[$__rate_interval])),"
+                    ' "view", "names no view", "view", "")',
+                    "{{view}}",
+                ),
+            ),
             unit="cps",
         ),
     ),

@@ -5,13 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-Kind = Literal["timeseries", "stat", "table", "heatmap"]
+Kind = Literal["timeseries", "stat", "table", "heatmap", "state-timeline"]
 
 COLUMNS = 24
 """Grafana's grid is as wide."""
 SCHEMA_VERSION = 39
 REFRESH = "10s"
 SOURCE = {"type": "prometheus", "uid": "${datasource}"}
+_YES_OR_NO = {
+    "type": "value",
+    "options": {
+        "0": {"text": "no", "color": "transparent", "index": 0},
+        "1": {"text": "yes", "color": "red", "index": 1},
+    },
+}
 
 
 @dataclass(frozen=True)
@@ -24,7 +31,10 @@ class Query:
 
 @dataclass(frozen=True)
 class Panel:
-    """One picture. `tells` is for the person who looks at it; `unit` is Grafana's name; `width` of 24 columns."""
+    """One picture. `tells` is for the person who looks at it; `unit` is Grafana's name; `width` of 24 columns.
+
+    `logarithmic` is for what says something over many powers of ten.
+    """
 
     title: str
     tells: str
@@ -33,6 +43,7 @@ class Panel:
     kind: Kind = "timeseries"
     width: int = 12
     height: int = 8
+    logarithmic: bool = False
 
 
 @dataclass(frozen=True)
@@ -81,10 +92,22 @@ def _panel_json(panel: Panel, number: int, place: dict[str, int]) -> dict[str, A
         "description": panel.tells,
         "datasource": SOURCE,
         "gridPos": place,
-        "fieldConfig": {"defaults": {"unit": panel.unit, "min": 0}, "overrides": []},
+        "fieldConfig": {"defaults": _field(panel), "overrides": []},
         "options": _options(panel.kind),
         "targets": [_target(panel.kind, place, query) for place, query in enumerate(panel.queries)],
     }
+
+
+def _field(panel: Panel) -> dict[str, Any]:
+    if panel.kind == "state-timeline":
+        return {
+            "color": {"mode": "thresholds"},
+            "custom": {"fillOpacity": 80, "lineWidth": 0},
+            "mappings": [_YES_OR_NO],
+        }
+    if panel.logarithmic:
+        return {"unit": panel.unit, "custom": {"scaleDistribution": {"type": "log", "log": 10}}}
+    return {"unit": panel.unit, "min": 0}
 
 
 def _target(kind: Kind, place: int, query: Query) -> dict[str, Any]:
@@ -104,6 +127,12 @@ def _options(kind: Kind) -> dict[str, Any]:
         "timeseries": {"legend": {"displayMode": "list", "placement": "bottom"}, "tooltip": {"mode": "multi"}},
         "stat": {"reduceOptions": {"calcs": ["lastNotNull"]}, "colorMode": "value", "graphMode": "none"},
         "table": {"showHeader": True},
+        "state-timeline": {
+            "mergeValues": True,
+            "showValue": "never",
+            "rowHeight": 0.8,
+            "legend": {"showLegend": False},
+        },
         "heatmap": {"calculate": False, "yAxis": {"unit": "short"}, "color": {"mode": "scheme", "scheme": "Blues"}},
     }
     return options[kind]

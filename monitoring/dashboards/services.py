@@ -11,11 +11,11 @@ SERVICES = Dashboard(
         Panel(
             "Processes that answer",
             "1 where Prometheus reaches the process.",
-            (Query('up{job=~"patchline-(inspect|train)"}', "{{job}} {{instance}}"),),
+            (Query('up{job=~"patchline-.*"}', "{{job}} {{instance}}"),),
         ),
         Panel(
             "Frames behind",
-            "Records of each partition that wait for inspection and for the trainer.",
+            "Records of each partition that wait: frames for inspection and trainer, decisions for the drift service.",
             (Query("sum by (job, partition) (patchline_kafka_consumer_lag_records)", "{{job}} {{partition}}"),),
         ),
         Panel(
@@ -107,6 +107,66 @@ SERVICES = Dashboard(
             "Rebalances",
             "Times within 5 minutes that partitions came or went.",
             (Query("sum by (job) (increase(patchline_kafka_rebalances_total[5m]))", "{{job}}"),),
+        ),
+        Panel(
+            "Drift: decisions followed and skipped",
+            "Decisions a second held against their bank's calibration, and those that say nothing of drift, by reason.",
+            (
+                Query("sum(rate(patchline_drift_decisions_total[$__rate_interval]))", "followed"),
+                Query(
+                    "sum by (reason) (rate(patchline_drift_decisions_skipped_total[$__rate_interval]))", "{{reason}}"
+                ),
+            ),
+            unit="cps",
+        ),
+        Panel(
+            "Drift: time of a stage",
+            "Mean: one decision followed, one bank's calibration read, one view's distances taken.",
+            (
+                Query(
+                    "sum by (stage) (rate(patchline_drift_stage_seconds_sum[$__rate_interval]))"
+                    " / sum by (stage) (rate(patchline_drift_stage_seconds_count[$__rate_interval]))",
+                    "{{stage}}",
+                ),
+            ),
+            unit="s",
+        ),
+        Panel(
+            "Drift: views",
+            "Followed now, and given up within the hour: silent too long, or too many.",
+            (
+                Query("sum(patchline_drift_views)", "followed"),
+                Query("sum(increase(patchline_drift_views_forgotten_total[1h]))", "given up"),
+            ),
+        ),
+        Panel(
+            "Drift: age of the newest decision",
+            "Grows where a view stopped, or where the drift service lags behind.",
+            (Query("time() - max by (view) (patchline_drift_decided_timestamp_seconds)", "{{view}}"),),
+            unit="s",
+        ),
+        Panel(
+            "Cameras: frames",
+            "Frames a second handed over, and those that the broker did not take.",
+            (
+                Query("sum by (view) (rate(patchline_camera_frames_sent_total[$__rate_interval]))", "{{view}}"),
+                Query(
+                    "sum by (view) (rate(patchline_camera_frames_failed_total[$__rate_interval]))", "{{view}} failed"
+                ),
+            ),
+            unit="cps",
+        ),
+        Panel(
+            "Cameras: bytes",
+            "Encoded image bytes a second.",
+            (Query("sum by (view) (rate(patchline_camera_sent_bytes_total[$__rate_interval]))", "{{view}}"),),
+            unit="Bps",
+        ),
+        Panel(
+            "Cameras: behind",
+            "How far sending lags behind the asked rate.",
+            (Query("max by (view) (patchline_camera_behind_seconds)", "{{view}}"),),
+            unit="s",
         ),
     ),
 )

@@ -57,6 +57,49 @@ VIEW = Dashboard(
             (Query('max(patchline_threshold{view="$view"})', "threshold"),),
         ),
         Panel(
+            "What changed",
+            "Red while the view is in an episode of drift of this name.",
+            (Query('max by (verdict) (patchline_drift_verdict{view="$view"})', "{{verdict}}"),),
+            kind="state-timeline",
+        ),
+        Panel(
+            "Evidence of drift",
+            "An episode opens at 1; an undisturbed line stays far below. It starts anew with each bank.",
+            (Query('max(patchline_drift_evidence_ratio{view="$view"})', "evidence"),),
+            logarithmic=True,
+        ),
+        Panel(
+            "Distance from the bank's calibration",
+            "Of the last 64 frames: spread of scores, how far they moved (in score ratio), how unlike the frames look.",
+            (Query('max by (statistic) (patchline_drift_distance{view="$view"})', "{{statistic}}"),),
+        ),
+        Panel(
+            "Chance of such a distance",
+            "On an undisturbed line, at one look. Low now and then is nothing; low for long is something.",
+            (Query('max by (statistic) (patchline_drift_p_value_ratio{view="$view"})', "{{statistic}}"),),
+            unit="percentunit",
+        ),
+        Panel(
+            "Rejected, now and in the calibration",
+            "Share of the last 64 frames above the threshold, beside the share of the bank's calibration frames.",
+            (
+                Query('max(patchline_drift_reject_ratio{view="$view"})', "last 64 frames"),
+                Query('max(patchline_drift_calibration_reject_ratio{view="$view"})', "calibration"),
+            ),
+            unit="percentunit",
+        ),
+        Panel(
+            "Episodes of drift",
+            "Noticed within the hour.",
+            (Query('sum(increase(patchline_drift_episodes_total{view="$view"}[1h]))', "episodes"),),
+        ),
+        Panel(
+            "Since the latest episode was noticed",
+            "Nothing is shown where there was none yet.",
+            (Query('time() - max(patchline_drift_noticed_timestamp_seconds{view="$view"})', "noticed"),),
+            unit="s",
+        ),
+        Panel(
             "Frames that never came",
             "Frames lost before Kafka (a gap in the sequence), frames sent twice, records that cannot be read.",
             (
@@ -65,6 +108,16 @@ VIEW = Dashboard(
                 Query(
                     'sum by (reason) (rate(patchline_dead_letters_total{view="$view"}[$__rate_interval]))',
                     "dead letter: {{reason}}",
+                ),
+            ),
+            unit="cps",
+        ),
+        Panel(
+            "Frames that show nothing to judge",
+            "Black, overexposed and frozen pictures a second, whatever was decided of them.",
+            (
+                Query(
+                    'sum by (reason) (rate(patchline_input_faults_total{view="$view"}[$__rate_interval]))', "{{reason}}"
                 ),
             ),
             unit="cps",
