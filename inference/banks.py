@@ -20,6 +20,7 @@ from ingest.store import StoreError
 from softpatch.bank import Bank, InvalidBank, bank_from_bytes, bank_version
 from softpatch.probes import ProbesDisagree, replay
 from softpatch.score import Scorer
+from softpatch.usual import usual_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from ingest.store import Store
     from monitoring.metrics import InferenceMetrics
     from softpatch.embed import Embedder
+    from softpatch.images.input_faults import Usual
     from softpatch.search import Search
 
 log = structlog.get_logger(__name__)
@@ -46,6 +48,8 @@ class Serving:
     in_force: InForce
     bank: Bank
     scorer: Scorer
+    usual: Usual
+    """What the view's frames look like when nothing is wrong with its camera."""
 
 
 Standing = Serving | NoBank
@@ -60,8 +64,8 @@ class BankLoader:
         self._embedder = embedder
         self._make_search = make_search
 
-    def load(self, view: str, wanted: BankInForce) -> tuple[Bank, Scorer]:
-        """Fetch, check and prove.
+    def load(self, view: str, wanted: BankInForce) -> tuple[Bank, Scorer, Usual]:
+        """Fetch, check and prove; what the view usually looks like comes along.
 
         Raises:
             BankRefused: the file is not this view's bank for this graph, or it scores its probes differently here.
@@ -76,11 +80,12 @@ class BankLoader:
         try:
             search = self._make_search(bank.vectors)
             replay(bank, self._embedder, search)
+            usual = usual_of(bank)
         except ProbesDisagree as error:
             raise BankRefused(str(error)) from error
         except Exception as error:  # a bank that breaks its own proof (memory, sizes) must not end the service
             raise BankRefused(f"it cannot be tried here: {type(error).__name__}: {error}") from error
-        return bank, Scorer(bank, search)
+        return bank, Scorer(bank, search), usual
 
     def _read(self, view: str, wanted: BankInForce) -> Bank:
         data = self._store.get(wanted.uri)
@@ -163,8 +168,7 @@ class ActiveBanks:
         if isinstance(now, Serving) and now.in_force.version == wanted.version:
             self._put(state.view, replace(now, in_force=in_force))
             return
-        bank, scorer = self._loader.load(state.view, wanted)
-        self._put(state.view, Serving(in_force, bank, scorer))
+        self._put(state.view, Serving(in_force, *self._loader.load(state.view, wanted)))
         self._metrics.bank_swaps.labels(view=state.view).inc()
         log.info("bank_in_force", view=state.view, version=wanted.version, epoch=state.epoch)
 

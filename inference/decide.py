@@ -6,8 +6,9 @@ The first reason that applies is the one a decision gives, from what we know lea
 2. `no_score`       a bank, but no finite score
 3. `deadline`       a score, too late to act on; it is kept
 4. `dead_letter_rate`  a score, from a view whose input is not to be trusted
-5. `near_threshold` a score between the low and the high limit
-6. otherwise `fail` above the threshold, `pass` at or below it
+5. `input_fault`    a score of a picture that shows nothing to judge; the view's policy may say pass or fail instead
+6. `near_threshold` a score between the low and the high limit
+7. otherwise `fail` above the threshold, `pass` at or below it
 """
 
 from __future__ import annotations
@@ -23,10 +24,12 @@ if TYPE_CHECKING:
     from datetime import datetime
     from typing import Literal
 
+    from inference.settings import InputFaultPolicy
     from ingest.bank_state import BankInForce
     from ingest.contract import SourceRecord
     from ingest.decision import DefectRegion, ImageFacts, NearestPatch, SmallMap
     from ingest.frame import Frame
+    from softpatch.images.input_faults import InputFault, Look
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,8 @@ class Seen:
     image: ImageFacts
     size_wh_px: tuple[int, int]
     difference_hash: int
+    look: Look
+    exposure_fault: InputFault | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,6 +109,8 @@ class Facts:
     evidence: Evidence | None
     late: bool
     dead_letters_over_cap: bool
+    input_fault: InputFault | None
+    input_fault_policy: InputFaultPolicy
     change_bits: int | None
     duplicate_of: SourceRecord | None
     appended_at: datetime
@@ -113,20 +120,40 @@ class Facts:
 
 
 def rule(
-    score: float | None, standing: InForce | NoBank, *, late: bool = False, dead_letters_over_cap: bool = False
+    score: float | None,
+    standing: InForce | NoBank,
+    *,
+    late: bool = False,
+    dead_letters_over_cap: bool = False,
+    input_fault: InputFaultPolicy | None = None,
 ) -> Ruling:
-    """Undecided, with the first reason in the order above, whenever we cannot vouch for the part."""
+    """Undecided, with the first reason in the order above, whenever we cannot vouch for the part.
+
+    `input_fault` is the policy for frames that show nothing to judge; None for one that does.
+    """
     if isinstance(standing, NoBank):
         return Ruling(Verdict.UNDECIDED, standing.reason)
     if score is None or not usable(score, standing.limits):
         return Ruling(Verdict.UNDECIDED, Reason.NO_SCORE)
-    if late:
-        return Ruling(Verdict.UNDECIDED, Reason.DEADLINE)
-    if dead_letters_over_cap:
-        return Ruling(Verdict.UNDECIDED, Reason.DEAD_LETTER_RATE)
-    if standing.limits.low < score <= standing.limits.high:
+    if late or dead_letters_over_cap:
+        return Ruling(Verdict.UNDECIDED, Reason.DEADLINE if late else Reason.DEAD_LETTER_RATE)
+    if input_fault is not None and input_fault != "inspect":
+        return _BY_POLICY[input_fault]
+    return by_score(score, standing.limits)
+
+
+def by_score(score: float, limits: Limits) -> Ruling:
+    """What a score alone says of a part."""
+    if limits.low < score <= limits.high:
         return Ruling(Verdict.UNDECIDED, Reason.NEAR_THRESHOLD)
-    return Ruling(Verdict.FAIL if score > standing.limits.threshold else Verdict.PASS)
+    return Ruling(Verdict.FAIL if score > limits.threshold else Verdict.PASS)
+
+
+_BY_POLICY: Mapping[InputFaultPolicy, Ruling] = {
+    "undecided": Ruling(Verdict.UNDECIDED, Reason.INPUT_FAULT),
+    "pass": Ruling(Verdict.PASS),
+    "fail": Ruling(Verdict.FAIL),
+}
 
 
 def usable(score: float, limits: Limits) -> bool:
@@ -142,6 +169,7 @@ def decide(facts: Facts) -> Decision:
         facts.standing,
         late=facts.late,
         dead_letters_over_cap=facts.dead_letters_over_cap,
+        input_fault=facts.input_fault_policy if facts.input_fault else None,
     )
     return Decision(
         id=decision_id(frame.view, frame.frame_id),
@@ -151,6 +179,7 @@ def decide(facts: Facts) -> Decision:
         verdict=ruling.verdict,
         reason=ruling.reason,
         image=facts.seen.image,
+        input_fault=facts.input_fault,
         size_wh_px=facts.seen.size_wh_px,
         difference_hash=f"{facts.seen.difference_hash:016x}",
         change_bits=facts.change_bits,

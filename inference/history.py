@@ -13,10 +13,14 @@ from collections import OrderedDict, deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from softpatch.images.input_faults import Stillness
+
 if TYPE_CHECKING:
+    from inference.decide import Seen
     from inference.settings import ViewInspection
     from ingest.contract import SourceRecord
     from ingest.frame import Frame
+    from softpatch.images.input_faults import Usual
 
 FrameIds = dict[tuple[str, str], int]
 """View and frame id to the offset of the first record, in the order they were decided."""
@@ -32,6 +36,8 @@ class Recalled:
     missing_frames: int
     """Sequence numbers left out since the camera's previous frame: frames lost before Kafka."""
     dead_letters_over_cap: bool
+    frozen: bool = False
+    """Whether this frame and those just before it show the same instant."""
 
 
 @dataclass
@@ -41,6 +47,7 @@ class _Partition:
     """The highest offset seen: what comes at or below it is read again."""
     frame_ids: OrderedDict[tuple[str, str], int] = field(default_factory=OrderedDict)
     hashes: dict[str, int] = field(default_factory=dict)
+    stillness: dict[str, Stillness] = field(default_factory=dict)
     sequences: dict[str, tuple[str, int]] = field(default_factory=dict)
     outcomes: dict[str, deque[bool]] = field(default_factory=dict)
     """Per view, whether each of its last records was a dead letter."""
@@ -63,23 +70,31 @@ class History:
         """Give back what others decided; from any thread, before the partition's next record is told of."""
         self._recovered[partition] = frame_ids
 
-    def frame(self, frame: Frame, difference_hash: int, inspection: ViewInspection, *, tenure: int) -> Recalled:
+    def frame(self, frame: Frame, seen: Seen, usual: Usual, inspection: ViewInspection, *, tenure: int) -> Recalled:
         """Remember a frame that could be decoded, and say what its past says of it."""
         past = self._past(frame.source, tenure)
         again = not _advance(past, frame.source.offset)
         duplicate = self._duplicate(past, frame)
         if again:
-            return Recalled(None, duplicate, 0, _over_cap(past, frame.view, inspection))
+            return Recalled(
+                change_bits=None,
+                duplicate_of=duplicate,
+                missing_frames=0,
+                dead_letters_over_cap=_over_cap(past, frame.view, inspection),
+                frozen=_stillness(past, frame.view).frozen(inspection.frozen_frames),
+            )
         _remember_outcome(past, frame.view, inspection, dead=False)
         if frame.replay_of is not None:
             return Recalled(None, duplicate, 0, _over_cap(past, frame.view, inspection))
         before = past.hashes.get(frame.view)
-        past.hashes[frame.view] = difference_hash
+        past.hashes[frame.view] = seen.difference_hash
+        stillness = past.stillness[frame.view] = _stillness(past, frame.view).after(seen.look, usual)
         return Recalled(
-            change_bits=None if before is None else (before ^ difference_hash).bit_count(),
+            change_bits=None if before is None else (before ^ seen.difference_hash).bit_count(),
             duplicate_of=duplicate,
             missing_frames=_missing(past, frame),
             dead_letters_over_cap=_over_cap(past, frame.view, inspection),
+            frozen=stillness.frozen(inspection.frozen_frames),
         )
 
     def dead_letter(self, source: SourceRecord, view: str, inspection: ViewInspection, *, tenure: int) -> None:
@@ -111,6 +126,10 @@ class History:
         past.frame_ids[name] = offset
         self._forget(past)
         return None
+
+
+def _stillness(past: _Partition, view: str) -> Stillness:
+    return past.stillness.get(view, Stillness())
 
 
 def _advance(past: _Partition, offset: int) -> bool:

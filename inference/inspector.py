@@ -14,6 +14,7 @@ from ingest.contract import SourceRecord
 from ingest.dead_letter import DeadLetter, dead_letter_of, headers_of
 from ingest.frame import BadFrame, DeadLetterReason, Frame, parse_frame, view_named_by
 from ingest.kafka.records import Outgoing, Record, Work
+from softpatch.images.input_faults import InputFault, Usual
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -120,7 +121,8 @@ class Inspector:
         self, record: Record, frame: Frame, standing: Standing, found: Inspected, queue_seconds: float
     ) -> Answer:
         inspection = self._inspection_of(frame.view)
-        recalled = self._history.frame(frame, found.seen.difference_hash, inspection, tenure=_tenure(record))
+        usual = Usual() if isinstance(standing, NoBank) else standing.usual
+        recalled = self._history.frame(frame, found.seen, usual, inspection, tenure=_tenure(record))
         appended_at, decided_at = _moment(frame.appended_ms), self._now()
         decision = decide(
             Facts(
@@ -130,6 +132,8 @@ class Inspector:
                 evidence=found.evidence,
                 late=(decided_at - appended_at).total_seconds() > inspection.deadline_seconds,
                 dead_letters_over_cap=recalled.dead_letters_over_cap,
+                input_fault=found.seen.exposure_fault or (InputFault.FROZEN if recalled.frozen else None),
+                input_fault_policy=inspection.input_fault,
                 change_bits=recalled.change_bits,
                 duplicate_of=recalled.duplicate_of,
                 appended_at=appended_at,

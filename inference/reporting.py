@@ -122,6 +122,8 @@ class Reporting:
         self._inference.decisions.labels(view=view, verdict=decision.verdict.value).inc()
         if decision.reason is not None:
             self._inference.undecided.labels(view=view, reason=decision.reason.value).inc()
+        if decision.input_fault is not None:
+            self._inference.input_faults.labels(view=view, reason=decision.input_fault.value).inc()
         if decision.score_ratio is not None:
             self._inference.score_ratio.labels(view=view).observe(decision.score_ratio)
         if decision.duplicate_of is not None:

@@ -22,6 +22,7 @@ from ingest.decision import ImageFacts
 from ingest.frame import BadFrame, DeadLetterReason
 from softpatch.images.decode import UndecodableImage, decode
 from softpatch.images.geometry import Geometry
+from softpatch.images.input_faults import Look, Usual, exposure_fault
 from softpatch.images.statistics import difference_hash, measure
 
 if TYPE_CHECKING:
@@ -116,11 +117,13 @@ class Scoring:
     def _look(self, frame: Frame, standing: Serving | NoBank) -> _Shaped | BadFrame:
         """Decode and shape one frame, and say what its pixels say; runs in the pool."""
         started = self._clock()
-        geometry = standing.bank.manifest.geometry if isinstance(standing, Serving) else LOOKS
+        geometry, usual = LOOKS, Usual()
+        if isinstance(standing, Serving):
+            geometry, usual = standing.bank.manifest.geometry, standing.usual
         try:
             image = decode(frame.encoded, max_pixels=self._max_pixels)
             pixels = geometry.apply(image)
-            seen = _seen(pixels, size_wh_px=(image.shape[1], image.shape[0]))
+            seen = _seen(pixels, usual, size_wh_px=(image.shape[1], image.shape[0]))
         except UndecodableImage as error:
             return BadFrame(DeadLetterReason(error.reason), str(error))
         except Exception as error:  # whatever one picture does to a decoder, the line goes on
@@ -176,7 +179,7 @@ def _inspected(shaped: _Shaped, evidence: Evidence | None, shared: dict[str, flo
     return Inspected(shaped.seen, evidence, {"decode": shaped.decode_seconds} | (shared if evidence else {}))
 
 
-def _seen(pixels: np.ndarray, *, size_wh_px: tuple[int, int]) -> Seen:
+def _seen(pixels: np.ndarray, usual: Usual, *, size_wh_px: tuple[int, int]) -> Seen:
     """Measured on the network's input, as the bank's calibration is, so that it compares whatever the resolution."""
     measured = measure(pixels)
     return Seen(
@@ -189,6 +192,8 @@ def _seen(pixels: np.ndarray, *, size_wh_px: tuple[int, int]) -> Seen:
         ),
         size_wh_px=size_wh_px,
         difference_hash=difference_hash(pixels),
+        look=Look.of(pixels),
+        exposure_fault=exposure_fault(measured, usual),
     )
 
 

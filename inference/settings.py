@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
 
 Ratio = Annotated[float, Field(gt=0, lt=1)]
+InputFaultPolicy = Literal["undecided", "pass", "fail", "inspect"]
 
 
 class InferenceSettings(BaseModel):
@@ -53,3 +54,7 @@ class ViewInspection(BaseModel):
     """Above this share of dead letters among the view's last records, its frames are undecided."""
     dead_letter_window_records: PositiveInt = 50
     """How many last records that is; a younger view counts as if the missing ones were good."""
+    input_fault: InputFaultPolicy = "undecided"
+    """What a black, over-exposed or frozen frame is; `inspect`: what its score says, as any other."""
+    frozen_frames: Annotated[int, Field(ge=3)] = 10
+    """So many frames in a row that show the same instant are frozen."""

@@ -12,6 +12,7 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat, StringConstraints, 
 
 from ingest.contract import Message, Moment, Sha256, SourceRecord, Value
 from ingest.view import ViewName
+from softpatch.images.input_faults import InputFault
 
 SKETCH_DIMENSION = 32
 Ratio = Annotated[float, Field(ge=0, le=1)]
@@ -121,6 +122,8 @@ class Decision(Message):
     anomaly_map: SmallMap | None = None
     nearest: NearestPatch | None = None
     image: ImageFacts | None = None
+    input_fault: InputFault | None = None
+    """Why the frame shows nothing to judge, where it does not; what that means for the verdict is the view's policy."""
     size_wh_px: tuple[int, int] | None = None
     difference_hash: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{16}$")] | None = None
     change_bits: Annotated[int, Field(ge=0, le=64)] | None = None

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import combinations
-from typing import Self
 
 import cv2
 import numpy as np
@@ -49,7 +48,7 @@ class Look:
     cells: Float32[np.ndarray, "16 16"]
 
     @classmethod
-    def of(cls, image: UInt8[np.ndarray, "h w 3"]) -> Self:
+    def of(cls, image: UInt8[np.ndarray, "h w 3"]) -> "Look":
         """The look of a frame."""
         digest = hashlib.blake2b(np.ascontiguousarray(image).data, digest_size=16).digest()
         luma = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.float32)
@@ -61,7 +60,7 @@ class Look:
         return self.digest + self.cells.astype("<f2").tobytes()
 
     @classmethod
-    def from_bytes(cls, data: bytes) -> Self:
+    def from_bytes(cls, data: bytes) -> "Look":
         """What `to_bytes` wrote. Raises ValueError for other bytes."""
         cells = np.frombuffer(data[16:], "<f2").astype(np.float32).reshape(LOOK_SIDE, LOOK_SIDE)
         return cls(data[:16], cells)
@@ -81,7 +80,7 @@ class Usual:
     noise_floor: float = 0.0
 
     @classmethod
-    def of(cls, statistics: Float32[np.ndarray, "frames 5"], looks: Sequence[Look]) -> Self:
+    def of(cls, statistics: Float32[np.ndarray, "frames 5"], looks: Sequence[Look]) -> "Usual":
         """From image statistics (brightness, contrast, sharpness, dark, saturated) and looks of some of the frames."""
         apart = [difference(a, b) for a, b in combinations(looks, 2)]
         return cls(

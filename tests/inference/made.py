@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
+from inference.decide import Seen
 from ingest.bank_state import BankInForce, BankState, ViewState
+from ingest.decision import ImageFacts
 from ingest.kafka.records import Claim, Partition, Record
 from ingest.view import file_name
 from softpatch.bank import Bank, Manifest, Threshold, bank_to_bytes, bank_version
 from softpatch.images.decode import decode
 from softpatch.images.geometry import Geometry
+from softpatch.images.input_faults import Look
+from softpatch.images.statistics import measure
 from softpatch.score import Scorer
 from softpatch.search import FlatSearch
 from softpatch.settings import BuildSettings
@@ -54,7 +58,8 @@ def made_bank(
 ) -> Bank:
     """A bank of all patches of some good frames; its threshold lies between other good frames and defective ones."""
     window = [jpeg(1000 * (seed + 1) + i) for i in range(frames)]
-    embeddings = embedder.embed(np.stack([geometry.apply(decode(each)) for each in window]))
+    pixels = np.stack([geometry.apply(decode(each)) for each in window])
+    embeddings = embedder.embed(pixels)
     count, rows, columns, dimension = embeddings.shape
     source = np.indices((count, rows, columns)).reshape(3, -1)
     bank = Bank(
@@ -64,7 +69,9 @@ def made_bank(
         source_frame=source[0].astype(np.int32),
         source_position=source[1:].T.astype(np.int16),
         calibration_scores=np.ones(frames, np.float32),
-        calibration_statistics=np.zeros((frames, 5), np.float32),
+        calibration_statistics=np.array(
+            [astuple(measure(geometry.apply(decode(each)))) for each in window], np.float32
+        ),
         calibration_sketches=np.zeros((frames, 32), np.float32),
         probe_frames=np.array([0], np.int32),
         probe_scores=np.array([1.0], np.float32),
@@ -116,6 +123,14 @@ class Stored:
 
     bank: Bank
     in_force: BankInForce
+
+
+def shown(bits: int = 0, *, look: int | None = None) -> Seen:
+    """What the pixels of some frame say; every one differs, but for those of one `look`."""
+    rng = np.random.default_rng(look)
+    cells = Look.of(rng.integers(0, 256, (32, 32, 3), dtype=np.uint8))
+    facts = ImageFacts(brightness=10, contrast=5, sharpness=2, dark_ratio=0, saturated_ratio=0)
+    return Seen(image=facts, size_wh_px=(640, 480), difference_hash=bits, look=cells)
 
 
 def stored(store: Store, bank: Bank, data: bytes | None = None) -> Stored:

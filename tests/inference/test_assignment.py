@@ -14,7 +14,8 @@ from ingest.frame import Frame
 from ingest.kafka.connecting import Deadline
 from ingest.kafka.errors import BrokerUnreachable
 from ingest.kafka.records import Partition, Record
-from tests.inference.made import AT, VIEW
+from softpatch.images.input_faults import Usual
+from tests.inference.made import AT, VIEW, shown
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -62,7 +63,7 @@ class Tail:
 def seen(history: History, frame_id: str, offset: int, *, tenure: int = 1) -> SourceRecord | None:
     """What the history takes a frame for a repeat of."""
     frame = Frame(view=VIEW, key="line/cam", frame_id=frame_id, encoded=b"", source=at(offset), appended_ms=0)
-    return history.frame(frame, 0, ViewInspection(), tenure=tenure).duplicate_of
+    return history.frame(frame, shown(), Usual(), ViewInspection(), tenure=tenure).duplicate_of
 
 
 def assigned(history: History, tail: Tail, offset: int | None, *, seconds: float = 30) -> None:

@@ -10,11 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inference.decide import Evidence, Facts, InForce, Limits, NoBank, Ruling, Seen, decide, rule
+from inference.decide import Evidence, Facts, InForce, Limits, NoBank, Ruling, decide, rule
 from ingest.bank_state import BankInForce
 from ingest.contract import SourceRecord
-from ingest.decision import Decision, ImageFacts, Reason, Verdict, decision_id
+from ingest.decision import Decision, Reason, Verdict, decision_id
 from ingest.frame import Frame
+from softpatch.images.input_faults import InputFault
+from tests.inference.made import shown
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 PLAIN = InForce(version="a" * 64, epoch=7, limits=Limits(threshold=2.0, low=2.0, high=2.0), provisional=False)
@@ -51,12 +53,21 @@ def undecided(reason: Reason) -> Ruling:
         (nan, PLAIN, {"late": True}, undecided(Reason.NO_SCORE)),
         (1.0, LEARNING, {"late": True, "dead_letters_over_cap": True}, undecided(Reason.LEARNING)),
         (None, REFUSED, {"late": True}, undecided(Reason.BANK_REFUSED)),
+        (1.0, PLAIN, {"input_fault": "undecided"}, undecided(Reason.INPUT_FAULT)),
+        (1.6, BANDED, {"input_fault": "undecided"}, undecided(Reason.INPUT_FAULT)),
+        (9.0, PLAIN, {"input_fault": "pass"}, Ruling(Verdict.PASS)),
+        (1.0, PLAIN, {"input_fault": "fail"}, Ruling(Verdict.FAIL)),
+        (1.0, PLAIN, {"input_fault": "inspect"}, Ruling(Verdict.PASS)),
+        (9.0, PLAIN, {"input_fault": "inspect"}, Ruling(Verdict.FAIL)),
+        (1.0, PLAIN, {"input_fault": "pass", "late": True}, undecided(Reason.DEADLINE)),
+        (nan, PLAIN, {"input_fault": "pass"}, undecided(Reason.NO_SCORE)),
+        (1.0, LEARNING, {"input_fault": "pass"}, undecided(Reason.LEARNING)),
     ],
 )
 def test_the_first_reason_that_applies_is_given(
-    score: float | None, standing: InForce | NoBank, said: dict[str, bool], expected: Ruling
+    score: float | None, standing: InForce | NoBank, said: dict[str, Any], expected: Ruling
 ) -> None:
-    """The order is: no bank, no score, deadline, dead letters, near the threshold, fail, pass."""
+    """The order is: no bank, no score, deadline, dead letters, input fault, near the threshold, fail, pass."""
     assert rule(score, standing, **said) == expected
 
 
@@ -105,14 +116,12 @@ def facts(score: float | None, standing: InForce | NoBank, **said: object) -> Fa
             view="line/cam", key="line/cam", frame_id="x-4", encoded=b"", source=source, appended_ms=0, sequence=4
         ),
         "standing": standing,
-        "seen": Seen(
-            image=ImageFacts(brightness=10, contrast=5, sharpness=2, dark_ratio=0, saturated_ratio=0),
-            size_wh_px=(640, 480),
-            difference_hash=0xABC,
-        ),
+        "seen": shown(0xABC),
         "evidence": evidence,
         "late": False,
         "dead_letters_over_cap": False,
+        "input_fault": None,
+        "input_fault_policy": "undecided",
         "change_bits": 3,
         "duplicate_of": None,
         "appended_at": AT,
@@ -157,6 +166,15 @@ def test_provisional_is_copied_and_changes_no_verdict(score: float, verdict: Ver
     decision = decide(facts(score, standing))
     assert decision.verdict is verdict
     assert decision.provisional
+
+
+def test_an_input_fault_is_named_whatever_the_policy_makes_of_it() -> None:
+    """Also while the view learns: what is wrong with the camera is known before any bank."""
+    black = {"input_fault": InputFault.BLACK}
+    for standing, policy in ((PLAIN, "undecided"), (PLAIN, "pass"), (PLAIN, "inspect"), (LEARNING, "undecided")):
+        assert decide(facts(1.0, standing, **black, input_fault_policy=policy)).input_fault is InputFault.BLACK
+    assert decide(facts(1.0, PLAIN, **black)).reason is Reason.INPUT_FAULT
+    assert decide(facts(1.0, PLAIN, input_fault_policy="fail")).verdict is Verdict.PASS
 
 
 def test_limits_that_are_absent_are_the_threshold() -> None:

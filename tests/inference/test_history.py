@@ -7,6 +7,8 @@ from inference.settings import ViewInspection
 from ingest.contract import SourceRecord
 from ingest.frame import Frame
 from ingest.view import camera_key
+from softpatch.images.input_faults import Usual
+from tests.inference.made import shown
 
 INSPECTION = ViewInspection(dead_letter_cap_ratio=0.2, dead_letter_window_records=10)
 
@@ -33,8 +35,9 @@ class Told:
         view: str = "line/cam",
         tenure: int = 1,
         replay: bool = False,
+        look: int | None = None,
     ) -> Recalled:
-        """What is recalled of one frame."""
+        """What is recalled of one frame; frames of one `look` are bit-identical, without it each differs."""
         source = at(offset, partition=partition)
         frame = Frame(
             view=view,
@@ -46,7 +49,7 @@ class Told:
             sequence=sequence,
             replay_of=SourceRecord(topic="frames.dead-letter", partition=partition, offset=0) if replay else None,
         )
-        return self.history.frame(frame, bits, INSPECTION, tenure=tenure)
+        return self.history.frame(frame, shown(bits, look=look), Usual(), INSPECTION, tenure=tenure)
 
     def dead(self, offset: int, view: str = "line/cam", *, tenure: int = 1) -> None:
         """One record of the view that could not be decided."""
@@ -59,6 +62,33 @@ def test_a_repeated_frame_id_points_to_its_first_record() -> None:
     assert told.frame(5, frame_id="a").duplicate_of is None
     assert told.frame(8, frame_id="a").duplicate_of == at(5)
     assert told.frame(9, frame_id="a").duplicate_of == at(5)
+
+
+def test_a_camera_that_repeats_its_picture_is_frozen_after_many_frames() -> None:
+    """From the tenth on by default; another picture, or another view's, is none of it."""
+    told = Told()
+    assert [told.frame(offset, look=1).frozen for offset in range(12)] == [False] * 9 + [True] * 3
+    assert not told.frame(12, view="line/other", look=1).frozen
+    assert not told.frame(13, look=2).frozen
+    assert not told.frame(14, look=1).frozen
+
+
+def test_frames_read_again_stay_as_frozen_as_they_were() -> None:
+    """After an abort the same ten records do not count twice."""
+    told = Told()
+    assert [told.frame(offset, look=1).frozen for offset in range(6)] == [False] * 6
+    assert [told.frame(offset, look=1).frozen for offset in range(9)] == [False] * 9
+    assert told.frame(9, look=1).frozen
+    assert told.frame(9, look=1).frozen
+
+
+def test_a_replayed_frame_neither_freezes_nor_thaws() -> None:
+    """It has no place in the camera's order."""
+    told = Told()
+    for offset in range(9):
+        told.frame(offset, look=1)
+    assert not told.frame(9, look=2, replay=True).frozen
+    assert told.frame(10, look=1).frozen
 
 
 def test_the_same_id_of_another_view_or_partition_is_another_frame() -> None:

@@ -17,6 +17,7 @@ from ingest.decision import Reason
 from ingest.frame import DeadLetterReason
 from ingest.kafka.records import Partition, Work
 from monitoring.metrics import declare_inference, declare_kafka
+from softpatch.images.input_faults import InputFault, Usual
 from softpatch.score import Scorer
 from softpatch.search import BruteSearch
 from tests.inference.made import AT, VIEW, record
@@ -135,7 +136,7 @@ def test_a_batch_that_was_under_way_when_its_partition_went_opens_no_view(told: 
     """Its answers are void, its view belongs to another process; when the partition comes back it is told again."""
     mine, gone = Partition("frames", 0), Partition("frames", 1)
     answer = Answer(Work.of(record(0, b"x", partition=1)), "line/b", decided(record(0, b"x")).said, 0.0)
-    batch = Answers((answer,), {"line/b": Serving(PLAIN, bank, Scorer(bank, BruteSearch(bank.vectors)))})
+    batch = Answers((answer,), {"line/b": Serving(PLAIN, bank, Scorer(bank, BruteSearch(bank.vectors)), Usual())})
     told.reporting.moved([mine], [gone])
     told.reporting.worked(batch)
     assert told.value("patchline_decisions_total", view="line/b", verdict="pass") is None
@@ -144,6 +145,17 @@ def test_a_batch_that_was_under_way_when_its_partition_went_opens_no_view(told: 
     told.reporting.worked(batch)
     assert told.value("patchline_decisions_total", view="line/b", verdict="pass") == 0
     assert told.value("patchline_threshold", view="line/b") == 2.0
+
+
+def test_input_faults_are_counted_by_what_they_are(told: Told) -> None:
+    """Whatever the view's policy decides of them."""
+    of = record(0, b"x")
+    for policy in ("undecided", "pass"):
+        said = decide(facts(1.0, PLAIN, input_fault=InputFault.FROZEN, input_fault_policy=policy))
+        answer = Answer(Work.of(of), VIEW, said, 0.0)
+        told.reporting.committed([answer], [answer.work], 0.01, AT)
+    assert told.value("patchline_input_faults_total", view="line/cam", reason="frozen") == 2
+    assert told.value("patchline_undecided_total", view="line/cam", reason="input_fault") == 1
 
 
 def test_a_view_that_learns_shows_no_threshold(told: Told) -> None:
