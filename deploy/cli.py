@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.panel import Panel
 from rich.table import Table
 
-from deploy.commands import bank, bench, build, camera, dead_letters, demo, evaluate, score, services, topics, up
+from deploy.commands import bank, bench, build, camera, dead_letters, demo, evaluate, score, services, topics, up, watch
 from deploy.faults import fault_of
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ _add("bench", bench.bench, TRY)
 _add("up", up.up, RUN)
 _add("train", services.train, RUN)
 _add("inspect", services.inspect, RUN)
+_add("watch", watch.watch, RUN)
 _add("camera", camera.camera, RUN)
 app.add_typer(topics.app, name="topics", rich_help_panel=RUN)
 app.add_typer(bank.app, name="bank", rich_help_panel=RUN)

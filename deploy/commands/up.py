@@ -17,7 +17,7 @@ from deploy.faults import Failed, WrongUse
 if TYPE_CHECKING:
     from deploy.line.supervisor import Program
 
-SERVICES = ("train", "inspect")
+SERVICES = ("train", "inspect", "watch")
 LOOPBACK = ("127.0.0.1", "localhost")
 
 Ephemeral = Annotated[

@@ -102,7 +102,7 @@ def run_demo(demo: Demo, progress: Progress) -> DemoReport:
     with progress.step("Starting broker and topics"):
         line = Line.start(_wanted(demo))
     with line, OutcomeReader(line.settings.kafka) as outcomes:
-        line.run("train", "inspect")
+        line.run("train", "inspect", "watch")
         window = _send_window(line, demo.plan, progress)
         bank, build_seconds = _learn(line, progress)
         _decided(line, outcomes, len(window), lambda _: None)

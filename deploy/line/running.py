@@ -139,6 +139,7 @@ def _settings(wanted: Wanted, bootstrap: str) -> Settings:
         "store": {"url": str(wanted.folder / "store")},
         "inference": {"metrics_port": free_port()},
         "trainer": {"metrics_port": free_port()},
+        "watch": {"metrics_port": free_port()},
     }
     return read_settings(None, os.environ, wanted.flags, over=merged(fixed, wanted.over or {}))
 

@@ -1,7 +1,7 @@
 """Drift of one view, told from its decisions alone against what its bank learnt. Pure functions of values.
 
 `observation` reads a decision, `reference` a bank; `bets` and `evidence` watch frame after frame with a proved bound on
-false alarms, `ranks` the scores among their own past, `continuity` for frames that are missing or equal; `samples`,
-`psi` and `mmd` measure how far the last frames are away; `diagnosis` says in words what changed; `follow` puts them
-together in a state of bounded size.
+false alarms, `ranks` the scores among their own past, `numbering` for frames that are missing, `continuity` for equal
+ones; `samples`, `psi` and `mmd` measure how far the last frames are away; `diagnosis` says in words what changed;
+`follow` puts them together in a state of bounded size.
 """

@@ -1,4 +1,4 @@
-"""Whether frames keep coming one after the other, each a new picture."""
+"""Whether each frame is a new picture."""
 
 from __future__ import annotations
 
@@ -16,11 +16,10 @@ FROZEN_FRAMES = 30
 
 @dataclass(frozen=True)
 class Continuity:
-    """The last frame, how many frames before it showed the same instant, and the frames missing just before it."""
+    """The last frame, and how many frames before it showed the same instant."""
 
     last: Observation | None = None
     equal_in_a_row: int = 0
-    missing: int = 0
 
     @property
     def frozen(self) -> bool:
@@ -32,8 +31,7 @@ class Continuity:
         if self.last is None:
             return Continuity(now)
         equal = same_instant(self.last, now, still=still)
-        missing = missing_between(self.last.sequence, now.sequence)
-        return Continuity(now, self.equal_in_a_row + 1 if equal else 0, missing)
+        return Continuity(now, self.equal_in_a_row + 1 if equal else 0)
 
 
 def same_instant(before: Observation, now: Observation, *, still: float) -> bool:
@@ -41,10 +39,3 @@ def same_instant(before: Observation, now: Observation, *, still: float) -> bool
     if before.difference_hash != now.difference_hash:
         return False
     return bool(np.array_equal(before.sketch, now.sketch) or np.linalg.norm(before.sketch - now.sketch) < still)
-
-
-def missing_between(before: int | None, now: int | None) -> int:
-    """Frames missing between two sequence numbers; none after a restart (it fell) or where one has no number."""
-    if before is None or now is None or now <= before:
-        return 0
-    return now - before - 1

@@ -108,6 +108,14 @@ class Following:
         frames = min(frames, self.seen, WINDOW_FRAMES)
         return self.watched[np.arange(self.seen - frames, self.seen) % WINDOW_FRAMES]
 
+    def evidence_ratio(self, baseline: Baseline, *, frames_per_false_alarm: float = FRAMES_PER_FALSE_ALARM) -> float:
+        """How much speaks for a change, over what an alarm takes: of the two procedures the one that says more."""
+        strengths = (
+            baseline.bets.weight @ self.evidence.strength,
+            rank_bets().weight @ self.rank_evidence.strength,
+        )
+        return float(max(strengths)) / (PROCEDURES * frames_per_false_alarm)
+
 
 @dataclass(frozen=True)
 class Distances:
@@ -175,7 +183,7 @@ def _remembered(state: Following, observation: Observation, baseline: Baseline) 
     watched, sketches = state.watched.copy(), state.sketches.copy()
     watched[row, : len(observation.values)] = observation.values
     watched[row, WATCHED.index("novelty")] = novelty(observation.sketch, baseline.reference)
-    watched[row, WATCHED.index("gap")] = continuity.missing
+    watched[row, WATCHED.index("gap")] = observation.missing
     watched[row, WATCHED.index("rank")] = state.past.p_value(observation.values[0])
     sketches[row] = observation.sketch
     return replace(state, continuity=continuity, watched=watched, sketches=sketches, seen=state.seen + 1)

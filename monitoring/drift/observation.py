@@ -21,16 +21,19 @@ class NotMeasured(ValueError):
 
 @dataclass(frozen=True)
 class Observation:
-    """One decided frame. `values` are those of MEASURED: score in the bank's units, brightness and contrast of 255."""
+    """One decided frame. `values` are those of MEASURED: score in the bank's units, brightness and contrast of 255.
+
+    `missing`: frames that the camera numbered and nobody received, just before this one.
+    """
 
     values: Float64[np.ndarray, "6"]
     sketch: Float64[np.ndarray, "32"]
     difference_hash: str
-    sequence: int | None
+    missing: int = 0
 
 
-def observation_of(decision: Decision) -> Observation:
-    """What drift needs of a decision.
+def observation_of(decision: Decision, *, missing: int = 0) -> Observation:
+    """What drift needs of a decision; `missing` is what its camera's numbering says (monitoring.drift.numbering).
 
     Raises NotMeasured for a frame that was decided without a score (learning, bank refused) and for a duplicate, which
     says nothing new about the line.
@@ -39,4 +42,4 @@ def observation_of(decision: Decision) -> Observation:
     if decision.duplicate_of is not None or decision.score is None or image is None or not sketch or not fingerprint:
         raise NotMeasured(f"decision {decision.id} cannot be compared with a bank")
     facts = (getattr(image, name) for name in MEASURED[1:])
-    return Observation(np.array([decision.score, *facts]), np.array(sketch), fingerprint, decision.sequence)
+    return Observation(np.array([decision.score, *facts]), np.array(sketch), fingerprint, missing)

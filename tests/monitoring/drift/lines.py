@@ -21,10 +21,10 @@ SPREADS = np.array([2.0, 3.0, 1.5, 0.5, 0.004, 0.002])
 
 def frames(rng: np.random.Generator, count: int, *, defects: float = 0.02) -> Iterator[Observation]:
     """An undisturbed line: every frame a new one, some defective."""
-    for number in range(count):
+    for _ in range(count):
         values = np.abs(rng.normal(MEANS, SPREADS))
         values[0] += 20.0 * (rng.random() < defects)
-        yield Observation(values, rng.normal(0, 1, 32), f"{rng.integers(2**63):016x}", number)
+        yield Observation(values, rng.normal(0, 1, 32), f"{rng.integers(2**63):016x}")
 
 
 def window(rng: np.random.Generator, count: int = 300, *, defects: float = 0.02) -> Reference:

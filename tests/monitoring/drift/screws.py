@@ -69,7 +69,7 @@ class Decider:
             seen.saturated_ratio,
         ]
         drawn = np.asarray(sketch(embedding[0], self.embedder.graph_hash), np.float64)
-        return Observation(np.array(values), drawn, f"{difference_hash(frame):016x}", None)
+        return Observation(np.array(values), drawn, f"{difference_hash(frame):016x}")
 
 
 def gain(factor: float) -> Callable[[np.ndarray], np.ndarray]:

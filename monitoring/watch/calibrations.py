@@ -1,0 +1,100 @@
+"""Which calibration a decision is held against: that of the bank that made it, from where `banks` says it lies."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import structlog
+
+from ingest.bank_state import BankState
+from ingest.contract import BadMessage
+from ingest.store import StoreError
+from monitoring.drift.reference import TooFewCalibrationFrames, reference_of_bank
+from softpatch.bank import InvalidBank, bank_from_bytes, bank_version
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from ingest.bank_state import BankInForce
+    from ingest.kafka.records import Record
+    from ingest.store import Store
+    from monitoring.drift.reference import Reference
+
+log = structlog.get_logger(__name__)
+
+
+class NoCalibration(Exception):
+    """There is nothing to hold this decision against, now or ever; why is in the log."""
+
+
+class Calibrations:
+    """The references of the banks that `banks` names. What cannot be had is asked for again after a while."""
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        read_banks: Callable[[], Iterable[Record]],
+        retry_seconds: float,
+        clock: Callable[[], float],
+        read_seconds: Callable[[float], None],
+    ) -> None:
+        """`read_banks` gives what is new in `banks`, waiting a moment for it; `read_seconds` is told what one took."""
+        self._store = store
+        self._read_banks = read_banks
+        self._retry_seconds = retry_seconds
+        self._clock = clock
+        self._read = read_seconds
+        self._banks: dict[str, dict[str, BankInForce]] = {}
+        self._missing: dict[str, tuple[str, float]] = {}
+        """Per view the bank that could not be had last, and when to ask again."""
+
+    def take(self, records: Iterable[Record]) -> None:
+        """Follow what `banks` says: of each view the banks in force now and before."""
+        for record in records:
+            view = (record.key or b"").decode("utf-8", "replace")
+            if record.value is None:
+                self._banks.pop(view, None)
+                continue
+            try:
+                state = BankState.from_bytes(record.value)
+            except BadMessage as error:
+                log.warning("bank_state_unreadable", view=view, detail=str(error))
+                continue
+            named = (state.active, state.previous)
+            self._banks[view] = {each.version: each for each in named if each is not None}
+
+    def reference(self, view: str, version: str, *, threshold: float) -> Reference:
+        """What the bank's window looked like. Raises NoCalibration: unknown, not in the store, broken, or too small."""
+        now = self._clock()
+        missing, ask_again = self._missing.get(view, ("", now))
+        if missing == version and now < ask_again:
+            raise NoCalibration(version)
+        try:
+            reference = self._fetched(self._place(view, version), threshold)
+        except (LookupError, StoreError, InvalidBank, TooFewCalibrationFrames) as error:
+            self._missing[view] = (version, now + self._retry_seconds)
+            log.warning("no_calibration", view=view, version=version, detail=str(error))
+            raise NoCalibration(version) from error
+        self._missing.pop(view, None)
+        self._read(self._clock() - now)
+        return reference
+
+    def forget(self, view: str) -> None:
+        """The view is gone."""
+        self._missing.pop(view, None)
+
+    def _place(self, view: str, version: str) -> BankInForce:
+        """A decision may be read before the bank state that allowed it."""
+        if version not in self._banks.get(view, {}):
+            self.take(self._read_banks())
+        found = self._banks.get(view, {}).get(version)
+        if found is None:
+            raise LookupError("the topic `banks` no longer names this bank")
+        return found
+
+    def _fetched(self, bank: BankInForce, threshold: float) -> Reference:
+        data = self._store.get(bank.uri)
+        if bank_version(data) != bank.version:
+            raise InvalidBank(f"the file {bank.uri} has changed")
+        return reference_of_bank(bank_from_bytes(data), threshold=threshold)

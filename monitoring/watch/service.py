@@ -1,0 +1,311 @@
+"""The drift service: one thread that reads decisions, and between two batches looks at distances and shows how it is.
+
+Where it starts, it reads the last decisions of each partition again: verdict, evidence and past are then what they
+were, and what was counted before is not counted twice. The group's offsets say how far decisions have been counted;
+they are committed after the decisions were followed, so none is left out.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass
+from heapq import nsmallest
+from typing import TYPE_CHECKING, Protocol
+from zlib import crc32
+
+import numpy as np
+import structlog
+
+from ingest.contract import BadMessage
+from ingest.decision import Decision
+from ingest.kafka.errors import Aborted, BrokerUnreachable
+from ingest.kafka.readers import WholeTopicReader
+from ingest.kafka.records import Partition, Work
+from ingest.kafka.transactions import State, TransactionLoop
+from monitoring.drift.follow import WINDOW_FRAMES, distances
+from monitoring.health import HealthServer, Heartbeat, Readiness
+from monitoring.metrics import declare_kafka, declare_watch
+from monitoring.watch.calibrations import Calibrations
+from monitoring.watch.reporting import Reporting
+from monitoring.watch.views import Views
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from threading import Event
+
+    from prometheus_client import CollectorRegistry
+
+    from ingest.kafka.connecting import Deadline
+    from ingest.kafka.records import Claim, Committed, Record
+    from ingest.kafka.settings import KafkaSettings
+    from ingest.store import Store
+    from monitoring.watch.settings import WatchSettings
+    from monitoring.watch.views import View
+
+log = structlog.get_logger(__name__)
+
+ROOM = 500
+"""Decisions taken in one round: 50 ms of work."""
+LOOKS = 5
+"""Views whose distances are taken in one round, at most: as much again."""
+SHOW_SECONDS = 1.0
+READ_SECONDS = 60.0
+"""For reading `banks` whole at the start."""
+UNKNOWN_BANK_SECONDS = 1.0
+"""How long a decision by a bank that `banks` did not name yet may wait for its record."""
+
+
+class DecisionLoop(Protocol):
+    """What the service needs of the transaction loop."""
+
+    @property
+    def state(self) -> State:
+        """Where the loop stands."""
+        ...
+
+    @property
+    def claims(self) -> Mapping[Partition, Claim]:
+        """The partitions owned now."""
+        ...
+
+    def poll(self, timeout_seconds: float, *, room: int) -> list[Record]:
+        """The next records, at most `room`."""
+        ...
+
+    def commit(self, works: Sequence[Work]) -> Committed:
+        """All of them in one transaction, or none."""
+        ...
+
+    def lag_records(self) -> Mapping[Partition, int]:
+        """Records behind, by partition."""
+        ...
+
+
+class Replays:
+    """The ownership: a partition starts some decisions before the first one that is not counted yet."""
+
+    def __init__(
+        self,
+        views: Views,
+        reporting: Reporting,
+        *,
+        ends: Callable[[], Mapping[Partition, int]],
+        replay_decisions: int,
+    ) -> None:
+        self._views = views
+        self._reporting = reporting
+        self._ends = ends
+        self._replay_decisions = replay_decisions
+        self._counted: dict[int, int] = {}
+
+    def assigned(self, partitions: Mapping[Partition, int | None], deadline: Deadline) -> Mapping[Partition, int]:  # noqa: ARG002  the Protocol's
+        """Without a committed offset all that is there is the past: a first start alarms about nothing of long ago."""
+        ends = self._ends() if None in partitions.values() else {}
+        starts = {each: ends.get(each, 0) if offset is None else offset for each, offset in partitions.items()}
+        for each, start in starts.items():
+            self._counted[each.partition] = max(start, self._counted.get(each.partition, 0))
+        return {each: max(0, start - self._replay_decisions) for each, start in starts.items()}
+
+    def revoked(self, partitions: frozenset[Partition]) -> None:
+        """What is known of their views belongs to others, or is read again."""
+        self._reporting.gone(self._views.revoked(each.partition for each in partitions))
+
+    def is_counted(self, record: Record) -> bool:
+        """Whether this decision was counted before; from now on it is."""
+        counted = self._counted.get(record.partition, 0)
+        self._counted[record.partition] = max(counted, record.offset + 1)
+        return record.offset < counted
+
+
+class Watch:
+    """The loop's thread."""
+
+    def __init__(
+        self,
+        loop: DecisionLoop,
+        views: Views,
+        replays: Replays,
+        *,
+        follow_banks: Callable[[], None],
+        settings: WatchSettings,
+        reporting: Reporting,
+        heartbeat: Heartbeat,
+        clock: Callable[[], float],
+    ) -> None:
+        self._loop = loop
+        self._views = views
+        self._replays = replays
+        self._follow_banks = follow_banks
+        self._settings = settings
+        self._reporting = reporting
+        self._heartbeat = heartbeat
+        self._clock = clock
+        self._done: dict[Claim, int] = {}
+        self._committed_at = self._shown_at = clock()
+
+    def run(self, *, until: Event) -> None:
+        """Follow decisions until told to stop.
+
+        Raises:
+            Fenced: another process took our place; exit, the supervisor restarts.
+            Refused: Kafka will never accept what we do; a person must act.
+        """
+        while not until.is_set():
+            self.round()
+        self._commit()
+
+    def round(self) -> None:
+        """Read what is there, then look after banks, distances, silent views and offsets."""
+        self._heartbeat.beat()
+        self._follow_banks()
+        for record in self._polled():
+            self._take(record)
+        for view in self._due():
+            self._look(view)
+        self._reporting.forgotten(self._views.forget())
+        if self._clock() - self._shown_at >= SHOW_SECONDS:
+            self._show()
+        if self._clock() - self._committed_at >= self._settings.commit_seconds:
+            self._commit()
+
+    def _polled(self) -> list[Record]:
+        try:
+            records = self._loop.poll(self._settings.poll_seconds, room=ROOM)
+        except Aborted as error:
+            self._reporting.poll_failed(str(error))
+            return []
+        self._reporting.polled(len(records))
+        return records
+
+    def _take(self, record: Record) -> None:
+        started = self._clock()
+        again = self._replays.is_counted(record)
+        if record.claim is not None:
+            self._done[record.claim] = record.offset + 1
+        try:
+            decision = Decision.from_bytes(record.value or b"")
+        except BadMessage as error:
+            self._reporting.unreadable((record.key or b"").decode("utf-8", "replace"), str(error))
+            return
+        view = self._views.heard(decision.view, record.partition)
+        said = self._views.take(decision, view)
+        self._reporting.told(view, said, again=again, seconds=self._clock() - started)
+
+    def _due(self) -> list[View]:
+        """Views that went on since their distances were taken, the longest waiting first."""
+        before = self._clock() - self._settings.distances_every_seconds
+        due = [
+            view
+            for view in self._views
+            if view.looked_at <= before
+            and view.standing is not None
+            and view.standing.following.seen >= max(WINDOW_FRAMES, view.looked_after)
+        ]
+        return nsmallest(LOOKS, due, key=lambda view: view.looked_at)
+
+    def _look(self, view: View) -> None:
+        if view.standing is None:
+            return
+        started, following = self._clock(), view.standing.following
+        rng = np.random.default_rng((crc32(view.name.encode()), following.seen))
+        found = distances(following, view.standing.baseline, rng)
+        view.looked_at, view.looked_after = self._clock(), following.seen + 1
+        self._reporting.looked(view, found, view.looked_at - started)
+
+    def _show(self) -> None:
+        self._shown_at = self._clock()
+        self._reporting.shown(list(self._views))
+        self._reporting.owned(len(self._loop.claims))
+        self._reporting.lag(self._loop.lag_records())
+
+    def _commit(self) -> None:
+        self._committed_at = started = self._clock()
+        works = [Work(claim, next_offset) for claim, next_offset in self._done.items()]
+        self._done.clear()
+        try:
+            committed = self._loop.commit(works)
+        except Aborted as error:
+            self._reporting.aborted(str(error))
+            return
+        if committed.done:
+            self._reporting.committed(self._clock() - started)
+
+
+@dataclass
+class Progress:
+    """How far the start has come, for `/readyz`."""
+
+    loop: DecisionLoop | None = None
+
+    def readiness(self) -> Readiness:
+        """Whether decisions are followed."""
+        if self.loop is None:
+            return Readiness(ready=False, sentence="Not ready: waiting for a broker, then for what `banks` says.")
+        if self.loop.state not in (State.OWNING, State.COMMITTING):
+            return Readiness(ready=False, sentence="Not ready: joining the consumer group.")
+        return Readiness(ready=True, sentence=f"Ready: {len(self.loop.claims)} partitions of decisions are followed.")
+
+
+def serve(
+    settings: WatchSettings,
+    *,
+    kafka: KafkaSettings,
+    store: Store,
+    stop: Event,
+    registry: CollectorRegistry,
+    clock: Callable[[], float] = time.monotonic,
+) -> None:
+    """Run the drift service until `stop` is set.
+
+    Raises:
+        PortInUse: the metrics port is taken.
+        TopicMissing: `patchline topics create` has not been run.
+        BrokerUnreachable: `stop` came before a broker.
+        Fenced, Refused: see `Watch.run`.
+    """
+    metrics, progress = declare_watch(registry), Progress()
+    heartbeat = Heartbeat(limit_seconds=settings.silence_seconds, clock=clock)
+    host, port = settings.metrics_host, settings.metrics_port
+    reporting = Reporting(metrics, declare_kafka(registry))
+    with ExitStack() as stack:
+        stack.enter_context(
+            HealthServer(registry=registry, heartbeat=heartbeat, ready=progress.readiness, port=port, host=host)
+        )
+        topic = kafka.topic("decisions")
+        banks = stack.enter_context(WholeTopicReader.open(kafka, topics=[kafka.topic("banks")], stop=stop))
+        decisions = stack.enter_context(WholeTopicReader.open(kafka, topics=[topic], stop=stop))
+        calibrations = Calibrations(
+            store,
+            read_banks=lambda: _news(banks, UNKNOWN_BANK_SECONDS),
+            retry_seconds=settings.retry_seconds,
+            clock=clock,
+            read_seconds=reporting.calibrated,
+        )
+        calibrations.take(banks.read_to_end(READ_SECONDS))
+        views = Views(calibrations, settings, clock=clock)
+        replays = Replays(views, reporting, ends=decisions.end_offsets, replay_decisions=settings.replay_decisions)
+        loop = progress.loop = stack.enter_context(
+            TransactionLoop.open(
+                kafka, group_id=kafka.group(kafka.watch_group), reads=[topic], writes=[], ownership=replays, stop=stop
+            )
+        )
+        log.info("watching", decisions=topic)
+        Watch(
+            loop,
+            views,
+            replays,
+            follow_banks=lambda: calibrations.take(_news(banks, 0.0)),
+            settings=settings,
+            reporting=reporting,
+            heartbeat=heartbeat,
+            clock=clock,
+        ).run(until=stop)
+
+
+def _news(banks: WholeTopicReader, seconds: float) -> list[Record]:
+    try:
+        return banks.poll(seconds)
+    except BrokerUnreachable as error:
+        log.warning("banks_not_read", cause=str(error))
+        return []

@@ -1,0 +1,177 @@
+"""What is followed: views by their decisions, cameras by their numbers; bounded, and forgotten when silent.
+
+A decision changes one view and nothing else, and is taken once however often it is told: by its id. The state of a view
+follows from its decisions alone, so that reading the last of them again gives it back.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from ingest.view import camera_key
+from monitoring.drift.follow import Baseline, Following, follow
+from monitoring.drift.numbering import Numbering
+from monitoring.drift.observation import NotMeasured, observation_of
+from monitoring.watch.calibrations import Calibrations, NoCalibration
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from ingest.decision import BankRef, Decision
+    from monitoring.drift.follow import Episode
+    from monitoring.watch.settings import WatchSettings
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A decision that says nothing of drift: repeated, not_measured or no_calibration."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class Followed:
+    """A decision that was held against its bank: the episode of its view before and after it.
+
+    `first`: it is the first one by this bank, so what was known under another is void.
+    """
+
+    before: Episode | None
+    after: Episode | None
+    first: bool
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How a view stands under one bank."""
+
+    version: str
+    baseline: Baseline
+    following: Following
+
+
+@dataclass
+class View:
+    """One view, and when it was heard of last, by the process's clock; `standing` once a bank decided a frame of it."""
+
+    name: str
+    partition: int
+    heard_at: float
+    standing: Standing | None = None
+    decided_at: float = 0.0
+    """When the newest followed frame was decided, in seconds of the epoch."""
+    looked_at: float = float("-inf")
+    """When its distances were taken last, and below how many frames it had seen then."""
+    looked_after: int = 0
+
+    @property
+    def episode(self) -> Episode | None:
+        """What is wrong with it now, if something is."""
+        return None if self.standing is None else self.standing.following.episode
+
+
+@dataclass
+class _Partition:
+    ids: OrderedDict[str, None] = field(default_factory=OrderedDict)
+    cameras: dict[str, Numbering] = field(default_factory=dict)
+
+
+class Views:
+    """All views of this process's partitions; one thread only."""
+
+    def __init__(self, calibrations: Calibrations, settings: WatchSettings, *, clock: Callable[[], float]) -> None:
+        self._calibrations = calibrations
+        self._settings = settings
+        self._clock = clock
+        self._views: OrderedDict[str, View] = OrderedDict()  # the longest silent one first
+        self._partitions: dict[int, _Partition] = {}
+
+    def __iter__(self) -> Iterator[View]:
+        return iter(list(self._views.values()))
+
+    def __len__(self) -> int:
+        return len(self._views)
+
+    def heard(self, name: str, partition: int) -> View:
+        """A view that has just been heard of; a new one opens."""
+        view = self._views.setdefault(name, View(name, partition, self._clock()))
+        view.heard_at = self._clock()
+        self._views.move_to_end(name)
+        return view
+
+    def take(self, decision: Decision, view: View) -> Skipped | Followed:
+        """One decision of a view."""
+        partition = self._partitions.setdefault(view.partition, _Partition())
+        if self._is_repeated(decision, partition):
+            return Skipped("repeated")
+        camera = camera_key(view.name)
+        partition.cameras[camera], missing = partition.cameras.get(camera, Numbering()).after(decision)
+        before = view.episode
+        try:
+            seen = observation_of(decision, missing=missing)
+            now = self._standing(view, decision)
+        except NotMeasured:
+            return Skipped("not_measured")
+        except NoCalibration:
+            view.standing = None  # a verdict under another bank says nothing of this one
+            return Skipped("no_calibration")
+        limit = self._settings.frames_per_false_alarm
+        after = follow(now.following, seen, now.baseline, frames_per_false_alarm=limit)
+        view.standing = replace(now, following=after)
+        view.decided_at = decision.decided_at.timestamp()
+        return Followed(before, after.episode, first=now.following.seen == 0)
+
+    def forget(self) -> list[View]:
+        """Give up the views that are silent for too long, and the longest silent ones where there are too many."""
+        ends = self._clock() - self._settings.forget_after_seconds
+        given_up: list[View] = []
+        while self._views:
+            oldest = next(iter(self._views.values()))
+            if oldest.heard_at > ends and len(self._views) <= self._settings.views:
+                break
+            given_up.append(oldest)
+            self._drop(oldest)
+        return given_up
+
+    def revoked(self, partitions: Iterable[int]) -> list[View]:
+        """Drop what belongs to partitions that others follow now."""
+        numbers = set(partitions)
+        gone = [view for view in self if view.partition in numbers]
+        for view in gone:
+            self._drop(view)
+        for number in numbers:
+            self._partitions.pop(number, None)
+        return gone
+
+    def _drop(self, view: View) -> None:
+        del self._views[view.name]
+        self._calibrations.forget(view.name)
+        if view.partition in self._partitions:
+            self._partitions[view.partition].cameras.pop(camera_key(view.name), None)
+
+    def _is_repeated(self, decision: Decision, partition: _Partition) -> bool:
+        if decision.duplicate_of is not None or decision.id in partition.ids:
+            return True
+        partition.ids[decision.id] = None
+        if len(partition.ids) > self._settings.remembered_decisions:
+            partition.ids.popitem(last=False)
+        return False
+
+    def _standing(self, view: View, decision: Decision) -> Standing:
+        """The view under this decision's bank, anew where it is another one. Raises NotMeasured, NoCalibration."""
+        bank, threshold = decision.bank, decision.threshold
+        if bank is None or threshold is None:
+            raise NotMeasured(f"decision {decision.id} was made by no bank")
+        now = view.standing
+        if now is None or now.version != bank.version:
+            return self._under(view, bank, threshold)
+        if now.baseline.reference.threshold != threshold:
+            moved = replace(now.baseline.reference, threshold=threshold)
+            return replace(now, baseline=Baseline.of(moved))  # the bets' past stays true: each had its own limit
+        return now
+
+    def _under(self, view: View, bank: BankRef, threshold: float) -> Standing:
+        baseline = Baseline.of(self._calibrations.reference(view.name, bank.version, threshold=threshold))
+        return Standing(bank.version, baseline, Following.start(baseline))
