@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 MIB = 1024 * 1024
 KEPT_FOR_EVER = {"retention.ms": "-1", "retention.bytes": "-1"}
 NO_ERROR = 0
+BY_THE_BROKERS_CLOCK = {"message.timestamp.type": "LogAppendTime"}
+"""Of every topic. Deadlines and latencies are measured against one clock; and by a sender's clock the broker would
+refuse all records of one that is an hour ahead, and expire those of one that is days behind at once."""
 FROM_ANYONE = {"compression.type": "uncompressed"}
 """Whatever codec a sender chose, the broker undoes: readers need none of their libraries."""
 
@@ -60,8 +63,7 @@ TOPICS: tuple[Topic, ...] = (
         "frames",
         "line/camera",
         follows_frames=True,
-        # The broker's clock is the one that deadlines and latencies are measured against.
-        configs={"message.timestamp.type": "LogAppendTime", "max.message.bytes": str(10 * MIB), **FROM_ANYONE},
+        configs={"max.message.bytes": str(10 * MIB), **FROM_ANYONE},
     ),
     Topic("decisions", "line/camera", follows_frames=True, configs={}),
     Topic("decisions.shadow", "line/camera", follows_frames=True, configs={}),
@@ -83,7 +85,7 @@ def wanted_partitions(topic: Topic, settings: KafkaSettings) -> int:
 def wanted_configs(topic: Topic, settings: KafkaSettings) -> dict[str, str]:
     """Its settings; with three replicas or more a write needs two of them."""
     replicated = {"min.insync.replicas": "2"} if settings.replication_factor > 2 else {}  # noqa: PLR2004  of three, two
-    return {**topic.configs, **replicated}
+    return {**BY_THE_BROKERS_CLOCK, **topic.configs, **replicated}
 
 
 def create_topics(

@@ -5,15 +5,18 @@ from __future__ import annotations
 import logging
 import socket
 import threading
+import time
 from typing import TYPE_CHECKING, get_args
 
 import pytest
+from kafka import KafkaProducer
 from pydantic import ValidationError
 from structlog.testing import capture_logs
 
 from ingest.kafka.client_logs import ClientLog
-from ingest.kafka.connecting import Deadline, connected
+from ingest.kafka.connecting import Deadline, client_options, connected
 from ingest.kafka.errors import BrokerUnreachable
+from ingest.kafka.producing import producer_options
 from ingest.kafka.settings import KafkaSettings, TopicName
 from ingest.kafka.topics import (
     TOPICS,
@@ -63,6 +66,21 @@ def test_a_topic_that_is_otherwise_is_shown_with_what_differs(kafka_broker: Kafk
     wider = settings.model_copy(update={"partitions": 12})
     frames = create_topics(wider)[0]
     assert (frames.state, frames.differences) == ("differing", (Difference("partitions", "12", "6"),))
+
+
+@pytest.mark.kafka
+@pytest.mark.parametrize("days", [-400, 3])
+def test_a_sender_whose_clock_is_wrong_is_taken_by_the_brokers_clock(kafka_broker: KafkaBroker, days: int) -> None:
+    """By its own, an inspection an hour ahead had every decision refused, and its partitions stood still."""
+    settings = kafka_broker.settings()
+    create_topics(settings)
+    topics = [settings.topic(topic.name) for topic in TOPICS]
+    wrong_ms = int((time.time() + days * 86400) * 1000)
+    producer = KafkaProducer(**client_options(settings), **producer_options(settings))
+    sent = [producer.send(topic, key=b"line/camera", value=b"any", timestamp_ms=wrong_ms) for topic in topics]
+    stamps = [each.get(timeout=30).timestamp for each in sent]
+    producer.close()
+    assert all(abs(stamp - time.time() * 1000) < 3_600_000 for stamp in stamps)
 
 
 @pytest.mark.embedded
