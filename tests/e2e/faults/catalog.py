@@ -2,27 +2,47 @@
 
 from __future__ import annotations
 
-import resource
 import time
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
-
-from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
 
 from ingest.decision import Reason
 from ingest.frame import DeadLetterReason
-from ingest.kafka.connecting import client_options
 from ingest.kafka.errors import SendFailed
 from ingest.kafka.records import Outgoing
 from ingest.kafka.writers import Sender
-from tests.e2e.faults.fault import Fault, bank_states
+from tests.e2e.faults.bank_faults import (
+    bank_damaged,
+    banks_compacted,
+    bit_flipped,
+    check_every_bank_named_is_there,
+    check_learning_goes_on,
+    check_refused,
+    check_the_one_before_goes_on,
+    cut,
+    dies_with_a_bank,
+    disk_free,
+    disk_full,
+    named_in_force,
+    no_room_for_a_bank,
+    other_graph,
+    other_probes,
+    trainer_back,
+)
+from tests.e2e.faults.clocks import (
+    check_decided_all_the_same,
+    check_learnt_all_the_same,
+    inspection_clock_jumps,
+    set_right,
+    trainer_clock_jumps,
+)
+from tests.e2e.faults.fault import Fault
 from tests.e2e.faults.stream import view_of
 from tests.e2e.plant import wait_until
 from tests.inference.made import jpeg
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from random import Random
 
     from tests.e2e.faults.process import Point
@@ -40,18 +60,16 @@ def one(rig: Rig, moments: Random) -> Member:
     return moments.choice([each for each in rig.inspections if each.wanted])
 
 
-def killed(member: Member) -> None:
-    """Kill -9, and started again by whoever tends it."""
-    starts = member.starts
-    member.kill()
-    wait_until(lambda: member.starts > starts, f"a new start of {member.name}")
-
-
 def dies(point: Point, rig: Rig, moments: Random) -> None:  # noqa: ARG001 -- the signature of a fault
     """An inspection dies at a point of a transaction, and is started again."""
     starts = sum(each.starts for each in rig.inspections)
-    rig.tell_to_die(point)
+    rig.tell("SIGKILL", point)
     wait_until(lambda: sum(each.starts for each in rig.inspections) > starts, "its new start")
+
+
+def stops_in_a_transaction(rig: Rig, moments: Random) -> None:
+    """An inspection stands still while a transaction of its own is open."""
+    rig.tell("SIGSTOP", moments.choice(("after send", "inside commit")))
 
 
 def resume_all(rig: Rig) -> None:
@@ -65,7 +83,7 @@ def killed_while_building(rig: Rig, moments: Random) -> None:  # noqa: ARG001 --
     """Kill -9 of the trainer while a build of its own runs."""
     so_far = rig.trainer.log.stat().st_size
     wait_until(lambda: b"build_started" in rig.trainer.log.read_bytes()[so_far:], "a build")
-    killed(rig.trainer)
+    rig.trainer.kill_and_wait()
 
 
 def broker_killed(rig: Rig, moments: Random) -> None:  # noqa: ARG001 -- the signature of a fault
@@ -102,12 +120,7 @@ def slow(rig: Rig, moments: Random) -> None:
 def rolling_restart(rig: Rig, moments: Random) -> None:  # noqa: ARG001 -- the signature of a fault
     """Every inspection is stopped in good order and started anew, one after the other."""
     for member in [each for each in rig.inspections if each.wanted]:
-        code = member.leave()
-        if code:
-            raise RuntimeError(f"{member.name} ended with {code}")
-        member.start()
-        member.wanted = True
-        wait_until(lambda member=member: member.ready, f"{member.name} becoming ready")  # type: ignore[misc]
+        member.restart()
 
 
 def send(rig: Rig, records: Sequence[Outgoing]) -> None:
@@ -161,90 +174,6 @@ def check_storm(rig: Rig, seen: Seen) -> list[str]:  # noqa: ARG001 -- the signa
     return wrong + ([f"{letters} dead letters for {STORM_FRAMES} records"] if letters % STORM_FRAMES else [])
 
 
-def disk_full(rig: Rig, moments: Random) -> None:  # noqa: ARG001 -- the signature of a fault
-    """No file of the trainer, or of a build it starts, may grow beyond 1 KiB: neither windows nor banks have room."""
-    resource.prlimit(rig.trainer.running().pid, resource.RLIMIT_FSIZE, (1024, resource.RLIM_INFINITY))
-
-
-def disk_free(rig: Rig) -> None:
-    """Room again."""
-    unlimited = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
-    resource.prlimit(rig.trainer.running().pid, resource.RLIMIT_FSIZE, unlimited)
-
-
-def promoted_again(rig: Rig) -> None:
-    """Waits until a bank comes into force."""
-    so_far = rig.trainer.log.stat().st_size
-    wait_until(lambda: b"kind=promoted" in rig.trainer.log.read_bytes()[so_far:], "a bank after the fault")
-
-
-def check_learning_goes_on(rig: Rig, seen: Seen) -> list[str]:  # noqa: ARG001 -- the signature of a check
-    """The trainer is still the same process, and banks come into force again."""
-    promoted_again(rig)
-    return [] if rig.trainer.starts == 1 else ["the trainer ended"]
-
-
-def dies_with_a_bank(rig: Rig, moments: Random) -> None:  # noqa: ARG001 -- the signature of a fault
-    """Kill -9 of the trainer when a bank file is in the store and no state names it yet."""
-    rig.tell_to_die("between bank file and bank state")
-    wait_until(lambda: rig.trainer.starts > 1, "its new start")
-
-
-def check_every_bank_named_is_there(rig: Rig, seen: Seen) -> list[str]:  # noqa: ARG001 -- the signature of a check
-    """A bank comes into force after the restart, and no view's state names a file that is not in the store."""
-    promoted_again(rig)
-    last = {each.view: each for each in bank_states(rig)}
-    banks = [each.active for each in last.values() if each.active]
-    return [f"{bank.uri} is not in the store" for bank in banks if not (Path(rig.plant.store) / bank.uri).exists()]
-
-
-def bank_damaged(damage: Callable[[bytes], bytes], rig: Rig, moments: Random) -> None:  # noqa: ARG001 -- a fault's
-    """The file of the bank in force is not what it was, and all inspections start anew while no new bank comes."""
-    wait_until(lambda: any(each.active for each in bank_states(rig)), "a bank")
-    rig.trainer.pause()
-    active = [each.active for each in bank_states(rig) if each.active][-1]
-    file = Path(rig.plant.store) / active.uri
-    file.write_bytes(damage(file.read_bytes()))
-    for member in [each for each in rig.inspections if each.wanted]:
-        killed(member)
-
-
-def bit_flipped(data: bytes) -> bytes:
-    """One bit in the middle is another one."""
-    middle = len(data) // 2
-    return data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :]
-
-
-def check_refused(rig: Rig, seen: Seen) -> list[str]:
-    """An inspection has said that it refuses the bank, and later banks are taken."""
-    said = any("bank_refused" in each.log.read_text(errors="replace") for each in rig.inspections)
-    return check_learning_goes_on(rig, seen) + ([] if said else ["no inspection refused the bank"])
-
-
-def banks_compacted(rig: Rig, moments: Random) -> None:  # noqa: ARG001 -- the signature of a fault
-    """`banks` loses the states that later ones replace, and all inspections read it anew."""
-    kafka = rig.plant.kafka
-    wait_until(lambda: any(each.active for each in bank_states(rig)), "a bank")
-    before = _first_epochs(rig)
-    wanted = {"segment.ms": "500", "min.cleanable.dirty.ratio": "0.01", "max.compaction.lag.ms": "500"}
-    admin = KafkaAdminClient(**client_options(kafka))
-    admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, kafka.topic("banks"), configs=wanted)])
-    admin.close()
-    wait_until(
-        lambda: any(first > before.get(view, first) for view, first in _first_epochs(rig).items()), "a compaction"
-    )
-    for member in [each for each in rig.inspections if each.wanted]:
-        killed(member)
-
-
-def _first_epochs(rig: Rig) -> dict[str, int]:
-    """Of each view, the earliest state that `banks` still holds."""
-    first: dict[str, int] = {}
-    for state in bank_states(rig):
-        first.setdefault(state.view, state.epoch)
-    return first
-
-
 FAULTS: dict[str, Fault] = {
     each.name: each
     for each in (
@@ -257,6 +186,7 @@ FAULTS: dict[str, Fault] = {
             BEYOND_SESSION,
             resume_all,
         ),
+        Fault("inspection paused inside a transaction", stops_in_a_transaction, BEYOND_SESSION, resume_all),
         Fault("trainer paused beyond its session", lambda rig, _: rig.trainer.pause(), BEYOND_SESSION, resume_all),
         Fault("trainer killed while building", killed_while_building),
         Fault(
@@ -270,9 +200,10 @@ FAULTS: dict[str, Fault] = {
             lambda rig: rig.broker.resume(),
         ),
         Fault("no room for windows and banks", disk_full, (8.0, 12.0), disk_free, check_learning_goes_on),
+        Fault("no room for a bank", no_room_for_a_bank, (1.0, 3.0), disk_free, check_learning_goes_on),
         Fault(
             "the bank in force truncated",
-            partial(bank_damaged, lambda data: data[: len(data) // 2]),
+            partial(bank_damaged, cut),
             (5.0, 7.0),
             resume_all,
             check_refused,
@@ -284,10 +215,32 @@ FAULTS: dict[str, Fault] = {
             resume_all,
             check_refused,
         ),
+        Fault(
+            "a bank of another graph in force",
+            partial(named_in_force, other_graph),
+            (2.0, 4.0),
+            trainer_back,
+            check_the_one_before_goes_on,
+        ),
+        Fault(
+            "a bank in force whose probes disagree",
+            partial(named_in_force, other_probes),
+            (2.0, 4.0),
+            trainer_back,
+            check_the_one_before_goes_on,
+        ),
         Fault("banks compacted, read anew", banks_compacted),
         Fault("a member joins and leaves", comes_and_goes),
         Fault("a slow consumer", slow),
         Fault("rolling restart", rolling_restart),
+        Fault(
+            "the clock of an inspection jumps",
+            inspection_clock_jumps,
+            (1.0, 3.0),
+            set_right,
+            check_decided_all_the_same,
+        ),
+        Fault("the clock of the trainer jumps", trainer_clock_jumps, (1.0, 3.0), set_right, check_learnt_all_the_same),
         Fault("poison frames", poison, check=check_poison),
         Fault("an oversized frame", oversized),
         Fault("a storm of dead letters in one view", storm, check=check_storm),

@@ -1,6 +1,6 @@
-"""The `patchline` command as a process that dies by kill -9 at one point of its work, when a file tells it to.
+"""The `patchline` command as a process that dies or stands still at one point of its work, when a file tells it to.
 
-`python -m tests.e2e.faults.process FILE ARGUMENTS...`: FILE names the point; the one that dies removes it.
+`python -m tests.e2e.faults.process FILE ARGUMENTS...`: FILE says what and where; the one that does it removes it.
 """
 
 from __future__ import annotations
@@ -8,7 +8,9 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
 from pathlib import Path
+from threading import Event
 from typing import Any, Literal
 
 from deploy.cli import main
@@ -16,17 +18,19 @@ from ingest.kafka.producing import TransactionalProducer
 from ingest.store import FsspecStore
 
 Point = Literal["before send", "after send", "inside commit", "between bank file and bank state"]
+Deed = Literal["SIGKILL", "SIGSTOP"]
 
 
-def die_at(point: Point, file: Path) -> None:
-    """Kill this process if that is the point the file names, and no other process was quicker to take it."""
+def passing(point: Point, file: Path) -> None:
+    """Send this process the signal the file names, if this is its point and no other process was quicker to take it."""
     try:
-        if file.read_text() != point:
+        deed, _, where = file.read_text().partition(" ")
+        if where != point:
             return
         file.rename(file.with_suffix(f".{os.getpid()}"))
     except FileNotFoundError:
         return
-    os.kill(os.getpid(), signal.SIGKILL)
+    os.kill(os.getpid(), signal.Signals[deed])
 
 
 def mine_transactions(file: Path) -> None:
@@ -36,13 +40,13 @@ def mine_transactions(file: Path) -> None:
     left: list[Point] = []
 
     def transacting(self: TransactionalProducer, *arguments: Any, **named: Any) -> None:  # noqa: ANN401 -- passed on
-        die_at("before send", file)
+        passing("before send", file)
         left[:] = waits
         transact(self, *arguments, **named)
 
     def waiting(self: TransactionalProducer, *arguments: Any, **named: Any) -> None:  # noqa: ANN401 -- passed on
         if left:
-            die_at(left.pop(0), file)
+            passing(left.pop(0), file)
         wait(self, *arguments, **named)
 
     TransactionalProducer.transact = transacting  # type: ignore[method-assign]
@@ -56,13 +60,24 @@ def mine_banks(file: Path) -> None:
     def putting(self: FsspecStore, path: str, data: bytes) -> None:
         put(self, path, data)
         if path.startswith("banks/"):
-            die_at("between bank file and bank state", file)
+            passing("between bank file and bank state", file)
 
     FsspecStore.put = putting  # type: ignore[method-assign]
 
 
+def mend_sleep() -> None:
+    """Under libfaketime 0.9.10, Debian's, Python 3.11's own sleep fails where the monotonic clock is left alone."""
+
+    def sleep(seconds: float) -> None:
+        Event().wait(seconds)
+
+    if "libfaketime" in os.environ.pop("LD_PRELOAD", ""):  # popped: the builds of a trainer keep the right time
+        time.sleep = sleep
+
+
 if __name__ == "__main__":
+    mend_sleep()
     file, service = Path(sys.argv.pop(1)), sys.argv[1]
-    # A trainer commits transactions, too: it must not take an inspection's death.
+    # A trainer commits transactions, too: it must not take an inspection's signal.
     (mine_transactions if service == "inspect" else mine_banks)(file)
     main()

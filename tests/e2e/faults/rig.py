@@ -18,7 +18,7 @@ from tests.e2e.plant import Plant, environment, page, wait_until
 
 if TYPE_CHECKING:
     from tests.brokers import KafkaBroker
-    from tests.e2e.faults.process import Point
+    from tests.e2e.faults.process import Deed, Point
 
 ROOT = Path(__file__).parents[3]
 TENDING_SECONDS = 0.2
@@ -50,6 +50,8 @@ class Member:
     process: subprocess.Popen[bytes] | None = None
     writers: list[subprocess.Popen[bytes]] = field(default_factory=list)
     """Of its log, one for each start."""
+    environ: dict[str, str] = field(default_factory=dict)
+    """Beside what every process has."""
 
     def start(self) -> None:
         """Start it; its log is written behind the one before, by another process: a full disk must not be its end."""
@@ -58,7 +60,7 @@ class Member:
         self.writers.append(writer)
         with writer.stdin:  # type: ignore[union-attr]  # a pipe
             self.process = subprocess.Popen(
-                self.command, stdout=writer.stdin, stderr=writer.stdin, cwd=ROOT, env=environment()
+                self.command, stdout=writer.stdin, stderr=writer.stdin, cwd=ROOT, env=environment(**self.environ)
             )
         self.starts += 1
 
@@ -72,6 +74,20 @@ class Member:
         """Kill -9."""
         self.running().kill()
         self.running().wait(30)
+
+    def kill_and_wait(self) -> None:
+        """Kill -9, and started again by whoever tends it."""
+        starts = self.starts
+        self.kill()
+        wait_until(lambda: self.starts > starts, f"a new start of {self.name}")
+
+    def restart(self) -> None:
+        """Stopped in good order, started anew and ready."""
+        if code := self.leave():
+            raise RuntimeError(f"{self.name} ended with {code}")
+        self.start()
+        self.wanted = True
+        wait_until(lambda: self.ready, f"{self.name} becoming ready")
 
     def pause(self) -> None:
         """SIGSTOP."""
@@ -107,9 +123,9 @@ class Rig:
     _stack: ExitStack = field(default_factory=ExitStack)
 
     @property
-    def die_at(self) -> Path:
-        """The file that tells an inspection where to die."""
-        return self.plant.folder / "die-at"
+    def told(self) -> Path:
+        """The file that tells a member where to die or stand still."""
+        return self.plant.folder / "told"
 
     @property
     def inspections(self) -> list[Member]:
@@ -125,7 +141,7 @@ class Rig:
         """Start one more member."""
         port, section = free_port(), {"inspect": "inference", "train": "trainer"}[service]
         settings = (f"kafka.instance_id={instance}", f"{section}.metrics_port={port}")
-        command = [sys.executable, "-m", "tests.e2e.faults.process", str(self.die_at), service]
+        command = [sys.executable, "-m", "tests.e2e.faults.process", str(self.told), service]
         command += ["--settings", str(self.plant.settings_file())]
         command += [word for setting in settings for word in ("--set", setting)]
         member = Member(f"{service}-{instance}", command, self.plant.folder / f"{service}-{instance}.log", port)
@@ -134,10 +150,10 @@ class Rig:
         self._stack.callback(_end, member)
         return member
 
-    def tell_to_die(self, point: Point) -> None:
-        """The next inspection that comes to this point of a transaction kills itself; waits until one has."""
-        self.die_at.write_text(point)
-        wait_until(lambda: not self.die_at.exists(), f"a death {point}")
+    def tell(self, deed: Deed, point: Point) -> None:
+        """The next member that comes to this point of its work sends itself the signal; waits until one has."""
+        self.told.write_text(f"{deed} {point}")
+        wait_until(lambda: not self.told.exists(), f"{deed} {point}")
 
     def __enter__(self) -> Self:
         self._stack.callback(self._stop.set)

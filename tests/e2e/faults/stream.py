@@ -17,7 +17,7 @@ from ingest.kafka.writers import Sender
 from tests.inference.made import jpeg
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from ingest.contract import SourceRecord
     from ingest.dead_letter import DeadLetter
@@ -121,6 +121,11 @@ class Follower:
         with self._lock:
             latest = self._seen.latest
             return all(latest.get(each, 0.0) > moment for each in range(self._kafka.partitions))
+
+    def saw(self, this: Callable[[Decision], bool]) -> bool:
+        """Whether there was such a decision."""
+        with self._lock:
+            return any(map(this, self._seen.decisions))
 
     def _run(self) -> None:
         decisions = self._kafka.topic("decisions")
