@@ -24,10 +24,9 @@ if TYPE_CHECKING:
     from datetime import datetime
     from typing import Literal
 
-    from inference.settings import InputFaultPolicy
     from ingest.bank_state import BankInForce
     from ingest.contract import SourceRecord
-    from ingest.decision import DefectRegion, ImageFacts, NearestPatch, SmallMap
+    from ingest.decision import DefectRegion, ImageFacts, InputFaultPolicy, NearestPatch, SmallMap
     from ingest.frame import Frame
     from softpatch.images.input_faults import InputFault, Look
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
 
+from ingest.decision import InputFaultPolicy
+from softpatch.images.input_faults import FROZEN_FRAMES
+
 Ratio = Annotated[float, Field(gt=0, lt=1)]
-InputFaultPolicy = Literal["undecided", "pass", "fail", "inspect"]
 
 
 class InferenceSettings(BaseModel):
@@ -55,6 +57,6 @@ class ViewInspection(BaseModel):
     dead_letter_window_records: PositiveInt = 50
     """How many last records that is; a younger view counts as if the missing ones were good."""
     input_fault: InputFaultPolicy = "undecided"
-    """What a black, over-exposed or frozen frame is; `inspect`: what its score says, as any other."""
-    frozen_frames: Annotated[int, Field(ge=3)] = 10
+    """What a black, over-exposed or frozen frame is; `inspect`: what its score says, and it is learnt from."""
+    frozen_frames: Annotated[int, Field(ge=3)] = FROZEN_FRAMES
     """So many frames in a row that show the same instant are frozen."""

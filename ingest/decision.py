@@ -15,6 +15,9 @@ from ingest.view import ViewName
 from softpatch.images.input_faults import InputFault
 
 SKETCH_DIMENSION = 32
+InputFaultPolicy = Literal["undecided", "pass", "fail", "inspect"]
+"""What a view makes of frames that show nothing to judge; `inspect`: what their score says, as of any other."""
+
 Ratio = Annotated[float, Field(ge=0, le=1)]
 
 

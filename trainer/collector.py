@@ -11,17 +11,22 @@ from ingest.bank_state import ViewState
 from ingest.contract import SourceRecord
 from ingest.frame import BadFrame, parse_frame
 from softpatch.images.decode import UndecodableImage, decode
-from trainer.window import Admission, KeptFrame, admission, holds_bytes, kept, passed, without
+from softpatch.images.input_faults import InputFault
+from trainer.looking import fault_of, run_with, run_with_bytes, too_long
+from trainer.window import Admission, KeptFrame, admission, holds_bytes, kept, passed, thawed, without
 from trainer.windows import NewFrame
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ingest.bank_state import BankState
     from ingest.frame import Frame
     from ingest.kafka.records import Record
     from ingest.store import StoreError
     from monitoring.metrics import TrainerMetrics
+    from softpatch.images.input_faults import Usual
     from trainer.holdings import Holdings, View
+    from trainer.window import Run
     from trainer.windows import Windows
 
 log = structlog.get_logger(__name__)
@@ -35,8 +40,16 @@ class Collector:
     """Takes records of `frames` into the windows of the views in hand."""
 
     def __init__(
-        self, holdings: Holdings, windows: Windows, metrics: TrainerMetrics, *, clock: Callable[[], float]
+        self,
+        holdings: Holdings,
+        windows: Windows,
+        metrics: TrainerMetrics,
+        *,
+        usual: Callable[[BankState], Usual],
+        clock: Callable[[], float],
     ) -> None:
+        """`usual` says what the frames of a view in this state look like when nothing is wrong with its camera."""
+        self._usual = usual
         self._holdings = holdings
         self._windows = windows
         self._metrics = metrics
@@ -85,16 +98,33 @@ class Collector:
     def _examine(self, frame: Frame, view: View) -> None:
         sha256 = hashlib.sha256(frame.encoded).hexdigest()
         if holds_bytes(view.index, sha256):
-            self._pass_by(frame, view, "duplicate")
+            self._repeated(frame, view, run_with_bytes(view.index, sha256))
             return
         try:
-            decode(frame.encoded)
+            pixels = view.training.build.geometry.apply(decode(frame.encoded))
         except UndecodableImage:
             self._pass_by(frame, view, "bad_frame")
+            return
+        usual = self._usual(view.state)
+        run = run_with(view.index, pixels, sha256, usual)
+        fault = fault_of(pixels, run, view.training, usual)
+        if fault is None:
+            self._keep(frame, view, sha256, run)
+        elif fault is InputFault.FROZEN:
+            self._repeated(frame, view, run)
         else:
-            self._keep(frame, view, sha256)
+            self._pass_by(frame, view, fault.value)
 
-    def _keep(self, frame: Frame, view: View, sha256: str) -> None:
+    def _repeated(self, frame: Frame, view: View, run: Run | None) -> None:
+        """A frame that shows what the window shows already: of a run of many, only the first stays."""
+        if run is not None and too_long(run, view.training):
+            view.take(thawed(view.index, run))
+            self._pass_by(frame, view, InputFault.FROZEN.value)
+        else:
+            view.index = view.index.model_copy(update={"run": run})
+            self._pass_by(frame, view, "duplicate")
+
+    def _keep(self, frame: Frame, view: View, sha256: str, run: Run) -> None:
         entry = KeptFrame(
             partition=frame.source.partition,
             offset=frame.source.offset,
@@ -104,7 +134,9 @@ class Collector:
             size_bytes=len(frame.encoded),
             appended_ms=frame.appended_ms,
         )
-        change = kept(view.index, entry, view.bounds)
+        if run.repeats:
+            run = run.model_copy(update={"kept": (*run.kept, entry.name)})
+        change = kept(view.index.model_copy(update={"run": run}), entry, view.bounds)
         view.take(change)
         if change.write is not None:
             self._unwritten.append(NewFrame(view.name, entry, frame.encoded))

@@ -197,7 +197,7 @@ def serve(
         topics = topics_of(kafka)
         frames = stack.enter_context(WholeTopicReader.open(kafka, topics=[topics.frames], stop=stop))
         commands = stack.enter_context(WholeTopicReader.open(kafka, topics=[topics.commands], stop=stop))
-        windows = Windows(store)
+        windows, shelf = Windows(store), Shelf(store, graph_hash=graph.hash, keep=settings.keep_banks)
         holdings = Holdings(
             topic=topics.frames,
             windows=windows,
@@ -215,7 +215,7 @@ def serve(
             holdings=holdings,
             inbox=Inbox(commands),
             builds=builds,
-            shelf=Shelf(store, graph_hash=graph.hash, keep=settings.keep_banks),
+            shelf=shelf,
             windows=windows,
             publisher=publisher,
             metrics=metrics,
@@ -224,7 +224,7 @@ def serve(
         )
         Trainer(
             loop=status.loop,
-            collector=Collector(holdings, windows, metrics, clock=clock),
+            collector=Collector(holdings, windows, metrics, usual=shelf.usual, clock=clock),
             teacher=teacher,
             publisher=publisher,
             builds=builds,

@@ -6,6 +6,8 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from ingest.decision import InputFaultPolicy
+from softpatch.images.input_faults import FROZEN_FRAMES
 from softpatch.settings import BuildSettings
 
 MIB = 2**20
@@ -61,6 +63,13 @@ class ViewTraining(BaseModel):
     )
     false_reject_ratio: float | None = Field(
         default=None, gt=0, lt=0.5, description="Share of good parts that may be rejected; over the one in `build`."
+    )
+    input_fault: InputFaultPolicy = Field(
+        default="undecided",
+        description="What a black, over-exposed or frozen frame is; unless it is `inspect`, none is learnt from.",
+    )
+    frozen_frames: int = Field(
+        default=FROZEN_FRAMES, ge=3, description="So many frames in a row that show the same instant are frozen."
     )
     build: BuildSettings = BuildSettings()
 

@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING
 import structlog
 
 from ingest.bank_state import BankInForce, BankState
-from ingest.store import NotInStore
+from ingest.store import NotInStore, StoreError
 from ingest.view import file_name
 from softpatch.bank import InvalidBank, bank_from_bytes, bank_version
+from softpatch.images.decode import UndecodableImage
+from softpatch.images.input_faults import Usual
 from softpatch.threshold import suggest
+from softpatch.usual import usual_of
 from trainer.commands import NotPossible
 from trainer.learn import Built
 
@@ -37,6 +40,7 @@ class Shelf:
         self._graph_hash = graph_hash
         self._keep = keep
         self._created: dict[str, str] = {}
+        self._usual: dict[str, Usual] = {}
 
     def put(self, data: bytes) -> Built:
         """Store a bank file under its version and say what it is. Raises InvalidBank, StoreError."""
@@ -62,6 +66,21 @@ class Shelf:
             bank.calibration_scores, false_reject_ratio=false_reject_ratio, seed=bank.manifest.settings.seed
         )
         return suggested.threshold.value
+
+    def usual(self, state: BankState) -> Usual:
+        """What the frames of a view look like by its bank in force; where none can be asked, what holds for all."""
+        if state.active is None:
+            return Usual()
+        version = state.active.version
+        if version not in self._usual:
+            try:
+                self._usual[version] = usual_of(self._read(state.view, version))
+            except (NotPossible, UndecodableImage) as error:
+                self._usual[version] = Usual()
+                log.warning("bank_tells_no_input_faults", view=state.view, version=version, cause=str(error))
+            except StoreError:  # asked again with the next frame
+                return Usual()
+        return self._usual[version]
 
     def tidy(self, state: BankState) -> int:
         """Delete all but the banks a state names and the newest `keep` others; how many went."""

@@ -1,7 +1,8 @@
 """A view's window as a value: which of its recent frames it keeps, and how that changes with each frame.
 
 The rule, so that anyone can replay it: the frames of a view are counted from 0. A window of stride s keeps those whose
-number divides by s; where such a frame cannot be decoded or is in the window already, the next one takes its number.
+number divides by s; where such a frame cannot be decoded, shows nothing to judge or is in the window already, the next
+one takes its number. Of frames that show the same instant, `frozen_frames` or more in a row, only the first stays.
 When the window holds more than its bounds allow, it either halves (s doubles; the frames whose number does not divide
 by the new s go) as long as the next full window would still span at most `span_frames` frames, or else loses its oldest
 frame. So a young window covers the view's whole life evenly, an old one rolls: it covers the latest `span_frames / 2`
@@ -69,6 +70,19 @@ class LastBuild(Value):
     failed: bool
 
 
+class Run(Value):
+    """The latest frames that were looked at and show the same instant, as far as they do."""
+
+    look_base64: str
+    """Of the first; softpatch.images.input_faults.Look."""
+    sha256: Sha256
+    """Of the first's bytes."""
+    repeats: Count = 0
+    """How many came after the first."""
+    kept: tuple[str, ...] = ()
+    """File names of those among them that the window holds."""
+
+
 class BuildAsked(Value):
     """A build that a command asked for and that has not ended yet."""
 
@@ -90,6 +104,7 @@ class WindowIndex(Value):
     frames: tuple[KeptFrame, ...] = ()
     next_offsets: dict[Count, Count] = Field(default_factory=dict)
     """Per partition, the first offset that is not yet taken into account."""
+    run: Run | None = None
     last_build: LastBuild | None = None
     asked: BuildAsked | None = None
 
@@ -184,6 +199,13 @@ def within(index: WindowIndex, bounds: Bounds) -> WindowIndex:
     return index
 
 
+def thawed(index: WindowIndex, run: Run) -> Change:
+    """The index without the repeats of a run that has become too long; its first frame stays."""
+    repeats = tuple(frame for frame in index.frames if frame.name in run.kept)
+    rid = without(index, frozenset(run.kept))
+    return Change(rid.model_copy(update={"run": run.model_copy(update={"kept": ()})}), None, repeats)
+
+
 def shrunk(index: WindowIndex, bounds: Bounds) -> Change:
     """The index under bounds that may have become narrower since it was written."""
     result = within(index, bounds)
@@ -197,7 +219,9 @@ def without(index: WindowIndex, lost: frozenset[str]) -> WindowIndex:
 
 def forgotten(index: WindowIndex) -> Change:
     """The empty window of a view that is learnt anew; it reads on where it was."""
-    fresh = index.model_copy(update={"seen": 0, "stride": 1, "frames": (), "last_build": None, "asked": None})
+    fresh = index.model_copy(
+        update={"seen": 0, "stride": 1, "frames": (), "run": None, "last_build": None, "asked": None}
+    )
     return Change(fresh, None, index.frames)
 
 

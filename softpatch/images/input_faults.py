@@ -19,6 +19,9 @@ from softpatch.images.statistics import ImageStatistics
 LOOK_SIDE = 16
 """Cells a side of the small picture that frames are compared by: averaging leaves little of the sensor's noise."""
 
+FROZEN_FRAMES = 10
+"""So many frames in a row that show the same instant are no coincidence; on real lines the longest such run was 3."""
+
 LOST_RATIO = 0.5
 """A frame is black, or over-exposed, where more than this share of what usually shows something is dark, or white."""
 

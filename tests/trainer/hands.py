@@ -12,6 +12,7 @@ from ingest.kafka.errors import Aborted
 from ingest.kafka.records import Claim, Committed, Partition, Record
 from ingest.store import FsspecStore, StoreFull
 from monitoring.metrics import TrainerMetrics, declare_kafka, declare_trainer
+from softpatch.images.input_faults import Usual
 from tests.trainer.views import AT, VIEW
 from trainer.collector import Collector
 from trainer.holdings import Holdings
@@ -78,6 +79,7 @@ class Hands:
     ends: dict[Partition, int] = field(default_factory=dict)
     stopped: list[str] = field(default_factory=list)
     now_seconds: float = 0.0
+    usual: Usual = field(default_factory=Usual)
 
     def __post_init__(self) -> None:
         """Take over partition 0."""
@@ -95,7 +97,9 @@ class Hands:
             metrics=self.metrics,
             now=lambda: AT,
         )
-        self.collector = Collector(self.holdings, self.windows, self.metrics, clock=lambda: self.now_seconds)
+        self.collector = Collector(
+            self.holdings, self.windows, self.metrics, usual=lambda _: self.usual, clock=lambda: self.now_seconds
+        )
         self.publisher = Publisher(
             self.loop,
             self.holdings,

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import cv2
+import numpy as np
 import pytest
 
 from ingest.bank_state import ViewState
 from ingest.kafka.connecting import Deadline
 from ingest.kafka.errors import Aborted
 from ingest.store import NotInStore, StoreFull
+from softpatch.images.input_faults import Usual
 from tests.trainer.hands import FRAMES, Hands, record
 from tests.trainer.lines import picture
 from tests.trainer.views import VIEW, state
@@ -23,6 +26,33 @@ if TYPE_CHECKING:
 
 TIGHT = ViewTraining(first_build_frames=2, window_frames=6, window_span_frames=20)
 PICTURES = [picture(number) for number in range(60)]
+
+
+LIVE = Usual(dark_ratio=0.0, saturated_ratio=0.0, contrast=0.1, noise_floor=0.02)
+"""A view whose frames differ by far more than what encoding does to one."""
+
+
+def flat(level: int) -> bytes:
+    """A picture of one level."""
+    return bytes(cv2.imencode(".jpg", np.full((96, 96, 3), level, np.uint8))[1].tobytes())
+
+
+def moved(number: int, quality: int = 95) -> bytes:
+    """The disc elsewhere; each quality gives other bytes of the same picture."""
+    pixels = cv2.imdecode(np.frombuffer(PICTURES[number], np.uint8), cv2.IMREAD_COLOR)
+    there = np.roll(pixels, 20, axis=1)
+    return bytes(cv2.imencode(".jpg", there, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes())
+
+
+FREEZING = [PICTURES[0], *(moved(1, quality) for quality in range(80, 92)), PICTURES[2]]
+"""A frame, one picture in twelve encodings, and a frame."""
+
+
+def seen_by(hands: Hands) -> int:
+    """How many of its frames the view has seen."""
+    view = hands.holdings.held(VIEW)
+    assert view is not None
+    return view.index.seen
 
 
 def fed(hands: Hands, count: int, *, flush_every: int = 4) -> Hands:
@@ -87,6 +117,57 @@ def test_what_is_no_new_frame_is_skipped_and_counted(tmp_path: Path) -> None:
     assert (hands.skipped("bad_frame"), hands.skipped("bad_frame", ""), hands.skipped("duplicate")) == (1, 1, 2)
     hands.flush()
     assert Hands(tmp_path).start == 6
+
+
+def test_what_shows_nothing_to_judge_is_skipped_and_counted(tmp_path: Path) -> None:
+    """A covered lens and a burnt-out picture; neither counts as one of the view's frames."""
+    hands = Hands(tmp_path)
+    for offset, value in enumerate([PICTURES[0], flat(0), PICTURES[1], flat(255), PICTURES[2]]):
+        hands.take(record(offset, value))
+    assert kept_by(hands) == [0, 2, 4]
+    assert (hands.skipped("black"), hands.skipped("overexposed")) == (1, 1)
+    assert seen_by(hands) == 3
+
+
+def test_only_the_first_of_a_frozen_picture_stays(tmp_path: Path) -> None:
+    """Nine near copies enter before anyone can know, and go again with the tenth; then the line moves on."""
+    hands = Hands(tmp_path, usual=LIVE)
+    for offset, value in enumerate(FREEZING):
+        hands.take(record(offset, value))
+        if offset == 9:
+            assert kept_by(hands) == list(range(10))
+    hands.flush()
+    assert kept_by(hands) == [0, 1, 13]
+    assert hands.skipped("frozen") == 3
+    assert hands.frame_files() == {"0-0.frame", "0-1.frame", "0-13.frame"}
+
+
+def test_a_camera_that_repeats_its_bytes_is_counted_as_frozen(tmp_path: Path) -> None:
+    """Up to the ninth they are duplicates, as two equal frames may be."""
+    hands = Hands(tmp_path)
+    for offset in range(12):
+        hands.take(record(offset, PICTURES[0]))
+    assert kept_by(hands) == [0]
+    assert (hands.skipped("duplicate"), hands.skipped("frozen")) == (8, 3)
+
+
+def test_a_frozen_picture_is_told_across_restarts(tmp_path: Path) -> None:
+    """The window ends as that of a quiet run: what was seen of the run is in the index."""
+    quiet = Hands(tmp_path / "quiet", usual=LIVE)
+    for offset, value in enumerate(FREEZING):
+        quiet.take(record(offset, value))
+        restarted = Hands(tmp_path / "restarted", usual=LIVE)
+        restarted.take(record(offset, value))
+        restarted.flush()
+    assert kept_by(restarted) == kept_by(quiet) == [0, 1, 13]
+
+
+def test_a_view_that_inspects_faults_learns_them(tmp_path: Path) -> None:
+    """A line whose good frames are black, or all alike, says so."""
+    hands = Hands(tmp_path, ViewTraining(input_fault="inspect"), usual=LIVE)
+    for offset, value in enumerate([flat(0), *FREEZING]):
+        hands.take(record(offset, value))
+    assert kept_by(hands) == list(range(15))
 
 
 def test_a_held_view_learns_nothing(tmp_path: Path) -> None:

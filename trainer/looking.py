@@ -1,0 +1,51 @@
+"""What a frame that is due for the window shows: something to learn from, or a fault of the camera."""
+
+from __future__ import annotations
+
+from base64 import b64decode, b64encode
+from typing import TYPE_CHECKING
+
+from softpatch.images.input_faults import InputFault, Look, Stillness, Usual, exposure_fault
+from softpatch.images.statistics import measure
+from trainer.window import Run
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from trainer.settings import ViewTraining
+    from trainer.window import WindowIndex
+
+
+def fault_of(pixels: np.ndarray, run: Run, training: ViewTraining, usual: Usual) -> InputFault | None:
+    """Why a frame (uint8 RGB at the network's input) shows nothing to learn from; `run` ends with it."""
+    if training.input_fault == "inspect":
+        return None
+    fault = exposure_fault(measure(pixels), usual)
+    return fault or (InputFault.FROZEN if too_long(run, training) else None)
+
+
+def run_with(index: WindowIndex, pixels: np.ndarray, sha256: str, usual: Usual) -> Run:
+    """The run of like frames that a frame (uint8 RGB at the network's input) goes on with, or begins."""
+    look = Look.of(pixels)
+    before = index.run
+    if before is None:
+        return _begun(look, sha256)
+    still = Stillness(Look.from_bytes(b64decode(before.look_base64)), before.repeats).after(look, usual)
+    return before.model_copy(update={"repeats": still.repeats}) if still.repeats else _begun(look, sha256)
+
+
+def run_with_bytes(index: WindowIndex, sha256: str) -> Run | None:
+    """The same for a frame whose bytes the window holds, without a look at its pixels."""
+    run = index.run
+    return None if run is None or run.sha256 != sha256 else run.model_copy(update={"repeats": run.repeats + 1})
+
+
+def too_long(run: Run | None, training: ViewTraining) -> bool:
+    """Whether a run is so long that the camera, or the line, stands still."""
+    if run is None or training.input_fault == "inspect":
+        return False
+    return Stillness(None, run.repeats).frozen(training.frozen_frames)
+
+
+def _begun(look: Look, sha256: str) -> Run:
+    return Run(look_base64=b64encode(look.to_bytes()).decode("ascii"), sha256=sha256)
