@@ -54,6 +54,10 @@ class BankState(Message):
     epoch: Annotated[int, Field(ge=0)]
     """Counts up by one with every change of this state."""
     state: ViewState
+    provisional_because: str | None = None
+    """Of a provisional view: what keeps its threshold from being certain, as of its newest bank."""
+    frames_needed: Annotated[int, Field(ge=0)] | None = None
+    """Of a provisional view: about how many more frames its threshold needed when that bank was built."""
     active: BankInForce | None = None
     previous: BankInForce | None = None
     """What a rollback brings back."""

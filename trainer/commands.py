@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 from ingest.bank_event import BankEventKind
 from ingest.bank_state import BankInForce, BankState, ViewState
 from ingest.command import Command, CommandKind
+from trainer.limits import with_band
 from trainer.outcome import Cause, Effect, Facts, Outcome, changed, event_of
 from trainer.window import BuildAsked
 
@@ -114,6 +115,7 @@ def _roll_back(now: _Now) -> Outcome:
     bank = now.state.previous
     if bank is None:
         raise NotPossible("there is no previous bank to go back to; `promote` takes any bank that is still kept")
+    now.banks.bank(now.command.view, bank.version)  # a bank whose file is gone would leave the view with none
     return now.done(
         BankEventKind.ROLLED_BACK,
         Effect.POSTPONE,
@@ -173,7 +175,12 @@ def _set_threshold(now: _Now) -> Outcome:
     if not (low or threshold) <= threshold <= (high or threshold):
         raise NotPossible(f"low_limit <= threshold <= high_limit must hold, not {low} <= {threshold} <= {high}")
     bank = active.model_copy(update={"threshold": threshold, "low_limit": low, "high_limit": high})
+    if low is None and high is None:
+        bank = with_band(bank, now.training.undecided_band)
     facts: Facts = {"threshold": threshold, "threshold_before": active.threshold}
+    for name, limit in (("low_limit", bank.low_limit), ("high_limit", bank.high_limit)):
+        if limit is not None:
+            facts[name] = limit
     if command.false_reject_ratio is not None:
         facts["false_reject_ratio"] = command.false_reject_ratio
     return now.done(BankEventKind.THRESHOLD_CHANGED, bank=bank, facts=facts, active=bank)
@@ -203,9 +210,9 @@ def _refused(now: _Now, reason: str) -> Outcome:
 
 
 def _named(now: _Now, version: str) -> BankInForce:
-    """A bank by its version: with the limits it had in force where the state still names it."""
-    state = now.state
+    """A bank that the store holds: with the limits it had in force where the state still names it."""
+    state, stored = now.state, now.banks.bank(now.command.view, version)
     for bank in (state.active, state.previous, state.shadow, state.candidate):
         if bank is not None and bank.version == version:
             return bank
-    return now.banks.bank(now.command.view, version)
+    return with_band(stored, now.training.undecided_band)

@@ -13,23 +13,30 @@ from typing import TYPE_CHECKING
 
 from ingest.bank_event import BankEventKind
 from ingest.bank_state import BankInForce, BankState, ViewState
+from softpatch.threshold import frames_needed, why_uncertain
 from trainer.outcome import TRAINER, Cause, Facts, Outcome, changed, event_of
 
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from softpatch.bank import Threshold
     from trainer.settings import ViewTraining
     from trainer.window import WindowIndex
 
 
 @dataclass(frozen=True)
 class Built:
-    """What a build gave. The interval is the threshold's, in L2 distances of the bank."""
+    """What a build gave, and the threshold that its calibration on so many frames suggests."""
 
     bank: BankInForce
-    interval_low: float
-    interval_high: float
+    threshold: Threshold
+    frames: int
     facts: Facts = field(default_factory=dict)
+
+    @property
+    def interval_ratio(self) -> float:
+        """How uncertain the threshold is: high over low."""
+        return self.threshold.interval_high / self.threshold.interval_low
 
 
 def opened(view: str, *, at: datetime) -> BankState:
@@ -66,19 +73,25 @@ def promote_candidate(
     state: BankState, built: Built, cause: Cause, *, interval_ratio_limit: float, at: datetime
 ) -> Outcome:
     """The candidate comes into force; whatever is to examine it first stands between `after_build` and this."""
-    width = built.interval_high / built.interval_low
-    settled = state.state is ViewState.ACTIVE or width <= interval_ratio_limit
+    settled = state.state is ViewState.ACTIVE or built.interval_ratio <= interval_ratio_limit
+    doubt: dict[str, str | int] = {} if settled else _doubt(built, interval_ratio_limit)
     promoted = changed(
         state,
         cause,
         at,
         epoch=state.epoch,  # candidate and promotion are one change
         state=ViewState.ACTIVE if settled else ViewState.PROVISIONAL,
+        **doubt,
         active=built.bank,
         previous=state.active or state.previous,
         candidate=None,
     )
-    facts: Facts = {"threshold": built.bank.threshold, "interval_ratio": width, "provisional": not settled}
+    facts: Facts = {
+        "threshold": built.bank.threshold,
+        "interval_ratio": built.interval_ratio,
+        "provisional": not settled,
+        **doubt,
+    }
     return Outcome(promoted, (event_of(promoted, BankEventKind.PROMOTED, cause, bank=built.bank, facts=facts, at=at),))
 
 
@@ -87,6 +100,20 @@ def after_failed_build(state: BankState, reason: str, cause: Cause, *, at: datet
     failed = Cause(cause.who, reason, cause.command_id)
     facts: Facts = {"asked_because": cause.why}
     return Outcome(None, (event_of(state, BankEventKind.BUILD_FAILED, failed, facts=facts, at=at),))
+
+
+def after_stopped_build(state: BankState, reason: str, cause: Cause, *, at: datetime) -> Outcome:
+    """A person wanted something else: it did not fail, it came to nothing."""
+    stopped = Cause(cause.who, reason, cause.command_id)
+    facts: Facts = {"asked_because": cause.why}
+    return Outcome(None, (event_of(state, BankEventKind.BUILD_STOPPED, stopped, facts=facts, at=at),))
+
+
+def _doubt(built: Built, interval_ratio_limit: float) -> dict[str, str | int]:
+    """Why a bank leaves its view provisional, and about how many frames it still needs: fields of state and event."""
+    why = why_uncertain(built.threshold, frames=built.frames, interval_ratio_limit=interval_ratio_limit)
+    needed = frames_needed(built.threshold, frames=built.frames, interval_ratio_limit=interval_ratio_limit)
+    return {"provisional_because": why or "", "frames_needed": needed}
 
 
 def _again(index: WindowIndex, state: BankState, training: ViewTraining) -> Cause | None:

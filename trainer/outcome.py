@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from ingest.bank_event import BankEvent, BankEventKind
-from ingest.bank_state import BankInForce, BankState
+from ingest.bank_state import BankInForce, BankState, ViewState
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -51,8 +51,10 @@ class Cause:
 
 
 def changed(state: BankState, cause: Cause, at: datetime, /, **update: object) -> BankState:
-    """The next state; validated, since `model_copy` alone is not."""
+    """The next state; validated, since `model_copy` alone is not. What made it provisional goes with that."""
     said = {"epoch": state.epoch + 1, "at": at, "by": cause.who, "why": cause.why} | update
+    if said.get("state", state.state) is not ViewState.PROVISIONAL:
+        said |= {"provisional_because": None, "frames_needed": None}
     return BankState.model_validate({**dict(state), **said})
 
 

@@ -64,6 +64,11 @@ class ViewTraining(BaseModel):
     false_reject_ratio: float | None = Field(
         default=None, gt=0, lt=0.5, description="Share of good parts that may be rejected; over the one in `build`."
     )
+    undecided_band: tuple[float, float] | None = Field(
+        default=None,
+        description="Scores over threshold between which a frame is undecided, as [0.9, 1.1]; none: every frame with a "
+        "score passes or fails.",
+    )
     input_fault: InputFaultPolicy = Field(
         default="undecided",
         description="What a black, over-exposed or frozen frame is; unless it is `inspect`, none is learnt from.",
@@ -85,6 +90,13 @@ class ViewTraining(BaseModel):
                 f"window_span_frames {self.window_span_frames} is below window_frames {self.window_frames}: "
                 "raise the former"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _band_holds_the_threshold(self) -> Self:
+        if self.undecided_band is not None and not 0 < self.undecided_band[0] <= 1 <= self.undecided_band[1]:
+            low, high = self.undecided_band
+            raise ValueError(f"undecided_band {low:g} to {high:g} must hold 1, the threshold, and begin above 0")
         return self
 
     @property

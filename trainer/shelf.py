@@ -47,8 +47,7 @@ class Shelf:
         bank = bank_from_bytes(data)
         in_force = _in_force(bank, bank_version(data))
         self._store.put(in_force.uri, data)
-        threshold = bank.manifest.threshold
-        return Built(in_force, threshold.interval_low, threshold.interval_high, facts_of(bank))
+        return Built(in_force, bank.manifest.threshold, len(bank.calibration_scores), facts_of(bank))
 
     def bank(self, view: str, version: str) -> BankInForce:
         """A bank with the threshold it suggests. Raises NotPossible where it cannot come into force here."""

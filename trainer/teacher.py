@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +14,8 @@ from softpatch.bank import InvalidBank
 from trainer.build_order import Failed, Finished, Step
 from trainer.build_process import progress_ratio
 from trainer.commands import ViewNow, after_command, asked_by
-from trainer.learn import after_build, after_failed_build, build_due
+from trainer.learn import after_build, after_failed_build, after_stopped_build, build_due
+from trainer.limits import with_band
 from trainer.outcome import Cause, Effect, Outcome
 from trainer.window import LastBuild, forgotten
 
@@ -135,7 +137,7 @@ class Teacher:
         if cause is None:
             return Outcome(None, ())
         why = f"stopped by {command.kind.value} of {command.who}"
-        return after_failed_build(outcome.state or view.state, why, cause, at=self._now())
+        return after_stopped_build(outcome.state or view.state, why, cause, at=self._now())
 
     def _start_next(self) -> None:
         causes = [(view, self._due(view)) for view in self._holdings]
@@ -165,6 +167,7 @@ class Teacher:
             return
         for stage, seconds in finished.stage_seconds.items():
             self._metrics.build_seconds.labels(stage=STAGE_NAMES.get(stage, stage)).observe(seconds)
+        built = replace(built, bank=with_band(built.bank, view.training.undecided_band))
         built.facts["build_seconds"] = round(job.process.seconds, 3)
         limit = view.training.provisional_interval_ratio
         outcome = after_build(view.state, built, job.cause, interval_ratio_limit=limit, at=self._now())

@@ -18,14 +18,14 @@ from trainer.window import BuildAsked, WindowIndex
 OFFSET = 40
 
 
-class OneBank:
-    """The store holds bank `d`, and its calibration gives 100 times the ratio."""
+class ThreeBanks:
+    """The store holds banks `a`, `b` and `d`, and the calibration of each gives 100 times the ratio."""
 
     def bank(self, view: str, version: str) -> BankInForce:
-        """Bank d of our view."""
-        if (view, version) != (VIEW, "d" * 64):
+        """One of the three, of our view."""
+        if view != VIEW or version not in {"a" * 64, "b" * 64, "d" * 64}:
             raise NotPossible("the store has no such bank")
-        return bank("d")
+        return bank(version[0])
 
     def threshold(self, view: str, version: str, false_reject_ratio: float) -> float:  # noqa: ARG002 -- the Protocol's
         """100 times the ratio."""
@@ -41,7 +41,7 @@ def command(kind: str, **said: object) -> Command:
 def outcome_of(said: Command, before: BankState, index: WindowIndex | None = None) -> Outcome:
     """What the command at offset 40 brings."""
     view = ViewNow(before, index or window(50), ViewTraining())
-    outcome = after_command(said, OFFSET, view, OneBank(), at=LATER)
+    outcome = after_command(said, OFFSET, view, ThreeBanks(), at=LATER)
     assert outcome is not None
     return outcome
 
@@ -160,6 +160,8 @@ WAITING = BuildAsked(command_id="c-0", who="bob", why="new lamp")
         (command("rebuild"), state(), window(50, asked=WAITING), "a rebuild is waiting already: command c-0"),
         (command("pin"), state(ViewState.LEARNING), None, "no bank is in force: name the bank to pin"),
         (command("pin", bank_version="e" * 64), state(), None, "the store has no such bank"),
+        (command("rollback"), state(previous=bank("e")), None, "the store has no such bank"),
+        (command("promote", bank_version="e" * 64), state(previous=bank("e")), None, "the store has no such bank"),
         (
             command("set_threshold", threshold=1.0),
             state(ViewState.LEARNING),
@@ -191,10 +193,61 @@ def test_a_command_that_cannot_be_carried_out_is_refused_with_a_reason(
     assert outcome.effect is Effect.NONE
 
 
+BANDED = ViewTraining(undecided_band=(0.5, 1.5))
+
+
+@pytest.mark.parametrize(
+    ("said", "limits"),
+    [
+        (command("set_threshold", threshold=4.0), (2.0, 4.0, 6.0)),
+        (command("set_threshold", false_reject_ratio=0.04), (2.0, 4.0, 6.0)),
+        (command("set_threshold", threshold=4.0, low_limit=3.0), (3.0, 4.0, None)),
+        (command("promote", bank_version=D), (1.0, 2.0, 3.0)),
+    ],
+)
+def test_a_band_of_doubt_comes_with_a_bank_and_with_a_threshold(
+    said: Command, limits: tuple[float | None, float, float | None]
+) -> None:
+    """By the view's setting, unless the command says limits of its own."""
+    outcome = after_command(said, OFFSET, ViewNow(state(), window(50), BANDED), ThreeBanks(), at=LATER)
+    assert outcome is not None
+    assert outcome.state is not None
+    active = outcome.state.active
+    assert active is not None
+    assert (active.low_limit, active.threshold, active.high_limit) == limits
+
+
+def test_a_changed_threshold_is_told_with_who_when_and_why() -> None:
+    """And from what to what, with the limits around it."""
+    view = ViewNow(state(), window(50), BANDED)
+    outcome = after_command(command("set_threshold", false_reject_ratio=0.04), OFFSET, view, ThreeBanks(), at=LATER)
+    assert outcome is not None
+    (event,) = outcome.events
+    assert (event.who, event.why, event.at, event.bank_version) == ("ana", "I say so", LATER, "a" * 64)
+    assert event.facts == {
+        "threshold": 4.0,
+        "threshold_before": 2.0,
+        "low_limit": 2.0,
+        "high_limit": 6.0,
+        "false_reject_ratio": 0.04,
+    }
+
+
+def test_what_made_a_view_provisional_goes_with_it() -> None:
+    """A person who chooses a bank ends it."""
+    before = state(ViewState.PROVISIONAL, provisional_because="30 frames say little", frames_needed=12)
+    after = outcome_of(command("rollback"), before).state
+    assert after is not None
+    assert (after.state, after.provisional_because, after.frames_needed) == (ViewState.ACTIVE, None, None)
+    pinned = outcome_of(command("pin"), before).state
+    assert pinned is not None
+    assert (pinned.provisional_because, pinned.frames_needed) == ("30 frames say little", 12)
+
+
 def test_a_command_is_carried_out_once() -> None:
     """After a restart the topic is read whole again: what the state says is done is not done again."""
     view = ViewNow(state(commands_through=OFFSET + 1), window(50), ViewTraining())
-    assert after_command(command("rollback"), OFFSET, view, OneBank(), at=LATER) is None
+    assert after_command(command("rollback"), OFFSET, view, ThreeBanks(), at=LATER) is None
 
 
 def test_a_rebuild_is_asked_again_after_a_crash_before_its_state_was_written() -> None:
@@ -208,7 +261,7 @@ def test_two_rollbacks_give_the_first_bank_again() -> None:
     once = outcome_of(command("rollback"), state()).state
     assert once is not None
     view = ViewNow(once, window(50), ViewTraining())
-    twice = after_command(command("rollback", id="c-2"), OFFSET + 1, view, OneBank(), at=LATER)
+    twice = after_command(command("rollback", id="c-2"), OFFSET + 1, view, ThreeBanks(), at=LATER)
     assert twice is not None
     assert twice.state is not None
     assert (twice.state.active, twice.state.previous, twice.state.epoch) == (bank("a"), bank("b"), 9)

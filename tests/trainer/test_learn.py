@@ -6,6 +6,7 @@ import pytest
 
 from ingest.bank_event import BankEventKind
 from ingest.bank_state import BankState, ViewState
+from softpatch.bank import Threshold
 from tests.trainer.views import AT, GRAPH, LATER, VIEW, bank, state, window
 from trainer.learn import Built, after_build, after_failed_build, build_due, opened
 from trainer.outcome import Cause
@@ -18,6 +19,11 @@ ASKED = BuildAsked(command_id="c-1", who="ana", why="new lamp")
 LEARNING = state(ViewState.LEARNING)
 OK_AT_30 = LastBuild(seen=30, failed=False)
 FAILED_AT_30 = LastBuild(seen=30, failed=True)
+
+
+def suggested(high: float) -> Threshold:
+    """A threshold of 2 whose interval reaches from there to `high`."""
+    return Threshold(value=2.0, interval_low=2.0, interval_high=high, false_reject_ratio=0.02, rule="made up")
 
 
 @pytest.mark.parametrize(
@@ -87,15 +93,27 @@ def test_provisional_ends_with_a_narrow_interval_and_does_not_come_back(
     before: BankState, high: float, expected: ViewState
 ) -> None:
     """The interval is 2 to `high`, the limit a ratio of 1.25."""
-    built = Built(bank("c"), interval_low=2.0, interval_high=high)
+    built = Built(bank("c"), suggested(high), 30)
     after = after_build(before, built, SCHEDULE, interval_ratio_limit=1.25, at=LATER).state
     assert after is not None
     assert after.state is expected
+    assert (after.provisional_because is not None) is (expected is ViewState.PROVISIONAL)
+
+
+def test_a_provisional_view_says_why_and_how_many_frames_it_needs() -> None:
+    """In its state and in the event of the promotion: log 1.5 / log 1.25 is 1.817, its square 3.302: 2.302 x 30."""
+    outcome = after_build(LEARNING, Built(bank("c"), suggested(3.0), 30), SCHEDULE, interval_ratio_limit=1.25, at=LATER)
+    assert outcome.state is not None
+    assert outcome.state.frames_needed == 70
+    assert outcome.state.provisional_because is not None
+    assert "about 70 more frames are needed" in outcome.state.provisional_because
+    facts = outcome.events[1].facts
+    assert (facts["provisional_because"], facts["frames_needed"]) == (outcome.state.provisional_because, 70)
 
 
 def test_a_build_is_promoted_and_the_bank_before_it_kept() -> None:
     """One new epoch, two events in order, each with the bank and its figures."""
-    built = Built(bank("c"), 2.0, 3.0, {"patches": 4000})
+    built = Built(bank("c"), suggested(3.0), 30, {"patches": 4000})
     outcome = after_build(state(), built, Cause("ana", "new lamp", "c-1"), interval_ratio_limit=1.25, at=LATER)
     assert outcome.state == state(epoch=8, active=bank("c"), previous=bank("a"), by="ana", why="new lamp", at=LATER)
     assert [(event.kind, event.epoch, event.bank_version, event.command_id) for event in outcome.events] == [
@@ -109,7 +127,9 @@ def test_a_build_is_promoted_and_the_bank_before_it_kept() -> None:
 def test_a_view_that_was_learnt_anew_can_still_go_back() -> None:
     """The bank from before the relearning stays the previous one when the first new bank comes."""
     before = state(ViewState.LEARNING, previous=bank("b"))
-    after = after_build(before, Built(bank("c"), 2.0, 3.0), SCHEDULE, interval_ratio_limit=1.25, at=LATER).state
+    after = after_build(
+        before, Built(bank("c"), suggested(3.0), 30), SCHEDULE, interval_ratio_limit=1.25, at=LATER
+    ).state
     assert after is not None
     assert after.previous == bank("b")
 

@@ -29,9 +29,11 @@ def test_the_false_reject_ratio_of_a_view_goes_into_its_builds() -> None:
             {"window_span_frames": 100},
             "window_span_frames 100 is below window_frames 400: raise the former",
         ),
+        ({"undecided_band": [1.1, 1.2]}, "undecided_band 1.1 to 1.2 must hold 1, the threshold, and begin above 0"),
+        ({"undecided_band": [0, 1.2]}, "undecided_band 0 to 1.2 must hold 1, the threshold, and begin above 0"),
     ],
 )
-def test_settings_that_cannot_work_say_which_to_change(said: dict[str, int], fault: str) -> None:
+def test_settings_that_cannot_work_say_which_to_change(said: dict[str, object], fault: str) -> None:
     """A window that never fills would never give a bank."""
     with pytest.raises(ValidationError, match=fault):
         ViewTraining.model_validate(said)

@@ -33,7 +33,7 @@ def test_a_bank_is_put_under_its_version_and_found_again(store: FsspecStore) -> 
     version = bank_version(data)
     assert built.bank.uri == f"banks/line-1%2Fcamera-1/{version}.safetensors"
     assert store.get(built.bank.uri) == data
-    assert (built.bank.version, built.bank.threshold, built.interval_low, built.interval_high) == (
+    assert (built.bank.version, built.bank.threshold, built.threshold.interval_low, built.threshold.interval_high) == (
         version,
         2.0,
         1.5,
