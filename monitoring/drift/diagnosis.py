@@ -49,6 +49,10 @@ class Verdict(StrEnum):
         return self.value.replace(" ", "_")
 
 
+OF_FEW_FRAMES = (Verdict.DEFECT_RATE_ROSE, Verdict.SCORES_FELL, Verdict.FRAMES_LOST)
+"""What may happen while most frames look as ever."""
+
+
 def verdict_of(recent: Float64[np.ndarray, "frames 7"], reference: Reference, *, driver: str, side: int) -> Verdict:
     """The word for the difference between recent frames and the window.
 
@@ -57,7 +61,12 @@ def verdict_of(recent: Float64[np.ndarray, "frames 7"], reference: Reference, *,
     """
     if driver == "gap":
         return Verdict.FRAMES_LOST
-    return _camera(recent, reference) or _line(recent, reference) or _driven(driver, side)
+    return of_most_frames(recent, reference) or _driven(driver, side)
+
+
+def of_most_frames(recent: Float64[np.ndarray, "frames 7"], reference: Reference) -> Verdict | None:
+    """The word where most of the frames changed: the camera did, or the product. None where a few may have."""
+    return _camera(recent, reference) or _line(recent, reference)
 
 
 def _camera(recent: Float64[np.ndarray, "frames 7"], reference: Reference) -> Verdict | None:

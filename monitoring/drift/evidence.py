@@ -53,9 +53,13 @@ class Evidence:
         rising = np.where(since_change > 1.0, self.rising + 1, 0)
         return Evidence((self.strength + 1) * factor, since_change, rising)
 
-    def alarms(self, bets: Bets, *, frames_per_false_alarm: float = FRAMES_PER_FALSE_ALARM) -> bool:
+    def reaches(self, frames_per_false_alarm: float, bets: Bets) -> bool:
         """Whether an undisturbed line would show so much only once in that many frames."""
-        return bool(bets.weight @ self.strength >= frames_per_false_alarm)
+        return self.total(bets) >= frames_per_false_alarm
+
+    def total(self, bets: Bets) -> float:
+        """The weighted sum of all bets' strength."""
+        return float(bets.weight @ self.strength)
 
     def strongest(self, bets: Bets) -> int:
         """The place of the bet that says most."""

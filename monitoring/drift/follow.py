@@ -14,7 +14,8 @@ import numpy as np
 
 from monitoring.drift.bets import WATCHED, Bets, bets_of
 from monitoring.drift.continuity import Continuity
-from monitoring.drift.diagnosis import BLACK_RATIO, Verdict, verdict_of
+from monitoring.drift.diagnosis import BLACK_RATIO, OF_FEW_FRAMES, Verdict, of_most_frames, verdict_of
+from monitoring.drift.episode import Cause, Episode, likeliest_bet
 from monitoring.drift.evidence import FRAMES_PER_FALSE_ALARM, Evidence
 from monitoring.drift.mmd import mmd
 from monitoring.drift.psi import psi, psi_p_value
@@ -30,13 +31,10 @@ if TYPE_CHECKING:
 WINDOW_FRAMES = 64
 """The last frames that are kept: what is diagnosed, what the published distances are of, what recovery is judged by."""
 DIAGNOSED_FRAMES = 12
-"""The last frames that name the cause. An alarm waits until the change seems that old: five frames may prove that
-something changed, not yet what. Older ones would mix in what was before a change that is dated too early."""
+"""The last frames that name the cause: five may prove that something changed, not yet what. Older ones would mix in
+what was before it."""
 
 PROCEDURES = 2
-RANK_SLACK = 1.5
-"""A tail of ranks counts as back within bounds below so many times its share: at its share it would be only half of
-the time."""
 
 
 @dataclass(frozen=True)
@@ -53,39 +51,11 @@ class Baseline:
 
 
 @dataclass(frozen=True)
-class Cause:
-    """The bet that said most: which column of WATCHED left which side of its limit, and the share that may.
-
-    A camera that stands still needs no bet and has none.
-    """
-
-    column: int
-    side: float
-    limit: float
-    allowed: float
-
-    def share_beyond(self, watched: Float64[np.ndarray, "frames 9"]) -> float:
-        """How many of the frames lie beyond the limit."""
-        return float((watched[:, self.column] * self.side > self.limit * self.side).mean())
-
-
-@dataclass(frozen=True)
-class Episode:
-    """Something is wrong since about `began` and was noticed at `noticed`, both counted in frames of the baseline.
-
-    `calm` counts the frames on end at which the cause was back within bounds.
-    """
-
-    verdict: Verdict
-    began: int
-    noticed: int
-    cause: Cause | None
-    calm: int = 0
-
-
-@dataclass(frozen=True)
 class Following:
-    """All that is remembered of a view: at most 64 kB. `seen` frames; the newest is row (seen - 1) mod 64."""
+    """All that is remembered of a view: at most 128 kB. `seen` frames; the newest is row (seen - 1) mod 64.
+
+    `rank_alarming`: for how many frames on end the ranks have been saying enough for an alarm.
+    """
 
     evidence: Evidence
     rank_evidence: Evidence
@@ -94,6 +64,7 @@ class Following:
     watched: Float64[np.ndarray, "64 9"]
     sketches: Float64[np.ndarray, "64 32"]
     seen: int = 0
+    rank_alarming: int = 0
     episode: Episode | None = None
 
     @classmethod
@@ -110,11 +81,8 @@ class Following:
 
     def evidence_ratio(self, baseline: Baseline, *, frames_per_false_alarm: float = FRAMES_PER_FALSE_ALARM) -> float:
         """How much speaks for a change, over what an alarm takes: of the two procedures the one that says more."""
-        strengths = (
-            baseline.bets.weight @ self.evidence.strength,
-            rank_bets().weight @ self.rank_evidence.strength,
-        )
-        return float(max(strengths)) / (PROCEDURES * frames_per_false_alarm)
+        strengths = self.evidence.total(baseline.bets), self.rank_evidence.total(rank_bets())
+        return max(strengths) / (PROCEDURES * frames_per_false_alarm)
 
 
 @dataclass(frozen=True)
@@ -146,16 +114,7 @@ def follow(
         return _later(state, state.episode, baseline)
     if state.continuity.equal_in_a_row:
         return _stood_still(state)
-    state = _weighed(state, baseline)
-    for evidence, bets, slack in (
-        (state.evidence, baseline.bets, 1.0),
-        (state.rank_evidence, rank_bets(), RANK_SLACK),
-    ):
-        bet = evidence.strongest(bets)
-        old_enough = evidence.rising[bet] >= DIAGNOSED_FRAMES
-        if old_enough and evidence.alarms(bets, frames_per_false_alarm=PROCEDURES * frames_per_false_alarm):
-            return _diagnosed(state, _cause(bets, bet, slack), int(evidence.rising[bet]), baseline)
-    return state
+    return _judged(_weighed(state, baseline), baseline, PROCEDURES * frames_per_false_alarm)
 
 
 def distances(state: Following, baseline: Baseline, rng: np.random.Generator) -> Distances:
@@ -200,20 +159,34 @@ def _stood_still(state: Following) -> Following:
 def _weighed(state: Following, baseline: Baseline) -> Following:
     newest = state.newest(1)[0]
     ranks = rank_bets()
+    rank_evidence = state.rank_evidence.after(ranks.outside(newest), ranks)
     return replace(
         state,
         evidence=state.evidence.after(baseline.bets.outside(newest), baseline.bets),
-        rank_evidence=state.rank_evidence.after(ranks.outside(newest), ranks),
+        rank_evidence=Evidence.none(ranks) if state.past.full else rank_evidence,
         past=state.past.with_score(float(newest[0])),
     )
 
 
-def _cause(bets: Bets, bet: int, slack: float) -> Cause:
-    column, side = int(bets.column[bet]), float(bets.side[bet])
-    return Cause(column, side, float(bets.limit[bet]), slack * float(bets.allowed[bet]))
+def _judged(state: Following, baseline: Baseline, needed: float) -> Following:
+    """An alarm waits until the last DIAGNOSED_FRAMES can name its cause.
+
+    Against the bank they can once the change is that old. Among the ranks most changes are dated far too early, so
+    there they can once the alarm itself is that old.
+    """
+    bet = state.evidence.strongest(baseline.bets)
+    if state.evidence.rising[bet] >= DIAGNOSED_FRAMES and state.evidence.reaches(needed, baseline.bets):
+        return _diagnosed(state, baseline.bets, bet, int(state.evidence.rising[bet]), baseline)
+    ranks = rank_bets()
+    alarming = state.rank_alarming + 1 if state.rank_evidence.reaches(needed, ranks) else 0
+    if alarming >= DIAGNOSED_FRAMES:
+        bet = state.rank_evidence.strongest(ranks)
+        return _diagnosed(state, ranks, bet, int(state.rank_evidence.rising[bet]), baseline)
+    return replace(state, rank_alarming=alarming)
 
 
-def _diagnosed(state: Following, cause: Cause, since: int, baseline: Baseline) -> Following:
+def _diagnosed(state: Following, bets: Bets, bet: int, since: int, baseline: Baseline) -> Following:
+    cause = Cause.of(bets, bet)
     recent = state.newest(DIAGNOSED_FRAMES)[:, : len(QUANTITIES)]
     driver = WATCHED[cause.column]
     return _opened(state, verdict_of(recent, baseline.reference, driver=driver, side=int(cause.side)), since, cause)
@@ -224,16 +197,37 @@ def _opened(state: Following, verdict: Verdict, since: int, cause: Cause | None)
 
 
 def _later(state: Following, episode: Episode, baseline: Baseline) -> Following:
-    """The episode goes on, or is over: the last window has been within bounds for as many frames as a window holds."""
+    """The episode goes on, by its name or a better one, or is over."""
     if episode.cause is None:
         return state if state.continuity.frozen else _recovered(state, baseline)
-    within = episode.cause.share_beyond(state.newest(WINDOW_FRAMES)) <= episode.cause.allowed
-    calm = episode.calm + 1 if within else 0
-    if calm >= WINDOW_FRAMES:
+    if state.continuity.frozen:
+        return _stood_still(state)
+    episode = episode.after(state.newest(1)[0])
+    if episode.is_over(calm_frames=WINDOW_FRAMES):
         return _recovered(state, baseline)
-    return replace(state, episode=replace(episode, calm=calm))
+    return replace(state, episode=_reconsidered(state, episode, baseline))
+
+
+def _reconsidered(state: Following, episode: Episode, baseline: Baseline) -> Episode:
+    """A second look when twice the frames are there: the first few may have named it wrongly.
+
+    Later looks only tell where a change of few frames has become one of most: a worn tool must not hide a knocked
+    camera.
+    """
+    later = state.seen - episode.noticed
+    if later == 0 or later % DIAGNOSED_FRAMES or episode.cause is None or episode.calm >= DIAGNOSED_FRAMES:
+        return episode
+    watched = state.newest(2 * DIAGNOSED_FRAMES)
+    recent = watched[:, : len(QUANTITIES)]
+    found = of_most_frames(recent, baseline.reference)
+    if later > DIAGNOSED_FRAMES and (found is None or episode.verdict not in OF_FEW_FRAMES):
+        return episode
+    cause = episode.cause if found is None else Cause.of(baseline.bets, likeliest_bet(watched, baseline.bets))
+    driver, side = WATCHED[episode.cause.column], int(episode.cause.side)
+    verdict = found or verdict_of(recent, baseline.reference, driver=driver, side=side)
+    return replace(episode, verdict=verdict, cause=cause)
 
 
 def _recovered(state: Following, baseline: Baseline) -> Following:
     fresh = Evidence.none(baseline.bets), Evidence.none(rank_bets())
-    return replace(state, episode=None, evidence=fresh[0], rank_evidence=fresh[1])
+    return replace(state, episode=None, evidence=fresh[0], rank_evidence=fresh[1], rank_alarming=0)

@@ -6,7 +6,11 @@ rank of the newest among all so far is uniform and independent of the ranks befo
 probability at most a given those: the bets are exact, with no doubt to allow for. Vovk, Petej, Nouretdinov, Ahlberg,
 Carlsson, Gammerman, "Retrain or not retrain: conformal test martingales for change-point detection", 2021.
 
-Frames after the change join the past and blunt it: a rise is found within a few hundred frames or not at all.
+A bet says that so many of all frames have become defects, and that these score among the highest tenth, say: a mixture
+over shares and tails, since nobody knows how well a line's scores tell its defects.
+
+Frames after the change join the past and blunt it, the less the longer the past. It has two halves: where the older is
+full, the younger takes its place, and evidence begins anew, so that the bets stay exact in bounded memory.
 """
 
 from __future__ import annotations
@@ -21,38 +25,51 @@ import numpy as np
 from monitoring.drift.bets import WATCHED, Bets
 
 if TYPE_CHECKING:
-    from jaxtyping import Float64
+    from jaxtyping import Float32
 
-TAILS = (0.05, 0.1, 0.2)
-RISES = (1.5, 2.5)
-"""The alternatives: so many times the frames that belong in the tail."""
-REMEMBERED = 4096
-"""Scores; a full past is dropped and gathered anew, so that memory is bounded and the bets stay exact."""
+TAILS = (0.01, 0.03, 0.08, 0.2, 0.4)
+"""The highest scores that the new defects are among, as a share of the past."""
+NEW_DEFECTS = (0.03, 0.08, 0.2)
+"""The alternatives: so many of all frames are defects that were none before."""
+REMEMBERED = 16_384
+"""Scores that the older half ends with; the younger one then holds half of them."""
 
 
 @dataclass(frozen=True)
 class Past:
-    """Scores of a view under one bank, rising."""
+    """Scores of a view under one bank, rising: all since it began, and those of its second half."""
 
-    scores: Float64[np.ndarray, "frames"] = field(default_factory=lambda: np.empty(0))
+    scores: Float32[np.ndarray, "frames"] = field(default_factory=lambda: np.empty(0, np.float32))
+    younger: Float32[np.ndarray, "later"] = field(default_factory=lambda: np.empty(0, np.float32))
+
+    @property
+    def full(self) -> bool:
+        """Whether the next score begins with the younger half alone."""
+        return len(self.scores) >= REMEMBERED
 
     def p_value(self, score: float) -> float:
         """The share of all frames, this one counted, that score at least as high."""
-        higher = len(self.scores) - int(np.searchsorted(self.scores, score, side="left"))
+        higher = len(self.scores) - int(np.searchsorted(self.scores, np.float32(score), side="left"))
         return (higher + 1) / (len(self.scores) + 1)
 
     def with_score(self, score: float) -> Past:
-        """The past with one frame more, or a new one where it is full."""
-        if len(self.scores) >= REMEMBERED:
-            return Past()
-        place = int(np.searchsorted(self.scores, score))
-        return Past(np.concatenate([self.scores[:place], [score], self.scores[place:]]))
+        """The past with one frame more."""
+        younger = _with(self.younger, score) if len(self.scores) >= REMEMBERED // 2 else self.younger
+        if self.full:
+            return Past(younger)
+        return Past(_with(self.scores, score), younger)
 
 
 @lru_cache(maxsize=1)
 def rank_bets() -> Bets:
     """The bets on p-values, the same for every view: a p-value beyond its limit lies below the tail's share."""
-    tail, rise = np.array(list(product(TAILS, RISES))).T
+    tail, defects = np.array(list(product(TAILS, NEW_DEFECTS))).T
     bets = len(tail)
     column = np.full(bets, WATCHED.index("rank"))
-    return Bets(column, np.full(bets, -1.0), tail, tail, tail * rise, np.full(bets, 1 / bets))
+    suspected = tail + defects * (1 - tail)
+    return Bets(column, np.full(bets, -1.0), tail, tail, suspected, np.full(bets, 1 / bets))
+
+
+def _with(rising: Float32[np.ndarray, "frames"], score: float) -> Float32[np.ndarray, "frames+1"]:
+    place = int(np.searchsorted(rising, np.float32(score)))
+    return np.concatenate([rising[:place], np.array([score], np.float32), rising[place:]])

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from ingest.kafka.records import Partition
-    from monitoring.drift.follow import Distances, Episode
+    from monitoring.drift.episode import Episode
+    from monitoring.drift.follow import Distances
     from monitoring.metrics import KafkaMetrics, WatchMetrics
     from monitoring.watch.views import View
 
@@ -25,9 +26,10 @@ log = structlog.get_logger(__name__)
 class Reporting:
     """Keeps the metrics of one process; views come with their first decision and go with their partition."""
 
-    def __init__(self, metrics: WatchMetrics, kafka: KafkaMetrics) -> None:
+    def __init__(self, metrics: WatchMetrics, kafka: KafkaMetrics, *, frames_per_false_alarm: float) -> None:
         self._metrics = metrics
         self._kafka = kafka
+        self._frames_per_false_alarm = frames_per_false_alarm
         self._open: set[str] = set()
         self._owned = 0
 
@@ -147,7 +149,7 @@ class Reporting:
         before = baseline.reference.ordered[:, 0]
         values = {
             "decided": view.decided_at,
-            "evidence": following.evidence_ratio(baseline),
+            "evidence": following.evidence_ratio(baseline, frames_per_false_alarm=self._frames_per_false_alarm),
             "rejected": float(np.mean(scores > baseline.reference.threshold)),
             "rejected_before": float(np.mean(before > baseline.reference.threshold)),
             "calibration_frames": len(before),

@@ -267,7 +267,8 @@ def serve(
     metrics, progress = declare_watch(registry), Progress()
     heartbeat = Heartbeat(limit_seconds=settings.silence_seconds, clock=clock)
     host, port = settings.metrics_host, settings.metrics_port
-    reporting = Reporting(metrics, declare_kafka(registry))
+    alarm = settings.frames_per_false_alarm
+    reporting = Reporting(metrics, declare_kafka(registry), frames_per_false_alarm=alarm)
     with ExitStack() as stack:
         stack.enter_context(
             HealthServer(registry=registry, heartbeat=heartbeat, ready=progress.readiness, port=port, host=host)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from ingest.decision import BankRef, Decision
-    from monitoring.drift.follow import Episode
+    from monitoring.drift.episode import Episode
     from monitoring.watch.settings import WatchSettings
 
 

@@ -40,7 +40,7 @@ def test_false_alarms_keep_the_bound_where_the_null_is_at_its_edge() -> None:
         evidence = Evidence.none(several)
         for u in rng.random(500):
             evidence = evidence.after(u < several.allowed, several)
-            if evidence.alarms(several, frames_per_false_alarm=5000):
+            if evidence.reaches(5000, several):
                 alarmed += 1
                 break
     assert 0 < alarmed <= 400 * (0.1 + 3 * np.sqrt(0.1 * 0.9 / 400))

@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 from monitoring.drift.evidence import Evidence
-from monitoring.drift.ranks import REMEMBERED, TAILS, Past, rank_bets
+from monitoring.drift.ranks import NEW_DEFECTS, REMEMBERED, TAILS, Past, rank_bets
 
 
 def p_values(scores: np.ndarray) -> np.ndarray:
@@ -45,17 +45,24 @@ def test_false_alarms_keep_the_bound() -> None:
         evidence = Evidence.none(bets)
         for value in p_values(rng.normal(size=600)):
             evidence = evidence.after(value < bets.limit, bets)
-            if evidence.alarms(bets, frames_per_false_alarm=6000):
+            if evidence.reaches(6000, bets):
                 alarmed += 1
                 break
     assert alarmed <= 300 * (0.1 + 3 * np.sqrt(0.1 * 0.9 / 300))
 
 
-def test_a_full_past_is_gathered_anew() -> None:
-    """Memory is bounded, and no rank is among a part of what came before it."""
-    full = Past(np.arange(REMEMBERED, dtype=float))
-    assert len(full.with_score(1.0).scores) == 0
-    assert len(Past(np.arange(REMEMBERED - 1.0)).with_score(1.5).scores) == REMEMBERED
+def test_the_younger_half_takes_the_place_of_a_full_past() -> None:
+    """Memory is bounded, and the second half of the past is all there when it is needed."""
+    scores = np.random.default_rng(3).normal(size=REMEMBERED + 1).astype(np.float32)
+    past = Past()
+    for score in scores[:-1]:
+        past = past.with_score(float(score))
+    assert past.full
+    assert past.scores.tolist() == sorted(scores[:-1])
+    past = past.with_score(float(scores[-1]))
+    assert past.scores.tolist() == sorted(scores[REMEMBERED // 2 :])
+    assert len(past.younger) == 0
+    assert not past.full
 
 
 def test_bets_are_exact() -> None:
@@ -63,4 +70,12 @@ def test_bets_are_exact() -> None:
     bets = rank_bets()
     assert set(bets.allowed) == set(bets.limit) == set(TAILS)
     assert bets.weight.sum() == pytest.approx(1)
-    assert bets.outside(np.array([*[0.0] * 8, 0.07])).tolist() == [False, False, True, True, True, True]
+    beyond = dict(zip(bets.allowed.tolist(), bets.outside(np.array([*[0.0] * 8, 0.07])).tolist(), strict=True))
+    assert beyond == {0.01: False, 0.03: False, 0.08: True, 0.2: True, 0.4: True}
+
+
+def test_a_bet_says_that_so_many_frames_became_defects_of_the_highest_scores() -> None:
+    """New defects add to the tail's share; the other frames are in it as often as ever."""
+    bets = rank_bets()
+    defects = {(t, round((q - t) / (1 - t), 6)) for t, q in zip(bets.allowed, bets.suspected, strict=True)}
+    assert defects == {(t, share) for t in TAILS for share in NEW_DEFECTS}
