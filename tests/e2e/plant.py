@@ -142,6 +142,12 @@ class Plant:
         families = text_string_to_metric_families(page(self.port_of(service), "/metrics") or "")
         return sum(each.value for family in families for each in family.samples if each.name == sample)
 
+    def labelled(self, service: Service, sample: str, **labels: str) -> float:
+        """One series of a sample, scraped now."""
+        families = text_string_to_metric_families(page(self.port_of(service), "/metrics") or "")
+        samples = [each for family in families for each in family.samples if each.name == sample]
+        return sum(each.value for each in samples if each.labels == labels)
+
     def __enter__(self) -> Self:
         return self
 
