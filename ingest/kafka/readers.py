@@ -15,6 +15,7 @@ from ingest.kafka.wire import record_from
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from datetime import datetime
     from threading import Event
 
     from ingest.kafka.settings import KafkaSettings
@@ -106,6 +107,17 @@ class WholeTopicReader:
         """Leave out all but the last so many offsets of each partition; markers of transactions take offsets, too."""
         for each, end in self._ends.items():
             self._consumer.seek(TopicPartition(*each), max(0, end - offsets))
+
+    def skip_to(self, moment: datetime) -> None:
+        """Leave out what was written before a moment, by the records' own times; what has none that late is read."""
+        at = int(moment.timestamp() * 1000)
+        places = [TopicPartition(*each) for each in self._partitions]
+        found = self._consumer.offsets_for_times(
+            dict.fromkeys(places, at), timeout_ms=int(self._settings.request_timeout_seconds * 1000)
+        )
+        for place in places:
+            first = found.get(place)
+            self._consumer.seek(place, self._ends[Partition(*place)] if first is None else first.offset)
 
     def stream_what_is_written(self, timeout_seconds: float) -> Iterator[Record]:
         """Everything written by now, once it is known to be committed: a transaction still open is waited for.
