@@ -21,7 +21,7 @@ from ingest.view import view_of_file_name
 from trainer.shelf import SUFFIX, bank_path
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
     from datetime import datetime
 
     from deploy.settings import Settings
@@ -101,11 +101,27 @@ def the_one(banks: list[StoredBank], start: str) -> StoredBank:
 
 
 def command(
-    kind: CommandKind, view: str, *, why: str, at: datetime, version: str | None = None, who: str | None = None
+    kind: CommandKind,
+    view: str,
+    *,
+    why: str,
+    at: datetime,
+    version: str | None = None,
+    who: str | None = None,
+    limits: Mapping[str, float] | None = None,
 ) -> Command:
-    """A command by the person at this terminal."""
-    return Command(
-        id=str(uuid4()), view=view, kind=kind, bank_version=version, who=who or getpass.getuser(), why=why, at=at
+    """A command by the person at this terminal; `limits` are the fields that set a threshold."""
+    return Command.model_validate(
+        {
+            "id": str(uuid4()),
+            "view": view,
+            "kind": kind,
+            "bank_version": version,
+            "who": who or getpass.getuser(),
+            "why": why,
+            "at": at,
+            **(limits or {}),
+        }
     )
 
 

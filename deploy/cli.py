@@ -12,7 +12,23 @@ from rich.console import Console
 from rich.panel import Panel
 from rich.table import Table
 
-from deploy.commands import bank, bench, build, camera, dead_letters, demo, evaluate, score, services, topics, up, watch
+from deploy.commands import (
+    bank,
+    bench,
+    build,
+    camera,
+    dead_letters,
+    decisions,
+    demo,
+    evaluate,
+    explain,
+    score,
+    services,
+    threshold,
+    topics,
+    up,
+    watch,
+)
 from deploy.faults import fault_of
 
 if TYPE_CHECKING:
@@ -50,8 +66,11 @@ _add("camera", camera.camera, RUN)
 app.add_typer(topics.app, name="topics", rich_help_panel=RUN)
 app.add_typer(bank.app, name="bank", rich_help_panel=RUN)
 app.add_typer(dead_letters.app, name="dead-letters", rich_help_panel=RUN)
+_add("decisions", decisions.decisions, RUN)
+_add("threshold", threshold.threshold, RUN)
 _add("build", build.build, WITHOUT)
 _add("score", score.score, WITHOUT)
+_add("explain", explain.explain, WITHOUT)
 _add("evaluate", evaluate.evaluate, WITHOUT)
 
 

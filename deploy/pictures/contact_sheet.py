@@ -13,11 +13,14 @@ from deploy.pictures.exhibits import BOX, BOX_EDGE, HEAT_FROM, HEAT_TO, TRUTH, b
 from ingest.decision import Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from jaxtyping import UInt8
 
     from deploy.pictures.exhibits import Exhibit
+
+    _Section = tuple[str, list[Exhibit], tuple[int, int], int, Callable[[Canvas, Exhibit, Box, "_Layout"], None]]
+    """Title, members, size of each (width, height), columns, and how one is drawn."""
 
 PAPER, CARD, INK, SOFT, LINE = (244, 245, 247), (255, 255, 255), (23, 28, 38), (104, 112, 126), (222, 225, 231)
 RED, GREEN, AMBER, WHITE = (200, 30, 40), (30, 130, 76), (190, 120, 10), (255, 255, 255)
@@ -73,8 +76,7 @@ def render(exhibits: Sequence[Exhibit], heading: Heading) -> UInt8[np.ndarray, "
     """
     if not exhibits:
         raise ValueError("a contact sheet needs at least one decided frame")
-    aspect = float(np.median([each.size_wh[1] / each.size_wh[0] for each in exhibits]))
-    layout = _Layout(min(max(aspect, FLATTEST), TALLEST))
+    layout = _Layout(_aspect(exhibits))
     choice = choose(exhibits, strip=layout.strip)
     strips = (
         (title_of("Defective parts that passed", len(choice.missed), room=layout.strip), choice.missed),
@@ -84,7 +86,7 @@ def render(exhibits: Sequence[Exhibit], heading: Heading) -> UInt8[np.ndarray, "
         ),
         ("Parts that passed, from nearly rejected to plain", choice.good),
     )
-    sections = [
+    sections: list[_Section] = [
         ("Worst frames, most suspicious first", choice.worst, layout.card_wh, COLUMNS, _card),
         *(
             (title, members[: layout.strip], layout.thumb_wh, layout.strip, _thumb)
@@ -92,6 +94,27 @@ def render(exhibits: Sequence[Exhibit], heading: Heading) -> UInt8[np.ndarray, "
             if members
         ),
     ]
+    return _sheet(sections, heading, layout, has_truth=any(each.mask is not None for each in exhibits))
+
+
+def render_cards(groups: Sequence[tuple[str, Sequence[Exhibit]]], heading: Heading) -> UInt8[np.ndarray, "h w 3"]:
+    """A sheet with a card for every frame, in titled groups, RGB. Raises ValueError where there is no frame to show."""
+    exhibits = [each for _, members in groups for each in members]
+    if not exhibits:
+        raise ValueError("a sheet needs at least one frame")
+    layout = _Layout(_aspect(exhibits))
+    sections = [(title, list(members), layout.card_wh, COLUMNS, _card) for title, members in groups if members]
+    return _sheet(sections, heading, layout, has_truth=False)
+
+
+def _aspect(exhibits: Sequence[Exhibit]) -> float:
+    aspect = float(np.median([each.size_wh[1] / each.size_wh[0] for each in exhibits]))
+    return min(max(aspect, FLATTEST), TALLEST)
+
+
+def _sheet(
+    sections: Sequence[_Section], heading: Heading, layout: _Layout, *, has_truth: bool
+) -> UInt8[np.ndarray, "h w 3"]:
     height = HEADER + FOOTER + sum(_section_height(len(each), wh, columns) for _, each, wh, columns, _ in sections)
     canvas = Canvas(WIDTH, height, PAPER)
     _header(canvas, heading)
@@ -103,7 +126,7 @@ def render(exhibits: Sequence[Exhibit], heading: Heading) -> UInt8[np.ndarray, "
             y = top + SECTION + number // columns * (wh[1] + GAP)
             draw(canvas, each, (x, y, x + wh[0], y + wh[1]), layout)
         top += _section_height(len(members), wh, columns)
-    _legend(canvas, top, has_truth=any(each.mask is not None for each in exhibits))
+    _legend(canvas, top, has_truth=has_truth)
     return canvas.pixels
 
 
@@ -204,7 +227,8 @@ def _framed(each: Exhibit, place: Box, *, hot: bool, truth: bool) -> UInt8[np.nd
 
 def _verdict(each: Exhibit) -> tuple[str, Colour]:
     colours = {Verdict.FAIL: RED, Verdict.PASS: GREEN, Verdict.UNDECIDED: AMBER}
-    return each.decision.verdict.value.upper(), colours[each.decision.verdict]
+    said = each.decision.verdict.value.upper()
+    return said if each.was is None else f"{said}, was {each.was.value}", colours[each.decision.verdict]
 
 
 def _truth(each: Exhibit) -> tuple[str, Colour]:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from jaxtyping import Bool, Float32, UInt8
 
-    from ingest.decision import Decision
+    from ingest.decision import Decision, Verdict
     from softpatch.images.geometry import Geometry
 
 DIMMED = 0.75
@@ -42,6 +42,8 @@ class Exhibit:
     label: str | None = None
     """`good`, the type of defect, or None where nobody knows."""
     mask: Bool[np.ndarray, "h w"] | None = None
+    was: Verdict | None = None
+    """The verdict that this one would replace, where it is a what-if."""
 
     @property
     def image(self) -> UInt8[np.ndarray, "h w 3"]:

@@ -1,0 +1,103 @@
+"""A threshold that somebody asks for: as limits for any bank that decided, and as the command that puts it in force."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from deploy.banks import command
+from inference.decide import Limits
+from ingest.command import CommandKind
+from ingest.store import NotInStore
+from softpatch.bank import InvalidBank, bank_from_bytes
+from softpatch.threshold import suggest
+from trainer.shelf import bank_path
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from ingest.bank_state import BankInForce
+    from ingest.command import Command
+    from ingest.decision import Decision
+    from ingest.store import Store
+    from softpatch.bank import Bank
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is asked; with neither ratio nor threshold, only the band changes. Limits of the band are score ratios."""
+
+    false_reject_ratio: float | None = None
+    threshold: float | None = None
+    band: tuple[float, float] | None = None
+
+    @property
+    def anything(self) -> bool:
+        """Whether anything is to be otherwise than it was."""
+        return (self.false_reject_ratio, self.threshold, self.band) != (None, None, None)
+
+
+class StoredBanks:
+    """A view's banks in the store, each read once."""
+
+    def __init__(self, store: Store, view: str) -> None:
+        self._store = store
+        self._view = view
+        self.get: Callable[[str], Bank | None] = lru_cache(maxsize=32)(self._read)
+
+    def _read(self, version: str) -> Bank | None:
+        try:
+            return bank_from_bytes(self._store.get(bank_path(self._view, version)))
+        except (NotInStore, InvalidBank):
+            return None
+
+
+def threshold_for(bank: Bank, false_reject_ratio: float) -> float:
+    """What a bank's calibration gives for this share of rejected good parts."""
+    seed = bank.manifest.settings.seed
+    return suggest(bank.calibration_scores, false_reject_ratio=false_reject_ratio, seed=seed).threshold.value
+
+
+def limits_by(
+    asked: Asked, banks: StoredBanks, in_force: BankInForce, *, usual_band: tuple[float, float] | None
+) -> Callable[[Decision], Limits | None]:
+    """The limits each decision would have been held against; None where its bank is gone, or has another scale.
+
+    A ratio gives every bank its own threshold, from its own calibration; a threshold is a distance of one bank, so it
+    says nothing of the others. `usual_band` holds where none is asked for.
+    """
+    low, high = asked.band or usual_band or (1.0, 1.0)
+
+    @lru_cache(maxsize=32)
+    def by_ratio(version: str) -> float | None:
+        bank = banks.get(version)
+        return None if bank is None else threshold_for(bank, asked.false_reject_ratio or 0.0)
+
+    def limits(decision: Decision) -> Limits | None:
+        version = decision.bank.version if decision.bank else ""
+        if asked.false_reject_ratio is not None:
+            threshold = by_ratio(version)
+        elif asked.threshold is not None:
+            threshold = asked.threshold if version == in_force.version else None
+        else:
+            threshold = decision.threshold
+        if threshold is None:
+            return None
+        return Limits(threshold, min(low * threshold, threshold), max(high * threshold, threshold))
+
+    return limits
+
+
+def command_for(asked: Asked, view: str, bank: Bank, in_force: BankInForce, *, why: str, at: datetime) -> Command:
+    """The command that puts what is asked in force."""
+    threshold = asked.threshold or in_force.threshold
+    said = {"threshold": threshold}
+    if asked.false_reject_ratio is not None:
+        threshold = threshold_for(bank, asked.false_reject_ratio)
+        said = {"false_reject_ratio": asked.false_reject_ratio}
+    if asked.band is not None:
+        low, high = asked.band
+        said |= {"low_limit": min(low * threshold, threshold), "high_limit": max(high * threshold, threshold)}
+    return command(CommandKind.SET_THRESHOLD, view, why=why, at=at, limits=said)

@@ -1,0 +1,82 @@
+"""`patchline decisions`: what was decided on a view's frames."""
+
+from collections import deque
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from deploy.commands.options import Bootstrap, JsonFile, SetFlags, SettingsFile, load
+from deploy.faults import WrongUse
+from deploy.reports import write_json
+
+if TYPE_CHECKING:
+    from ingest.decision import Decision
+
+View = Annotated[str, typer.Argument(metavar="VIEW", help="line/camera, or line/camera@product.")]
+Said = Annotated[str | None, typer.Option("--verdict", metavar="VERDICT", help="Only pass, fail or undecided.")]
+Because = Annotated[str | None, typer.Option("--reason", metavar="REASON", help="Only undecided for this reason.")]
+Since = Annotated[str, typer.Option("--since", metavar="TIME", help="Since 30m, 8h, 7d ago, or an RFC 3339 time.")]
+Last = Annotated[int, typer.Option("--last", min=1, help="The latest so many.")]
+
+SHORT = 12
+COLOURS = {"fail": "red", "pass": "green", "undecided": "yellow"}
+
+
+def decisions(
+    *,
+    view: View,
+    verdict: Said = None,
+    reason: Because = None,
+    since: Since = "24h",
+    last: Last = 20,
+    settings: SettingsFile = None,
+    flags: SetFlags = None,
+    bootstrap: Bootstrap = None,
+    json: JsonFile = None,
+) -> None:
+    """Show the latest recorded decisions of a view; --json FILE has them whole."""
+    from deploy.dead_letters import moment_from  # noqa: PLC0415 -- kafka loads when it is needed
+    from deploy.recorded import decisions_of  # noqa: PLC0415
+    from ingest.decision import Reason, Verdict  # noqa: PLC0415
+
+    _check("--verdict", verdict, [each.value for each in Verdict])
+    _check("--reason", reason, [each.value for each in Reason])
+    kafka = load(settings, flags, bootstrap=bootstrap).kafka
+    found: deque[Decision] = deque(maxlen=last)
+    for each in decisions_of(kafka, view, since=moment_from(since, now=datetime.now(UTC))):
+        if verdict in (None, each.verdict.value) and reason in (None, each.reason and each.reason.value):
+            found.append(each)
+    Console().print(
+        _table(found) if found else f"No such decision of {view}; give a longer --since, or look at /readyz."
+    )
+    write_json(json, {"decisions": [each.model_dump(mode="json", exclude_none=True) for each in found]})
+
+
+def _check(option: str, word: str | None, known: list[str]) -> None:
+    if word is not None and word not in known:
+        raise WrongUse(f"{option} {word} is none of {', '.join(known)}")
+
+
+def _table(found: "deque[Decision]") -> Table:
+    table = Table("decided", "verdict", "ratio", "why", "bank", "frame", "record")
+    table.columns[2].justify = "right"
+    for each in found:
+        colour = COLOURS[each.verdict.value]
+        table.add_row(
+            f"{each.decided_at.astimezone():%d %b %H:%M:%S}",
+            f"[{colour}]{each.verdict.value}[/]" + (" (provisional)" if each.provisional else ""),
+            "" if each.score_ratio is None else f"{each.score_ratio:.2f}",
+            _why(each),
+            each.bank.version[:SHORT] if each.bank else "",
+            each.frame_id,
+            f"{each.source.partition}:{each.source.offset}",
+        )
+    return table
+
+
+def _why(each: "Decision") -> str:
+    reason = each.reason.value if each.reason else ""
+    return f"{reason} ({each.input_fault.value})".strip() if each.input_fault else reason

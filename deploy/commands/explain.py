@@ -1,0 +1,81 @@
+"""`patchline explain`: why a bank says what it says of a picture."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from deploy.commands.options import JsonFile, SetFlags, SettingsFile, load
+from deploy.faults import Failed
+from deploy.reports import write_json
+
+Image = Annotated[Path, typer.Argument(metavar="IMAGE", help="JPEG, PNG, BMP or TIFF.")]
+BankFile = Annotated[Path, typer.Option("--bank", metavar="FILE", help="A bank file; patchline build makes one.")]
+Frames = Annotated[
+    Path | None,
+    typer.Option("--frames", metavar="DIR", help="The folder that the bank was built from."),
+]
+Out = Annotated[Path, typer.Option("--out", "-o", metavar="PNG", help="The picture to draw.")]
+
+
+def explain(
+    *,
+    image: Image,
+    bank: BankFile,
+    out: Out,
+    frames: Frames = None,
+    settings: SettingsFile = None,
+    flags: SetFlags = None,
+    json: JsonFile = None,
+) -> None:
+    """Draw the worst patches of a picture beside the bank patches that are most like them, and where those were learnt.
+
+    Source frames come from --frames, from the view's window in the store while it holds them, or from the bank itself.
+    """
+    import cv2  # noqa: PLC0415 -- loads pixels and vectors
+
+    from deploy.explaining import explain_image  # noqa: PLC0415
+    from deploy.pictures.explanation import render_explanation  # noqa: PLC0415
+    from deploy.wiring import store_of  # noqa: PLC0415
+    from softpatch.bank import InvalidBank, bank_version  # noqa: PLC0415
+    from softpatch.images.decode import UndecodableImage  # noqa: PLC0415
+
+    loaded, data = load(settings, flags), bank.read_bytes()
+    try:
+        found = explain_image(
+            image.read_bytes(),
+            str(image),
+            data,
+            bank_version(data),
+            loaded.runtime,
+            folder=frames,
+            store=store_of(loaded) if Path(loaded.store.url).exists() or "://" in loaded.store.url else None,
+        )
+    except InvalidBank as error:
+        raise Failed(f"{bank}: {error}") from None
+    except UndecodableImage as error:
+        raise Failed(f"{image}: {error}") from None
+    out.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        written = cv2.imwrite(str(out), cv2.cvtColor(render_explanation(found), cv2.COLOR_RGB2BGR))
+    except cv2.error:
+        written = False
+    if not written:
+        raise Failed(f"cannot write {out}; name a .png in a folder you may write to")
+    console = Console()
+    console.print(
+        f"{image}: {found.ratio:.2f} of the threshold. Drawn: [bold]{out}[/]", soft_wrap=True, highlight=False
+    )
+    patches = [
+        {
+            "position": each.position,
+            "score_ratio": each.ratio,
+            "distance": each.distance,
+            "source_frame": each.source_name,
+            "source_position": each.source_position,
+            "source_frame_found": each.source is not None,
+        }
+        for each in found.patches
+    ]
+    write_json(json, {"image": str(image), "bank": str(bank), "score_ratio": found.ratio, "patches": patches})

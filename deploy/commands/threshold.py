@@ -1,0 +1,249 @@
+"""`patchline threshold`: what another threshold would have done to recorded decisions; --apply puts it in force."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from deploy.commands.options import Bootstrap, JsonFile, SetFlags, SettingsFile, Why, load
+from deploy.faults import Failed, WrongUse
+from deploy.reports import write_json
+
+if TYPE_CHECKING:
+    from deploy.asked_threshold import Asked, StoredBanks
+    from deploy.settings import Settings
+    from deploy.what_if import Tally, WhatIf
+    from ingest.bank_event import BankEvent
+    from ingest.bank_state import BankInForce, BankState
+    from softpatch.images.geometry import Geometry
+
+View = Annotated[str, typer.Argument(metavar="VIEW", help="line/camera, or line/camera@product.")]
+FalseReject = Annotated[
+    float | None,
+    typer.Option("--false-reject", metavar="RATIO", help="Share of good parts that may be rejected, as 0.01."),
+]
+Value = Annotated[
+    float | None, typer.Option("--threshold", metavar="DISTANCE", help="A threshold of the bank in force, as it is.")
+]
+Band = Annotated[
+    tuple[float, float] | None,
+    typer.Option("--band", metavar="LOW HIGH", help="Score ratios between which frames are undecided; 1 1: none."),
+]
+Since = Annotated[str, typer.Option("--since", metavar="TIME", help="Decisions since 8h, 7d ago, or an RFC 3339 time.")]
+Last = Annotated[int | None, typer.Option("--last", min=1, help="Of those, only the latest so many.")]
+Shifts = Annotated[str, typer.Option("--shifts", metavar="TIMES", help="When shifts begin, by this machine's clock.")]
+Out = Annotated[
+    Path | None, typer.Option("--out", metavar="DIR", help="Draw the frames that would be decided otherwise there.")
+]
+Apply = Annotated[bool, typer.Option("--apply", help="Put it in force, and wait until it is.")]
+
+SHEET = "flips.png"
+SHORT = 12
+
+
+def threshold(
+    *,
+    view: View,
+    false_reject: FalseReject = None,
+    value: Value = None,
+    band: Band = None,
+    since: Since = "24h",
+    last: Last = None,
+    shifts: Shifts = "06:00,14:00,22:00",
+    out: Out = None,
+    apply: Apply = False,
+    why: Why = "by hand",
+    settings: SettingsFile = None,
+    flags: SetFlags = None,
+    bootstrap: Bootstrap = None,
+    json: JsonFile = None,
+) -> None:
+    """Show what another threshold would have done to a view's recorded decisions: rejects per shift, and pictures.
+
+    Without --false-reject, --threshold or --band: what there was. Nothing changes without --apply, which is a
+    command to the trainer; the view's history keeps who changed the threshold, when and why.
+    """
+    from deploy import banks  # noqa: PLC0415 -- kafka loads when it is needed
+    from deploy.asked_threshold import StoredBanks  # noqa: PLC0415
+    from deploy.wiring import store_of  # noqa: PLC0415
+
+    loaded, asked = load(settings, flags, bootstrap=bootstrap), _asked(false_reject, value, band)
+    known = banks.states(loaded)
+    state = known[banks.the_view(known, view)]
+    if state.active is None:
+        raise Failed(f"{view} is {state.state.value}: no bank is in force, so there is no threshold yet")
+    stored, console = StoredBanks(store_of(loaded), view), Console()
+    found = _found(loaded, asked, state, stored, since=since, last=last, shifts=shifts)
+    _print(console, state.active, asked, stored, found)
+    if out is not None:
+        _draw(console, loaded, found, stored, view=view, out=out)
+    report = _report(view, state.active, asked, stored, found)
+    if apply:
+        event = _applied(loaded, asked, state.active, stored, view=view, why=why)
+        console.print(f"[green]{event.kind.value.replace('_', ' ')}[/] for {event.view}, by {event.who}: {event.why}")
+        report["applied"] = event.model_dump(mode="json", exclude_none=True)
+    elif asked.anything:
+        console.print("Nothing is changed; the same with --apply, and --why, puts it in force.")
+    write_json(json, report)
+
+
+def _asked(false_reject: float | None, value: float | None, band: tuple[float, float] | None) -> "Asked":
+    from deploy.asked_threshold import Asked  # noqa: PLC0415 -- loads the libraries of vectors
+
+    if false_reject is not None and value is not None:
+        raise WrongUse("give --false-reject or --threshold, not both")
+    if false_reject is not None and not 0 < false_reject < 0.5:  # noqa: PLR2004 -- as the contract of commands has it
+        raise WrongUse(f"--false-reject {false_reject:g} must lie between 0 and 0.5, as 0.01 for one in a hundred")
+    if value is not None and not value > 0:
+        raise WrongUse(f"--threshold {value:g} must be above 0")
+    if band is not None and not 0 < band[0] <= 1 <= band[1]:
+        raise WrongUse(f"--band {band[0]:g} {band[1]:g} must hold 1, the threshold, as 0.9 1.1")
+    return Asked(false_reject, value, band)
+
+
+def _found(
+    loaded: "Settings",
+    asked: "Asked",
+    state: "BankState",
+    stored: "StoredBanks",
+    *,
+    since: str,
+    last: int | None,
+    shifts: str,
+) -> "WhatIf":
+    """What it would have done. Raises Failed where nothing is recorded."""
+    from collections import deque  # noqa: PLC0415 -- with its only use
+
+    from deploy.asked_threshold import limits_by  # noqa: PLC0415
+    from deploy.dead_letters import moment_from  # noqa: PLC0415
+    from deploy.recorded import decisions_of  # noqa: PLC0415
+    from deploy.shifts import hours_from  # noqa: PLC0415
+    from deploy.what_if import what_if  # noqa: PLC0415
+
+    view, hours, begin = state.view, hours_from(shifts), moment_from(since, now=datetime.now(UTC))
+    in_force = state.active
+    if in_force is None:
+        raise Failed(f"no bank is in force for {view}")
+    limits = limits_by(asked, stored, in_force, usual_band=loaded.training_of(view).undecided_band)
+    recorded = decisions_of(loaded.kafka, view, since=begin)
+    chosen = recorded if last is None else deque(recorded, maxlen=last)
+    found = what_if(chosen, limits if asked.anything else None, hours=hours, zone=None)
+    if not found.whole.frames and not found.not_judged:
+        raise Failed(f"no decision of {view} is recorded since {begin:%Y-%m-%d %H:%M} UTC; give a longer --since")
+    return found
+
+
+def _print(console: Console, in_force: "BankInForce", asked: "Asked", stored: "StoredBanks", found: "WhatIf") -> None:
+    now = _threshold_of(in_force, asked, stored)
+    words = f"threshold [bold]{in_force.threshold:.4g}[/]"
+    if now is not None and now != in_force.threshold:
+        words += f", asked [bold]{now:.4g}[/] ({now / in_force.threshold:.2f} of it)"
+    console.print(f"Bank {in_force.version[:SHORT]}: {words}", highlight=False)
+    console.print(_table(found, compared=asked.anything))
+    for (was, new), count in sorted(found.changes.items()):
+        console.print(f"{count} frames: {was.value}, would have been [bold]{new.value}[/]", highlight=False)
+    if found.not_judged:
+        console.print(f"{found.not_judged} frames were decided by banks that this says nothing of.", highlight=False)
+
+
+def _table(found: "WhatIf", *, compared: bool) -> Table:
+    names = ("fail", "undecided")
+    heads = [head for name in names for head in ((name, f"{name} as asked") if compared else (name,))]
+    table = Table("shift from", "frames", *heads)
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for begun, tally in sorted(found.shifts.items()):
+        table.add_row(f"{begun:%a %d %b %H:%M}", *_cells(tally, compared=compared))
+    if len(found.shifts) > 1:
+        table.add_row("all", *_cells(found.whole, compared=compared), style="bold")
+    return table
+
+
+def _cells(tally: "Tally", *, compared: bool) -> list[str]:
+    from ingest.decision import Verdict  # noqa: PLC0415 -- only to print
+
+    cells = [str(tally.frames)]
+    for verdict in (Verdict.FAIL, Verdict.UNDECIDED):
+        cells += [str(tally.was[verdict]), *([str(tally.now[verdict])] if compared else [])]
+    return cells
+
+
+def _threshold_of(in_force: "BankInForce", asked: "Asked", stored: "StoredBanks") -> float | None:
+    """What is asked, as a threshold of the bank in force; None where its file is gone."""
+    from deploy.asked_threshold import threshold_for  # noqa: PLC0415 -- loads the libraries of vectors
+
+    if asked.false_reject_ratio is None:
+        return asked.threshold or in_force.threshold
+    bank = stored.get(in_force.version)
+    return None if bank is None else threshold_for(bank, asked.false_reject_ratio)
+
+
+def _draw(
+    console: Console, loaded: "Settings", found: "WhatIf", stored: "StoredBanks", *, view: str, out: Path
+) -> None:
+    import cv2  # noqa: PLC0415 -- loads the libraries of pixels
+
+    from deploy.pictures.flips import flips_sheet  # noqa: PLC0415
+    from deploy.recorded import frame_of  # noqa: PLC0415
+    from ingest.decision import Decision  # noqa: PLC0415
+
+    def picture_of(decision: Decision) -> bytes | None:
+        frame = frame_of(loaded.kafka, decision)
+        return None if frame is None else frame.encoded
+
+    def geometry_of(decision: Decision) -> "Geometry | None":
+        bank = stored.get(decision.bank.version) if decision.bank else None
+        return None if bank is None else bank.manifest.geometry
+
+    sheet, gone = flips_sheet(found, f"{view}: another threshold", picture_of=picture_of, geometry_of=geometry_of)
+    if sheet is None:
+        console.print(
+            f"No picture to draw: {gone} are no longer kept." if gone else "No frame would change: no picture."
+        )
+        return
+    out.mkdir(parents=True, exist_ok=True)
+    if not cv2.imwrite(str(out / SHEET), cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR)):
+        raise Failed(f"cannot write {out / SHEET}; name a folder you may write to")
+    console.print(f"Pictures: [bold]{out / SHEET}[/]", soft_wrap=True, highlight=False)
+
+
+def _applied(
+    loaded: "Settings", asked: "Asked", in_force: "BankInForce", stored: "StoredBanks", *, view: str, why: str
+) -> "BankEvent":
+    from deploy import banks  # noqa: PLC0415 -- kafka loads when it is needed
+    from deploy.asked_threshold import command_for  # noqa: PLC0415
+
+    if not asked.anything:
+        raise WrongUse("--apply needs --false-reject, --threshold or --band")
+    bank = stored.get(in_force.version)
+    if bank is None:
+        raise Failed(
+            f"the store has no bank {in_force.version[:SHORT]}: set store.url to where the trainer keeps banks"
+        )
+    return banks.carry_out(loaded, command_for(asked, view, bank, in_force, why=why, at=datetime.now(UTC)))
+
+
+def _report(
+    view: str, in_force: "BankInForce", asked: "Asked", stored: "StoredBanks", found: "WhatIf"
+) -> dict[str, Any]:
+    return {
+        "view": view,
+        "bank": in_force.version,
+        "threshold": in_force.threshold,
+        "asked": {
+            "false_reject_ratio": asked.false_reject_ratio,
+            "threshold": _threshold_of(in_force, asked, stored),
+            "band": asked.band,
+        },
+        "whole": _counts(found.whole),
+        "shifts": [{"from": begun.isoformat(), **_counts(tally)} for begun, tally in sorted(found.shifts.items())],
+        "changes": [{"was": was, "would_be": now, "frames": n} for (was, now), n in sorted(found.changes.items())],
+        "not_judged": found.not_judged,
+    }
+
+
+def _counts(tally: "Tally") -> dict[str, Any]:
+    return {"frames": tally.frames, "was": dict(tally.was), "would_be": dict(tally.now)}

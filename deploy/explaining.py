@@ -1,0 +1,163 @@
+"""Why a bank says what it says of a picture: its worst patches, and the bank patches they were held against."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from deploy.faults import Failed
+from deploy.wiring import embedder_of
+from ingest.store import NotInStore
+from ingest.view import file_name
+from softpatch.bank import bank_from_bytes
+from softpatch.images.decode import UndecodableImage, decode
+from softpatch.score import Scorer, anomaly_map
+from softpatch.search import FlatSearch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from jaxtyping import Float32, UInt8
+
+    from deploy.settings import RuntimeSettings
+    from ingest.store import Store
+    from softpatch.bank import Bank
+
+MOST, APART = 4, 3
+"""Patches explained, and how many cells lie between two of them at least: neighbours tell the same story."""
+
+
+@dataclass(frozen=True, eq=False)
+class ExplainedPatch:
+    """One bad place; positions are (row, column) of the grid, `distance` is L2, `ratio` the score over threshold."""
+
+    position: tuple[int, int]
+    ratio: float
+    distance: float
+    soft_weight: float
+    source_name: str
+    source_position: tuple[int, int]
+    source: UInt8[np.ndarray, "h w 3"] | None
+    """The frame that the bank patch was learnt from; None where nobody keeps it any more."""
+
+
+@dataclass(frozen=True, eq=False)
+class Explanation:
+    """A picture, its score ratio everywhere, and its worst patches, the worst first."""
+
+    name: str
+    image: UInt8[np.ndarray, "h w 3"]
+    heat: Float32[np.ndarray, "p q"]
+    """Score over threshold of every patch, smoothed, at the network's input."""
+    bank: Bank
+    version: str
+    score: float
+    patches: tuple[ExplainedPatch, ...]
+
+    @property
+    def ratio(self) -> float:
+        """Score over threshold."""
+        return self.score / self.bank.manifest.threshold.value
+
+
+class SourceFrames:
+    """Where the frames that a bank was learnt from may still be: in the bank, in a folder, in the store's window."""
+
+    def __init__(self, bank: Bank, *, folder: Path | None, store: Store | None) -> None:
+        self._bank = bank
+        self._folder = folder
+        self._store = store
+
+    def get(self, frame: int) -> UInt8[np.ndarray, "h w 3"] | None:
+        """A frame of the bank, by its number in the manifest; None where nobody keeps it."""
+        for encoded in self._candidates(frame):
+            try:
+                return decode(encoded)
+            except UndecodableImage:
+                continue
+        return None
+
+    def _candidates(self, frame: int) -> Iterator[bytes]:
+        bank = self._bank
+        for place, probed in enumerate(bank.probe_frames.tolist()):
+            if probed == frame:
+                yield bank.probes[place]
+        name = bank.manifest.frame_names[frame]
+        if self._folder is not None and (file := self._folder / name).is_file():
+            yield file.read_bytes()
+        at = (bank.manifest.provenance.get("frames") or {}).get(name)
+        if self._store is not None and at is not None:
+            try:
+                yield self._store.get(f"windows/{file_name(bank.manifest.view)}/{at[0]}-{at[1]}.frame")
+            except NotInStore:
+                return
+
+
+def explain_image(
+    encoded: bytes,
+    name: str,
+    bank_file: bytes,
+    version: str,
+    runtime: RuntimeSettings,
+    *,
+    folder: Path | None,
+    store: Store | None,
+) -> Explanation:
+    """Score one picture and say what its worst patches were held against.
+
+    Raises:
+        UndecodableImage: it is not a picture that can be read.
+        InvalidBank: the file is no bank.
+        Failed: the bank belongs to another network.
+    """
+    bank, embedder = bank_from_bytes(bank_file), embedder_of(runtime)
+    manifest = bank.manifest
+    if manifest.graph_hash != embedder.graph_hash:
+        raise Failed(
+            f"the bank was built with {manifest.graph_name}, and runtime.backbone is {runtime.backbone}; "
+            "set it to the network of the bank"
+        )
+    image = decode(encoded)
+    embedding = embedder.embed(manifest.geometry.apply(image)[None])
+    found = Scorer(bank, FlatSearch(bank.vectors, threads=runtime.threads)).score(embedding)[0]
+    ratios = found.patch_scores / np.float32(manifest.threshold.value)
+    sources = SourceFrames(bank, folder=folder, store=store)
+    return Explanation(
+        name=name,
+        image=image,
+        heat=anomaly_map(ratios, height_px=manifest.geometry.height_px, width_px=manifest.geometry.width_px),
+        bank=bank,
+        version=version,
+        score=found.score,
+        patches=tuple(
+            _explained(bank, position, float(ratios[position]), int(found.nearest_row[position]), sources)
+            for position in worst_apart(found.patch_scores)
+        ),
+    )
+
+
+def worst_apart(scores: Float32[np.ndarray, "p q"], *, most: int = MOST, apart: int = APART) -> list[tuple[int, int]]:
+    """The positions of the largest scores, the largest first, no two within `apart` cells of each other."""
+    left, found = scores.astype(np.float64), list[tuple[int, int]]()
+    while len(found) < most and np.isfinite(left).any():
+        row, column = (int(each) for each in np.unravel_index(left.argmax(), left.shape))
+        found.append((row, column))
+        left[max(0, row - apart) : row + apart + 1, max(0, column - apart) : column + apart + 1] = -np.inf
+    return found
+
+
+def _explained(bank: Bank, position: tuple[int, int], ratio: float, row: int, sources: SourceFrames) -> ExplainedPatch:
+    frame, weight = int(bank.source_frame[row]), float(bank.soft_weights[row])
+    source_row, source_column = bank.source_position[row].tolist()
+    return ExplainedPatch(
+        position=position,
+        ratio=ratio,
+        distance=ratio * bank.manifest.threshold.value / weight,
+        soft_weight=weight,
+        source_name=bank.manifest.frame_names[frame],
+        source_position=(source_row, source_column),
+        source=sources.get(frame),
+    )

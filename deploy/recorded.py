@@ -1,0 +1,73 @@
+"""What has been recorded: a view's decisions, and the frames they were about, as far as Kafka still keeps them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import structlog
+
+from ingest.contract import BadMessage, SourceRecord
+from ingest.decision import Decision
+from ingest.frame import BadFrame, Frame, parse_frame
+from ingest.kafka.readers import WholeTopicReader, record_at
+from ingest.kafka.records import Partition
+from ingest.view import camera_key
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+
+    from ingest.kafka.records import Record
+    from ingest.kafka.settings import KafkaSettings
+
+log = structlog.get_logger(__name__)
+
+READ_SECONDS = 600.0
+"""For all decisions there are of the time that is asked for."""
+FRAME_SECONDS = 15.0
+GIVE_UP_SECONDS = 10.0
+
+
+def decisions_of(kafka: KafkaSettings, view: str, *, since: datetime) -> Iterator[Decision]:
+    """A view's committed decisions since a moment, one for each input record, in the order of its partition.
+
+    Raises KafkaFailure.
+    """
+    topic, key = kafka.topic("decisions"), camera_key(view).encode()
+    seen: set[SourceRecord] = set()
+    with WholeTopicReader.open(kafka, topics=[topic], give_up_seconds=GIVE_UP_SECONDS) as reader:
+        reader.skip_to(since)
+        for record in reader.stream_to_end(READ_SECONDS):
+            decision = _decision_in(record) if record.key == key else None
+            if decision is None or decision.view != view or decision.decided_at < since or decision.source in seen:
+                continue
+            seen.add(decision.source)
+            yield decision
+
+
+def frame_of(kafka: KafkaSettings, decision: Decision) -> Frame | None:
+    """The frame a decision was about; None where `frames` keeps it no more. Raises KafkaFailure."""
+    at = decision.source
+    record = record_at(kafka, Partition(at.topic, at.partition), at.offset, timeout_seconds=FRAME_SECONDS)
+    if record is None:
+        return None
+    try:
+        frame = parse_frame(
+            source=at,
+            appended_ms=record.timestamp_ms,
+            key=record.key,
+            value=record.value,
+            headers=record.headers,
+        )
+    except BadFrame:
+        return None
+    return frame if (frame.view, frame.frame_id) == (decision.view, decision.frame_id) else None
+
+
+def _decision_in(record: Record) -> Decision | None:
+    """The decision in a record; one that cannot be read is told of and passed by."""
+    try:
+        return Decision.from_bytes(record.value or b"")
+    except BadMessage as error:
+        log.warning("not_a_decision", record=f"{record.topic}:{record.partition}:{record.offset}", why=str(error))
+        return None

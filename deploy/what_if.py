@@ -1,0 +1,107 @@
+"""What another threshold would have done to decisions that were made: a fold over them, no I/O."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from deploy.shifts import shift_of
+from inference.decide import Limits, by_score
+from ingest.decision import Decision, Reason, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from datetime import datetime, time, tzinfo
+
+    LimitsOf = Callable[[Decision], Limits | None]
+    """The limits that a decision with a score would have been held against; None where nobody knows them."""
+
+KEPT_FLIPS = 500
+"""Decisions kept of those that would change, the first of each kind; the others are only counted."""
+
+BY_SCORE = (None, Reason.NEAR_THRESHOLD)
+"""Of decisions whose reason is another one, no threshold would have changed the verdict."""
+
+
+@dataclass(frozen=True)
+class Flip:
+    """A decision that would have been another one, and what it would have been."""
+
+    was: Decision
+    now: Decision
+
+
+@dataclass
+class Tally:
+    """Frames, and how many had each verdict: as it was, and as it would have been."""
+
+    frames: int = 0
+    was: dict[Verdict, int] = field(default_factory=lambda: dict.fromkeys(Verdict, 0))
+    now: dict[Verdict, int] = field(default_factory=lambda: dict.fromkeys(Verdict, 0))
+
+    def count(self, was: Verdict, now: Verdict) -> None:
+        """One frame more."""
+        self.frames += 1
+        self.was[was] += 1
+        self.now[now] += 1
+
+
+@dataclass
+class WhatIf:
+    """What a setting would have done. `not_judged` frames were decided by banks whose limits nobody knows now."""
+
+    whole: Tally = field(default_factory=Tally)
+    shifts: dict[datetime, Tally] = field(default_factory=lambda: defaultdict(Tally))
+    changes: dict[tuple[Verdict, Verdict], int] = field(default_factory=lambda: defaultdict(int))
+    flips: list[Flip] = field(default_factory=list)
+    not_judged: int = 0
+
+    def flipped(self, now: Verdict) -> list[Flip]:
+        """The kept decisions that would have come to this verdict, the largest score first."""
+        found = [each for each in self.flips if each.now.verdict is now]
+        return sorted(found, key=lambda each: -(each.now.score_ratio or 0.0))
+
+
+def what_if(
+    decisions: Iterable[Decision],
+    limits_of: LimitsOf | None,
+    *,
+    hours: Sequence[time],
+    zone: tzinfo | None,
+) -> WhatIf:
+    """Decide recorded decisions again, by the limits that each would have been held against; None: as they were.
+
+    `zone` None is the machine's own: shifts begin at its hours.
+    """
+    result = WhatIf()
+    for was in decisions:
+        now = was if limits_of is None else decided_again(was, limits_of)
+        if now is None:
+            result.not_judged += 1
+            continue
+        result.whole.count(was.verdict, now.verdict)
+        result.shifts[shift_of(was.decided_at.astimezone(zone), hours)].count(was.verdict, now.verdict)
+        if now.verdict is not was.verdict:
+            change = (was.verdict, now.verdict)
+            result.changes[change] += 1
+            if result.changes[change] <= KEPT_FLIPS:
+                result.flips.append(Flip(was, now))
+    return result
+
+
+def decided_again(was: Decision, limits_of: LimitsOf) -> Decision | None:
+    """The decision under other limits; itself where none would have changed it, None where none are known."""
+    if was.score is None or was.bank is None or was.reason not in BY_SCORE or was.input_fault is not None:
+        return was
+    limits = limits_of(was)
+    if limits is None:
+        return None
+    ruling = by_score(was.score, limits)
+    said = {
+        "verdict": ruling.verdict,
+        "reason": ruling.reason,
+        "threshold": limits.threshold,
+        "score_ratio": was.score / limits.threshold,
+    }
+    return Decision.model_validate({**dict(was), **said})
