@@ -281,7 +281,7 @@ def serve(
             read_banks=lambda: _news(banks, UNKNOWN_BANK_SECONDS),
             retry_seconds=settings.retry_seconds,
             clock=clock,
-            read_seconds=reporting.calibrated,
+            told_seconds=reporting.calibrated,
         )
         calibrations.take(banks.read_to_end(READ_SECONDS))
         views = Views(calibrations, settings, clock=clock)

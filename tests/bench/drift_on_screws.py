@@ -98,7 +98,7 @@ def _told_alarms(real: Screws, baseline: Baseline, streams: int) -> str:
 
 
 def _told_delay(
-    real: Screws, baseline: Baseline, name: str, pool: Sequence[Observation], rate: float, settling: int
+    real: Screws, baseline: Baseline, name: str, pool: Sequence[Observation], *, rate: float, settling: int
 ) -> str:
     found = [delay(real, baseline, pool, rate, seed=seed, settling=settling) for seed in range(REPEATS)]
     frames, words = [count for count, _ in found], Counter(word for _, word in found)
@@ -117,11 +117,11 @@ def main() -> None:
     scores = [np.array([one.values[0] for one in pool]) for pool in (real.clean, real.defective)]
     area = auroc(*scores)
     for share in RISES:
-        line = _told_delay(real, baseline, f"defects to {share:.0%}", real.clean, share, DEFECTS_SETTLING)
+        line = _told_delay(real, baseline, f"defects to {share:.0%}", real.clean, rate=share, settling=DEFECTS_SETTLING)
         bound = fewest_frames(area, DEFECTS, share)
         _say(f"{line}; image AUROC {area:.3f}, bound {bound:.0f}")
     for name, pool in [*real.changed.items(), ("another session", real.other_session)]:
-        _say(_told_delay(real, baseline, name, pool, DEFECTS, SETTLING))
+        _say(_told_delay(real, baseline, name, pool, rate=DEFECTS, settling=SETTLING))
     if asked.streams:
         _say(_told_alarms(real, baseline, asked.streams))
 

@@ -1,0 +1,306 @@
+"""The loop on a partition that a test holds: counted once, shown, told in words, and where it starts."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from threading import Event
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from prometheus_client import CollectorRegistry, generate_latest
+from structlog.testing import capture_logs
+
+from ingest.kafka.connecting import Deadline
+from ingest.kafka.errors import Aborted
+from ingest.kafka.records import Claim, Committed, Partition, Record, Work
+from ingest.kafka.transactions import State
+from monitoring.health import Heartbeat
+from monitoring.metrics import declare_kafka, declare_watch
+from monitoring.watch.calibrations import Calibrations
+from monitoring.watch.reporting import Reporting
+from monitoring.watch.service import Progress, Replays, Watch
+from monitoring.watch.settings import WatchSettings
+from monitoring.watch.views import Views
+from tests.monitoring.decisions import VIEW
+from tests.monitoring.drift.lines import darker, frames
+from tests.monitoring.watch.plant import calibrated_bank, decisions, records, state_of, state_record, stored
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from ingest.bank_state import BankInForce
+    from ingest.decision import Decision
+    from ingest.store import FsspecStore
+    from tests.monitoring.watch.conftest import HandClock
+
+HOME = Partition("decisions", 0)
+
+
+class HeldPartition:
+    """The loop over one partition that is a list; it is sought like Kafka's, and can lose its claims."""
+
+    def __init__(self, log: list[Record]) -> None:
+        self.log = log
+        self.claims: Mapping[Partition, Claim] = {}
+        self.committed: int | None = None
+        self.aborts = False
+        self.state = State.JOINING
+        self.at = 0
+        self.replays: Replays | None = None
+
+    def join(self) -> None:
+        """The group gives this process the partition."""
+        assert self.replays is not None
+        tenure = 1 + max((claim.tenure for claim in self.claims.values()), default=0)
+        self.at = self.replays.assigned({HOME: self.committed}, Deadline(10))[HOME]
+        self.claims, self.state = {HOME: Claim(HOME, tenure)}, State.OWNING
+
+    def poll(self, timeout_seconds: float, *, room: int) -> list[Record]:
+        """What is there, under the claim of now."""
+        del timeout_seconds
+        if self.state is State.JOINING:
+            self.join()
+        found = self.log[self.at : self.at + room]
+        self.at += len(found)
+        return [
+            Record(r.topic, r.partition, r.offset, 0, "create_time", r.key, r.value, claim=self.claims[HOME])
+            for r in found
+        ]
+
+    def commit(self, works: Sequence[Work]) -> Committed:
+        """Offsets; an abort voids the claims, as Kafka's loop does."""
+        if self.aborts:
+            self.aborts, self.state = False, State.JOINING
+            assert self.replays is not None
+            self.replays.revoked(frozenset(self.claims))
+            raise Aborted("the broker went away")
+        for work in works:
+            self.committed = work.next_offset
+        return Committed(tuple(works), ())
+
+    def lag_records(self) -> Mapping[Partition, int]:
+        """What is not read."""
+        return {HOME: len(self.log) - self.at}
+
+
+class Process:
+    """One start of the drift service on a partition."""
+
+    def __init__(self, loop: HeldPartition, store: FsspecStore, clock: HandClock, bank: BankInForce) -> None:
+        settings = WatchSettings(commit_seconds=1, replay_decisions=100_000)
+        self.registry = CollectorRegistry()
+        reporting = Reporting(
+            declare_watch(self.registry), declare_kafka(self.registry), frames_per_false_alarm=100_000
+        )
+        calibrations = Calibrations(
+            store, read_banks=list, retry_seconds=10, clock=clock, told_seconds=reporting.calibrated
+        )
+        calibrations.take([state_record(state_of(bank))])
+        views = Views(calibrations, settings, clock=clock)
+        replays = loop.replays = Replays(
+            views, reporting, ends=lambda: {HOME: len(loop.log)}, replay_decisions=settings.replay_decisions
+        )
+        self.clock = clock
+        self.loop = loop
+        self.watch = Watch(
+            loop,
+            views,
+            replays,
+            follow_banks=lambda: None,
+            settings=settings,
+            reporting=reporting,
+            heartbeat=Heartbeat(limit_seconds=60, clock=clock),
+            clock=clock,
+        )
+
+    def until_read(self) -> None:
+        """Go round until everything is read, shown and committed."""
+        for _ in range(len(self.loop.log) // 500 + 3):
+            self.clock.seconds += 2
+            self.watch.round()
+
+    def value(self, name: str, **labels: str) -> float | None:
+        """A sample of the view's."""
+        return self.registry.get_sample_value(name, {"view": VIEW, **labels})
+
+    def verdicts(self) -> list[str]:
+        """The verdicts that stand at 1."""
+        found = [
+            sample
+            for family in self.registry.collect()
+            for sample in family.samples
+            if sample.name == "patchline_drift_verdict"
+        ]
+        return [sample.labels["verdict"] for sample in found if sample.value == 1]
+
+
+@pytest.fixture
+def bank(store: FsspecStore) -> BankInForce:
+    """A bank of the line in the store."""
+    return stored(store, calibrated_bank(0))
+
+
+def knocked(bank: BankInForce) -> list[Decision]:
+    """150 good frames, 50 dark ones."""
+    rng = np.random.default_rng(1)
+    return decisions([*frames(rng, 150), *map(darker, frames(rng, 50))], bank)
+
+
+def test_a_knock_is_shown_and_said_and_so_is_its_repair(
+    store: FsspecStore, clock: HandClock, bank: BankInForce
+) -> None:
+    """The gauge of one verdict at 1, a line in the log with the words, and both gone when the line is well."""
+    loop = HeldPartition(records(knocked(bank)))
+    process = Process(loop, store, clock, bank)
+    loop.committed = 0
+    with capture_logs() as logs:
+        process.until_read()
+        assert process.verdicts() == ["camera_got_darker"]
+        loop.log += records(decisions(frames(np.random.default_rng(2), 200), bank, first=200), first=200)
+        process.until_read()
+    assert process.verdicts() == []
+    assert [(one["event"], one["view"], one["verdict"]) for one in logs if "verdict" in one] == [
+        ("drift_noticed", VIEW, "camera got darker"),
+        ("drift_over", VIEW, "camera got darker"),
+    ]
+    assert process.value("patchline_drift_decisions_total") == 400
+    assert process.value("patchline_drift_episodes_total") == 1
+    assert process.value("patchline_drift_calibration_frames") == 200
+    assert process.value("patchline_drift_distance", statistic="wasserstein") is not None
+    noticed = process.value("patchline_drift_noticed_timestamp_seconds")
+    assert noticed is not None
+    assert 150 < noticed - knocked(bank)[0].decided_at.timestamp() < 200
+
+
+def test_a_restart_knows_what_was_known_and_counts_nothing_twice(
+    store: FsspecStore, clock: HandClock, bank: BankInForce
+) -> None:
+    """The dark camera is still dark to the next process; it counts the decisions that came since, and no episode."""
+    loop = HeldPartition(records(knocked(bank)))
+    first = Process(loop, store, clock, bank)
+    loop.committed = 0
+    first.until_read()
+    loop.state = State.JOINING
+    loop.log += records(decisions(map(darker, frames(np.random.default_rng(2), 10)), bank, first=200), first=200)
+    second = Process(loop, store, clock, bank)
+    with capture_logs() as logs:
+        second.until_read()
+    assert [(one["event"], one["replayed"]) for one in logs if "verdict" in one] == [("drift_noticed", True)]
+    assert second.verdicts() == ["camera_got_darker"]
+    assert second.value("patchline_drift_decisions_total") == 10
+    assert second.value("patchline_drift_episodes_total") == 0
+    told = "patchline_drift_noticed_timestamp_seconds"
+    assert second.value(told) == first.value(told)
+
+
+def test_an_aborted_commit_counts_nothing_twice_and_forgets_nothing(
+    store: FsspecStore, clock: HandClock, bank: BankInForce
+) -> None:
+    """The broker aborts, the partition is taken over anew and read again: same verdict; its counters begin anew."""
+    loop = HeldPartition(records(knocked(bank)))
+    process = Process(loop, store, clock, bank)
+    loop.committed = 0
+    loop.aborts = True
+    process.until_read()
+    assert process.verdicts() == ["camera_got_darker"]
+    assert process.value("patchline_drift_decisions_total") == 0
+    assert process.value("patchline_drift_episodes_total") == 0
+    assert loop.committed == 200
+
+
+def test_a_first_start_takes_what_is_there_for_the_past(
+    store: FsspecStore, clock: HandClock, bank: BankInForce
+) -> None:
+    """Without a committed offset nothing of the past is counted; what is wrong now is shown."""
+    loop = HeldPartition(records(knocked(bank)))
+    process = Process(loop, store, clock, bank)
+    process.until_read()
+    assert process.value("patchline_drift_decisions_total") == 0
+    assert process.verdicts() == ["camera_got_darker"]
+
+
+def test_a_start_reads_no_further_back_than_told(store: FsspecStore, clock: HandClock, bank: BankInForce) -> None:
+    """So many offsets before the first that is not counted, and never before the beginning."""
+    del store, bank
+    registry = CollectorRegistry()
+    settings = WatchSettings()
+    reporting = Reporting(declare_watch(registry), declare_kafka(registry), frames_per_false_alarm=1000)
+    views = Views(None, settings, clock=clock)  # type: ignore[arg-type] -- no decision is taken
+    replays = Replays(views, reporting, ends=lambda: {Partition("decisions", 2): 70}, replay_decisions=50)
+    partitions = {HOME: 500, Partition("decisions", 1): 20, Partition("decisions", 2): None}
+    assert replays.assigned(partitions, Deadline(1)) == {
+        HOME: 450,
+        Partition("decisions", 1): 0,
+        Partition("decisions", 2): 20,
+    }
+
+
+def test_a_record_that_is_no_decision_is_said_and_passed_over(
+    store: FsspecStore, clock: HandClock, bank: BankInForce
+) -> None:
+    """One broken record must not stop the watching of every view."""
+    good = records(knocked(bank))
+    broken = Record("decisions", 0, 0, 0, "create_time", b"line-1/top", b"{}")
+    loop = HeldPartition([broken, *records(knocked(bank), first=1)])
+    assert len(loop.log) == len(good) + 1
+    process = Process(loop, store, clock, bank)
+    loop.committed = 0
+    process.until_read()
+    assert (
+        process.registry.get_sample_value(
+            "patchline_drift_decisions_skipped_total", {"view": "", "reason": "unreadable"}
+        )
+        == 1
+    )
+    assert process.value("patchline_drift_decisions_total") == 200
+
+
+def test_a_view_that_others_follow_now_leaves_no_series(
+    store: FsspecStore, clock: HandClock, bank: BankInForce
+) -> None:
+    """A verdict of yesterday's owner would stand beside that of today's."""
+    loop = HeldPartition(records(knocked(bank)))
+    process = Process(loop, store, clock, bank)
+    process.until_read()
+    assert loop.replays is not None
+    loop.replays.revoked(frozenset([HOME]))
+    assert [line for line in generate_latest(process.registry).decode().splitlines() if VIEW in line] == []
+
+
+def test_what_was_followed_is_committed_before_the_end(store: FsspecStore, clock: HandClock, bank: BankInForce) -> None:
+    """A good stop leaves nothing for the next process to count."""
+    loop = HeldPartition(records(knocked(bank)))
+    process = Process(loop, store, clock, bank)
+    loop.committed = 0
+    stop = Event()
+    process.watch.round()
+    stop.set()
+    process.watch.run(until=stop)
+    assert loop.committed == 200
+
+
+def test_it_is_ready_with_a_place_in_the_group() -> None:
+    """And says before that what it waits for."""
+    loop = HeldPartition([])
+    progress = Progress()
+    assert progress.readiness().sentence == "Not ready: waiting for a broker, then for what `banks` says."
+    progress.loop = loop
+    assert progress.readiness().sentence == "Not ready: joining the consumer group."
+    loop.state, loop.claims = State.OWNING, {HOME: Claim(HOME, 1)}
+    assert progress.readiness().ready
+    assert progress.readiness().sentence == "Ready: 1 partitions of decisions are followed."
+
+
+def test_promtool_finds_nothing_to_say_of_its_page(store: FsspecStore, clock: HandClock, bank: BankInForce) -> None:
+    """Prometheus' own linter passes what the running service shows."""
+    promtool = shutil.which("promtool")
+    if promtool is None:
+        pytest.skip("promtool is not installed (Debian package prometheus)")
+    process = Process(HeldPartition(records(knocked(bank))), store, clock, bank)
+    process.until_read()
+    page = generate_latest(process.registry)
+    assert b'patchline_drift_verdict{verdict="camera_got_darker"' in page
+    checked = subprocess.run([promtool, "check", "metrics"], input=page, capture_output=True, check=False, timeout=30)
+    assert (checked.returncode, checked.stdout + checked.stderr) == (0, b"")
