@@ -1,6 +1,7 @@
 """The long run: every fault alone, on a broker and a stream of its own, again and again, into a ledger.
 
-`make faults TRIALS=5 LEDGER=faults.jsonl`; what is in the ledger already is not tried again. `--only` narrows by name.
+`make faults TRIALS=5 LEDGER=faults.jsonl`; what is in the ledger already is not tried again. `--only` narrows by name,
+`--table` tries nothing and prints the table of what the ledger holds.
 """
 
 from __future__ import annotations
@@ -47,7 +48,11 @@ def main() -> int:
     asked.add_argument("--trials", type=int, default=5)
     asked.add_argument("--ledger", type=Path, required=True)
     asked.add_argument("--only", default="", help="faults whose name contains this")
+    asked.add_argument("--table", action="store_true", help="only print the table")
     options = asked.parse_args()
+    if options.table:
+        print(table(entries(options.ledger)))  # noqa: T201 -- what it is for
+        return 0
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # on the way out everything it started is stopped
     home = os.environ.get("PATCHLINE_TEST_KAFKA_HOME")
     if not home:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ingest.frame import DeadLetterReason
-from tests.e2e.faults.bank_faults import promoted_again
 from tests.e2e.faults.fault import bank_states
 from tests.e2e.plant import wait_until
 
@@ -65,12 +64,6 @@ def check_decided_all_the_same(rig: Rig, seen: Seen) -> list[str]:  # noqa: ARG0
     """A wrong time is no reason to give a frame back."""
     corrupt = [each for each in seen.dead_letters if each.reason is DeadLetterReason.CORRUPT]
     return [f"{each.source} is a dead letter: {each.detail}" for each in corrupt]
-
-
-def check_learnt_all_the_same(rig: Rig, seen: Seen) -> list[str]:  # noqa: ARG001 -- the signature of a check
-    """Banks come into force afterwards."""
-    promoted_again(rig)
-    return []
 
 
 def _give_clock(rig: Rig, member: Member) -> None:

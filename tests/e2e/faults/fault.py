@@ -45,6 +45,8 @@ class Fault:
     end: Callable[[Rig], None] = nothing
     check: Callable[[Rig, Seen], list[str]] = no_more
     """Sentences about what is wrong afterwards."""
+    trainer_lives: bool = False
+    """Whether the trainer must come through it without a restart."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,7 @@ def tried(fault: Fault, rig: Rig, seed: int) -> Trial:
     Raises TimeoutError where frames stay unanswered, or a partition does not come back.
     """
     kafka, moments = rig.plant.kafka, Random(f"{fault.name} {seed}")  # noqa: S311 -- moments, no secrets
-    before = frames_ends(kafka)
+    before, starts = frames_ends(kafka), rig.trainer.starts
     time.sleep(moments.uniform(*CALM_SECONDS))
     fault.begin(rig, moments)
     time.sleep(moments.uniform(*fault.lasts_seconds))
@@ -81,6 +83,9 @@ def tried(fault: Fault, rig: Rig, seed: int) -> Trial:
     seen = whole(kafka)
     came = {(partition, offset) for partition, end in after.items() for offset in range(before[partition], end)}
     vanished = [place for place in acknowledged if place[1] >= after[place[0]]]
+    wrong = [*fault.check(rig, seen), *wrong_with_training(rig)]
+    if fault.trainer_lives and rig.trainer.starts != starts:
+        wrong.append("the trainer ended")
     return Trial(
         fault=fault.name,
         seed=seed,
@@ -88,7 +93,7 @@ def tried(fault: Fault, rig: Rig, seed: int) -> Trial:
         lost=sum(seen.count[place] == 0 for place in came) + len(vanished),
         doubled=sum(count > 1 for count in seen.count.values()),
         recovery_seconds=round(recovery, 1),
-        wrong=(*fault.check(rig, seen), *wrong_with_training(rig)),
+        wrong=tuple(wrong),
     )
 
 

@@ -1,14 +1,9 @@
-"""The ledger of the long run: a JSON line per trial, what is still to be tried, and the table.
-
-`python -m tests.e2e.faults.ledger FILE` prints the table.
-"""
+"""The ledger of the long run: a JSON line per trial, what is still to be tried, and the table."""
 
 from __future__ import annotations
 
 import json
-import sys
 from dataclasses import asdict
-from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
 
@@ -16,6 +11,7 @@ from tests.e2e.faults.fault import Trial
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
 
 
 def entries(ledger: Path) -> list[Trial]:
@@ -40,19 +36,18 @@ def to_try(names: Sequence[str], trials: int, done: Iterable[Trial]) -> Iterator
     return ((name, seed) for seed in range(trials) for name in names if (name, seed) not in known)
 
 
-def table(trials: Iterable[Trial]) -> str:
-    """Markdown: per fault its trials, what was lost and doubled, and how long recovery took."""
+def table(trials: Sequence[Trial]) -> str:
+    """Markdown: per fault and over all the trials, what was lost and doubled, and how long recovery took."""
     by_fault: dict[str, list[Trial]] = {}
     for each in trials:
         by_fault.setdefault(each.fault, []).append(each)
-    rows = ["| fault | trials | frames | lost | doubled | recovery, median | worst |", "|---|---|---|---|---|---|---|"]
-    for name, found in by_fault.items():
-        seconds = [each.recovery_seconds for each in found]
-        sent, lost, doubled = (sum(getattr(each, what) for each in found) for what in ("sent", "lost", "doubled"))
-        figures = (name, len(found), sent, lost, doubled, f"{median(seconds):.1f} s", f"{max(seconds):.1f} s")
-        rows.append(f"| {' | '.join(map(str, figures))} |")
-    return "\n".join(rows)
+    rows = [_row(name, found) for name, found in by_fault.items()]
+    head = ["| fault | trials | frames | lost | doubled | recovery, median | worst |", "|---|---|---|---|---|---|---|"]
+    return "\n".join([*head, *rows, _row("all", trials)])
 
 
-if __name__ == "__main__":
-    print(table(entries(Path(sys.argv[1]))))  # noqa: T201 -- what it is for
+def _row(name: str, trials: Sequence[Trial]) -> str:
+    seconds = [each.recovery_seconds for each in trials]
+    sent, lost, doubled = (sum(getattr(each, what) for each in trials) for what in ("sent", "lost", "doubled"))
+    figures = (name, len(trials), f"{sent:,}", lost, doubled, f"{median(seconds):.1f} s", f"{max(seconds):.1f} s")
+    return f"| {' | '.join(map(str, figures))} |"
