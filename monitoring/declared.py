@@ -42,10 +42,14 @@ def declarations(service: type) -> dict[str, tuple[type, Metric]]:
 
 
 def declare(service: type[_Service], registry: CollectorRegistry) -> _Service:
-    """A service's metrics, each on this registry."""
+    """A service's metrics, each on this registry; counters and histograms whose labels are all known stand at zero."""
     disable_created_metrics()  # type: ignore[no-untyped-call]  # else a *_created gauge stands beside every series
     made = {name: _make(kind, metric, registry) for name, (kind, metric) in declarations(service).items()}
-    return service(**made)
+    metrics = service(**made)
+    for name, (kind, metric) in declarations(service).items():
+        if metric.labels and OPEN not in metric.labels.values() and kind in (Counter, Histogram):
+            _touch(metrics, name, metric.labels)
+    return metrics
 
 
 def open_view(metrics: object, view: str) -> None:
@@ -56,8 +60,7 @@ def open_view(metrics: object, view: str) -> None:
     for name, (kind, metric) in declarations(type(metrics)).items():
         if "view" not in metric.labels or kind in (Gauge, Info):
             continue
-        for values in product(*{**metric.labels, "view": (view,)}.values()):
-            getattr(metrics, name).labels(**dict(zip(metric.labels, values, strict=True)))
+        _touch(metrics, name, {**metric.labels, "view": (view,)})
 
 
 def close_view(metrics: object, view: str) -> None:
@@ -65,6 +68,11 @@ def close_view(metrics: object, view: str) -> None:
     for name, (_, metric) in declarations(type(metrics)).items():
         if "view" in metric.labels:
             getattr(metrics, name).remove_by_labels({"view": view})
+
+
+def _touch(metrics: object, name: str, labels: Mapping[Label, tuple[str, ...]]) -> None:
+    for values in product(*labels.values()):
+        getattr(metrics, name).labels(**dict(zip(labels, values, strict=True)))
 
 
 def _kind_and_metric(name: str, hint: Any) -> tuple[type, Metric]:  # noqa: ANN401 -- a type hint is any object

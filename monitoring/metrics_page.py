@@ -18,8 +18,9 @@ Every service answers on its metrics port: `/metrics` (Prometheus), `/healthz` (
 (503 with a sentence while it cannot do its work). A metric is declared once, in `monitoring/metrics.py`; this page is
 printed from there.
 
-Counters and histograms of a view stand at zero from the moment a process owns the view, gauges from their first value;
-all series of a view that is revoked or gone disappear. The service and its instance are the scraper's own labels.
+Counters and histograms of a view stand at zero from the moment a process owns the view, others from the start, gauges
+from their first value; all series of a view that is revoked or gone disappear. The service and its instance are the
+scraper's own labels.
 """
 LINE_VIEWS = 1000
 

@@ -177,6 +177,14 @@ def test_records_that_name_no_view_are_seen_from_the_start() -> None:
     assert registry.get_sample_value("patchline_trainer_frames_skipped_total", labels) == 0
 
 
+def test_what_belongs_to_no_view_stands_at_zero_from_the_start() -> None:
+    """The first build's stages came into being at one: no rate over them ever showed that build."""
+    registry = CollectorRegistry()
+    metrics.declare_trainer(registry)
+    for stage in metrics.BUILD_STAGES:
+        assert registry.get_sample_value("patchline_build_stage_seconds_count", {"stage": stage}) == 0
+
+
 @pytest.mark.parametrize("service", metrics.SERVICES)
 def test_the_page_counts_the_series_a_view_really_adds(service: type) -> None:
     """Cardinality in docs/metrics.md equals what the registry exposes for one view more."""
