@@ -72,16 +72,21 @@ def grafana_json(dashboard: Dashboard) -> dict[str, Any]:
     }
 
 
-def _placed(panels: tuple[Panel, ...]) -> list[dict[str, Any]]:
-    """Left to right, and a new row where a panel does not fit."""
+def places(panels: tuple[Panel, ...]) -> list[dict[str, int]]:
+    """Where each panel lies in the grid, in columns and rows: left to right, and a new row where one does not fit."""
     placed = []
     x = y = height = 0
-    for number, panel in enumerate(panels, start=1):
+    for panel in panels:
         if x + panel.width > COLUMNS:
             x, y, height = 0, y + height, 0
-        placed.append(_panel_json(panel, number, {"x": x, "y": y, "w": panel.width, "h": panel.height}))
+        placed.append({"x": x, "y": y, "w": panel.width, "h": panel.height})
         x, height = x + panel.width, max(height, panel.height)
     return placed
+
+
+def _placed(panels: tuple[Panel, ...]) -> list[dict[str, Any]]:
+    numbered = enumerate(zip(panels, places(panels), strict=True), start=1)
+    return [_panel_json(panel, number, place) for number, (panel, place) in numbered]
 
 
 def _panel_json(panel: Panel, number: int, place: dict[str, int]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ SERVICES = Dashboard(
         Panel(
             "Processes that answer",
             "1 where Prometheus reaches the process.",
-            (Query('up{job=~"patchline-.*"}', "{{job}} {{instance}}"),),
+            (Query('up{job=~"patchline-(inspect|train|watch)"}', "{{job}} {{instance}}"),),
         ),
         Panel(
             "Frames behind",

@@ -1,0 +1,241 @@
+"""deploy/compose.yml, its image and what it mounts, held against their schema, our command and our settings.
+
+No container engine runs these tests; tests/e2e/test_alarms_and_dashboards.py runs the same file as processes.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tomllib
+from fnmatch import fnmatch
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from deploy.cli import app
+from deploy.settings import Settings, read_settings
+from ingest.kafka.topics import TOPICS
+from tests.e2e.composed import COMPOSE, ROOT, WORKING_FOLDER, mounts, services
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+DEPLOY = ROOT / "deploy"
+SERVICES = services()
+OURS = [name for name, service in SERVICES.items() if service.get("build")]
+DOCKERFILE = (DEPLOY / "Dockerfile").read_text()
+
+
+def schema_says(document: Path) -> subprocess.CompletedProcess[str]:
+    """The Compose specification's own JSON schema, as check-jsonschema ships it."""
+    pytest.importorskip("check_jsonschema")
+    words = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec", str(document)]
+    return subprocess.run(words, capture_output=True, text=True, check=False)
+
+
+def test_compose_is_by_its_specification() -> None:
+    """Every key exists and has a value of its kind."""
+    said = schema_says(COMPOSE)
+    assert said.returncode == 0, said.stdout + said.stderr
+
+
+def test_the_specification_finds_a_misspelt_key(tmp_path: Path) -> None:
+    """The check above can fail."""
+    document = yaml.safe_load(COMPOSE.read_text())
+    document["services"]["inspect"]["volums"] = document["services"]["inspect"].pop("volumes")
+    (tmp_path / "compose.yml").write_text(yaml.safe_dump(document))
+    said = schema_says(tmp_path / "compose.yml")
+    assert said.returncode == 1
+    assert "volums" in said.stdout
+
+
+def understood(words: Sequence[str]) -> bool:
+    """Whether our command has this subcommand with these options: --help ends it before it does anything."""
+    return CliRunner().invoke(app, [*map(str, words), "--help"]).exit_code == 0
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_each_command_is_one_of_ours(name: str) -> None:
+    """With options that it has."""
+    assert understood(SERVICES[name]["command"])
+
+
+@pytest.mark.parametrize("words", [["inspekt"], ["topics", "make"], ["watch", "--metrics-prt", "1"]])
+def test_a_command_that_is_none_is_found(words: list[str]) -> None:
+    """The check above can fail: by a wrong command and by a wrong option."""
+    assert not understood(words)
+
+
+def settings_of(name: str) -> Settings:
+    """The settings that a service reads: the file mounted where it works, and its environment. Raises WrongUse."""
+    (mounted,) = (source for source, target in mounts(SERVICES[name]) if target == f"{WORKING_FOLDER}/patchline.yaml")
+    environ = {key: str(value) for key, value in SERVICES[name]["environment"].items()}
+    return read_settings(COMPOSE.parent / mounted, environ)
+
+
+def served_at(name: str) -> int | None:
+    """The metrics port of a service, which it must open to others; None where it serves none."""
+    settings = settings_of(name)
+    sections = {"inspect": settings.inference, "train": settings.trainer, "watch": settings.watch}
+    if name in sections:
+        assert sections[name].metrics_host == "0.0.0.0"  # noqa: S104 -- a container has no other way
+        return int(sections[name].metrics_port)
+    words = [str(word) for word in SERVICES[name]["command"]]
+    said = dict(pairwise(words))
+    assert ("--metrics-port" in said) == (said.get("--metrics-host") == "0.0.0.0")  # noqa: S104 -- the same
+    return int(said["--metrics-port"]) if "--metrics-port" in said else None
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_each_service_finds_kafka_and_store_by_settings_that_exist(name: str) -> None:
+    """The broker by the name and port it listens on there, the store in a volume that all share."""
+    settings = settings_of(name)
+    assert (
+        f"PLAINTEXT://{settings.kafka.bootstrap_servers}"
+        in SERVICES["kafka"]["environment"]["KAFKA_ADVERTISED_LISTENERS"]
+    )
+    volumes = {target: source for source, target in mounts(SERVICES[name])}
+    (volume,) = (source for target, source in volumes.items() if settings.store.url.startswith(f"{target}/"))
+    assert volume == "store"
+
+
+def targets(folder: str) -> Iterator[tuple[str, str]]:
+    """Job and address of everything that Prometheus is told to scrape there."""
+    for file in ("services.yml", "cameras.yml"):
+        for group in yaml.safe_load((DEPLOY / "prometheus" / folder / file).read_text()):
+            for address in group["targets"]:
+                yield group["labels"]["job"], address
+
+
+def test_prometheus_scrapes_each_service_where_it_serves() -> None:
+    """Each of ours that serves metrics, and nothing that does not."""
+    serving = {(f"patchline-{name}", f"{name}:{port}") for name in OURS if (port := served_at(name))}
+    assert set(targets("targets-compose")) == serving
+
+
+def test_prometheus_finds_what_up_starts_on_one_machine() -> None:
+    """By the default ports."""
+    default = Settings()
+    ports = {"inspect": default.inference, "train": default.trainer, "watch": default.watch}
+    there = {(f"patchline-{name}", f"127.0.0.1:{section.metrics_port}") for name, section in ports.items()}
+    assert set(targets("targets")) == there
+
+
+def test_both_folders_of_targets_have_the_files_that_prometheus_reads() -> None:
+    """One stands in for the other."""
+    config = yaml.safe_load((DEPLOY / "prometheus/prometheus.yml").read_text())
+    lists = [*config["scrape_configs"], *config["alerting"]["alertmanagers"]]
+    read = {file for each in lists for discovery in each["file_sd_configs"] for file in discovery["files"]}
+    for folder in ("targets", "targets-compose"):
+        assert {f"targets/{file.name}" for file in (DEPLOY / "prometheus" / folder).iterdir()} == read
+
+
+def test_prometheus_tells_the_alertmanager_that_compose_starts() -> None:
+    """By its name and the port its image listens on."""
+    (group,) = yaml.safe_load((DEPLOY / "prometheus/targets-compose/alertmanagers.yml").read_text())
+    assert group["targets"] == ["alertmanager:9093"]
+    assert any(port.endswith(":9093") for port in SERVICES["alertmanager"]["ports"])
+    assert SERVICES["grafana"]["environment"]["PROMETHEUS_URL"] == "http://prometheus:9090"
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_all_that_is_mounted_exists(name: str) -> None:
+    """A path that is not there would be made an empty folder; a volume must be declared."""
+    declared = yaml.safe_load(COMPOSE.read_text())["volumes"]
+    for source, _ in mounts(SERVICES[name]):
+        assert source in declared or (COMPOSE.parent / source).exists(), source
+
+
+@pytest.mark.parametrize("name", ["prometheus", "alertmanager"])
+def test_what_a_command_names_is_mounted(name: str) -> None:
+    """The file it reads, and the folder it writes to."""
+    targets_there = {target for _, target in mounts(SERVICES[name])}
+    named = {word.partition("=")[2] for word in SERVICES[name]["command"] if re.search(r"=/", word)}
+    assert named
+    assert named <= targets_there
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_a_service_of_ours_can_do_no_more_than_it_must(name: str) -> None:
+    """Nothing to write to but the store and a temporary folder, no capability, and it comes back when it dies."""
+    service = SERVICES[name]
+    assert service["read_only"] is True
+    assert service["tmpfs"] == ["/tmp"]  # noqa: S108 -- inside the container
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert service["restart"] == ("on-failure" if name == "topics" else "unless-stopped")
+
+
+def test_nothing_is_published_beyond_this_machine() -> None:
+    """No service has a password that is worth the name."""
+    published = [port for service in SERVICES.values() for port in service.get("ports", ())]
+    assert published
+    assert all(port.startswith("127.0.0.1:") for port in published)
+
+
+def test_each_service_of_ours_says_whether_it_is_alive_on_the_port_it_serves() -> None:
+    """A health check of another port would call a service dead that is well."""
+    for name in OURS:
+        port = served_at(name)
+        if port is not None:
+            assert SERVICES[name]["healthcheck"]["test"] == ["CMD", "python", "-m", "monitoring.alive", str(port)]
+
+
+def test_kafka_takes_the_largest_message_that_a_topic_takes() -> None:
+    """A dead letter of a large frame would be refused, and the frame be tried for ever."""
+    largest = max(int(topic.configs.get("max.message.bytes", 0)) for topic in TOPICS)
+    assert int(SERVICES["kafka"]["environment"]["KAFKA_MESSAGE_MAX_BYTES"]) >= largest
+
+
+def stages() -> dict[str, str]:
+    """The text of each stage of the Dockerfile, by its name."""
+    found = re.split(r"^FROM \S+ AS (\S+)$", DOCKERFILE, flags=re.MULTILINE)
+    return dict(zip(found[1::2], found[2::2], strict=True))
+
+
+def let_through(path: str) -> bool:
+    """Whether .dockerignore leaves a path in: the last line that matches it, or a folder above it, decides."""
+    lines = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if line and not line.startswith("#")]
+    above = [path, *map(str, Path(path).parents)][:-1]
+    through = True
+    for line in lines:
+        pattern, anywhere = line.removeprefix("!").removeprefix("**/"), "**/" in line
+        if any(fnmatch(Path(each).name if anywhere else each, pattern) for each in above):
+            through = line.startswith("!")
+    return through
+
+
+def test_the_image_is_built_from_what_the_package_is_made_of() -> None:
+    """Each file it copies is there and sent to the build; so is each package that is installed, and the licence."""
+    words = [
+        line.split()[1:-1] for line in DOCKERFILE.splitlines() if line.startswith("COPY ") and "--from" not in line
+    ]
+    copied = {source for sources in words for source in sources}
+    project: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    packages = {each.rstrip("*") for each in project["tool"]["setuptools"]["packages"]["find"]["include"]}
+    assert packages | {project["project"]["readme"], *project["project"]["license-files"]} <= copied
+    for source in copied:
+        assert (ROOT / source).exists(), source
+        assert let_through(source), source
+    assert let_through("softpatch/graphs/lite0.onnx")
+    assert not let_through("tests/conftest.py")
+    assert not let_through("inference/__pycache__/service.cpython-311.pyc")
+
+
+def test_the_image_runs_our_command_as_nobody_in_particular() -> None:
+    """Both targets come from a stage whose user is not root, and whose working folder is where settings are mounted."""
+    runtime = stages()["runtime"]
+    assert re.search(r"^USER 10001:10001$", runtime, re.MULTILINE)
+    assert f"WORKDIR {WORKING_FOLDER}\n" in runtime
+    assert 'ENTRYPOINT ["patchline"]' in runtime
+    assert "NUMBA_CACHE_DIR=/tmp/" in runtime
+    for target in ("cpu", "gpu"):
+        assert re.search(rf"^FROM runtime AS {target}$", DOCKERFILE, re.MULTILINE)
+        assert "USER" not in stages()[target]
+    assert {SERVICES[name]["build"]["target"] for name in OURS} <= stages().keys()
