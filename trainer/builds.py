@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from trainer.holdings import View
     from trainer.outcome import Cause
     from trainer.settings import TrainerSettings
+    from trainer.window import LastBuild
 
 log = structlog.get_logger(__name__)
 
@@ -38,11 +39,12 @@ class Workshop:
 
 @dataclass(frozen=True)
 class Job:
-    """A build under way. `seen`: the view's frames when it began."""
+    """A build under way. `seen`: the view's frames when it began; `before`: its last build then."""
 
     view: str
     cause: Cause
     seen: int
+    before: LastBuild | None
     process: BuildProcess
 
 
@@ -70,7 +72,7 @@ class Builds:
         """Start the build of a view's window as it is. Raises OSError where no process can be started."""
         order = order_for(view, cause, self._workshop, self._settings, created_at=self._now())
         process = self._start(order, timeout_seconds=self._settings.build_timeout_seconds, clock=self._clock)
-        self.running = Job(view.name, cause, view.index.seen, process)
+        self.running = Job(view.name, cause, view.index.seen, view.index.last_build, process)
         self._began[view.name] = self._clock()
         log.info("build_started", view=view.name, frames=len(order.frames), why=cause.why, pid=process.pid)
         return self.running

@@ -67,7 +67,7 @@ class Holdings:
         training_of: Callable[[str], ViewTraining],
         read_states: Callable[[], Mapping[str, BankState]],
         ends: Callable[[], Mapping[Partition, int]],
-        dropped: Callable[[str], object],
+        in_use: Callable[[str], bool],
         metrics: TrainerMetrics,
         now: Callable[[], datetime],
     ) -> None:
@@ -79,7 +79,7 @@ class Holdings:
             training_of: the settings of a view.
             read_states: reads `banks` whole.
             ends: where the partitions of `frames` end now.
-            dropped: told of each view that is no longer ours.
+            in_use: whether a build reads a view's frames: their files stay.
             metrics: the trainer's.
             now: the clock on the wall.
         """
@@ -88,7 +88,7 @@ class Holdings:
         self._training_of = training_of
         self._read_states = read_states
         self._ends = ends
-        self._dropped = dropped
+        self._in_use = in_use
         self._metrics = metrics
         self._now = now
         self._states: Mapping[str, BankState] = {}
@@ -113,7 +113,6 @@ class Holdings:
         numbers = {each.partition for each in partitions}
         for view in [view for view in self._views.values() if view.index.home in numbers]:
             del self._views[view.name]
-            self._dropped(view.name)
             close_view(self._metrics, view.name)
         for number in numbers:
             self.positions.pop(number, None)
@@ -136,7 +135,7 @@ class Holdings:
         return iter(list(self._views.values()))
 
     def _load(self, index: WindowIndex, ends: Mapping[Partition, int]) -> None:
-        swept = self._windows.swept(index)
+        swept = self._windows.complete(index) if self._in_use(index.view) else self._windows.swept(index)
         recreated = any(
             offset > ends.get(Partition(self._topic, each), offset) for each, offset in index.next_offsets.items()
         )

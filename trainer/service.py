@@ -204,7 +204,7 @@ def serve(
             training_of=training_of,
             read_states=lambda: read_states(kafka, topics.banks),
             ends=frames.end_offsets,
-            dropped=builds.stop,
+            in_use=builds.reads,
             metrics=metrics,
             now=now,
         )

@@ -17,6 +17,7 @@ from trainer.commands import ViewNow, after_command, asked_by
 from trainer.learn import after_build, after_failed_build, after_stopped_build, build_due
 from trainer.limits import with_band
 from trainer.outcome import Cause, Effect, Outcome
+from trainer.shelf import named_versions
 from trainer.window import LastBuild, forgotten
 
 if TYPE_CHECKING:
@@ -80,6 +81,7 @@ class Teacher:
 
     def look_after_builds(self) -> None:
         """Start the build whose turn it is, or see how the running one does."""
+        self._let_go()
         job = self._builds.running
         if job is None:
             self._start_next()
@@ -152,8 +154,19 @@ class Teacher:
     def _due(self, view: View) -> Cause | None:
         return build_due(view.index, view.state, view.training, graph_hash=self._graph_hash)
 
-    def _finish(self, job: Job, finished: Finished) -> None:
+    def _let_go(self) -> None:
+        """Stop the build of a view that went to another trainer. One that owns nothing has just had an abort."""
+        job = self._builds.running
+        if job is not None and self._holdings.positions and self._holdings.held(job.view) is None:
+            self._builds.stop(job.view)
+
+    def _owner_of(self, job: Job) -> View | None:
+        """The view of a build; None where it is not ours, or was built for by another trainer while it was not."""
         view = self._holdings.held(job.view)
+        return view if view is not None and view.index.last_build == job.before else None
+
+    def _finish(self, job: Job, finished: Finished) -> None:
+        view = self._owner_of(job)
         if view is None:
             self._builds.clear()
             return
@@ -171,14 +184,15 @@ class Teacher:
         built.facts["build_seconds"] = round(job.process.seconds, 3)
         limit = view.training.provisional_interval_ratio
         outcome = after_build(view.state, built, job.cause, interval_ratio_limit=limit, at=self._now())
-        self._publisher.publish(view, outcome)
+        if built.bank.version not in named_versions(view.state):  # else an abort was none: it had been committed
+            self._publisher.publish(view, outcome)
         self._metrics.bank_patches.labels(view=view.name).set(float(built.facts["patches"]))
         self._metrics.noise_estimate.labels(view=view.name).set(float(built.facts["noise_estimate"]))
         self._end(job, view, "built")
         self._shelf.tidy(view.state)
 
     def _fail(self, job: Job, reason: str) -> None:
-        view = self._holdings.held(job.view)
+        view = self._owner_of(job)
         if view is None:
             self._builds.clear()
             return

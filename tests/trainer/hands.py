@@ -77,7 +77,7 @@ class Hands:
     training: ViewTraining = field(default_factory=ViewTraining)
     states: Mapping[str, BankState] = field(default_factory=dict)
     ends: dict[Partition, int] = field(default_factory=dict)
-    stopped: list[str] = field(default_factory=list)
+    building: set[str] = field(default_factory=set)
     now_seconds: float = 0.0
     usual: Usual = field(default_factory=Usual)
 
@@ -93,7 +93,7 @@ class Hands:
             training_of=lambda _: self.training,
             read_states=lambda: self.states,
             ends=lambda: self.ends,
-            dropped=self.stopped.append,
+            in_use=self.building.__contains__,
             metrics=self.metrics,
             now=lambda: AT,
         )

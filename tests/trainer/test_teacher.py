@@ -11,11 +11,12 @@ import pytest
 from ingest.bank_event import BankEvent
 from ingest.bank_state import BankState, ViewState
 from ingest.command import Command
+from ingest.kafka.connecting import Deadline
 from ingest.kafka.errors import Aborted
-from ingest.kafka.records import Record
+from ingest.kafka.records import Partition, Record
 from ingest.store import StoreFull
 from tests.trainer.files import bank_file
-from tests.trainer.hands import Hands, record
+from tests.trainer.hands import FRAMES, Hands, record
 from tests.trainer.lines import picture
 from tests.trainer.views import AT, GRAPH, VIEW
 from trainer.build_order import Answer, BuildOrder, Failed, Finished, Step
@@ -24,6 +25,7 @@ from trainer.inbox import Inbox
 from trainer.settings import TrainerSettings, ViewTraining
 from trainer.shelf import Shelf
 from trainer.teacher import Teacher
+from trainer.window import LastBuild
 
 TRAINING = ViewTraining(first_build_frames=6, rebuild_every_frames=10, window_frames=20)
 PICTURES = [picture(number) for number in range(40)]
@@ -373,12 +375,63 @@ def test_views_take_turns(shop: Shop) -> None:
     assert shop.started[-1].order.view == other
 
 
-def test_a_revoked_view_takes_its_build_along(shop: Shop) -> None:
-    """What it would give is void."""
+def taken_away_and_given_back(shop: Shop) -> None:
+    """What an abort does: everything is void, and with the next poll ours again."""
+    shop.hands.building.add(VIEW)
+    shop.hands.holdings.revoked(frozenset({FRAMES}))
+    shop.teacher.look_after_builds()
+    shop.hands.holdings.assigned({FRAMES: 0}, Deadline(30))
+
+
+def test_an_abort_does_not_cost_the_running_build(shop: Shop) -> None:
+    """It goes on, with the files it reads, and its bank comes into force."""
     shop.frames(6)
     shop.teacher.look_after_builds()
-    assert shop.builds.stop("line-2/camera-1") is None
+    shop.hands.flush()
+    taken_away_and_given_back(shop)
     assert not shop.started[0].killed
-    shop.builds.stop(VIEW)
-    assert shop.started[0].killed
+    shop.learnt()
+    assert len(shop.started) == 1
+    assert shop.states[-1].state is ViewState.PROVISIONAL
+
+
+def test_the_build_of_a_view_that_went_to_another_trainer_is_stopped(shop: Shop) -> None:
+    """This one still has partitions, but not the view's."""
+    shop.frames(6)
+    shop.teacher.look_after_builds()
+    shop.hands.holdings.revoked(frozenset({FRAMES}))
+    shop.hands.holdings.assigned({Partition("frames", 1): 0}, Deadline(30))
+    shop.teacher.look_after_builds()
+    assert (shop.started[0].killed, shop.builds.running) == (True, None)
+
+
+def test_a_bank_is_void_where_another_trainer_has_built_meanwhile(shop: Shop) -> None:
+    """The view went and came back with a build of its own in its index."""
+    shop.frames(6)
+    shop.teacher.look_after_builds()
+    shop.hands.flush()
+    index = shop.hands.windows.load(VIEW)
+    assert index is not None
+    shop.hands.windows.save(index.model_copy(update={"last_build": LastBuild(seen=6, failed=False)}))
+    taken_away_and_given_back(shop)
+    shop.learnt()
+    assert [state.state for state in shop.states] == [ViewState.LEARNING]
     assert shop.builds.running is None
+
+
+def test_a_bank_whose_abort_was_none_is_promoted_once(shop: Shop) -> None:
+    """The broker had committed it, but its word was lost: the state that names it is there already."""
+    shop.frames(6)
+    shop.learnt()
+    shop.frames(10)
+    shop.teacher.look_after_builds()
+    data = bank_file(created_at="2026-05-05T12:00:00.000+00:00")
+    in_force = Shelf(shop.hands.store, graph_hash=GRAPH, keep=2).put(data).bank
+    shop.hands.flush()
+    shop.hands.states = {VIEW: shop.states[-1].model_copy(update={"active": in_force, "epoch": 2})}
+    taken_away_and_given_back(shop)
+    shop.started[-1].gives(data)
+    shop.teacher.look_after_builds()
+    shop.teacher.look_after_builds()
+    assert [state.epoch for state in shop.states] == [0, 1]
+    assert len(shop.started) == 2
