@@ -101,12 +101,12 @@ def screws(folder: Path, rng: np.random.Generator, *, window: int, held_out: int
     learnt = [*train[: window - contaminating], *bad[:contaminating]]
     rng.shuffle(learnt)
     clean = train[window - contaminating :][:held_out]
-    decider = _decider(learnt)
+    decider = decider_of(learnt)
     return Screws(
         reference=reference_of_bank(decider.bank, threshold=decider.bank.manifest.threshold.value),
-        clean=decider.observed(clean, _unchanged),
-        defective=decider.observed(bad[contaminating:][:held_out], _unchanged),
-        other_session=decider.observed(sorted((folder / "test/good").iterdir())[:held_out], _unchanged),
+        clean=decider.observed(clean, unchanged),
+        defective=decider.observed(bad[contaminating:][:held_out], unchanged),
+        other_session=decider.observed(sorted((folder / "test/good").iterdir())[:held_out], unchanged),
         changed={name: decider.observed(clean, change) for name, change in changes},
     )
 
@@ -119,7 +119,8 @@ def drawn(
     return source[rng.integers(len(source))]
 
 
-def _decider(paths: Sequence[Path]) -> Decider:
+def decider_of(paths: Sequence[Path]) -> Decider:
+    """Decides by a bank of these pictures."""
     embedder = OnnxEmbedder.open(lite0(), provider="cpu")
     frames, names = [path.read_bytes() for path in paths], [path.name for path in paths]
     bank = build_bank(frames, embedder, BuildSettings(), view="line/screw", frame_names=names, created_at="2026-01-01")
@@ -130,5 +131,6 @@ def _read(path: Path) -> np.ndarray:
     return decode(path.read_bytes())
 
 
-def _unchanged(image: np.ndarray) -> np.ndarray:
+def unchanged(image: np.ndarray) -> np.ndarray:
+    """The picture as it was taken."""
     return image
