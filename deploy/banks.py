@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import time
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -17,12 +18,13 @@ from ingest.contract import BadMessage
 from ingest.kafka.readers import WholeTopicReader
 from ingest.kafka.records import Outgoing
 from ingest.kafka.writers import Sender
+from ingest.store import NotInStore
 from ingest.view import view_of_file_name
+from softpatch.bank import InvalidBank, bank_from_bytes
 from trainer.shelf import SUFFIX, bank_path
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
-    from datetime import datetime
+    from collections.abc import Collection, Iterable, Mapping
 
     from deploy.settings import Settings
     from ingest.kafka.records import Record
@@ -46,6 +48,54 @@ class StoredBank:
     def path(self) -> str:
         """Where it lies in the store."""
         return bank_path(self.view, self.version)
+
+
+@dataclass(frozen=True)
+class Looked:
+    """A stored bank with what its manifest says; nothing where the file cannot be read."""
+
+    bank: StoredBank
+    created_at: datetime | None = None
+    threshold: float | None = None
+
+    @property
+    def built(self) -> str:
+        """When, by this machine's clock."""
+        return "" if self.created_at is None else f"{self.created_at.astimezone():%Y-%m-%d %H:%M}"
+
+    def threshold_in(self, state: BankState | None) -> float | None:
+        """The threshold in force where the state names this bank, else the one it suggests."""
+        named = () if state is None else (state.active, state.previous, state.shadow, state.candidate)
+        in_force = next((each.threshold for each in named if each and each.version == self.bank.version), None)
+        return self.threshold if in_force is None else in_force
+
+    def to_json(self, state: BankState | None) -> dict[str, object]:
+        """For scripts."""
+        return {
+            "view": self.bank.view,
+            "version": self.bank.version,
+            "role": self.bank.role,
+            "created_at": None if self.created_at is None else self.created_at.isoformat(),
+            "threshold": self.threshold_in(state),
+            "provisional_because": None if state is None else state.provisional_because,
+            "frames_needed": None if state is None else state.frames_needed,
+        }
+
+
+def looked_into(store: Store, bank: StoredBank) -> Looked:
+    """A bank with its date and threshold."""
+    try:
+        manifest = bank_from_bytes(store.get(bank.path)).manifest
+        return Looked(bank, datetime.fromisoformat(manifest.created_at), manifest.threshold.value)
+    except (NotInStore, InvalidBank, ValueError):  # swept away meanwhile, damaged, or dated by words
+        return Looked(bank)
+
+
+def newest_first(banks: Iterable[Looked]) -> list[Looked]:
+    """By view, and of each view the newest first."""
+    long_ago = datetime.fromtimestamp(0, UTC)
+    by_age = sorted(banks, key=lambda each: each.created_at or long_ago, reverse=True)
+    return sorted(by_age, key=lambda each: each.bank.view)
 
 
 def states(settings: Settings) -> dict[str, BankState]:

@@ -32,19 +32,31 @@ def list_banks(
     view: ViewOption = None,
     json: JsonFile = None,
 ) -> None:
-    """List the banks in the store and which of them is in force."""
+    """List the banks in the store, the newest of each view first, and which of them is in force."""
     from deploy import banks  # noqa: PLC0415 -- kafka loads when it is needed
     from ingest.store import FsspecStore  # noqa: PLC0415
 
     loaded = load(settings, flags, bootstrap=bootstrap)
     known = banks.states(loaded)
-    found = banks.stored(FsspecStore.open(loaded.store.url), known, view=view)
-    table = Table("view", "state", "bank", "role")
+    store = FsspecStore.open(loaded.store.url)
+    found = banks.newest_first([banks.looked_into(store, each) for each in banks.stored(store, known, view=view)])
+    console, table = Console(), Table("view", "state", "bank", "built", "threshold", "role")
+    table.columns[4].justify = "right"
     for each in found:
-        state = known.get(each.view)
-        table.add_row(each.view, state.state.value if state else "", each.version[:SHORT], each.role)
-    Console().print(table if found else "No banks yet: the first is built once a view has seen enough frames.")
-    write_json(json, {"banks": [{"view": b.view, "version": b.version, "role": b.role} for b in found]})
+        state = known.get(each.bank.view)
+        table.add_row(
+            each.bank.view,
+            state.state.value if state else "",
+            each.bank.version[:SHORT],
+            each.built,
+            _readable(each.threshold_in(state)) if each.threshold else "[red]not readable[/]",
+            each.bank.role,
+        )
+    console.print(table if found else "No banks yet: the first is built once a view has seen enough frames.")
+    for state in known.values():
+        if state.provisional_because is not None and view in (None, state.view):
+            console.print(f"[bold]{state.view}[/] is provisional: {state.provisional_because}.", highlight=False)
+    write_json(json, {"banks": [each.to_json(known.get(each.bank.view)) for each in found]})
 
 
 @app.command()
@@ -58,8 +70,11 @@ def show(
     """Show what a bank was built from and what it decides by; a file needs no Kafka."""
     from softpatch.bank import bank_from_bytes, bank_version  # noqa: PLC0415 -- loads the pixel libraries
 
-    data = Path(bank).read_bytes() if Path(bank).is_file() else _from_store(load(settings, flags), bank)
-    facts = facts_of(bank_from_bytes(data), bank_version(data), len(data))
+    loaded = load(settings, flags)
+    data = Path(bank).read_bytes() if Path(bank).is_file() else _from_store(loaded, bank)
+    read = bank_from_bytes(data)
+    limit = loaded.training_of(read.manifest.view).provisional_interval_ratio
+    facts = facts_of(read, bank_version(data), len(data), interval_ratio_limit=limit)
     table = Table.grid(padding=(0, 3))
     table.add_column()
     table.add_column(overflow="fold")
@@ -111,9 +126,12 @@ def rollback(
     _say(banks.carry_out(loaded, banks.command(CommandKind.ROLLBACK, view, why=why, at=datetime.now(UTC))), json)
 
 
-def facts_of(bank: "Bank", version: str, size_bytes: int) -> dict[str, object]:
-    """What a person asks of a bank."""
-    manifest = bank.manifest
+def facts_of(bank: "Bank", version: str, size_bytes: int, *, interval_ratio_limit: float) -> dict[str, object]:
+    """What a person asks of a bank; a first bank whose threshold is less certain than the limit is provisional."""
+    from softpatch.threshold import why_uncertain  # noqa: PLC0415 -- loads the libraries of vectors
+
+    manifest, frames = bank.manifest, len(bank.calibration_scores)
+    doubt = why_uncertain(manifest.threshold, frames=frames, interval_ratio_limit=interval_ratio_limit)
     return {
         "version": version,
         "view": manifest.view,
@@ -127,6 +145,7 @@ def facts_of(bank: "Bank", version: str, size_bytes: int) -> dict[str, object]:
         "threshold": manifest.threshold.value,
         "threshold_low": manifest.threshold.interval_low,
         "threshold_high": manifest.threshold.interval_high,
+        "threshold_doubt": doubt,
         "threshold_rule": manifest.threshold.rule,
         "noise_estimate": manifest.noise_estimate,
         "parent": manifest.parent,

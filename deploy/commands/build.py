@@ -46,4 +46,5 @@ def build(
         highlight=False,
     )
     console.print(f"Next: patchline score IMAGE --bank {out}", soft_wrap=True, highlight=False)
-    write_json(json, facts_of(bank, bank_version(data), len(data)))
+    limit = loaded.training_of(view).provisional_interval_ratio
+    write_json(json, facts_of(bank, bank_version(data), len(data), interval_ratio_limit=limit))

@@ -45,7 +45,7 @@ def explain(
     try:
         found = explain_image(
             image.read_bytes(),
-            str(image),
+            "/".join(image.parts[-2:]),
             data,
             bank_version(data),
             loaded.runtime,

@@ -10,7 +10,7 @@ import numpy as np
 
 from deploy.pictures.canvas import BOLD, Box, Canvas, shortened
 from deploy.pictures.contact_sheet import CARD, GREEN, INK, LINE, MARGIN, PAD, PAPER, RED, SOFT, WHITE, WIDTH
-from deploy.pictures.exhibits import BOX, BOX_EDGE, heated, on_source
+from deploy.pictures.exhibits import BOX, BOX_EDGE, HEAT_FROM, heated, on_source
 
 if TYPE_CHECKING:
     from jaxtyping import UInt8
@@ -72,7 +72,8 @@ def _header(canvas: Canvas, found: Explanation) -> None:
     verdict = "FAIL" if found.ratio > 1 else "PASS"
     width = canvas.chip(verdict, (MARGIN + 26, 72), size=26, ink=WHITE, colour=colour)
     x = MARGIN + 26 + width + 18
-    x += canvas.text(f"{found.ratio:.2f}", (x, 73), size=34, colour=INK, weight=BOLD) + 18
+    x += canvas.text(f"{found.ratio:.2f}", (x, 73), size=34, colour=INK, weight=BOLD) + 12
+    x += canvas.text("of the threshold", (x, 73), size=20, colour=SOFT) + 28
     canvas.text(shortened(found.name, WIDTH - MARGIN - x, size=26), (x, 72), size=26, colour=INK)
     manifest = found.bank.manifest
     canvas.text(
@@ -90,7 +91,9 @@ def _whole(canvas: Canvas, found: Explanation, wh: tuple[int, int]) -> None:
     size_wh = found.image.shape[1], found.image.shape[0]
     geometry = found.bank.manifest.geometry
     hot = heated(found.image, on_source(found.heat, geometry, size_wh))
-    for number, (image, words) in enumerate(((found.image, "The picture"), (hot, "Score over threshold"))):
+    for number, (image, words) in enumerate(
+        ((found.image, "The picture"), (hot, f"Score over threshold, shown from {HEAT_FROM:g}"))
+    ):
         top = HEADER + number * (wh[1] + 52)
         canvas.text(words, (MARGIN, top + 16), size=18, colour=INK, weight=BOLD)
         box = (MARGIN, top + 28, MARGIN + wh[0], top + 28 + wh[1])
@@ -135,7 +138,8 @@ def _figures(canvas: Canvas, each: ExplainedPatch, box: Box) -> None:
         (f"distance {each.distance:.3g}{weight}", INK),
         ("learnt from", SOFT),
         (shortened(each.source_name, width, size=17), INK),
-        (f"row {row}, column {column} of {_same_place(each)}", SOFT),
+        (f"row {row}, column {column}", SOFT),
+        (_same_place(each), SOFT),
     )
     for number, (words, ink) in enumerate(lines):
         canvas.text(words, (x, box[1] + 104 + 28 * number), size=17, colour=ink)
@@ -143,7 +147,7 @@ def _figures(canvas: Canvas, each: ExplainedPatch, box: Box) -> None:
 
 def _same_place(each: ExplainedPatch) -> str:
     apart = max(abs(a - b) for a, b in zip(each.position, each.source_position, strict=True))
-    return "the grid, the same place" if apart == 0 else f"the grid, {apart} cells off"
+    return "at the same place" if apart == 0 else f"{apart} {'cell' if apart == 1 else 'cells'} away from it"
 
 
 def _gone(canvas: Canvas, box: Box) -> None:
