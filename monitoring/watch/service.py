@@ -21,11 +21,12 @@ from ingest.contract import BadMessage
 from ingest.decision import Decision
 from ingest.kafka.errors import Aborted, BrokerUnreachable
 from ingest.kafka.readers import WholeTopicReader
-from ingest.kafka.records import Partition, Work
+from ingest.kafka.records import Outgoing, Work
 from ingest.kafka.transactions import State, TransactionLoop
 from monitoring.drift.follow import WINDOW_FRAMES, distances
 from monitoring.health import HealthServer, Heartbeat, Readiness
 from monitoring.metrics import declare_kafka, declare_watch
+from monitoring.watch.asking import rebuild_asked
 from monitoring.watch.calibrations import Calibrations
 from monitoring.watch.reporting import Reporting
 from monitoring.watch.views import Views
@@ -36,8 +37,9 @@ if TYPE_CHECKING:
 
     from prometheus_client import CollectorRegistry
 
+    from ingest.command import Command
     from ingest.kafka.connecting import Deadline
-    from ingest.kafka.records import Claim, Committed, Record
+    from ingest.kafka.records import Claim, Committed, Partition, Record
     from ingest.kafka.settings import KafkaSettings
     from ingest.store import Store
     from monitoring.watch.settings import WatchSettings
@@ -128,6 +130,7 @@ class Watch:
         replays: Replays,
         *,
         follow_banks: Callable[[], None],
+        commands_topic: str,
         settings: WatchSettings,
         reporting: Reporting,
         heartbeat: Heartbeat,
@@ -137,11 +140,12 @@ class Watch:
         self._views = views
         self._replays = replays
         self._follow_banks = follow_banks
+        self._commands_topic = commands_topic
         self._settings = settings
         self._reporting = reporting
         self._heartbeat = heartbeat
         self._clock = clock
-        self._done: dict[Claim, int] = {}
+        self._done: dict[Claim, Work] = {}
         self._committed_at = self._shown_at = clock()
 
     def run(self, *, until: Event) -> None:
@@ -179,18 +183,29 @@ class Watch:
         return records
 
     def _take(self, record: Record) -> None:
-        started = self._clock()
+        """The offset is committed with what the decision led to, so a command is written once."""
         again = self._replays.is_counted(record)
-        if record.claim is not None:
-            self._done[record.claim] = record.offset + 1
         try:
-            decision = Decision.from_bytes(record.value or b"")
+            command = self._followed(Decision.from_bytes(record.value or b""), record.partition, again=again)
         except BadMessage as error:
             self._reporting.unreadable((record.key or b"").decode("utf-8", "replace"), str(error))
+            command = None
+        if record.claim is None:
             return
-        view = self._views.heard(decision.view, record.partition)
+        before = self._done.get(record.claim, Work(record.claim, 0))
+        asked = () if command is None or again else (self._outgoing(command),)
+        self._done[record.claim] = Work(record.claim, record.offset + 1, before.outgoing + asked)
+
+    def _followed(self, decision: Decision, partition: int, *, again: bool) -> Command | None:
+        started = self._clock()
+        view = self._views.heard(decision.view, partition)
         said = self._views.take(decision, view)
         self._reporting.told(view, said, again=again, seconds=self._clock() - started)
+        return rebuild_asked(decision, said, self._settings)
+
+    def _outgoing(self, command: Command) -> Outgoing:
+        log.info("rebuild_asked", view=command.view, why=command.why)
+        return Outgoing(self._commands_topic, command.view.encode(), command.to_bytes())
 
     def _due(self) -> list[View]:
         """Views that went on since their distances were taken, the longest waiting first."""
@@ -221,7 +236,7 @@ class Watch:
 
     def _commit(self) -> None:
         self._committed_at = started = self._clock()
-        works = [Work(claim, next_offset) for claim, next_offset in self._done.items()]
+        works = list(self._done.values())
         self._done.clear()
         try:
             committed = self._loop.commit(works)
@@ -273,7 +288,7 @@ def serve(
         stack.enter_context(
             HealthServer(registry=registry, heartbeat=heartbeat, ready=progress.readiness, port=port, host=host)
         )
-        topic = kafka.topic("decisions")
+        topic, commands = kafka.topic("decisions"), kafka.topic("commands")
         banks = stack.enter_context(WholeTopicReader.open(kafka, topics=[kafka.topic("banks")], stop=stop))
         decisions = stack.enter_context(WholeTopicReader.open(kafka, topics=[topic], stop=stop))
         calibrations = Calibrations(
@@ -288,7 +303,12 @@ def serve(
         replays = Replays(views, reporting, ends=decisions.end_offsets, replay_decisions=settings.replay_decisions)
         loop = progress.loop = stack.enter_context(
             TransactionLoop.open(
-                kafka, group_id=kafka.group(kafka.watch_group), reads=[topic], writes=[], ownership=replays, stop=stop
+                kafka,
+                group_id=kafka.group(kafka.watch_group),
+                reads=[topic],
+                writes=[commands],
+                ownership=replays,
+                stop=stop,
             )
         )
         log.info("watching", decisions=topic)
@@ -297,6 +317,7 @@ def serve(
             views,
             replays,
             follow_banks=lambda: calibrations.take(_news(banks, 0.0)),
+            commands_topic=commands,
             settings=settings,
             reporting=reporting,
             heartbeat=heartbeat,

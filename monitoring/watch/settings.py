@@ -2,7 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import BaseModel, ConfigDict, Field
+
+DriftVerdict = Literal[
+    "camera_sees_nothing",
+    "camera_got_darker",
+    "camera_got_brighter",
+    "camera_out_of_focus",
+    "camera_contrast_changed",
+    "camera_frozen",
+    "frames_lost",
+    "product_changed",
+    "defect_rate_rose",
+    "scores_fell",
+]
 
 
 class WatchSettings(BaseModel):
@@ -22,6 +37,12 @@ class WatchSettings(BaseModel):
     )
     remembered_decisions: int = Field(
         default=10_000, ge=1, description="Per partition: how far back a repeated decision id is recognised."
+    )
+    rebuild_on: tuple[DriftVerdict, ...] = Field(
+        default=(), description="Verdicts that ask the trainer for a new bank, once they have lasted; its gate decides."
+    )
+    rebuild_after_frames: int = Field(
+        default=400, ge=1, description="How long an episode lasts until it asks: as many frames as a window holds."
     )
     forget_after_seconds: float = Field(
         default=3600, gt=0, description="A view silent for so long is given up, and its series disappear."

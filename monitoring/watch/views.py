@@ -35,12 +35,14 @@ class Skipped:
 class Followed:
     """A decision that was held against its bank: the episode of its view before and after it.
 
-    `first`: it is the first one by this bank, so what was known under another is void.
+    `first`: it is the first one by this bank, so what was known under another is void. `lasted`: for how many frames
+    the episode has been known of.
     """
 
     before: Episode | None
     after: Episode | None
     first: bool
+    lasted: int = 0
 
 
 @dataclass(frozen=True)
@@ -121,7 +123,8 @@ class Views:
         after = follow(now.following, seen, now.baseline, frames_per_false_alarm=limit)
         view.standing = replace(now, following=after)
         view.decided_at = decision.decided_at.timestamp()
-        return Followed(before, after.episode, first=now.following.seen == 0)
+        lasted = 0 if after.episode is None else after.seen - after.episode.noticed
+        return Followed(before, after.episode, first=now.following.seen == 0, lasted=lasted)
 
     def forget(self) -> list[View]:
         """Give up the views that are silent for too long, and the longest silent ones where there are too many."""

@@ -116,6 +116,9 @@ def draw(taken: Sequence[Turn], threshold: float, path: Path) -> None:
             fontsize=8,
             backgroundcolor="white",
         )
+    for axis in (scores, light, evidence):
+        axis.axvline(int(np.argmax(pitted)) + 1, color=PITTED_COLOUR, linewidth=1.0, linestyle=":")
+    scores.text(int(np.argmax(pitted)) + 5, 0.47, "first pitting", color=PITTED_COLOUR, fontsize=8)
     scores.legend(loc="upper left", fontsize=8)
     scores.set_title("BSD ball screw: what drift noticed, and when", fontsize=10)
     figure.savefig(path, dpi=110)

@@ -120,6 +120,7 @@ def measured(view_count: int, seconds: int, folder: Path) -> str:
         followed,
         replays,
         follow_banks=lambda: None,
+        commands_topic="commands",
         settings=settings,
         reporting=reporting,
         heartbeat=Heartbeat(limit_seconds=60, clock=line.clock),

@@ -12,6 +12,7 @@ import pytest
 from kafka import KafkaProducer
 from prometheus_client import CollectorRegistry
 
+from ingest.command import Command, CommandKind
 from ingest.kafka.readers import WholeTopicReader
 from ingest.kafka.records import Outgoing
 from ingest.kafka.topics import create_topics
@@ -60,14 +61,14 @@ class Line:
         self.sender.flush(30)
 
     @contextmanager
-    def watched(self, *, instance: str = "0") -> Iterator[CollectorRegistry]:
+    def watched(self, *, instance: str = "0", **more: object) -> Iterator[CollectorRegistry]:
         """A drift service in this process; its registry."""
         registry, stop, failed = CollectorRegistry(), Event(), []
 
         def run() -> None:
             try:
                 serve(
-                    WatchSettings(metrics_port=0, commit_seconds=0.2),
+                    WatchSettings.model_validate({"metrics_port": 0, "commit_seconds": 0.2, **more}),
                     kafka=self.kafka.model_copy(update={"instance_id": instance}),
                     store=self.store,
                     stop=stop,
@@ -187,6 +188,23 @@ def test_two_processes_share_the_views_and_one_takes_over_all(line: Line) -> Non
         until(lambda: joined(one, 6), "the first took over")
         decide(7, 40)
         until(lambda: all(verdicts(one, v) == ["camera_out_of_focus"] for v in views), "every blur was named")
+
+
+def test_a_lasting_change_asks_the_trainer_once(line: Line) -> None:
+    """The command is in the topic, and a second process that reads the same decisions again writes none."""
+    bank, rng = line.bank(0), np.random.default_rng(1)
+    wanted = {"rebuild_on": ["camera_out_of_focus"], "rebuild_after_frames": 25}
+    with line.watched(**wanted) as registry:
+        until(lambda: joined(registry, 6), "the process joined")
+        line.decide(decisions([*frames(rng, 100), *map(blurred, frames(rng, 60))], bank))
+        until(lambda: followed(registry) == 160, "all was followed")
+    with line.watched(**wanted) as registry:
+        until(lambda: verdicts(registry) == ["camera_out_of_focus"], "the next process knows")
+    with WholeTopicReader.open(line.kafka, topics=[line.kafka.topic("commands")]) as reader:
+        asked = [Command.from_bytes(each.value or b"") for each in reader.read_to_end(30)]
+    assert [(one.kind, one.view, one.why) for one in asked] == [
+        (CommandKind.REBUILD, VIEW, "camera out of focus: noticed 25 frames ago")
+    ]
 
 
 def test_its_offsets_reach_the_end(line: Line) -> None:

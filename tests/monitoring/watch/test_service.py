@@ -5,23 +5,25 @@ from __future__ import annotations
 import shutil
 import subprocess
 from threading import Event
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from structlog.testing import capture_logs
 
+from ingest.command import Command, CommandKind
 from ingest.kafka.connecting import Deadline
 from ingest.kafka.errors import Aborted
-from ingest.kafka.records import Claim, Committed, Partition, Record, Work
+from ingest.kafka.records import Claim, Committed, Outgoing, Partition, Record, Work
 from ingest.kafka.transactions import State
+from monitoring.drift.diagnosis import Verdict
 from monitoring.health import Heartbeat
 from monitoring.metrics import declare_kafka, declare_watch
 from monitoring.watch.calibrations import Calibrations
 from monitoring.watch.reporting import Reporting
 from monitoring.watch.service import Progress, Replays, Watch
-from monitoring.watch.settings import WatchSettings
+from monitoring.watch.settings import DriftVerdict, WatchSettings
 from monitoring.watch.views import Views
 from tests.monitoring.decisions import VIEW
 from tests.monitoring.drift.lines import darker, frames
@@ -48,6 +50,7 @@ class HeldPartition:
         self.aborts = False
         self.state = State.JOINING
         self.at = 0
+        self.written: list[Outgoing] = []
         self.replays: Replays | None = None
 
     def join(self) -> None:
@@ -78,6 +81,7 @@ class HeldPartition:
             raise Aborted("the broker went away")
         for work in works:
             self.committed = work.next_offset
+            self.written += work.outgoing
         return Committed(tuple(works), ())
 
     def lag_records(self) -> Mapping[Partition, int]:
@@ -88,8 +92,10 @@ class HeldPartition:
 class Process:
     """One start of the drift service on a partition."""
 
-    def __init__(self, loop: HeldPartition, store: FsspecStore, clock: HandClock, bank: BankInForce) -> None:
-        settings = WatchSettings(commit_seconds=1, replay_decisions=100_000)
+    def __init__(
+        self, loop: HeldPartition, store: FsspecStore, clock: HandClock, bank: BankInForce, **more: object
+    ) -> None:
+        settings = WatchSettings.model_validate({"commit_seconds": 1, "replay_decisions": 100_000, **more})
         self.registry = CollectorRegistry()
         reporting = Reporting(
             declare_watch(self.registry), declare_kafka(self.registry), frames_per_false_alarm=100_000
@@ -109,6 +115,7 @@ class Process:
             views,
             replays,
             follow_banks=lambda: None,
+            commands_topic="commands",
             settings=settings,
             reporting=reporting,
             heartbeat=Heartbeat(limit_seconds=60, clock=clock),
@@ -279,6 +286,31 @@ def test_what_was_followed_is_committed_before_the_end(store: FsspecStore, clock
     stop.set()
     process.watch.run(until=stop)
     assert loop.committed == 200
+
+
+def test_a_lasting_change_asks_for_a_new_bank_once_where_that_is_wanted(
+    store: FsspecStore, clock: HandClock, bank: BankInForce
+) -> None:
+    """In the transaction of the decision that makes it last so long: a restart reads it again and asks for nothing."""
+    log = records(knocked(bank))
+    asked = {"rebuild_on": ["camera_got_darker"], "rebuild_after_frames": 30}
+    for more, written in (({}, 0), ({**asked, "rebuild_on": ["product_changed"]}, 0), (asked, 1)):
+        loop = HeldPartition(log)
+        loop.committed = 0
+        Process(loop, store, clock, bank, **more).until_read()
+        assert len(loop.written) == written
+        loop.state = State.JOINING
+        Process(loop, store, clock, bank, **more).until_read()
+        assert len(loop.written) == written
+    command = Command.from_bytes(loop.written[0].value or b"")
+    assert (loop.written[0].topic, loop.written[0].key) == ("commands", VIEW.encode())
+    assert (command.kind, command.view, command.who) == (CommandKind.REBUILD, VIEW, "drift")
+    assert command.why == "camera got darker: noticed 30 frames ago"
+
+
+def test_what_may_ask_for_a_bank_are_the_words_of_the_diagnosis() -> None:
+    """Settings name verdicts as metrics and alerts do."""
+    assert get_args(DriftVerdict) == tuple(word.label for word in Verdict)
 
 
 def test_it_is_ready_with_a_place_in_the_group() -> None:

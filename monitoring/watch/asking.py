@@ -1,0 +1,35 @@
+"""What drift asks of the trainer: a new bank, where a person allowed it. The outcome is a bank event."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ingest.command import Command, CommandKind
+from monitoring.watch.views import Followed
+
+if TYPE_CHECKING:
+    from ingest.decision import Decision
+    from monitoring.watch.settings import WatchSettings
+    from monitoring.watch.views import Skipped
+
+WHO = "drift"
+
+
+def rebuild_asked(decision: Decision, said: Followed | Skipped, settings: WatchSettings) -> Command | None:
+    """The command that this decision leads to, if any: once an episode, when the window may hold what the line is now.
+
+    Its id follows from the decision's, so that one that is told again asks for nothing new.
+    """
+    if not isinstance(said, Followed) or said.after is None or said.lasted != settings.rebuild_after_frames:
+        return None
+    verdict = said.after.verdict
+    if verdict.label not in settings.rebuild_on:
+        return None
+    return Command(
+        id=f"drift-{decision.id}",
+        view=decision.view,
+        kind=CommandKind.REBUILD,
+        who=WHO,
+        why=f"{verdict.value}: noticed {said.lasted} frames ago",
+        at=decision.decided_at,
+    )
