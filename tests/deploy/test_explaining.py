@@ -1,0 +1,89 @@
+"""Why a bank says what it says: which patches are shown, and where their source frames are found."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from deploy.explaining import Explanation, SourceFrames, explain_image, worst_apart
+from deploy.pictures.contact_sheet import RED
+from deploy.pictures.explanation import render_explanation
+from deploy.settings import RuntimeSettings
+from ingest.store import FsspecStore
+from ingest.view import file_name
+from softpatch.bank import bank_to_bytes
+from softpatch.embed import OnnxEmbedder
+from softpatch.graph import lite0
+from tests.inference.made import VIEW, encoded, jpeg, made_bank, picture
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from softpatch.bank import Bank
+
+
+@pytest.fixture(scope="module")
+def bank() -> Bank:
+    """A bank of eight plates, `window-0` to `window-7`; its one probe is another frame's bytes."""
+    made = made_bank(OnnxEmbedder.open(lite0(), provider="cpu", threads=1))
+    frames = {f"window-{i}": [2, 40 + i] for i in range(8)}
+    return replace(made, manifest=made.manifest.model_copy(update={"provenance": {"frames": frames}}))
+
+
+def explained(bank: Bank, encoded_picture: bytes, **where: object) -> Explanation:
+    """The explanation of one picture."""
+    said = {"folder": None, "store": None} | where
+    runtime = RuntimeSettings(provider="cpu", threads=1)
+    return explain_image(encoded_picture, "a.jpg", bank_to_bytes(bank), "v" * 64, runtime, **said)  # type: ignore[arg-type]
+
+
+def test_the_worst_patches_lie_apart() -> None:
+    """The largest first; what lies within three cells of one that is shown tells the same story."""
+    scores = np.zeros((20, 20), np.float32)
+    scores[4, 4], scores[4, 6], scores[10, 10], scores[19, 0] = 5.0, 4.9, 3.0, 2.0
+    assert worst_apart(scores, most=3) == [(4, 4), (10, 10), (19, 0)]
+    assert len(worst_apart(np.ones((3, 3), np.float32))) == 1
+
+
+def test_the_worst_patch_is_where_the_defect_is_and_its_score_is_the_frames(bank: Bank) -> None:
+    """The scratch is drawn at x 32 to 48, y 32 to 64 of 96 px: cells 2 to 3 across and 2 to 5 down of 8."""
+    found = explained(bank, jpeg(3, defect=True))
+    worst = found.patches[0]
+    assert worst.ratio == pytest.approx(found.ratio, rel=1e-5)
+    assert found.ratio > 1
+    row, column = worst.position
+    assert 1 <= row <= 6
+    assert 1 <= column <= 4
+    assert worst.distance == pytest.approx(worst.ratio * bank.manifest.threshold.value)
+    assert worst.source_name in bank.manifest.frame_names
+
+
+def test_source_frames_are_found_in_a_folder_the_window_or_the_bank(bank: Bank, tmp_path: Path) -> None:
+    """Whoever keeps them; where nobody does, they are gone."""
+    (tmp_path / "frames").mkdir()
+    (tmp_path / "frames" / "window-3").write_bytes(encoded(picture(3), ".png"))
+    store = FsspecStore.open(str(tmp_path / "store"))
+    store.put(f"windows/{file_name(VIEW)}/2-45.frame", encoded(picture(5), ".png"))
+    sources = SourceFrames(bank, folder=tmp_path / "frames", store=store)
+    np.testing.assert_array_equal(sources.get(3), picture(3))
+    np.testing.assert_array_equal(sources.get(5), picture(5))
+    assert sources.get(0) is not None  # the probe
+    assert sources.get(1) is None
+    (tmp_path / "frames" / "window-1").write_bytes(b"no picture")
+    assert sources.get(1) is None
+
+
+def test_the_sheet_shows_the_picture_and_says_where_a_frame_is_gone(bank: Bank, tmp_path: Path) -> None:
+    """A frame that is found changes its row of the sheet and nothing above it; a fail is told in red."""
+    gone = render_explanation(explained(bank, jpeg(3, defect=True)))
+    for name in bank.manifest.frame_names:
+        (tmp_path / name).write_bytes(jpeg(1))
+    there = render_explanation(explained(bank, jpeg(3, defect=True), folder=tmp_path))
+    assert gone.shape == there.shape
+    assert gone.shape[1] == 1800
+    np.testing.assert_array_equal(gone[:140], there[:140])
+    assert (gone[150:, 900:] != there[150:, 900:]).any()
+    assert (gone[:140] == RED).all(axis=-1).any()

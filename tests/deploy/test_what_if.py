@@ -1,0 +1,117 @@
+"""What another threshold would have done: counts, shifts, and which frames would flip."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, time, timedelta, timezone
+
+import pytest
+
+from deploy.faults import WrongUse
+from deploy.shifts import hours_from, shift_of
+from deploy.what_if import KEPT_FLIPS, decided_again, what_if
+from inference.decide import Limits
+from ingest.contract import SourceRecord
+from ingest.decision import BankRef, Decision, Reason, Verdict, decision_id
+from softpatch.images.input_faults import InputFault
+
+AT = datetime(2026, 11, 24, 12, tzinfo=UTC)
+HOURS = hours_from("06:00,14:00,22:00")
+PLAIN = Limits(threshold=2.0, low=2.0, high=2.0)
+
+
+def decision(score: float | None, *, number: int = 0, at: datetime = AT, **said: object) -> Decision:
+    """A decision by a threshold of 1, unless it says otherwise."""
+    usual: dict[str, object] = {
+        "id": decision_id("line/cam", str(number)),
+        "view": "line/cam",
+        "frame_id": str(number),
+        "source": SourceRecord(topic="frames", partition=0, offset=number),
+        "appended_at": at,
+        "decided_at": at,
+    }
+    if score is None:
+        return Decision.model_validate(usual | {"verdict": Verdict.UNDECIDED, "reason": Reason.LEARNING} | said)
+    by_bank = {"bank": BankRef(version="a" * 64, epoch=1), "threshold": 1.0, "score_ratio": score, "score": score}
+    verdict = {"verdict": Verdict.FAIL if score > 1 else Verdict.PASS}
+    return Decision.model_validate(usual | by_bank | verdict | said)
+
+
+def test_rejects_are_counted_per_shift_as_they_were_and_as_they_would_have_been() -> None:
+    """Scores 0.5, 1.5 and 2.5 in two shifts, under a threshold of 2 in place of 1."""
+    early, late = AT, AT + timedelta(hours=4)
+    found = what_if(
+        [decision(score, number=n, at=at) for n, (score, at) in enumerate([(0.5, early), (1.5, early), (2.5, late)])],
+        lambda _: PLAIN,
+        hours=HOURS,
+        zone=UTC,
+    )
+    assert [
+        (begun.hour, tally.frames, tally.was[Verdict.FAIL], tally.now[Verdict.FAIL])
+        for begun, tally in sorted(found.shifts.items())
+    ] == [(6, 2, 1, 0), (14, 1, 1, 1)]
+    assert dict(found.changes) == {(Verdict.FAIL, Verdict.PASS): 1}
+    (flip,) = found.flipped(Verdict.PASS)
+    assert (flip.was.score, flip.now.score_ratio, flip.now.threshold) == (1.5, 0.75, 2.0)
+
+
+def test_nothing_changes_where_nothing_is_asked() -> None:
+    """Also not what was undecided near the threshold by limits that nobody records."""
+    near = decision(1.1, verdict=Verdict.UNDECIDED, reason=Reason.NEAR_THRESHOLD)
+    found = what_if([near, decision(0.5)], None, hours=HOURS, zone=UTC)
+    assert found.whole.was == found.whole.now
+    assert not found.changes
+
+
+@pytest.mark.parametrize(
+    "was",
+    [
+        decision(None),
+        decision(1.5, verdict=Verdict.UNDECIDED, reason=Reason.DEADLINE),
+        decision(1.5, verdict=Verdict.UNDECIDED, reason=Reason.INPUT_FAULT, input_fault=InputFault.BLACK),
+        decision(0.5, verdict=Verdict.FAIL, input_fault=InputFault.FROZEN),
+    ],
+)
+def test_what_no_threshold_decided_stays_as_it_was(was: Decision) -> None:
+    """Learning, too late, or nothing to judge in the picture, whatever the policy made of it."""
+    assert decided_again(was, lambda _: PLAIN) == was
+
+
+def test_a_band_makes_and_unmakes_undecided() -> None:
+    """Between the limits a frame would have been undecided, with its reason."""
+    banded = Limits(threshold=1.0, low=0.9, high=1.2)
+    now = decided_again(decision(1.1), lambda _: banded)
+    assert now is not None
+    assert (now.verdict, now.reason) == (Verdict.UNDECIDED, Reason.NEAR_THRESHOLD)
+    back = decided_again(now, lambda _: Limits(threshold=1.0, low=1.0, high=1.0))
+    assert back is not None
+    assert (back.verdict, back.reason) == (Verdict.FAIL, None)
+
+
+def test_frames_of_banks_that_are_gone_are_not_judged() -> None:
+    """They are told apart, not counted as unchanged."""
+    found = what_if([decision(1.5)], lambda _: None, hours=HOURS, zone=UTC)
+    assert (found.not_judged, found.whole.frames) == (1, 0)
+
+
+def test_of_very_many_flips_only_some_are_kept() -> None:
+    """All are counted."""
+    found = what_if((decision(1.5, number=n) for n in range(KEPT_FLIPS + 7)), lambda _: PLAIN, hours=HOURS, zone=UTC)
+    assert (sum(found.changes.values()), len(found.flips)) == (KEPT_FLIPS + 7, KEPT_FLIPS)
+
+
+@pytest.mark.parametrize(
+    ("clock", "begun"),
+    [("06:00", "24 06:00"), ("13:59", "24 06:00"), ("14:00", "24 14:00"), ("23:30", "24 22:00"), ("05:59", "23 22:00")],
+)
+def test_a_moment_belongs_to_the_shift_that_began_last(clock: str, begun: str) -> None:
+    """The night shift began the day before; hours are of the moment's own zone."""
+    zone = timezone(timedelta(hours=2))
+    moment = datetime.combine(AT.date(), time.fromisoformat(clock), zone)
+    assert f"{shift_of(moment, HOURS):%d %H:%M}" == begun
+
+
+def test_shift_hours_that_are_none_are_wrong_use() -> None:
+    """Any order will do."""
+    assert hours_from("22:00, 06:00") == (time(6), time(22))
+    with pytest.raises(WrongUse, match="--shifts noon must be times of day, as 06:00,14:00,22:00"):
+        hours_from("noon")
