@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import pytest
 
-from deploy.banks import StoredBank, role_of, stored, the_one, the_view
+from deploy.banks import StoredBank, looked_into, newest_first, role_of, stored, the_one, the_view
 from deploy.faults import WrongUse
 from ingest.bank_state import BankInForce, BankState, ViewState
 from ingest.store import FsspecStore
+from softpatch.bank import bank_version
+from tests.trainer.files import bank_file
+from tests.trainer.views import VIEW
+from trainer.shelf import bank_path
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 A, B, C = ("a" * 64, "b" * 64, "ab" * 32)
 
@@ -56,6 +64,22 @@ def test_a_view_without_a_state_is_named_with_the_nearest_that_has_one() -> None
         the_view({"line-1/camera", "m/d"}, "line-1/cam")
     with pytest.raises(WrongUse, match=r"^l/c has no bank, nor has any other view yet"):
         the_view({}, "l/c")
+
+
+def test_banks_are_listed_newest_first_with_the_threshold_in_force(tmp_path: Path) -> None:
+    """Which is not always the one that the file suggests; a file that cannot be read is listed, too."""
+    store = FsspecStore.open(str(tmp_path))
+    files = [bank_file(created_at=f"2026-05-0{day}T12:00:00.000+00:00") for day in (4, 6, 5)]
+    versions = [bank_version(each) for each in files]
+    for version, data in zip([*versions, A], [*files, b"what is this"], strict=True):
+        store.put(bank_path(VIEW, version), data)
+    known = state(VIEW)
+    active = BankInForce(version=versions[1], uri="x", graph_hash="c" * 64, threshold=7.0)
+    known = known.model_copy(update={"active": active, "previous": None})
+    looked = newest_first([looked_into(store, each) for each in stored(store, {VIEW: known}, view=None)])
+    assert [each.bank.version for each in looked] == [versions[1], versions[2], versions[0], A]
+    assert [each.threshold_in(known) for each in looked] == [7.0, 2.0, 2.0, None]
+    assert looked[0].to_json(known)["created_at"] == "2026-05-06T12:00:00+00:00"
 
 
 def test_stored_banks_are_listed_by_view(tmp_path_factory: pytest.TempPathFactory) -> None:

@@ -13,7 +13,11 @@ FRAMES = 60
 
 
 def bank_file(
-    *, created_at: str = "2026-05-04T12:00:00.000+00:00", threshold: float = 2.0, graph_hash: str = GRAPH
+    *,
+    created_at: str = "2026-05-04T12:00:00.000+00:00",
+    threshold: float = 2.0,
+    graph_hash: str = GRAPH,
+    probe: bytes = b"a frame",
 ) -> bytes:
     """A bank file; each creation time gives another version."""
     rng = np.random.default_rng(0)
@@ -56,6 +60,6 @@ def bank_file(
             calibration_sketches=np.zeros((FRAMES, 32), np.float32),
             probe_frames=np.zeros(1, np.int32),
             probe_scores=np.ones(1, np.float32),
-            probes=(b"a frame",),
+            probes=(probe,),
         )
     )

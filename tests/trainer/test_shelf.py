@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import cv2
 import numpy as np
 import pytest
 
 from ingest.bank_state import BankState, ViewState
 from ingest.store import FsspecStore
 from softpatch.bank import InvalidBank, bank_from_bytes, bank_version
+from softpatch.images.input_faults import Usual
 from softpatch.threshold import suggest
 from tests.trainer.files import bank_file
-from tests.trainer.views import AT, GRAPH, VIEW
+from tests.trainer.views import AT, GRAPH, VIEW, state
 from trainer.commands import NotPossible
 from trainer.shelf import Shelf, bank_path
 
@@ -80,6 +82,18 @@ def test_another_ratio_gives_the_threshold_of_the_banks_own_calibration(store: F
     found = {ratio: shelf.threshold(VIEW, version, ratio) for ratio in (0.01, 0.05)}
     assert found[0.01] == suggest(scores, false_reject_ratio=0.01, seed=0).threshold.value
     assert found[0.05] < found[0.01] < float(np.max(scores)) * 1.5
+
+
+def test_what_a_view_usually_looks_like_comes_from_its_bank_in_force(store: FsspecStore) -> None:
+    """Where its probes are no pictures, or no bank is in force, what holds for all views does."""
+    shelf = Shelf(store, graph_hash=GRAPH, keep=5)
+    ok, black = cv2.imencode(".png", np.full((40, 40, 3), 90, np.uint8))
+    assert ok
+    pictured = shelf.put(bank_file(probe=black.tobytes())).bank
+    plain = shelf.put(bank_file()).bank
+    assert shelf.usual(state(active=pictured)) == Usual(dark_ratio=0.0, saturated_ratio=0.0, contrast=0.0)
+    assert shelf.usual(state(active=plain)) == Usual()
+    assert shelf.usual(state(ViewState.LEARNING)) == Usual()
 
 
 def test_old_banks_go_and_named_ones_stay(store: FsspecStore) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from deploy.pictures.canvas import shortened, text_width
-from deploy.pictures.contact_sheet import WIDTH, WORST, Heading, choose, render, title_of
+from deploy.pictures.contact_sheet import WIDTH, WORST, Heading, choose, render, render_cards, title_of
 from deploy.pictures.exhibits import TRUTH, boxed, heat_of, heated, on_source, outlined
+from ingest.decision import Verdict
 from softpatch.images.geometry import Geometry
 from tests.deploy.runs import decided, shown
 
@@ -43,6 +46,19 @@ def test_frames_of_any_shape_make_a_sheet(size_wh: tuple[int, int]) -> None:
     assert sheet.shape[1:] == (WIDTH, 3)
     assert sheet.dtype == np.uint8
     assert len(np.unique(sheet.reshape(-1, 3), axis=0)) > 100
+
+
+def test_a_verdict_that_would_replace_another_says_both() -> None:
+    """On cards, in groups with titles; the same frame without it is drawn otherwise."""
+    frame = shown(1.4, size_wh=SQUARE)
+    heading = Heading("line-1", "one frame", [])
+    plain = render_cards([("Would have failed", [frame])], heading)
+    flipped = render_cards([("Would have failed", [replace(frame, was=Verdict.PASS)])], heading)
+    assert plain.shape == flipped.shape
+    assert plain.shape[1] == WIDTH
+    assert (plain != flipped).any()
+    with pytest.raises(ValueError, match="at least one frame"):
+        render_cards([("Would have failed", [])], heading)
 
 
 def test_frames_without_score_or_truth_are_shown_too() -> None:
