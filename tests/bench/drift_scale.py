@@ -128,7 +128,7 @@ def measured(view_count: int, seconds: int, folder: Path) -> str:
     )
     while line.clock() < 2 * WINDOW_FRAMES / RATE:
         watch.round()
-    _age(followed, rng)
+    _age(followed, [one.score or 0.0 for one in said], rng)
     scraped = int(line.clock() / SCRAPE_SECONDS)
     started, sizes, ends = time.process_time(), [rss_mb()], line.clock() + seconds
     for third in range(1, 4):
@@ -147,11 +147,11 @@ def measured(view_count: int, seconds: int, folder: Path) -> str:
     )
 
 
-def _age(views: Views, rng: np.random.Generator) -> None:
-    """Give every view the past of a line that has run for half an hour."""
+def _age(views: Views, scores: Sequence[float], rng: np.random.Generator) -> None:
+    """Give every view the past of a line that has run for half an hour with these scores."""
     for view in views:
         assert view.standing is not None
-        older = np.sort(rng.normal(20, 2, REMEMBERED - 4000)).astype(np.float32)
+        older = np.sort(rng.choice(scores, REMEMBERED - 4000)).astype(np.float32)
         following = replace(view.standing.following, past=Past(older, older[::2].copy()))
         view.standing = replace(view.standing, following=following)
 
