@@ -10,6 +10,7 @@ from ingest.frame import CAPTURED_AT, CONTENT_TYPE, FRAME_ID, PART_SERIAL, PATCH
 from ingest.kafka.errors import KafkaFailure
 from ingest.kafka.records import Outgoing
 from ingest.view import view_name
+from monitoring.metrics import open_view
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -52,6 +53,8 @@ class Camera:
         self._topic = topic
         self._metrics = metrics
         self._sequence = 0
+        if metrics is not None:
+            open_view(metrics, self.view)
 
     def send(self, frame: CameraFrame, *, part_serial: str | None = None) -> str:
         """Hand one frame to the sender and return its frame id. Its label and mask stay here.

@@ -114,13 +114,14 @@ def test_a_frame_that_could_not_be_sent_is_a_gap() -> None:
     """Sequence goes on after a failure, so that the loss shows; it is counted."""
     registry = CollectorRegistry()
     sender = Kept(broken=frozenset({1}))
+    view = {"view": "line-1/top"}
     camera = Camera(sender, "line-1/top", start=START, metrics=declare_camera(registry))
+    assert registry.get_sample_value("patchline_camera_frames_failed_total", view) == 0
     camera.send(frame())
     with pytest.raises(SendFailed):
         camera.send(frame())
     camera.send(frame())
     assert [read_back(record).sequence for record in sender.records] == [0, 2]
-    view = {"view": "line-1/top"}
     assert registry.get_sample_value("patchline_camera_frames_failed_total", view) == 1
     assert registry.get_sample_value("patchline_camera_frames_sent_total", view) == 2
     assert registry.get_sample_value("patchline_camera_sent_bytes_total", view) == 16
