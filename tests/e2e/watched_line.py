@@ -109,7 +109,7 @@ class Camera:
     key: str
     rate_per_second: float
     seed: int
-    defect_ratio: float = 0.02
+    defect_ratio: float = 0.1
     fault: Fault | None = None
     _stop: threading.Event = field(default_factory=threading.Event)
     _thread: threading.Thread | None = None
