@@ -9,12 +9,21 @@ from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float32, Int16, Int32, Int64, UInt8
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, PositiveInt, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+    field_validator,
+)
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from softpatch.images.geometry import Geometry
-from softpatch.settings import BuildSettings
+from softpatch.settings import BuildSettings, Scoring
 from softpatch.sketch import SKETCH_FLOATS
 
 FORMAT_VERSION = 1
@@ -43,18 +52,27 @@ class InvalidBank(ValueError):
 
 
 class Threshold(BaseModel):
-    """The suggested decision threshold, in the bank's own score units, and how sure the calibration is of it."""
+    """The suggested decision threshold, in the bank's own score units, and how sure the calibration is of it.
+
+    The interval holds the threshold that the asked ratio really needs, in nine cases of ten; `false_reject_low` to
+    `false_reject_high` the ratio that this threshold really gives. Both last are absent in banks of earlier versions.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
     value: PositiveFloat
     interval_low: PositiveFloat
     interval_high: PositiveFloat
     false_reject_ratio: float = Field(gt=0, lt=0.5)
+    false_reject_low: float | None = Field(default=None, ge=0, le=1)
+    false_reject_high: float | None = Field(default=None, ge=0, le=1)
     rule: str
 
 
 class Manifest(BaseModel):
-    """What a bank is, how it was made and what it suggests. `provenance` is the trainer's and opaque here."""
+    """What a bank is, how it was made and what it suggests. `provenance` is the trainer's and opaque here.
+
+    `trusted_patches`: that many come first; those behind them are doubtful. Null, as in older banks: all are trusted.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
     format_version: Literal[1] = 1
@@ -69,6 +87,7 @@ class Manifest(BaseModel):
     skipped_frames: int = Field(ge=0)
     noise_floor: NonNegativeFloat
     kept_ratio: float = Field(gt=0, le=1)
+    trusted_patches: PositiveInt | None = None
     size_correction: PositiveFloat
     threshold: Threshold
     noise_estimate: float = Field(ge=0, le=1)
@@ -76,6 +95,14 @@ class Manifest(BaseModel):
     parent: str | None
     provenance: dict[str, Any]
     created_at: str
+
+    @field_validator("settings", mode="before")
+    @classmethod
+    def _as_it_was_built(cls, settings: object) -> object:
+        """A bank from before witnesses, doubt and blur scores without, as its threshold and probes expect."""
+        if isinstance(settings, dict):
+            return {"witness_ratio": 0.0, "doubt_ratio": 1.0, "blur_cells": 0.0, **settings}
+        return settings
 
 
 @dataclass(frozen=True)
@@ -97,6 +124,16 @@ class Bank:
     probe_frames: Int32[np.ndarray, "probes"]
     probe_scores: Float32[np.ndarray, "probes"]
     probes: tuple[bytes, ...]
+
+    @property
+    def scoring(self) -> Scoring:
+        """How it was calibrated to score."""
+        return self.manifest.settings.scoring
+
+    @property
+    def trusted_patches(self) -> int:
+        """How many patches, from the first on, are trusted."""
+        return self.manifest.trusted_patches or len(self.vectors)
 
 
 def bank_version(data: bytes) -> str:
@@ -205,13 +242,10 @@ def _check_axes(tensors: Mapping[str, np.ndarray], manifest: Manifest) -> None:
 
 
 def _check_values(tensors: Mapping[str, np.ndarray], manifest: Manifest) -> None:
+    _check_counts(tensors, manifest)
     for name, tensor in tensors.items():
         if tensor.dtype == np.float32 and not np.isfinite(tensor).all():
             raise InvalidBank(f"tensor {name} holds values that are not finite")
-    if not len(tensors["vectors"]):
-        raise InvalidBank("the bank holds no patches")
-    if not len(tensors["probe_frames"]):
-        raise InvalidBank("the bank holds no probe frames")
     if (tensors["soft_weights"] <= 0).any():
         raise InvalidBank("tensor soft_weights holds values that are not positive")
     for name in ("calibration_scores", "probe_scores"):
@@ -224,6 +258,16 @@ def _check_values(tensors: Mapping[str, np.ndarray], manifest: Manifest) -> None
         _check_range("source_position", tensors["source_position"][:, axis], cells)
     if (tensors["probe_sizes"] <= 0).any() or tensors["probe_sizes"].sum() != len(tensors["probe_bytes"]):
         raise InvalidBank("tensor probe_sizes does not add up to probe_bytes")
+
+
+def _check_counts(tensors: Mapping[str, np.ndarray], manifest: Manifest) -> None:
+    patches = len(tensors["vectors"])
+    if not patches:
+        raise InvalidBank("the bank holds no patches")
+    if (manifest.trusted_patches or patches) > patches:
+        raise InvalidBank(f"manifest field trusted_patches: {manifest.trusted_patches} of {patches} patches")
+    if not len(tensors["probe_frames"]):
+        raise InvalidBank("the bank holds no probe frames")
 
 
 def _check_range(name: str, values: np.ndarray, below: int) -> None:

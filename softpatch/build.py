@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from softpatch.bank import Bank, Manifest
-from softpatch.calibrate import CrossFit, cross_fit, weights_of
-from softpatch.condense import Patches, condense
+from softpatch.calibrate import CrossFit, cross_fit
+from softpatch.candidate import Candidate, candidate
+from softpatch.condense import condense
 from softpatch.embed import Embedder
 from softpatch.judge import Judged, judge
 from softpatch.probes import probe_scores
@@ -59,6 +60,7 @@ def build_bank(
         make_search=lambda vectors: FlatSearch(vectors, threads=threads),
         progress=lambda *done: say("calibrate", *done),
     )
+    made = candidate(condensed.bank, judged, settings)
     manifest = _manifest(
         window,
         judged,
@@ -70,12 +72,13 @@ def build_bank(
         dimension=embedder.dimension,
         frame_names=[frame_names[source] for source in window.sources],
         skipped_frames=len(frames) - len(window),
+        trusted_patches=made.trusted_patches,
         probe_precision=embedder.precision,
         parent=parent,
         provenance=dict(provenance or {}),
         created_at=created_at,
     )
-    bank = _assemble(manifest, window, judged, condensed.bank, fitted, frames=frames)
+    bank = _assemble(manifest, window, made, fitted, frames=frames)
     expected = probe_scores(bank.probes, bank, embedder, FlatSearch(bank.vectors, threads=threads))
     return replace(bank, probe_scores=expected)
 
@@ -108,8 +111,7 @@ def _manifest(
 def _assemble(
     manifest: Manifest,
     window: Window,
-    judged: Judged,
-    patches: Patches,
+    made: Candidate,
     fitted: CrossFit,
     *,
     frames: Sequence[bytes],
@@ -118,10 +120,10 @@ def _assemble(
     probed = np.linspace(0, len(window) - 1, min(manifest.settings.probes, len(window))).round().astype(np.int32)
     return Bank(
         manifest=manifest,
-        vectors=np.ascontiguousarray(patches.vectors),
-        soft_weights=weights_of(patches, judged, manifest.settings),
-        source_frame=patches.frame,
-        source_position=patches.position,
+        vectors=np.ascontiguousarray(made.patches.vectors),
+        soft_weights=made.soft_weights,
+        source_frame=made.patches.frame,
+        source_position=made.patches.position,
         calibration_scores=fitted.scores,
         calibration_statistics=window.statistics,
         calibration_sketches=window.sketches,

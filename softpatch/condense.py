@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float32, Int16, Int32, Int64
@@ -46,14 +46,28 @@ def joined(parts: Sequence[Patches]) -> Patches:
     )
 
 
+DOUBTFUL_RATIO = 0.2
+"""Share of a bank's cap that doubtful patches may take: it is there for what good parts look like."""
+
+
 def bank_size(judged: Judged, settings: BuildSettings) -> int:
-    """Patches the final bank aims at."""
-    return coreset_size(int(judged.keep.sum()), ratio=settings.coreset_ratio, cap=settings.coreset_cap)
+    """Trusted patches the final bank aims at."""
+    room = settings.coreset_cap - doubtful_size(judged, settings)
+    return coreset_size(int(judged.keep.sum()), ratio=settings.coreset_ratio, cap=room)
+
+
+def doubtful_size(judged: Judged, settings: BuildSettings) -> int:
+    """Doubtful patches it aims at; none where the settings give them no say."""
+    rejected = int((~judged.keep).sum()) if settings.doubt_ratio < 1 else 0
+    return min(round(rejected * settings.coreset_ratio), int(settings.coreset_cap * DOUBTFUL_RATIO))
 
 
 @dataclass(frozen=True)
 class Condensed:
-    """The patches of the final bank, and per calibration block the candidates for the other blocks' banks."""
+    """The patches of the final bank, the trusted ones first, and per calibration block those for other blocks' banks.
+
+    The latter are trusted ones only.
+    """
 
     bank: Patches
     blocks: list[Patches]
@@ -68,6 +82,7 @@ def condense(
     of the union of their interleaved groups' coresets, so that memory holds a group however long the window is. (One
     exact coreset is better where it fits: on MVTec screw, groups cost 0.01 to 0.04 of image AUROC.)
     Calibration banks are always drawn from coresets of the blocks, since each block serves all banks but its own.
+    Doubtful patches, those the judge rejects, make a coreset of their own, behind the trusted ones.
     """
     frames, size = len(judged.factors), bank_size(judged, settings)
     small = min(size, settings.calibration_patches)
@@ -76,15 +91,24 @@ def condense(
         interleaved_groups(block, settings.coreset_frames)
         for block in contiguous_blocks(frames, settings.calibration_blocks)
     ]
-    tasks = [(group, size) for group in whole] + [(group, small) for block in blocks for group in block]
-    found = pool.map(lambda task: group_coreset(embeddings, judged, task[0], task[1], settings), tasks)
+    rejected, doubtful = replace(judged, keep=~judged.keep), doubtful_size(judged, settings)
+    tasks = [(judged, group, size) for group in whole]
+    tasks += [(judged, group, small) for block in blocks for group in block]
+    tasks += [(rejected, group, doubtful) for group in whole if doubtful]
+    found = pool.map(lambda task: group_coreset(embeddings, task[0], task[1], task[2], settings), tasks)
     parts: list[Patches] = []
     for part in found:
         parts.append(part)
         progress(len(parts), len(tasks))
-    bank = parts[0] if len(whole) == 1 else reduced(joined(parts[: len(whole)]), size, settings)
-    rest = iter(parts[len(whole) :])
-    return Condensed(bank, [joined([next(rest) for _ in block]) for block in blocks])
+    bank, rest = _merged(parts[: len(whole)], size, settings), iter(parts[len(whole) :])
+    of_blocks = [joined([next(rest) for _ in block]) for block in blocks]
+    if doubtful:
+        bank = joined([bank, _merged(list(rest), doubtful, settings)])
+    return Condensed(bank, of_blocks)
+
+
+def _merged(parts: Sequence[Patches], size: int, settings: BuildSettings) -> Patches:
+    return parts[0] if len(parts) == 1 else reduced(joined(parts), size, settings)
 
 
 def group_coreset(embeddings: Embeddings, judged: Judged, group: range, size: int, settings: BuildSettings) -> Patches:

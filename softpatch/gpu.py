@@ -1,10 +1,12 @@
 """The nearest bank patch on a GPU: FAISS's flat index over vectors rounded to fp16, behind the same Protocol."""
 
+from functools import cached_property
+
 import faiss
 import numpy as np
 from jaxtyping import Float32
 
-from softpatch.search import Nearest, NoNeighbour, Patches
+from softpatch.search import WITNESS_DEPTH, Frames, Nearest, NoNeighbour, Patches, Witnesses, witnesses_among
 
 
 class NoGpu(RuntimeError):
@@ -25,14 +27,31 @@ class GpuFlatSearch:
             raise NoGpu("faiss sees no GPU; check the driver and CUDA_VISIBLE_DEVICES")
         self._bank = np.ascontiguousarray(bank)
         self._resources = faiss.StandardGpuResources()  # the index does not keep it alive
+
+    @cached_property
+    def _index(self) -> "faiss.GpuIndexFlatL2":
         config = faiss.GpuIndexFlatConfig()
         config.useFloat16 = True
-        self._index = faiss.GpuIndexFlatL2(self._resources, bank.shape[1], config)
-        self._index.add(self._bank)
+        index = faiss.GpuIndexFlatL2(self._resources, self._bank.shape[1], config)
+        index.add(self._bank)
+        return index
 
     def nearest(self, queries: Float32[np.ndarray, "n d"]) -> Nearest:
         """See Search."""
-        row = np.asarray(self._index.search(np.ascontiguousarray(queries), 1)[1][:, 0], np.int64)
-        if (row < 0).any():
-            raise NoNeighbour(bank_patches=len(self._bank), queries=len(queries))
+        row = self._rows(queries, 1)[:, 0]
         return Nearest(np.linalg.norm(queries - self._bank[row], axis=1), row)
+
+    def witnesses(self, queries: Float32[np.ndarray, "n d"], frames: Frames) -> Witnesses:
+        """See Search."""
+        return witnesses_among(queries, self._bank, frames, self._rows(queries, WITNESS_DEPTH))
+
+    def part(self, rows: slice) -> "GpuFlatSearch":
+        """See Search."""
+        return GpuFlatSearch(self._bank[rows])
+
+    def _rows(self, queries: np.ndarray, count: int) -> np.ndarray:
+        count = max(1, min(count, len(self._bank)))
+        rows = np.asarray(self._index.search(np.ascontiguousarray(queries), count)[1], np.int64)
+        if (rows < 0).any():
+            raise NoNeighbour(bank_patches=len(self._bank), queries=len(queries))
+        return rows

@@ -1,4 +1,4 @@
-"""Which patches of a window may enter a bank: the paper's rule, and ours, which asks about whole frames first."""
+"""Which patches of a window a bank may trust: the paper's rule, and ours, which asks about whole frames first."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,9 +19,9 @@ ALIGNED_RATIO = 0.45
 """Parts stand alike in every frame where the likeness ratio is above this: measured 0.29 to 0.32 on turned screws,
 0.56 to 0.66 on three aligned lines."""
 
-ALIGNED_SIGMAS, UNALIGNED_SIGMAS = 1.5, 2.5
-"""How far above the median a frame's log suspicion must lie for the frame to be dropped: a rare pose is suspicious too,
-so where parts lie about freely only what stands out far is dropped."""
+ALIGNED_SIGMAS, UNALIGNED_SIGMAS = 1.5, 5.0
+"""How far above the median a frame's log suspicion must lie for the frame to be rejected: a rare pose is suspicious
+too, so where parts lie about freely only what no pose explains is rejected, and witnesses have to do the rest."""
 
 DISTANCES: frozenset[DiscriminatorName] = frozenset({"expected-nearest", "nearest"})
 """Whose factors are L2 distances, so that a likeness ratio means something."""
@@ -37,7 +37,7 @@ _NORMAL_QUARTILE = 0.6745
 
 @dataclass(frozen=True)
 class Judged:
-    """Every patch of the window, judged: its outlier factor, and whether it may enter a bank."""
+    """Every patch of the window, judged: its outlier factor, and whether a bank may trust it."""
 
     factors: Float32[np.ndarray, "n p q"]
     keep: Bool[np.ndarray, "n p q"]

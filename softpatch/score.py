@@ -1,13 +1,14 @@
-"""From embeddings to patch scores, a frame score, a map, and the regions to show (SoftPatch Eq. 7, 8)."""
+"""From embeddings to patch scores, a frame score, a map, and the regions to show (SoftPatch Eq. 7, 8, and ours)."""
 
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import cv2
 import numpy as np
-from jaxtyping import Float32, Int64
+from jaxtyping import Float32, Int32, Int64
 
 from softpatch.search import Search
+from softpatch.settings import Scoring
 
 MAP_SIGMA_PX = 4
 MAP_KERNEL_PX = 4 * MAP_SIGMA_PX * 2 + 1  # four sigma a side, as SciPy's filter of the reference
@@ -38,11 +39,26 @@ class Region:
 
 @runtime_checkable
 class WeightedPatches(Protocol):
-    """What scoring needs of a bank: one soft weight per bank patch, in the order of the search's rows."""
+    """What scoring needs of a bank: each patch's weight and frame, in the order of the search's rows, and the rule."""
 
     @property
     def soft_weights(self) -> Float32[np.ndarray, "m"]:
         """Larger where the training patch itself was suspicious."""
+        ...
+
+    @property
+    def source_frame(self) -> Int32[np.ndarray, "m"]:
+        """Which frame of the window each patch is from."""
+        ...
+
+    @property
+    def trusted_patches(self) -> int:
+        """How many patches, from the first on, are trusted; those behind them are doubtful."""
+        ...
+
+    @property
+    def scoring(self) -> Scoring:
+        """How distances become scores."""
         ...
 
 
@@ -50,19 +66,50 @@ class Scorer:
     """Scores frames against one bank."""
 
     def __init__(self, bank: WeightedPatches, search: Search) -> None:
-        self._soft_weights = bank.soft_weights
-        self._search = search
+        trusted = bank.trusted_patches
+        self._rule = bank.scoring
+        self._soft_weights = bank.soft_weights[:trusted]
+        self._frames = bank.source_frame[:trusted]
+        self._trusted, self._doubtful = search, None
+        if trusted < len(bank.soft_weights):
+            self._trusted, self._doubtful = search.part(slice(0, trusted)), search.part(slice(trusted, None))
 
     def score(self, embeddings: Float32[np.ndarray, "n p q d"]) -> list[FrameScore]:
         """One score per frame: the soft weight of the nearest bank patch times the distance to it (Eq. 7, 8).
 
+        Ours (each off in the paper's rule): a distance counts as at least `witness_ratio` of that to the nearest patch
+        of another frame, because a defect in the bank vouches for itself with the one frame it was on. A doubtful patch
+        that is nearer lowers the score, but not below `doubt_ratio` of it. And patch scores are averaged with their
+        neighbours', by a Gaussian of `blur_cells`, because defects have an extent.
+
         Raises:
             NoNeighbour: the bank is empty, or an embedding is not finite.
         """
-        distance, row = self._search.nearest(embeddings.reshape(-1, embeddings.shape[-1]))
+        distance, row = self._distances(embeddings.reshape(-1, embeddings.shape[-1]))
         scores = (self._soft_weights[row] * distance).reshape(embeddings.shape[:3])
         rows = row.reshape(embeddings.shape[:3])
-        return [FrameScore(float(frame.max()), frame, its_rows) for frame, its_rows in zip(scores, rows, strict=True)]
+        blurred = [_blurred(frame, self._rule.blur_cells) for frame in scores]
+        return [FrameScore(float(frame.max()), frame, its_rows) for frame, its_rows in zip(blurred, rows, strict=True)]
+
+    def _distances(self, queries: Float32[np.ndarray, "n d"]) -> tuple[np.ndarray, np.ndarray]:
+        distance, row = self._witnessed(queries)
+        if self._doubtful is None:
+            return distance, row
+        doubtful = self._doubtful.nearest(queries).distance
+        return np.clip(doubtful, np.float32(self._rule.doubt_ratio) * distance, distance), row
+
+    def _witnessed(self, queries: Float32[np.ndarray, "n d"]) -> tuple[np.ndarray, np.ndarray]:
+        if self._rule.witness_ratio == 0:
+            return self._trusted.nearest(queries)
+        found = self._trusted.witnesses(queries, self._frames)
+        return np.maximum(found.distance, np.float32(self._rule.witness_ratio) * found.other_distance), found.row
+
+
+def _blurred(patch_scores: Float32[np.ndarray, "p q"], cells: float) -> Float32[np.ndarray, "p q"]:
+    """An average, so that no patch exceeds what the frame's worst was; a sigma of 0 leaves them as they are."""
+    if cells == 0:
+        return patch_scores
+    return np.asarray(cv2.GaussianBlur(patch_scores, (0, 0), cells, borderType=cv2.BORDER_REFLECT))
 
 
 def anomaly_map(

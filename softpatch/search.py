@@ -1,16 +1,21 @@
-"""The nearest bank patch of every query patch, exactly: the Protocol, the twin to check by eye, and FAISS."""
+"""The nearest bank patches of every query patch, exactly: the Protocol, the twin to check by eye, and FAISS."""
 
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
+from functools import cache, cached_property
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import faiss
 import numpy as np
-from jaxtyping import Float32, Int64
+from jaxtyping import Float32, Int32, Int64
 
 from softpatch.threads import available_cores
 
 Patches = Float32[np.ndarray, "m d"]
+Frames = Int32[np.ndarray, "m"]
+
+WITNESS_DEPTH = 8
+"""Nearest patches in which a second frame is looked for at first: nearly always it is among them, and eight cost a
+search a quarter more than one."""
 
 
 class NoNeighbour(ValueError):
@@ -30,9 +35,20 @@ class Nearest(NamedTuple):
     row: Int64[np.ndarray, "n"]
 
 
+class Witnesses(NamedTuple):
+    """Per query: distance to the nearest bank patch, its row, and the distance to the nearest patch of another frame.
+
+    Where the bank knows one frame only, that frame has to do: both distances are the same.
+    """
+
+    distance: Float32[np.ndarray, "n"]
+    row: Int64[np.ndarray, "n"]
+    other_distance: Float32[np.ndarray, "n"]
+
+
 @runtime_checkable
 class Search(Protocol):
-    """Exact nearest neighbour among the patches it was made from. Where two are equally near, either row is right."""
+    """Exact nearest neighbours among the patches it was made from. Where two are equally near, either row is right."""
 
     def nearest(self, queries: Float32[np.ndarray, "n d"]) -> Nearest:
         """Distance and row per query.
@@ -40,6 +56,17 @@ class Search(Protocol):
         Raises:
             NoNeighbour: the bank is empty, or a query is not finite.
         """
+        ...
+
+    def witnesses(self, queries: Float32[np.ndarray, "n d"], frames: Frames) -> Witnesses:
+        """The nearest patches of two different frames; `frames` says which frame each bank patch is from.
+
+        Raises NoNeighbour as `nearest` does.
+        """
+        ...
+
+    def part(self, rows: slice) -> "Search":
+        """A search among those rows alone; its row 0 is the first of them."""
         ...
 
 
@@ -51,12 +78,28 @@ class BruteSearch:
 
     def nearest(self, queries: Float32[np.ndarray, "n d"]) -> Nearest:
         """See Search."""
+        distance = self._distances(queries)
+        return Nearest(distance.min(axis=1), distance.argmin(axis=1))
+
+    def witnesses(self, queries: Float32[np.ndarray, "n d"], frames: Frames) -> Witnesses:
+        """See Search."""
+        distance = self._distances(queries)
+        row = distance.argmin(axis=1)
+        others = np.where(frames == frames[row][:, None], np.float32(np.inf), distance).min(axis=1)
+        nearest = distance.min(axis=1)
+        return Witnesses(nearest, row, np.where(np.isinf(others), nearest, others))
+
+    def part(self, rows: slice) -> "BruteSearch":
+        """See Search."""
+        return BruteSearch(self._bank[rows])
+
+    def _distances(self, queries: Float32[np.ndarray, "n d"]) -> Float32[np.ndarray, "n m"]:
         if not len(self._bank):
             raise NoNeighbour(bank_patches=0, queries=len(queries))
         distance = np.linalg.norm(queries[:, None] - self._bank, axis=-1)
         if not np.isfinite(distance).all():
             raise NoNeighbour(bank_patches=len(self._bank), queries=len(queries))
-        return Nearest(distance.min(axis=1), distance.argmin(axis=1))
+        return np.asarray(distance)
 
 
 class FlatSearch:
@@ -71,22 +114,58 @@ class FlatSearch:
     def __init__(self, bank: Patches, *, threads: int | None = None) -> None:
         faiss.cvar.distance_compute_blas_threshold = 1
         self._bank = np.ascontiguousarray(bank)
-        self._index = faiss.IndexFlatL2(bank.shape[1])
-        self._index.add(self._bank)
         self._threads = threads or available_cores()
+
+    @cached_property
+    def _index(self) -> faiss.IndexFlatL2:
+        """Made when it is first searched: of a bank that is searched in parts, the whole needs none."""
+        index = faiss.IndexFlatL2(self._bank.shape[1])
+        index.add(self._bank)
+        return index
 
     def nearest(self, queries: Float32[np.ndarray, "n d"]) -> Nearest:
         """See Search."""
-        parts = np.array_split(np.ascontiguousarray(queries), self._threads)
-        row = np.concatenate(list(_workers(self._threads).map(self._rows, parts)))
-        if (row < 0).any():  # NumPy would take -1 for the last patch
-            raise NoNeighbour(bank_patches=len(self._bank), queries=len(queries))
+        row = self._rows(queries, 1)[:, 0]
         return Nearest(np.linalg.norm(queries - self._bank[row], axis=1), row)
 
-    def _rows(self, queries: np.ndarray) -> np.ndarray:
-        if not len(queries):
-            return np.empty(0, np.int64)
-        return np.asarray(self._index.search(queries, 1)[1][:, 0], np.int64)
+    def witnesses(self, queries: Float32[np.ndarray, "n d"], frames: Frames) -> Witnesses:
+        """See Search."""
+        return witnesses_among(queries, self._bank, frames, self._rows(queries, WITNESS_DEPTH))
+
+    def part(self, rows: slice) -> "FlatSearch":
+        """See Search."""
+        return FlatSearch(self._bank[rows], threads=self._threads)
+
+    def _rows(self, queries: np.ndarray, count: int) -> np.ndarray:
+        """Rows of the `count` nearest patches, or of all where there are fewer, the nearest first."""
+        count = max(1, min(count, len(self._bank)))
+
+        index = self._index
+
+        def found(part: np.ndarray) -> np.ndarray:
+            return np.asarray(index.search(part, count)[1]) if len(part) else np.empty((0, count), np.int64)
+
+        parts = np.array_split(np.ascontiguousarray(queries), self._threads)
+        rows = np.concatenate(list(_workers(self._threads).map(found, parts)))
+        if (rows < 0).any():  # NumPy would take -1 for the last patch
+            raise NoNeighbour(bank_patches=len(self._bank), queries=len(queries))
+        return rows
+
+
+def witnesses_among(
+    queries: Float32[np.ndarray, "n d"], bank: Patches, frames: Frames, rows: Int64[np.ndarray, "n k"]
+) -> Witnesses:
+    """Witnesses from each query's k nearest rows; queries whose k are all of one frame look through the whole bank."""
+    row = rows[:, 0]
+    elsewhere = frames[rows] != frames[row][:, None]
+    other = rows[np.arange(len(rows)), elsewhere.argmax(axis=1)]  # the nearest itself where there is none
+    for query in np.flatnonzero(~elsewhere.any(axis=1)):
+        candidates = np.flatnonzero(frames != frames[row[query]])
+        if len(candidates):
+            squared = np.square(bank[candidates] - queries[query]).sum(axis=1)
+            other[query] = candidates[squared.argmin()]
+    distance = np.linalg.norm(queries - bank[row], axis=1)
+    return Witnesses(distance, row, np.linalg.norm(queries - bank[other], axis=1))
 
 
 @cache

@@ -1,5 +1,6 @@
 """What a bank is built with: one frozen value, stored whole in the bank's manifest."""
 
+from dataclasses import dataclass
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -9,6 +10,15 @@ from softpatch.images.geometry import Geometry
 DiscriminatorName = Literal["expected-nearest", "lof", "gaussian", "nearest", "none"]
 RemovalName = Literal["frames", "patches"]
 SamplerName = Literal["greedy", "random"]
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """How distances to a bank become patch scores; softpatch/score.py says what for. The defaults are the paper's."""
+
+    witness_ratio: float = 0.0
+    doubt_ratio: float = 1.0
+    blur_cells: float = 0.0
 
 
 class BuildSettings(BaseModel):
@@ -53,10 +63,34 @@ class BuildSettings(BaseModel):
     soft_weights: bool = Field(default=False, description="Whether distances are weighted by how doubtful a patch is.")
     soft_weight_low: float = Field(default=0.5, gt=0, description="Lower clip of a soft weight.")
     soft_weight_high: float = Field(default=4.0, gt=0, description="Upper clip of a soft weight.")
+    witness_ratio: float = Field(
+        default=0.9,
+        ge=0,
+        le=1,
+        description="Share of the distance to a second frame's nearest patch that a score is at least; at 0 one frame "
+        "is witness enough (SoftPatch).",
+    )
+    doubt_ratio: float = Field(
+        default=0.9,
+        gt=0,
+        le=1,
+        description="Share of a score that is left where a patch that the judge rejects is nearer than all others; at "
+        "1 such patches enter no bank (SoftPatch).",
+    )
+    blur_cells: float = Field(
+        default=0.8,
+        ge=0,
+        le=8,
+        description="Sigma of the Gaussian that averages patch scores with their neighbours', in patches; 0 for none.",
+    )
     calibration_blocks: int = Field(
         default=3, ge=2, description="Contiguous blocks of the window, each scored by a bank of the others."
     )
-    calibration_patches: int = Field(default=2000, ge=2, description="Patches of each of those banks, at most.")
+    calibration_patches: int = Field(
+        default=4000,
+        ge=2,
+        description="Patches of each of those banks, at most: where the bank holds more, its scores are lower.",
+    )
     false_reject_ratio: float = Field(
         default=0.02, gt=0, lt=0.5, description="Share of good frames the threshold may reject."
     )
@@ -70,6 +104,11 @@ class BuildSettings(BaseModel):
                 f"soft_weight_low {self.soft_weight_low} is above soft_weight_high {self.soft_weight_high}; swap them"
             )
         return self
+
+    @property
+    def scoring(self) -> Scoring:
+        """The part that scoring needs."""
+        return Scoring(self.witness_ratio, self.doubt_ratio, self.blur_cells)
 
     @property
     def fewest_frames(self) -> int:

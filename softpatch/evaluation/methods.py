@@ -10,11 +10,12 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Float32
 
-from softpatch.calibrate import Weighted, cross_fit, weights_of
+from softpatch.calibrate import cross_fit
+from softpatch.candidate import scorer_of
 from softpatch.condense import bank_size, condense, group_coreset
 from softpatch.judge import judge
 from softpatch.padim import Padim, trusted_frames
-from softpatch.score import FrameScore, Scorer
+from softpatch.score import FrameScore
 from softpatch.search import FlatSearch
 from softpatch.settings import BuildSettings
 from softpatch.spill import Embeddings, InMemory
@@ -31,6 +32,9 @@ PAPER = BuildSettings(
     soft_weights=True,
     soft_weight_low=1e-9,
     soft_weight_high=1e9,
+    witness_ratio=0.0,
+    doubt_ratio=1.0,
+    blur_cells=0.0,
 )
 """SoftPatch as published: one group, no floor, 15 % dropped, weights not clipped (a common factor changes no rank)."""
 
@@ -72,7 +76,7 @@ def from_settings(window: TrainingWindow, seed: int, *, settings: BuildSettings)
     seeded = settings.model_copy(update={"seed": seed})
     judged = judge(window.embeddings, window.frames, seeded, _silent)
     patches = group_coreset(window.embeddings, judged, range(window.frames), bank_size(judged, seeded), seeded)
-    return Scorer(Weighted(weights_of(patches, judged, seeded)), FlatSearch(patches.vectors))
+    return scorer_of(patches, judged, seeded, FlatSearch)
 
 
 def clean_patchcore(window: TrainingWindow, seed: int) -> FrameScorer:
@@ -102,7 +106,7 @@ def patchline(window: TrainingWindow, seed: int) -> FrameScorer:
     with ThreadPoolExecutor(available_cores()) as pool:
         condensed = condense(window.embeddings, judged, settings, pool, _silent)
     cross_fit(window.embeddings, judged, condensed, settings, make_search=FlatSearch, progress=_silent)
-    return Scorer(Weighted(weights_of(condensed.bank, judged, settings)), FlatSearch(condensed.bank.vectors))
+    return scorer_of(condensed.bank, judged, settings, FlatSearch)
 
 
 def _silent(_done: int, _total: int) -> None:

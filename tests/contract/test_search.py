@@ -27,6 +27,40 @@ def test_the_nearest_patch_is_the_one_the_formula_finds(make: Callable[[np.ndarr
 
 
 @each_search
+@pytest.mark.parametrize("seed", range(4))
+def test_witnesses_are_the_nearest_of_two_frames(make: Callable[[np.ndarray], Search], seed: int) -> None:
+    """By the definition in float64, also where one frame fills a whole neighbourhood."""
+    rng = np.random.default_rng(seed)
+    bank, queries = rng.normal(size=(300, 24)).astype(np.float32), rng.normal(size=(37, 24)).astype(np.float32)
+    bank[:60] = queries[0] + rng.normal(size=(60, 24)).astype(np.float32) * np.float32(0.01)
+    frames = np.where(np.arange(300) < 60, 0, rng.integers(0, 9, 300)).astype(np.int32)
+    exact = np.sqrt(((queries[:, None].astype(np.float64) - bank) ** 2).sum(-1))
+    other = np.where(frames == frames[exact.argmin(axis=1)][:, None], np.inf, exact).min(axis=1)
+    found = make(bank).witnesses(queries, frames)
+    np.testing.assert_allclose(found.distance, exact.min(axis=1), rtol=1e-5)
+    np.testing.assert_array_equal(found.row, exact.argmin(axis=1))
+    np.testing.assert_allclose(found.other_distance, other, rtol=1e-5)
+
+
+@each_search
+def test_where_there_is_one_frame_it_is_both_witnesses(make: Callable[[np.ndarray], Search]) -> None:
+    """A bank of one frame's patches scores as if nobody had asked."""
+    bank = np.eye(4, dtype=np.float32)
+    found = make(bank).witnesses(bank * 2, np.zeros(4, np.int32))
+    np.testing.assert_allclose(found.distance, np.ones(4))
+    np.testing.assert_allclose(found.other_distance, np.ones(4))
+
+
+@each_search
+def test_a_part_is_searched_alone(make: Callable[[np.ndarray], Search]) -> None:
+    """Rows count from its first; patches outside it are not found."""
+    bank = np.array([[0, 0], [1, 0], [5, 0], [9, 0]], np.float32)
+    found = make(bank).part(slice(2, None)).nearest(np.array([[0, 0], [8, 0]], np.float32))
+    np.testing.assert_array_equal(found.row, [0, 1])
+    np.testing.assert_allclose(found.distance, [5, 1])
+
+
+@each_search
 def test_distances_far_from_the_origin_do_not_cancel(make: Callable[[np.ndarray], Search]) -> None:
     """Patches of norm 100 that are 0.01 apart: |x|^2 - 2xy + |y|^2 in float32 would say anything from 0 to 0.05."""
     rng = np.random.default_rng(0)
@@ -62,6 +96,8 @@ def test_a_query_that_is_not_finite_has_no_neighbour(make: Callable[[np.ndarray]
     queries[3, 2] = value
     with pytest.raises(NoNeighbour, match="not finite"):
         make(np.ones((4, 8), np.float32)).nearest(queries)
+    with pytest.raises(NoNeighbour, match="not finite"):
+        make(np.ones((4, 8), np.float32)).witnesses(queries, np.arange(4, dtype=np.int32))
 
 
 def test_many_banks_search_on_the_threads_of_one() -> None:

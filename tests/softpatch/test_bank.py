@@ -15,6 +15,7 @@ from softpatch.bank import TENSORS, Bank, InvalidBank, bank_from_bytes, bank_to_
 from softpatch.build import build_bank
 from softpatch.probes import replay
 from softpatch.search import FlatSearch
+from softpatch.settings import Scoring
 from tests.softpatch.window_of_fakes import SETTINGS, MeanColours, names, window
 
 GOLDEN = Path(__file__).parent / "golden" / "bank-v1.safetensors"
@@ -98,10 +99,15 @@ def test_any_content_comes_back(key: str, probes: list[bytes], weights: float) -
 
 
 def test_a_bank_of_version_1_stays_readable() -> None:
-    """A committed file is read, its version is its sha256, and its probes still score what they scored then."""
+    """A committed file is read, its version is its sha256, and its probes still score what they scored then.
+
+    It is from before witnesses, doubtful patches and blur, so it is scored without.
+    """
     data = GOLDEN.read_bytes()
     bank = bank_from_bytes(data)
     assert bank.manifest.view == "line-1/cam-1"
+    assert bank.scoring == Scoring()
+    assert bank.trusted_patches == len(bank.vectors)
     assert bank_version(data) == GOLDEN.with_suffix(".sha256").read_text().strip()
     assert replay(bank, MeanColours(), FlatSearch(bank.vectors)).worst_difference <= 1e-4
 
@@ -151,6 +157,10 @@ CORRUPT = {
         "tensor calibration_sketches holds values that are not finite",
     ),
     "a weight of 0": (lambda: changed("soft_weights", 0), "tensor soft_weights holds values that are not positive"),
+    "too many trusted": (
+        lambda: with_field(trusted_patches=10_000),
+        f"manifest field trusted_patches: 10000 of {len(small().vectors)} patches",
+    ),
     "a negative score": (lambda: changed("probe_scores", -1), "tensor probe_scores holds negative scores"),
     "a frame too far": (lambda: changed("source_frame", 12), "tensor source_frame points outside 0 to 11"),
     "a probe frame too far": (lambda: changed("probe_frames", -1), "tensor probe_frames points outside 0 to 11"),

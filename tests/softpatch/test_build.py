@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from softpatch.bank import Bank, bank_from_bytes, bank_to_bytes
 from softpatch.build import build_bank
+from softpatch.candidate import candidate
 from softpatch.condense import condense
 from softpatch.images.decode import decode
 from softpatch.judge import judge, keep_mask
@@ -108,11 +109,22 @@ def test_every_patch_says_where_it_is_from() -> None:
     removal=st.sampled_from(["frames", "patches"]),
     coreset_frames=st.sampled_from([7, 1024]),
     noise_ratio=st.sampled_from([0.15, 0.6]),
+    doubt_ratio=st.sampled_from([0.9, 1.0]),
 )
-def test_rejected_patches_never_enter(
-    *, seed: int, sampler: str, discriminator: str, removal: str, coreset_frames: int, noise_ratio: float
+def test_rejected_patches_are_never_trusted(
+    *,
+    seed: int,
+    sampler: str,
+    discriminator: str,
+    removal: str,
+    coreset_frames: int,
+    noise_ratio: float,
+    doubt_ratio: float,
 ) -> None:
-    """Whatever the settings, each patch of the bank and of every calibration bank is one the mask keeps."""
+    """Whatever the settings, each trusted patch of the bank and of every calibration bank is one the mask keeps.
+
+    Where the settings give doubtful patches no say, no other patch enters.
+    """
     chosen = BuildSettings.model_validate(
         {
             "sampler": sampler,
@@ -121,6 +133,7 @@ def test_rejected_patches_never_enter(
             "coreset_frames": coreset_frames,
             "noise_ratio": noise_ratio,
             "coreset_ratio": 1.0,
+            "doubt_ratio": doubt_ratio,
         }
     )
     embeddings = InMemory(24, (2, 3, 5))
@@ -131,10 +144,13 @@ def test_rejected_patches_never_enter(
     assert not judged.keep.all() or (removal, discriminator) == ("frames", "gaussian")  # whose factors have a bound
     with ThreadPoolExecutor(2) as pool:
         condensed = condense(embeddings, judged, chosen, pool, nothing)
-    for patches in (condensed.bank, *condensed.blocks):
+    made = candidate(condensed.bank, judged, chosen)
+    trusted = made.patches.rows(slice(0, made.trusted_patches))
+    for patches in (trusted, *condensed.blocks):
         row, column = patches.position.T
         assert judged.keep[patches.frame, row, column].all()
-    assert len(condensed.bank) == judged.keep.sum()  # ratio 1: all of the kept, and nothing but the kept
+    assert len(trusted) == judged.keep.sum()  # ratio 1: all of the kept
+    assert len(made.patches) == (judged.keep.sum() if doubt_ratio == 1 else judged.keep.size)
 
 
 def test_a_block_is_scored_by_banks_that_never_saw_it() -> None:

@@ -1,4 +1,4 @@
-"""Scores are Eq. 7 and 8; the map is the reference's; a frame that fails always shows where."""
+"""Scores are Eq. 7 and 8, and ours beyond them; the map is the reference's; a frame that fails always shows where."""
 
 from dataclasses import dataclass
 
@@ -10,6 +10,9 @@ from scipy import ndimage
 
 from softpatch.score import Region, Scorer, anomaly_map, regions
 from softpatch.search import BruteSearch
+from softpatch.settings import Scoring
+
+PAPER = Scoring()
 
 
 @dataclass(frozen=True)
@@ -18,17 +21,72 @@ class TinyBank:
 
     vectors: np.ndarray
     soft_weights: np.ndarray
+    source_frame: np.ndarray
+    trusted_patches: int
+    scoring: Scoring = PAPER
+
+
+def on_a_line(*places: float, frames: list[int], doubtful: int = 0, scoring: Scoring = PAPER) -> TinyBank:
+    """A bank of one-dimensional patches of weight 1; the last ones are doubtful."""
+    count = len(places)
+    vectors = np.array(places, np.float32)[:, None]
+    return TinyBank(vectors, np.ones(count, np.float32), np.array(frames, np.int32), count - doubtful, scoring)
+
+
+def scores_of(bank: TinyBank, *queries: float) -> list[float]:
+    """Patch scores of a frame of one row."""
+    embedding = np.array(queries, np.float32)[None, None, :, None]
+    return Scorer(bank, BruteSearch(bank.vectors)).score(embedding)[0].patch_scores[0].tolist()
 
 
 def test_a_patch_score_is_the_nearest_patchs_weight_times_its_distance() -> None:
     """Three bank patches on a line; every value by hand."""
-    bank = TinyBank(np.array([[0], [10], [20]], np.float32), np.array([1, 2, 0.5], np.float32))
+    weights = np.array([1, 2, 0.5], np.float32)
+    bank = TinyBank(np.array([[0], [10], [20]], np.float32), weights, np.zeros(3, np.int32), 3)
     embeddings = np.array([[[[1], [9]], [[20], [26]]], [[[4], [0]], [[10], [14]]]], np.float32)
     first, second = Scorer(bank, BruteSearch(bank.vectors)).score(embeddings)
     np.testing.assert_allclose(first.patch_scores, [[1, 2], [0, 3]])
     np.testing.assert_array_equal(first.nearest_row, [[0, 1], [2, 2]])
     assert (first.score, first.worst_position) == (3, (1, 1))
     assert (second.score, second.worst_position) == (8, (1, 1))
+
+
+def test_one_frame_is_no_witness() -> None:
+    """A patch that only frame 0 knows scores by what frame 1 knows; where both know it, by the nearest, as ever."""
+    bank = on_a_line(0, 10, 10.5, 60, frames=[0, 0, 1, 0], scoring=Scoring(witness_ratio=0.5))
+    assert scores_of(bank, 10, 12, 60, 59) == pytest.approx([0.25, 1.5, 24.75, 24.25])
+
+
+def test_a_frame_alone_is_its_own_witness() -> None:
+    """A bank of one frame has no second one to ask."""
+    assert scores_of(on_a_line(0, 10, frames=[4, 4], scoring=Scoring(witness_ratio=1.0)), 11) == [1]
+
+
+def test_a_doubtful_patch_lowers_a_score_by_its_share_at_most() -> None:
+    """Trusted patches at 0, doubtful ones at 10 and 19: at 10 the score is 0.9 of 10; nearer to trusted, nothing."""
+    bank = on_a_line(0, 10, 19, frames=[0, 1, 2], doubtful=2, scoring=Scoring(doubt_ratio=0.9))
+    assert scores_of(bank, 10, 20, 4, 10.5) == pytest.approx([9, 18, 4, 9.45])
+
+
+def test_a_doubtful_patch_never_raises_a_score() -> None:
+    """Nor is it ever called the nearest patch."""
+    bank = on_a_line(0, 10, frames=[0, 1], doubtful=1, scoring=Scoring(doubt_ratio=0.9))
+    found = Scorer(bank, BruteSearch(bank.vectors)).score(np.array([[[[1], [9.5]]]], np.float32))[0]
+    assert found.patch_scores[0, 0] == 1
+    np.testing.assert_array_equal(found.nearest_row, [[0, 0]])
+
+
+def test_blur_is_scipys_gaussian_and_the_score_is_its_maximum() -> None:
+    """Over the grid of patches; a lone patch counts less than two side by side."""
+    rng = np.random.default_rng(0)
+    bank = TinyBank(
+        np.zeros((1, 1), np.float32), np.ones(1, np.float32), np.zeros(1, np.int32), 1, Scoring(blur_cells=0.8)
+    )
+    embedding = rng.random((1, 12, 16, 1), dtype=np.float32)
+    found = Scorer(bank, BruteSearch(bank.vectors)).score(embedding)[0]
+    expected = ndimage.gaussian_filter(embedding[0, ..., 0], 0.8, mode="reflect", radius=3)
+    np.testing.assert_allclose(found.patch_scores, expected, atol=1e-5)
+    assert found.score == found.patch_scores.max()
 
 
 def test_upsampling_is_bilinear_and_smoothing_is_scipys_gaussian() -> None:
