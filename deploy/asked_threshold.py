@@ -38,6 +38,18 @@ class Asked:
         """Whether anything is to be otherwise than it was."""
         return (self.false_reject_ratio, self.threshold, self.band) != (None, None, None)
 
+    @property
+    def words(self) -> str:
+        """What is asked, for people."""
+        parts = []
+        if self.false_reject_ratio is not None:
+            parts.append(f"false rejects {100 * self.false_reject_ratio:.3g} %")
+        if self.threshold is not None:
+            parts.append(f"threshold {self.threshold:.4g}")
+        if self.band is not None:
+            parts.append(f"undecided from {self.band[0]:g} to {self.band[1]:g}")
+        return ", ".join(parts) or "as it was"
+
 
 class StoredBanks:
     """A view's banks in the store, each read once."""

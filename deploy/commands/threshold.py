@@ -79,7 +79,7 @@ def threshold(
     found = _found(loaded, asked, state, stored, since=since, last=last, shifts=shifts)
     _print(console, state.active, asked, stored, found)
     if out is not None:
-        _draw(console, loaded, found, stored, view=view, out=out)
+        _draw(console, loaded, found, stored, title=f"{view}: {asked.words}", out=out)
     report = _report(view, state.active, asked, stored, found)
     if apply:
         event = _applied(loaded, asked, state.active, stored, view=view, why=why)
@@ -182,7 +182,7 @@ def _threshold_of(in_force: "BankInForce", asked: "Asked", stored: "StoredBanks"
 
 
 def _draw(
-    console: Console, loaded: "Settings", found: "WhatIf", stored: "StoredBanks", *, view: str, out: Path
+    console: Console, loaded: "Settings", found: "WhatIf", stored: "StoredBanks", *, title: str, out: Path
 ) -> None:
     import cv2  # noqa: PLC0415 -- loads the libraries of pixels
 
@@ -198,7 +198,7 @@ def _draw(
         bank = stored.get(decision.bank.version) if decision.bank else None
         return None if bank is None else bank.manifest.geometry
 
-    sheet, gone = flips_sheet(found, f"{view}: another threshold", picture_of=picture_of, geometry_of=geometry_of)
+    sheet, gone = flips_sheet(found, title, picture_of=picture_of, geometry_of=geometry_of)
     if sheet is None:
         console.print(
             f"No picture to draw: {gone} are no longer kept." if gone else "No frame would change: no picture."

@@ -47,7 +47,7 @@ def flips_sheet(
         return None, gone
     changed = sum(found.changes.values())
     line = f"{changed} of {found.whole.frames} frames would have been decided otherwise"
-    missing = f"; {gone} of their pictures are no longer kept" if gone else ""
+    missing = f"; pictures no longer kept: {gone}" if gone else ""
     return render_cards(groups, Heading(title, line + missing, _figures(found))), gone
 
 

@@ -1,0 +1,89 @@
+"""What is asked of a threshold, as limits for each bank that decided and as the command that puts it in force."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from deploy.asked_threshold import Asked, StoredBanks, command_for, limits_by, threshold_for
+from inference.decide import Limits
+from ingest.bank_state import BankInForce
+from ingest.command import CommandKind
+from ingest.store import FsspecStore
+from softpatch.bank import bank_from_bytes, bank_version
+from tests.deploy.test_what_if import AT, decision
+from tests.trainer.files import bank_file
+from tests.trainer.views import VIEW
+from trainer.shelf import bank_path
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+FILE = bank_file()
+VERSION = bank_version(FILE)
+IN_FORCE = BankInForce(version=VERSION, uri="x", graph_hash="c" * 64, threshold=3.0)
+BY_BANK = {"bank": {"version": VERSION, "epoch": 1}}
+
+
+@pytest.fixture
+def banks(tmp_path: Path) -> StoredBanks:
+    """The view's one bank."""
+    store = FsspecStore.open(str(tmp_path))
+    store.put(bank_path(VIEW, VERSION), FILE)
+    return StoredBanks(store, VIEW)
+
+
+def test_a_ratio_asks_every_bank_for_its_own_threshold(banks: StoredBanks) -> None:
+    """From its own calibration; a bank that is gone has none."""
+    limits = limits_by(Asked(false_reject_ratio=0.05), banks, IN_FORCE, usual_band=None)
+    expected = threshold_for(bank_from_bytes(FILE), 0.05)
+    assert limits(decision(1.0, **BY_BANK)) == Limits(expected, expected, expected)
+    assert limits(decision(1.0)) is None
+
+
+def test_a_threshold_says_nothing_of_another_bank(banks: StoredBanks) -> None:
+    """It is a distance of the bank in force."""
+    limits = limits_by(Asked(threshold=2.5), banks, IN_FORCE, usual_band=(0.8, 1.2))
+    assert limits(decision(1.0, **BY_BANK)) == Limits(2.5, 2.0, 3.0)
+    assert limits(decision(1.0)) is None
+
+
+def test_a_band_alone_keeps_the_threshold_that_decided(banks: StoredBanks) -> None:
+    """Whatever bank it was of; `1 1` takes the view's own band away."""
+    for asked, expected in (
+        (Asked(band=(0.5, 2.0)), Limits(1.0, 0.5, 2.0)),
+        (Asked(band=(1, 1)), Limits(1.0, 1.0, 1.0)),
+    ):
+        assert limits_by(asked, banks, IN_FORCE, usual_band=(0.9, 1.1))(decision(1.0)) == expected
+
+
+@pytest.mark.parametrize(
+    ("asked", "said", "words"),
+    [
+        (Asked(threshold=2.5), {"threshold": 2.5}, "threshold 2.5"),
+        (Asked(false_reject_ratio=0.05), {"false_reject_ratio": 0.05}, "false rejects 5 %"),
+        (
+            Asked(band=(0.5, 2.0)),
+            {"threshold": 3.0, "low_limit": 1.5, "high_limit": 6.0},
+            "undecided from 0.5 to 2",
+        ),
+        (
+            Asked(threshold=2.5, band=(0.8, 1.2)),
+            {"threshold": 2.5, "low_limit": 2.0, "high_limit": 3.0},
+            "threshold 2.5, undecided from 0.8 to 1.2",
+        ),
+    ],
+)
+def test_what_is_asked_becomes_one_command(asked: Asked, said: dict[str, float], words: str) -> None:
+    """With who and why; limits are distances of the bank in force."""
+    command = command_for(asked, VIEW, bank_from_bytes(FILE), IN_FORCE, why="to try", at=AT)
+    assert (command.kind, command.view, command.why) == (CommandKind.SET_THRESHOLD, VIEW, "to try")
+    fields = ("threshold", "false_reject_ratio", "low_limit", "high_limit")
+    assert {name: value for name in fields if (value := getattr(command, name)) is not None} == said
+    assert (asked.words, asked.anything) == (words, True)
+
+
+def test_nothing_asked_is_nothing_changed() -> None:
+    """And says so."""
+    assert (Asked().anything, Asked().words) == (False, "as it was")
