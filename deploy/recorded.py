@@ -9,7 +9,7 @@ import structlog
 from ingest.contract import BadMessage, SourceRecord
 from ingest.decision import Decision
 from ingest.frame import BadFrame, Frame, parse_frame
-from ingest.kafka.readers import WholeTopicReader, record_at
+from ingest.kafka.readers import ALONG, WholeTopicReader, record_at
 from ingest.kafka.records import Partition
 from ingest.view import camera_key
 
@@ -37,7 +37,7 @@ def decisions_of(kafka: KafkaSettings, view: str, *, since: datetime) -> Iterato
     seen: set[SourceRecord] = set()
     with WholeTopicReader.open(kafka, topics=[topic], give_up_seconds=GIVE_UP_SECONDS) as reader:
         reader.skip_to(since)
-        for record in reader.stream_to_end(READ_SECONDS):
+        for record in _to_end(reader):
             decision = _decision_in(record) if record.key == key else None
             if decision is None or decision.view != view or decision.decided_at < since or decision.source in seen:
                 continue
@@ -62,6 +62,12 @@ def frame_of(kafka: KafkaSettings, decision: Decision) -> Frame | None:
     except BadFrame:
         return None
     return frame if (frame.view, frame.frame_id) == (decision.view, decision.frame_id) else None
+
+
+def _to_end(reader: WholeTopicReader) -> Iterator[Record]:
+    """The embedded broker takes the first record of the last batch for the end: the rest of it comes along."""
+    yield from reader.stream_to_end(READ_SECONDS)
+    yield from reader.poll(0, room=ALONG)
 
 
 def _decision_in(record: Record) -> Decision | None:
