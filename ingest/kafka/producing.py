@@ -1,4 +1,9 @@
-"""kafka-python's transactional producer with deadlines: its own calls wait for ever while no broker answers."""
+"""kafka-python's transactional producer with deadlines: its own calls wait for ever while no broker answers.
+
+A producer whose transaction ended in any way but a commit is thrown away and made anew, and a new one begins by closing
+what was left open: Kafka 4.3 ends a transaction without a marker in partitions that have no leader just then, as after
+a restart of the broker, and the next commit of the same producer id would make their records and offsets good.
+"""
 
 from __future__ import annotations
 
@@ -55,15 +60,20 @@ def is_fenced(error: BaseException | None) -> bool:
 
 
 class TransactionalProducer:
-    """One transaction at a time. A producer whose transaction ended unclearly is thrown away and made anew.
+    """One transaction at a time. After one that was not committed, the producer is thrown away and made anew.
 
-    Making it anew asks the broker to finish what is open under the transactional id, so afterwards every
-    transaction before it is either committed or aborted.
+    Making it anew asks the broker to finish what is open under the transactional id, and closes what it forgot, so
+    afterwards all that was sent before is either committed or aborted, in every partition.
     """
 
-    def __init__(self, settings: KafkaSettings, *, transactional_id: str) -> None:
+    def __init__(
+        self, settings: KafkaSettings, *, transactional_id: str, group_id: str, writes: Sequence[str] = ()
+    ) -> None:
+        """`group_id` and `writes`: whose offsets and which topics its transactions, and its predecessors', go to."""
         self._settings = settings
         self._transactional_id = transactional_id
+        self._group_id = group_id
+        self._writes = tuple(writes)
         self._producer: Untyped = None
 
     def ready(self, deadline: Deadline) -> bool:
@@ -71,11 +81,15 @@ class TransactionalProducer:
         if self._producer is not None:
             return True
         try:
-            producer = _producer(self._settings, self._transactional_id, deadline)
+            self._producer = _producer(self._settings, self._transactional_id, deadline)
+            self._close_what_was_left_open(deadline)
         except KafkaTimeoutError as error:
+            self.close()
             log.warning("transactions_not_ready", transactional_id=self._transactional_id, reason=str(error))
             return False
-        self._producer = producer
+        except KafkaError:
+            self.close()
+            raise
         return True
 
     def transact(
@@ -100,11 +114,12 @@ class TransactionalProducer:
         self._wait(self._manager.begin_commit(), deadline)
 
     def abort(self, deadline: Deadline) -> None:
-        """End the open transaction, or throw the producer away where that fails."""
+        """End the open transaction. The producer goes with it: whether every partition was told, nobody knows."""
         try:
             self._wait(self._manager.begin_abort(), deadline)
         except KafkaError as error:
-            log.warning("producer_discarded", transactional_id=self._transactional_id, reason=str(error))
+            log.warning("abort_not_acknowledged", transactional_id=self._transactional_id, reason=str(error))
+        finally:
             self.close()
 
     def cause(self, error: KafkaError) -> BaseException:
@@ -117,6 +132,23 @@ class TransactionalProducer:
         if self._producer is not None:
             close_now(self._producer)
             self._producer = None
+
+    def _close_what_was_left_open(self, deadline: Deadline) -> None:
+        """Abort an empty transaction over every partition that one before it may have written to.
+
+        Its markers close what lies open under our producer id: records in the topics, pending offsets in the group.
+        """
+        manager = self._manager
+        self._producer.begin_transaction()
+        for topic in self._writes:
+            for partition in self._producer.partitions_for(topic):
+                manager.maybe_add_partition_to_transaction(TopicPartition(topic, partition))
+        if self._writes:
+            added = manager._add_partitions_to_transaction_handler()  # noqa: SLF001  a send would add them, with a record
+            manager._enqueue_request(added)  # noqa: SLF001
+            self._wait(added.result, deadline)
+        self._wait(manager.send_offsets_to_transaction({}, self._group_id), deadline)
+        self._wait(manager.begin_abort(), deadline)
 
     @property
     def _manager(self) -> Untyped:

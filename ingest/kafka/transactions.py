@@ -110,7 +110,9 @@ class TransactionLoop:
         revocations = Revocations()
         consumer = connected(lambda: _consumer(settings, group_id), settings, stop=stop)
         require_topics(consumer.partitions_for_topic, [*reads, *writes], otherwise=consumer.close)
-        producer = TransactionalProducer(settings, transactional_id=f"{group_id}-{settings.instance_id}")
+        producer = TransactionalProducer(
+            settings, transactional_id=f"{group_id}-{settings.instance_id}", group_id=group_id, writes=writes
+        )
         consumer.subscribe(topics=list(reads), listener=revocations)
         return cls(consumer, producer, settings, revocations=revocations, ownership=ownership or CommittedOffsets())
 

@@ -51,7 +51,7 @@ def test_what_is_not_known_is_left_out() -> None:
     """Partition 1 was never fetched, 2 is being reset, 3 was taken since the last poll: none has a lag, none raises."""
     settings = KafkaSettings()
     consumer = Consumer({0: 10, 1: None, 2: 10}, {0: 7, 1: 0})
-    producer = TransactionalProducer(settings, transactional_id="t")
+    producer = TransactionalProducer(settings, transactional_id="t", group_id="g")
     loop = TransactionLoop(consumer, producer, settings, revocations=Revocations(), ownership=CommittedOffsets())
     for number in range(4):
         partition = Partition("frames", number)
