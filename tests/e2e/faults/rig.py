@@ -156,14 +156,16 @@ class Rig:
         wait_until(lambda: not self.told.exists(), f"{deed} {point}")
 
     def __enter__(self) -> Self:
-        self._stack.callback(self._stop.set)
         for service, instance in (("inspect", "a"), ("inspect", "b"), ("train", "a")):
             self.add(service, instance)
         self.follower = self._stack.enter_context(Follower(self.plant.kafka))
         wait_until(lambda: all(each.ready for each in self.members.values()), "all members becoming ready")
         for member in self.members.values():
             member.wanted = True
-        Thread(target=self._tend, name="tender", daemon=True).start()
+        tender = Thread(target=self._tend, name="tender", daemon=True)
+        tender.start()
+        self._stack.callback(tender.join)  # else it starts one again that was just ended
+        self._stack.callback(self._stop.set)
         self.feeder = self._stack.enter_context(Feeder(self.plant.kafka, frames_per_second=self.frames_per_second))
         return self
 
