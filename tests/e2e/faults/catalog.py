@@ -89,6 +89,13 @@ def broker_killed(rig: Rig, moments: Random) -> None:  # noqa: ARG001 -- the sig
     rig.broker.kill()
 
 
+def broker_killed_inside_a_transaction(rig: Rig, moments: Random) -> None:
+    """Kill -9 of the broker while an inspection stands still with a transaction open; then it goes on."""
+    stops_in_a_transaction(rig, moments)
+    rig.broker.kill()
+    resume_all(rig)
+
+
 def broker_back(rig: Rig) -> None:
     """Started again on its data; over when it takes connections."""
     rig.broker.start()
@@ -191,6 +198,7 @@ FAULTS: dict[str, Fault] = {
             "trainer killed between bank file and bank state", dies_with_a_bank, check=check_every_bank_named_is_there
         ),
         Fault("broker killed", broker_killed, (0.5, 3.0), broker_back),
+        Fault("broker killed inside a transaction", broker_killed_inside_a_transaction, (0.5, 3.0), broker_back),
         Fault(
             "broker paused beyond the timeouts",
             lambda rig, _: rig.broker.pause(),
