@@ -35,10 +35,12 @@ GAPS_ALLOWED = 0.01
 
 SIDES = {name: (1,) if name in ("dark_ratio", "saturated_ratio", "novelty") else (-1, 1) for name in QUANTITIES}
 """Too many dark pixels are drift, too few are not."""
-NEGLIGIBLE = {"brightness": 2.0, "contrast": 1.0, "dark_ratio": 0.01, "saturated_ratio": 0.01}
-"""A change as small is no drift, however certain: gray levels of 255, shares of the picture."""
-NEGLIGIBLE_RATIO = 0.02
-"""The same for the other quantities, of the window's median."""
+NEGLIGIBLE = {"dark_ratio": 0.01, "saturated_ratio": 0.01}
+"""A change as small is no drift, however certain: shares of the picture."""
+NEGLIGIBLE_RATIO = 0.05
+"""The same for the other quantities, of the window's median: a lamp does as much within a day."""
+NEGLIGIBLE_SCORE_RATIO = 0.25
+"""Of scores: those of the calibration are of banks with fewer frames, and lie as much beside a line's."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,11 @@ class _Limit:
     suspected: tuple[float, ...]
 
 
+def negligible_ratio(name: str) -> float:
+    """The change of a quantity's median that is no drift, as a share of it."""
+    return NEGLIGIBLE_SCORE_RATIO if name == "score" else NEGLIGIBLE_RATIO
+
+
 def largest_share_beyond(rank: int, count: int, *, doubt: float = DOUBT) -> float:
     """What an undisturbed line exceeds the `rank`-th largest of `count` exchangeable frames by, but for `doubt`."""
     return float(betaincinv(rank, count - rank + 1, 1 - doubt))
@@ -95,7 +102,7 @@ def _tail(reference: Reference, name: str, side: int, tail: float) -> _Limit:
     ordered = reference.ordered[:, QUANTITIES.index(name)]
     rank = ceil(tail * len(ordered))
     edge = ordered[-rank] if side > 0 else ordered[rank - 1]
-    slack = NEGLIGIBLE.get(name, NEGLIGIBLE_RATIO * abs(float(np.median(ordered))))
+    slack = NEGLIGIBLE.get(name, negligible_ratio(name) * abs(float(np.median(ordered))))
     allowed = largest_share_beyond(rank, len(ordered))
     return _Limit(
         name, side, float(edge + side * slack), allowed, tuple(allowed + q * (1 - allowed) for q in SUSPECTED)

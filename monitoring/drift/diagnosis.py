@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from monitoring.drift.bets import negligible_ratio
 from monitoring.drift.reference import QUANTITIES, Reference
 from monitoring.drift.samples import kolmogorov_smirnov
 
@@ -105,9 +106,11 @@ def _driven(driver: str, side: int) -> Verdict:
 
 
 def _moved(recent: Float64[np.ndarray, "frames 7"], reference: Reference, name: str) -> bool:
+    """Whether most frames lie elsewhere, and so far that it matters."""
     column = QUANTITIES.index(name)
     distance, p_value = kolmogorov_smirnov(reference.ordered[:, column], recent[:, column])
-    return distance >= MOVED_DISTANCE and p_value <= MOVED_P_VALUE
+    far = abs(np.log(_factor(recent, reference, name))) > np.log1p(negligible_ratio(name))
+    return bool(far and distance >= MOVED_DISTANCE and p_value <= MOVED_P_VALUE)
 
 
 def _factor(recent: Float64[np.ndarray, "frames 7"], reference: Reference, name: str) -> float:
