@@ -10,7 +10,7 @@ TEST_FLAGS ?=
 TRIALS ?= 5
 LEDGER ?= faults.jsonl
 
-.PHONY: demo test faults check clean
+.PHONY: demo test faults overload check clean
 
 demo: $(VENV)/.installed-demo
 	$(BIN)/patchline demo --json patchline-demo/demo.json $(DEMO_FLAGS)
@@ -21,6 +21,10 @@ test: $(VENV)/.installed-dev
 # The long run: each fault alone, TRIALS times, into LEDGER, which it goes on with; needs PATCHLINE_TEST_KAFKA_HOME.
 faults: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.e2e.faults --trials $(TRIALS) --ledger $(LEDGER)
+
+# Ten times more frames than can be scored, for five minutes; prints what the inspection held in memory.
+overload: $(VENV)/.installed-dev
+	PATCHLINE_TEST_OVERLOAD_SECONDS=300 $(BIN)/python -m pytest -s -q tests/e2e/test_overload.py
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
