@@ -32,7 +32,10 @@ MOST, APART = 4, 3
 
 @dataclass(frozen=True, eq=False)
 class ExplainedPatch:
-    """One bad place; positions are (row, column) of the grid, `distance` is L2, `ratio` the score over threshold."""
+    """One bad place; positions are (row, column) of the grid, `ratio` is the score over the threshold.
+
+    `distance` is L2 to the nearest trusted patch; the score also asks a second frame and the patches around.
+    """
 
     position: tuple[int, int]
     ratio: float
@@ -133,7 +136,14 @@ def explain_image(
         version=version,
         score=found.score,
         patches=tuple(
-            _explained(bank, position, float(ratios[position]), int(found.nearest_row[position]), sources)
+            _explained(
+                bank,
+                position,
+                float(ratios[position]),
+                int(found.nearest_row[position]),
+                sources,
+                patch=embedding[0][position],
+            )
             for position in worst_apart(found.patch_scores)
         ),
     )
@@ -149,13 +159,15 @@ def worst_apart(scores: Float32[np.ndarray, "p q"], *, most: int = MOST, apart: 
     return found
 
 
-def _explained(bank: Bank, position: tuple[int, int], ratio: float, row: int, sources: SourceFrames) -> ExplainedPatch:
+def _explained(
+    bank: Bank, position: tuple[int, int], ratio: float, row: int, sources: SourceFrames, *, patch: np.ndarray
+) -> ExplainedPatch:
     frame, weight = int(bank.source_frame[row]), float(bank.soft_weights[row])
     source_row, source_column = bank.source_position[row].tolist()
     return ExplainedPatch(
         position=position,
         ratio=ratio,
-        distance=ratio * bank.manifest.threshold.value / weight,
+        distance=float(np.linalg.norm(patch - bank.vectors[row])),
         soft_weight=weight,
         source_name=bank.manifest.frame_names[frame],
         source_position=(source_row, source_column),

@@ -17,6 +17,7 @@ from ingest.view import file_name
 from softpatch.bank import bank_to_bytes
 from softpatch.embed import OnnxEmbedder
 from softpatch.graph import lite0
+from softpatch.images.decode import decode
 from tests.inference.made import VIEW, encoded, jpeg, made_bank, picture
 
 if TYPE_CHECKING:
@@ -57,7 +58,9 @@ def test_the_worst_patch_is_where_the_defect_is_and_its_score_is_the_frames(bank
     row, column = worst.position
     assert 1 <= row <= 6
     assert 1 <= column <= 4
-    assert worst.distance == pytest.approx(worst.ratio * bank.manifest.threshold.value)
+    shaped = bank.manifest.geometry.apply(decode(jpeg(3, defect=True)))[None]
+    patch = OnnxEmbedder.open(lite0(), provider="cpu", threads=1).embed(shaped)[0, row, column]
+    assert worst.distance == pytest.approx(np.linalg.norm(bank.vectors - patch, axis=1).min(), rel=1e-4)
     assert worst.source_name in bank.manifest.frame_names
 
 
