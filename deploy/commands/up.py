@@ -37,12 +37,13 @@ def up(
     bootstrap: Bootstrap = None,
     ephemeral: Ephemeral = False,
 ) -> None:
-    """Run all services here; a service that dies is started again. Ctrl-C or SIGTERM stops them in order."""
+    """Run all services here; waits for a broker, and starts again what dies. Ctrl-C or SIGTERM stops them in order."""
     import structlog  # noqa: PLC0415 -- after --help had its chance
 
     from deploy.line.supervisor import Supervisor, WillNotRun  # noqa: PLC0415
     from deploy.logs import configure_logs  # noqa: PLC0415
     from deploy.signals import stop_on_signals  # noqa: PLC0415
+    from ingest.kafka.errors import BrokerUnreachable  # noqa: PLC0415
     from ingest.kafka.topics import create_topics  # noqa: PLC0415
 
     if ephemeral and bootstrap:
@@ -57,7 +58,12 @@ def up(
             loaded = load(settings, flags, bootstrap=bootstrap)
             Console(stderr=True).print(WILL_BE_LOST.format(store=loaded.store.url))
             structlog.get_logger().info("broker_started", bootstrap_servers=bootstrap)
-        create_topics(loaded.kafka, stop=stop)
+        try:
+            create_topics(loaded.kafka, give_up_seconds=None, stop=stop)
+        except BrokerUnreachable:
+            if stop.is_set():  # told to stop while it waited
+                return
+            raise
         supervisor = stack.enter_context(Supervisor())
         for program in programs(settings_file(settings), flags or (), bootstrap=bootstrap):
             supervisor.start(program)

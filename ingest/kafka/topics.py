@@ -89,12 +89,12 @@ def wanted_configs(topic: Topic, settings: KafkaSettings) -> dict[str, str]:
 
 
 def create_topics(
-    settings: KafkaSettings, *, give_up_seconds: float = 10.0, stop: Event | None = None
+    settings: KafkaSettings, *, give_up_seconds: float | None = 10.0, stop: Event | None = None
 ) -> list[TopicReport]:
     """Create what is missing and leave the rest alone; report each topic. Safe to run again.
 
     Raises:
-        BrokerUnreachable: no broker answered in time.
+        BrokerUnreachable: no broker answered in time (None: waits until `stop` is set), or it stopped answering.
         Refused: the broker will not create a topic (rights, replication factor).
     """
     with _admin(settings, give_up_seconds, stop) as admin:
@@ -179,7 +179,7 @@ def _asked(ask: Untyped) -> Untyped:
         raise Refused(f"the broker refuses: {error}") from error
 
 
-def _admin(settings: KafkaSettings, give_up_seconds: float, stop: Event | None) -> Untyped:
+def _admin(settings: KafkaSettings, give_up_seconds: float | None, stop: Event | None) -> Untyped:
     return connected(
         lambda: KafkaAdminClient(**client_options(settings)), settings, give_up_seconds=give_up_seconds, stop=stop
     )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from ingest.kafka.settings import KafkaSettings
 from tests.brokers import KafkaBroker, free_port
 from tests.e2e.plant import Plant, begun, page, run, wait_until
 
@@ -101,7 +102,6 @@ def test_without_a_broker_a_command_gives_up_with_one_sentence(tmp_path: Path) -
         ("bank", "list"),
         ("bank", "rollback", "line/top"),
         ("camera", "line/top", "--simulate", "ring", "--frames", "1"),
-        ("up",),
     ]
     ends = [begun((*each, "--bootstrap-servers", address), tmp_path) for each in commands]
     for done in [end() for end in ends]:
@@ -110,6 +110,19 @@ def test_without_a_broker_a_command_gives_up_with_one_sentence(tmp_path: Path) -
             "start one, or set kafka.bootstrap_servers to the right address"
         )
         assert f"event=broker_unreachable servers={address}" in done.stderr
+
+
+def test_a_plant_without_a_broker_waits_for_one_and_says_so(tmp_path: Path) -> None:
+    """After a power cut everything starts at once, the broker last; SIGTERM ends the waiting in good order."""
+    kafka = KafkaSettings(bootstrap_servers=f"127.0.0.1:{free_port()}", connect_retry_seconds=0.2)
+    with Plant(tmp_path, kafka) as plant:
+        up = plant.start("up")
+        wait_until(
+            lambda: up.said.count(f"event=broker_unreachable servers={kafka.bootstrap_servers} reason=") > 1,
+            "two tries",
+        )
+        assert up.stop() == 0
+        assert "Traceback" not in up.said
 
 
 def test_a_demo_without_its_extra_says_what_to_install(tmp_path: Path) -> None:
