@@ -128,7 +128,9 @@ def main() -> None:
 
 def say_fault(sentence: str) -> None:
     """One sentence to stderr."""
-    Console(stderr=True, soft_wrap=True).print(f"[bold red]patchline:[/] {_plain(sentence)}", highlight=False)
+    Console(stderr=True, soft_wrap=True, emoji=False).print(
+        f"[bold red]patchline:[/] {_plain(sentence)}", highlight=False
+    )
 
 
 def _plain(text: str) -> str:

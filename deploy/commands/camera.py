@@ -34,6 +34,13 @@ Seed = Annotated[int, typer.Option("--seed", min=0, help="Of the simulator.")]
 Defects = Annotated[float, typer.Option("--defects", min=0, max=1, help="Simulated parts that are defective.")]
 Product = Annotated[str | None, typer.Option("--product", help="Product header: makes the view line/camera@product.")]
 
+Faults = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--fault", metavar="KIND:FIRST:COUNT", help="As black:100:30; also overexposed, frozen. May be repeated."
+    ),
+]
+
 SILENCE_SECONDS = 60.0
 """A camera that sends nothing for so long is not well."""
 
@@ -54,6 +61,7 @@ def camera(
     seed: Seed = 0,
     defects: Defects = 0.1,
     product: Product = None,
+    faults: Faults = None,
     metrics_port: MetricsPort = None,
     metrics_host: MetricsHost = "127.0.0.1",
     settings: SettingsFile = None,
@@ -82,6 +90,8 @@ def camera(
     source = source_of(folder=folder, video=video, simulate=simulate, frames=frames, seed=seed, defects=defects)
     console, stop = Console(), Event()
     stop_on_signals(stop)  # the frames that are on their way arrive, and are counted
+    for fault in faults or ():
+        source = _interrupted(source, fault)
     source = takewhile(lambda _: not stop.is_set(), source)
     registry = CollectorRegistry()
     heartbeat = Heartbeat(limit_seconds=SILENCE_SECONDS, clock=time.monotonic)
@@ -110,6 +120,16 @@ def camera(
             step.advance()
     seconds = time.monotonic() - begun
     console.print(f"{sent} frames in {seconds:.1f} s ({sent / max(seconds, 1e-9):.1f} a second)", highlight=False)
+
+
+def _interrupted(source: "Iterable[CameraFrame]", text: str) -> "Iterable[CameraFrame]":
+    """A source with a fault among its frames. Raises WrongUse where the text names none."""
+    from ingest.cameras.faults import Interruption  # noqa: PLC0415 -- loads the libraries of pixels
+
+    try:
+        return Interruption.parse(text).over(source)
+    except ValueError as error:
+        raise WrongUse(f"--fault {error}") from None
 
 
 def source_of(

@@ -6,7 +6,7 @@ The truth moves with the picture: a shifted frame has a shifted mask. Labels sta
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import cv2
 import numpy as np
@@ -55,6 +55,11 @@ def gain(frame: CameraFrame, *, factor: float) -> CameraFrame:
     return _redrawn(frame, lambda picture: cv2.convertScaleAbs(picture, alpha=factor))
 
 
+def overexposed(frame: CameraFrame) -> CameraFrame:
+    """An exposure so long that all but the darkest is white."""
+    return gain(frame, factor=20.0)
+
+
 def blurred(frame: CameraFrame, *, sigma_px: float) -> CameraFrame:
     """A lens out of focus."""
     return _redrawn(frame, lambda picture: cv2.GaussianBlur(picture, (0, 0), sigma_px))
@@ -87,6 +92,33 @@ class Knock:
         matrix[:, 2] = matrix[:, 2] + np.array(self.shift_xy_px)
         moved: np.ndarray = cv2.warpAffine(picture, matrix, (width, height), borderMode=border)
         return moved
+
+
+@dataclass(frozen=True)
+class Interruption:
+    """Some frames of a camera show nothing to judge: `count` from number `first` on."""
+
+    kind: Literal["black", "overexposed", "frozen"]
+    first: int
+    count: int
+
+    @classmethod
+    def parse(cls, text: str) -> Interruption:
+        """From `black:100:30`: frames 100 to 129. Raises ValueError for anything else."""
+        kind, first, count = (*text.split(":"), "", "")[:3]
+        for known in ("black", "overexposed", "frozen"):
+            if kind == known and first.isdecimal() and count.isdecimal() and text.count(":") == 2:  # noqa: PLR2004
+                return cls(known, int(first), int(count))
+        raise ValueError(
+            f"{text} is no fault: write black:100:30, or overexposed or frozen, for 30 frames from number 100"
+        )
+
+    def over(self, frames: Iterable[CameraFrame]) -> Iterator[CameraFrame]:
+        """The frames of a source with this fault among them."""
+        if self.kind == "frozen":
+            return frozen(frames, first=self.first - 1, count=self.count)
+        fault = black if self.kind == "black" else overexposed
+        return from_frame(fault, frames, first=self.first, count=self.count)
 
 
 def _redrawn(frame: CameraFrame, draw: Callable[[Picture], Picture]) -> CameraFrame:

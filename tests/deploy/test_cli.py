@@ -13,6 +13,7 @@ from deploy.faults import EXPECTED, Failed, WrongUse, fault_of
 
 COMMANDS = (
     *("demo", "bench", "up", "train", "inspect", "camera", "topics", "bank", "dead-letters"),
+    *("threshold", "decisions", "explain"),
     *("build", "score", "evaluate"),
 )
 
@@ -67,6 +68,7 @@ def test_every_command_explains_itself(command: str, tmp_path: Path) -> None:
         (["inspect", "--settings", "none.yaml"], "none.yaml does not exist"),
         (["camera", "a/b"], "choose one of --folder DIR, --video FILE and --simulate PART"),
         (["camera", "a/b", "--simulate", "bolt"], "--simulate bolt is none of ring, bracket, gear"),
+        (["camera", "a/b", "--simulate", "ring", "--fault", "dark"], "--fault dark is no fault: write black:100:30"),
         (["camera", "a@b", "--simulate", "ring"], "without @"),
         (["camera", "a/b", "--folder", "none"], "none is not a folder; name one that holds images"),
         (["demo", "--images", "."], "holds no images"),

@@ -193,6 +193,24 @@ def test_a_fault_comes_and_goes(frames: list[CameraFrame]) -> None:
     assert [seen[i] is frames[i] for i in (0, 1, 4, 5)] == [True] * 4
 
 
+@pytest.mark.parametrize("kind", ["black", "overexposed", "frozen"])
+def test_an_interruption_is_written_in_one_word(frames: list[CameraFrame], kind: str) -> None:
+    """Frames 2 and 3 of six; a frozen camera repeats frame 1."""
+    seen = list(faults.Interruption.parse(f"{kind}:2:2").over(frames))
+    assert [a.encoded == b.encoded for a, b in zip(seen, frames, strict=True)] == [True, True, False, False, True, True]
+    if kind == "frozen":
+        assert {seen[2].encoded, seen[3].encoded} == {frames[1].encoded}
+    else:
+        assert (gray(seen[2]).mean() > 200) == (kind == "overexposed")
+
+
+@pytest.mark.parametrize("text", ["black", "black:2", "black:2:x", "black:-1:2", "dark:2:2", "black:1:2:3", ""])
+def test_an_interruption_that_is_none_says_how_to_write_one(text: str) -> None:
+    """The text is a person's."""
+    with pytest.raises(ValueError, match="is no fault: write black:100:30"):
+        faults.Interruption.parse(text)
+
+
 def test_gain_scales_what_does_not_saturate(frames: list[CameraFrame]) -> None:
     """Half the light halves the mean within JPEG's rounding; four times the light turns metal white."""
     before = gray(frames[0]).astype(float).mean()
