@@ -74,7 +74,9 @@ class Calibrations:
             reference = self._fetched(self._place(view, version), threshold)
         except (LookupError, StoreError, InvalidBank, TooFewCalibrationFrames) as error:
             self._missing[view] = (version, now + self._retry_seconds)
-            log.warning("no_calibration", view=view, version=version, detail=str(error))
+            # Decisions by a bank of long ago are read again at a start; that nobody has it any more is no fault.
+            say = log.info if isinstance(error, LookupError) else log.warning
+            say("no_calibration", view=view, version=version, detail=str(error))
             raise NoCalibration(version) from error
         self._missing.pop(view, None)
         self._told_seconds(self._clock() - now)
