@@ -1,7 +1,8 @@
 """Between the loop, which owns Kafka, and the worker, which scores: frames one way, answers the other, both bounded.
 
-The bound is one count, `outstanding`: records accepted and not yet answered to the loop, wherever they are. The loop
-polls no more than there is room, so neither side can grow.
+Bounded are the records accepted and not yet answered to the loop, wherever they are, by number and by bytes. The loop
+polls no more than there is room, so neither side can grow. How large the next records are is known only once they are
+here: room is reckoned by the largest that came last, so one poll of larger ones may go over the bound.
 """
 
 from __future__ import annotations
@@ -20,19 +21,26 @@ if TYPE_CHECKING:
 class Exchange:
     """Hands records over and takes answers back; the loop's thread and the worker's thread, one each."""
 
-    def __init__(self, *, room_frames: int) -> None:
+    def __init__(self, *, room_frames: int, room_bytes: int) -> None:
         self._room_frames = room_frames
+        self._room_bytes = room_bytes
         self._condition = Condition()
         self._waiting: deque[Queued] = deque()
         self._answered: deque[Answers] = deque()
         self._outstanding = 0
+        self._taken_bytes: deque[int] = deque()
+        """Of each batch taken and not yet collected."""
+        self._largest_bytes = 1
         self._closed = False
 
     @property
     def room(self) -> int:
-        """How many more records may be accepted."""
+        """How many more records may be accepted; one at least while there is room for a byte."""
         with self._condition:
-            return max(0, self._room_frames - self._outstanding)
+            frames, bytes_left = self._room_frames - self._outstanding, self._room_bytes - self._held_bytes()
+            if frames <= 0 or bytes_left <= 0:
+                return 0
+            return min(frames, max(1, bytes_left // self._largest_bytes))
 
     @property
     def outstanding(self) -> int:
@@ -51,6 +59,7 @@ class Exchange:
         with self._condition:
             self._waiting.extend(queued)
             self._outstanding += len(queued)
+            self._largest_bytes = max(map(_size_bytes, queued), default=self._largest_bytes)
             self._condition.notify_all()
 
     def drop(self, partitions: Iterable[Partition]) -> int:
@@ -69,7 +78,9 @@ class Exchange:
             self._condition.wait_for(lambda: self._waiting or self._closed)
             if self._closed:
                 return None
-            return [self._waiting.popleft() for _ in range(min(most, len(self._waiting)))]
+            taken = [self._waiting.popleft() for _ in range(min(most, len(self._waiting)))]
+            self._taken_bytes.append(sum(map(_size_bytes, taken)))
+            return taken
 
     def answer(self, answers: Answers) -> None:
         """The worker gives a batch back."""
@@ -84,6 +95,8 @@ class Exchange:
             collected = list(self._answered)
             self._answered.clear()
             self._outstanding -= sum(len(each.answers) for each in collected)
+            for _ in collected:
+                self._taken_bytes.popleft()
             return collected
 
     def close(self) -> None:
@@ -91,3 +104,10 @@ class Exchange:
         with self._condition:
             self._closed = True
             self._condition.notify_all()
+
+    def _held_bytes(self) -> int:
+        return sum(map(_size_bytes, self._waiting)) + sum(self._taken_bytes)
+
+
+def _size_bytes(queued: Queued) -> int:
+    return max(1, len(queued.record.value or b""))

@@ -204,7 +204,7 @@ def serve(
     registry = registry or CollectorRegistry()
     metrics = declare_inference(registry)
     heartbeat = Heartbeat(limit_seconds=settings.silence_seconds, clock=clock)
-    exchange = Exchange(room_frames=settings.queue_frames)
+    exchange = Exchange(room_frames=settings.queue_frames, room_bytes=settings.queue_bytes)
     kafka_metrics = declare_kafka(registry)
     reporting = Reporting(metrics, kafka_metrics, provider=embedder.provider, precision=embedder.precision)
     loader = BankLoader(store, embedder, make_search)

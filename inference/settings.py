@@ -24,6 +24,8 @@ class InferenceSettings(BaseModel):
     """Frames scored together at most; a batch is taken as soon as the worker is free, never awaited."""
     queue_frames: PositiveInt = 64
     """Frames that wait at most; beyond it partitions are paused."""
+    queue_bytes: PositiveInt = 256 * 1024 * 1024
+    """Encoded bytes of them, likewise: 64 frames of a megabyte wait by number, of ten megabytes by their bytes."""
     decode_threads: PositiveInt = 2
     max_pixels: PositiveInt = 50_000_000
     """A larger frame is a dead letter, told from its header."""

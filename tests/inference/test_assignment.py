@@ -68,7 +68,9 @@ def seen(history: History, frame_id: str, offset: int, *, tenure: int = 1) -> So
 
 def assigned(history: History, tail: Tail, offset: int | None, *, seconds: float = 30) -> None:
     """Partition 0 comes, with its committed offset."""
-    Assignment(Exchange(room_frames=1), history, tail).assigned({FRAMES: offset}, Deadline(seconds, clock=lambda: 0.0))
+    Assignment(Exchange(room_frames=1, room_bytes=1000), history, tail).assigned(
+        {FRAMES: offset}, Deadline(seconds, clock=lambda: 0.0)
+    )
 
 
 def test_what_others_decided_is_remembered_before_the_first_record() -> None:

@@ -34,7 +34,7 @@ def answer(each: Queued) -> Answer:
 
 def test_room_comes_back_when_the_loop_collects_not_when_the_worker_takes() -> None:
     """What is being scored, or scored and not committed, still holds memory."""
-    exchange = Exchange(room_frames=4)
+    exchange = Exchange(room_frames=4, room_bytes=1000)
     exchange.accept(queued(0, 1, 2))
     assert exchange.room == 1
     batch = exchange.take(2)
@@ -46,9 +46,27 @@ def test_room_comes_back_when_the_loop_collects_not_when_the_worker_takes() -> N
     assert (exchange.room, exchange.outstanding) == (3, 1)
 
 
+def test_large_records_wait_by_their_bytes() -> None:
+    """Also those being scored count; room is reckoned by the largest of the last, and there is some for an idle worker."""
+    exchange = Exchange(room_frames=64, room_bytes=1000)
+    exchange.accept([Queued(record(0, bytes(300)), 0.0), Queued(record(1, bytes(100)), 0.0)])
+    assert exchange.room == 2
+    exchange.accept([Queued(record(2, bytes(300)), 0.0), Queued(record(3, bytes(300)), 0.0)])
+    batch = exchange.take(2)
+    assert batch is not None
+    assert exchange.room == 0
+    exchange.answer(answered(batch))
+    assert exchange.room == 0
+    exchange.collect(0.0)
+    assert exchange.room == 1
+    tiny = Exchange(room_frames=64, room_bytes=10)
+    tiny.accept([Queued(record(0, bytes(300)), 0.0)])
+    assert (tiny.room, tiny.drop([Partition("frames", 0)]), tiny.room) == (0, 1, 1)
+
+
 def test_a_batch_is_what_waits_in_order_and_never_more_than_asked() -> None:
     """Nothing is awaited to fill it."""
-    exchange = Exchange(room_frames=10)
+    exchange = Exchange(room_frames=10, room_bytes=1000)
     exchange.accept(queued(5, 6, 7))
     batches = [exchange.take(2), exchange.take(2)]
     assert [[each.record.offset for each in batch or []] for batch in batches] == [[5, 6], [7]]
@@ -56,7 +74,7 @@ def test_a_batch_is_what_waits_in_order_and_never_more_than_asked() -> None:
 
 def test_dropped_partitions_lose_what_waits_and_keep_what_is_being_scored() -> None:
     """The batch in hand comes back; the commit will leave it out."""
-    exchange = Exchange(room_frames=10)
+    exchange = Exchange(room_frames=10, room_bytes=1000)
     exchange.accept(queued(0, 1))
     batch = exchange.take(1)
     exchange.accept(queued(7, partition=1))
@@ -69,7 +87,7 @@ def test_dropped_partitions_lose_what_waits_and_keep_what_is_being_scored() -> N
 
 def test_an_answer_wakes_the_loop_and_the_end_wakes_the_worker() -> None:
     """Neither side sleeps through what it waits for."""
-    exchange = Exchange(room_frames=10)
+    exchange = Exchange(room_frames=10, room_bytes=1000)
     taken: list[int | None] = []
 
     def work() -> None:
