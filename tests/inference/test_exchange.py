@@ -47,7 +47,7 @@ def test_room_comes_back_when_the_loop_collects_not_when_the_worker_takes() -> N
 
 
 def test_large_records_wait_by_their_bytes() -> None:
-    """Also those being scored count; room is reckoned by the largest of the last, and there is some for an idle worker."""
+    """Those being scored count, too; room is reckoned by the largest of the last, and an idle worker has some."""
     exchange = Exchange(room_frames=64, room_bytes=1000)
     exchange.accept([Queued(record(0, bytes(300)), 0.0), Queued(record(1, bytes(100)), 0.0)])
     assert exchange.room == 2
