@@ -7,24 +7,20 @@ import numpy as np
 from jaxtyping import Float32, Float64
 
 from softpatch.bank import Threshold
+from softpatch.tail import NOISES, REACHES, Counted, Prior, counted, laws
 
-SHAPE = 0.1
-"""Of the tail, fixed: fitted to the body of one window it wanders, and what it says of the tail is not heard there."""
+LEANING = Prior(shape_mean=-0.1, shape_deviation=0.1, noise_mean=0.2)
+"""What the threshold believes of good frames: a light tail, so that what stands out counts as defects."""
 
-LOW, HIGH = 0.10, 0.70
-"""The quantiles of the good frames' log scores that are fitted: the top, where defects are, is not looked at."""
-
-MOST_NOISE = 0.4
-"""Estimates stop here: beyond it nobody can say from scores alone which part of the window is the good one."""
+OPEN = Prior(shape_mean=0.05, shape_deviation=0.15, noise_mean=0.5)
+"""What the interval believes: a heavy tail as well, so that what stands out may be good frames after all."""
 
 RULE = (
-    "extreme value distribution (shape 0.1) of log cross-fitted scores through the 10 and 70 % quantiles of the good "
-    "frames, their share estimated from the frames beyond its 95 % quantile; interval 5 to 95 % by block bootstrap"
+    "posterior median over extreme value laws of log cross-fitted scores with uniform noise above the median; "
+    "interval 5 to 95 % over laws of light and heavy tails, bagged over block resamples"
 )
 
-_SPARE_RATIO = 0.05
-_ROUNDS = 8
-_RESAMPLES = 200
+_RESAMPLES = 100
 _BLOCK_FRAMES = 10
 _TINY = float(np.finfo(np.float32).tiny)
 
@@ -37,38 +33,30 @@ class Suggestion:
     noise_estimate: float
 
 
-@dataclass(frozen=True)
-class Fit:
-    """The law of the good frames' log scores (a maximum over many patches) and the share of the others."""
-
-    location: float
-    scale: float
-    noise: float
-
-    def quantile(self, probability: float) -> float:
-        """The log score that this share of good frames stays below."""
-        return self.location + self.scale * _standard_quantile(probability)
-
-
 def suggest(scores: Float32[np.ndarray, "frames"], *, false_reject_ratio: float, seed: int) -> Suggestion:
     """The threshold that rejects this share of good frames, by `RULE`.
 
-    A plain quantile would lie among the defects, one of trimmed scores too low.
+    A plain quantile would lie among the defects, one of trimmed scores too low. The interval is a bagged posterior
+    (Huggins and Miller, 2019), over runs of neighbouring frames: single draws would feign certainty.
     """
-    logs = np.log(np.maximum(scores.astype(np.float64), _TINY))
-    fitted, asked = fit(logs), 1 - false_reject_ratio
-    rng = np.random.default_rng(seed)
-    resampled = [fit(_block_resample(logs, rng)).quantile(asked) for _ in range(_RESAMPLES)]
-    value = fitted.quantile(asked)
-    low, high = np.quantile(resampled, [0.05, 0.95]).tolist()
+    found = counted(np.log(np.maximum(scores.astype(np.float64), _TINY)))
+    considered = laws()
+    leaning = considered.weights(found.counts()[:, None], considered.log_prior(LEANING))
+    believed = considered.weights(_resamples(found, len(scores), seed), considered.log_prior(OPEN)).sum(axis=1)
+    quantiles = considered.quantile(1 - false_reject_ratio)
+    (value,) = _weighted_quantiles(quantiles, leaning.sum(axis=1), [0.5])
+    low, high = _weighted_quantiles(quantiles, believed, [0.05, 0.95])
+    rejects_low, rejects_high = _weighted_quantiles(considered.beyond(value), believed, [0.05, 0.95])
     threshold = Threshold(
-        value=_score(value),
-        interval_low=_score(min(low, value)),
-        interval_high=_score(max(high, value)),
+        value=_score(found, value),
+        interval_low=_score(found, min(low, value)),
+        interval_high=_score(found, max(high, value)),
         false_reject_ratio=false_reject_ratio,
+        false_reject_low=min(rejects_low, false_reject_ratio),
+        false_reject_high=max(rejects_high, false_reject_ratio),
         rule=RULE,
     )
-    return Suggestion(threshold, fitted.noise)
+    return Suggestion(threshold, _noise(leaning))
 
 
 def frames_needed(threshold: Threshold, *, frames: int, interval_ratio_limit: float) -> int:
@@ -86,7 +74,7 @@ def frames_needed(threshold: Threshold, *, frames: int, interval_ratio_limit: fl
 
 
 def why_uncertain(threshold: Threshold, *, frames: int, interval_ratio_limit: float) -> str | None:
-    """What keeps a threshold from being acted on, in one sentence with the frames it still needs; None where nothing."""
+    """What keeps a threshold from being acted on, in one sentence with the frames it needs; None where nothing."""
     more = frames_needed(threshold, frames=frames, interval_ratio_limit=interval_ratio_limit)
     if not more:
         return None
@@ -97,39 +85,32 @@ def why_uncertain(threshold: Threshold, *, frames: int, interval_ratio_limit: fl
     )
 
 
-def fit(logs: Float64[np.ndarray, "frames"]) -> Fit:
-    """Law and noise in turns.
-
-    The q quantile of the good frames is the q x (1 - noise) quantile of all; what lies beyond the law's 95 % quantile
-    in excess of 5 % is noise. Equal scores give a point without noise.
-    """
-    ordered, noise = np.sort(logs), 0.0
-    for _ in range(_ROUNDS):
-        fitted = _fit_given(ordered, noise)
-        limit = fitted.quantile(1 - _SPARE_RATIO) + 1e-9 * abs(fitted.location)  # rounding must not split equal scores
-        beyond = 1 - np.searchsorted(ordered, limit, side="right") / len(ordered)
-        noise = min(MOST_NOISE, max(0.0, (beyond - _SPARE_RATIO) / (1 - _SPARE_RATIO)))
-    return _fit_given(ordered, noise)
+def _resamples(found: Counted, frames: int, seed: int) -> Float32[np.ndarray, "bins resamples"]:
+    """Counts of as many frames, in runs of up to ten, drawn anew each time."""
+    rng = np.random.default_rng(seed)
+    block = min(_BLOCK_FRAMES, frames)
+    drawn = []
+    for _ in range(_RESAMPLES):
+        starts = rng.integers(0, frames - block + 1, size=-(-frames // block))
+        drawn.append(found.counts((starts[:, None] + np.arange(block)).ravel()[:frames]))
+    return np.stack(drawn, axis=1)
 
 
-def _fit_given(ordered: Float64[np.ndarray, "frames"], noise: float) -> Fit:
-    places = (len(ordered) - 1) * (1 - noise) * np.array([LOW, HIGH])
-    low, high = np.interp(places, np.arange(len(ordered)), ordered).tolist()
-    scale = (high - low) / (_standard_quantile(HIGH) - _standard_quantile(LOW))
-    return Fit(low - scale * _standard_quantile(LOW), scale, noise)
+def _noise(weights: Float32[np.ndarray, "laws mixtures"]) -> float:
+    """The believed share of frames that no law of good frames explains."""
+    mixtures = weights.sum(axis=0).reshape(len(REACHES), len(NOISES)).sum(axis=0)
+    return float(mixtures @ NOISES)
 
 
-def _standard_quantile(probability: float) -> float:
-    """Of the generalised extreme value distribution with location 0, scale 1 and our shape."""
-    return float(np.expm1(-SHAPE * np.log(-np.log(probability))) / SHAPE)
+def _weighted_quantiles(
+    values: Float64[np.ndarray, "laws"], weights: Float32[np.ndarray, "laws"], probabilities: list[float]
+) -> list[float]:
+    """Quantiles of values that are believed unequally."""
+    order = np.argsort(values)
+    cumulated = np.cumsum(weights[order].astype(np.float64))
+    found: list[float] = np.interp(np.array(probabilities) * cumulated[-1], cumulated, values[order]).tolist()
+    return found
 
 
-def _block_resample(logs: Float64[np.ndarray, "frames"], rng: np.random.Generator) -> Float64[np.ndarray, "frames"]:
-    """As many frames, in runs of up to ten: neighbours in time are alike, and single draws would feign certainty."""
-    block = min(_BLOCK_FRAMES, len(logs))
-    starts = rng.integers(0, len(logs) - block + 1, size=-(-len(logs) // block))
-    return np.asarray(logs[(starts[:, None] + np.arange(block)).ravel()[: len(logs)]])
-
-
-def _score(log: float) -> float:
-    return max(float(np.exp(log)), _TINY)
+def _score(found: Counted, standard: float) -> float:
+    return max(float(np.exp(found.middle + found.unit * standard)), _TINY)

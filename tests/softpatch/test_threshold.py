@@ -2,74 +2,164 @@
 
 import numpy as np
 import pytest
-from scipy.stats import genextreme
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import genextreme, gumbel_r, norm, skewnorm
 
 from softpatch.bank import Threshold
-from softpatch.threshold import RULE, SHAPE, fit, frames_needed, suggest, why_uncertain
+from softpatch.tail import EDGES, laws
+from softpatch.threshold import RULE, frames_needed, suggest, why_uncertain
+
+LAWS = {
+    "light": genextreme(0.1, scale=0.05),
+    "gumbel": gumbel_r(scale=0.05),
+    "heavy": genextreme(-0.1, scale=0.05),
+    "normal": norm(scale=0.06),
+    "skew": skewnorm(4, scale=0.1),
+}
+"""Of good frames' log scores; SciPy's shape has the other sign."""
 
 
-def good(frames: int, seed: int) -> np.ndarray:
-    """Scores of good frames: a maximum over many patches, in log."""
-    return np.exp(genextreme(-0.05, loc=3, scale=0.06).rvs(size=frames, random_state=seed)).astype(np.float32)
+def window(name: str, frames: int, noise: float, seed: int) -> np.ndarray:
+    """Scores of a window: that share of frames also shows a defect, subtle or plain, of whose score it has the most."""
+    rng = np.random.default_rng(seed)
+    law = LAWS[name]
+    logs = law.rvs(size=frames, random_state=rng)
+    defective = rng.random(frames) < noise
+    shown = law.median() + rng.uniform(0, 8 * law.std(), frames)
+    logs[defective] = np.maximum(logs, shown)[defective]
+    return np.exp(3 + logs).astype(np.float32)
 
 
-def test_the_fit_is_the_law_the_scores_were_drawn_from() -> None:
-    """Against SciPy's distribution (its shape has the other sign): a quantile of a large sample."""
-    law = genextreme(-SHAPE, loc=2, scale=0.1)
-    fitted = fit(law.rvs(size=200_000, random_state=0))
-    assert fitted.quantile(0.98) == pytest.approx(law.ppf(0.98), abs=0.01)
-    assert fitted.noise == pytest.approx(0, abs=0.01)
+def true_ratio(name: str, threshold: float) -> float:
+    """The share of good frames above it, by their law."""
+    return float(LAWS[name].sf(np.log(threshold) - 3))
 
 
 @pytest.mark.parametrize("noise", [0.0, 0.05, 0.1, 0.2])
 def test_asked_and_observed_ratios_agree_whatever_defects_there_are(noise: float) -> None:
-    """Asked 5 %, observed on fresh good frames 2.5 to 10 %, median of seven windows of 400 frames."""
-    observed = []
-    for seed in range(7):
-        scores = good(400, seed)
-        defects = np.random.default_rng(100 + seed).random(400) < noise
-        scores[defects] *= 1.5
-        threshold = suggest(scores, false_reject_ratio=0.05, seed=0).threshold.value
-        observed.append(float((good(20_000, 1000 + seed) > threshold).mean()))
+    """Asked 5 %; the median over five laws and two windows of 400 frames each is 2.5 to 10 %."""
+    observed = [
+        true_ratio(name, suggest(window(name, 400, noise, seed), false_reject_ratio=0.05, seed=0).threshold.value)
+        for name in LAWS
+        for seed in range(2)
+    ]
     assert 0.025 <= float(np.median(observed)) <= 0.1
+
+
+def test_the_interval_holds_the_truth_in_eight_of_ten_runs() -> None:
+    """Fifty windows of 200 frames, of five laws, without noise and with 10 %: the threshold's and the ratio's."""
+    held = []
+    for run in range(50):
+        name = list(LAWS)[run % len(LAWS)]
+        scores = window(name, 200, 0.1 * (run // 5 % 2), run)
+        threshold = suggest(scores, false_reject_ratio=0.05, seed=run).threshold
+        needed = float(np.exp(3 + LAWS[name].ppf(0.95)))
+        low, high = threshold.false_reject_low, threshold.false_reject_high
+        assert low is not None
+        assert high is not None
+        inside = low <= true_ratio(name, threshold.value) <= high
+        held.append((threshold.interval_low <= needed <= threshold.interval_high, inside))
+    assert np.mean(held, axis=0) == pytest.approx([1, 1], abs=0.2)
 
 
 @pytest.mark.parametrize("noise", [0.0, 0.1])
 def test_the_noise_estimate_is_near_the_truth(noise: float) -> None:
-    """Of plain defects, to within four points, median of seven windows."""
+    """Of plain defects, to within four points, median of five windows."""
     estimates = []
-    for seed in range(7):
-        scores = good(400, seed)
+    for seed in range(5):
+        scores = window("gumbel", 400, 0, seed)
         scores[: round(400 * noise)] *= 1.6
         estimates.append(suggest(scores, false_reject_ratio=0.02, seed=0).noise_estimate)
     assert float(np.median(estimates)) == pytest.approx(noise, abs=0.04)
 
 
+def test_plain_defects_hardly_move_the_threshold() -> None:
+    """Three windows, with and without 10 % of frames at twice the usual score: within 5 % of each other."""
+    for seed in range(3):
+        clean = window("gumbel", 400, 0, seed)
+        marred = np.concatenate([clean, np.full(40, 2 * np.median(clean), np.float32)])
+        found = [suggest(scores, false_reject_ratio=0.02, seed=0).threshold.value for scores in (clean, marred)]
+        assert found[1] == pytest.approx(found[0], rel=0.05)
+
+
+@pytest.mark.parametrize("shape", [-0.2, 0.0, 0.3])
+def test_the_laws_are_scipys(shape: float) -> None:
+    """Quantile and share beyond against `genextreme`, and each row of shares adds up to one."""
+    considered = laws()
+    (row, *_) = np.flatnonzero(np.isclose(considered.shape, shape))
+    law = genextreme(-shape, loc=considered.location[row], scale=considered.scale[row])
+    assert considered.quantile(0.98)[row] == pytest.approx(law.ppf(0.98))
+    assert considered.beyond(1.5)[row] == pytest.approx(law.sf(1.5), abs=1e-12)
+    shares = np.exp(considered.log_shares)
+    np.testing.assert_allclose(shares.sum(axis=1), 1, atol=1e-4)
+    assert shares.shape[1] == len(EDGES) + 1
+
+
+@settings(max_examples=10, deadline=None)
+@given(scale=st.floats(1e-3, 1e3), frames=st.integers(6, 200), seed=st.integers(0, 1000))
+def test_scores_in_another_unit_give_the_threshold_in_that_unit(scale: float, frames: int, seed: int) -> None:
+    """A factor on all scores is a factor on threshold and interval, and changes no ratio."""
+    scores = window("gumbel", frames, 0.1, seed)
+    once = suggest(scores, false_reject_ratio=0.02, seed=0)
+    other = suggest((scores * np.float32(scale)).astype(np.float32), false_reject_ratio=0.02, seed=0)
+    for name in ("value", "interval_low", "interval_high"):
+        expected = scale * getattr(once.threshold, name)
+        assert getattr(other.threshold, name) == pytest.approx(expected, rel=0.01)  # a score may change its bin
+    assert other.noise_estimate == pytest.approx(once.noise_estimate, abs=0.01)
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.lists(st.floats(0, 1e4, width=32), min_size=6, max_size=40), st.floats(0.001, 0.4))
+def test_any_scores_give_a_positive_finite_threshold_inside_its_interval(scores: list[float], asked: float) -> None:
+    """Tiny windows, ties, zeros: pydantic refuses what is not finite or not positive, and the order holds."""
+    threshold = suggest(np.array(scores, np.float32), false_reject_ratio=asked, seed=0).threshold
+    assert threshold.interval_low <= threshold.value <= threshold.interval_high
+    assert threshold.false_reject_low is not None
+    assert threshold.false_reject_high is not None
+    assert threshold.false_reject_low <= asked <= threshold.false_reject_high
+
+
+def test_asking_for_fewer_false_rejects_gives_a_higher_threshold() -> None:
+    """Of the same scores."""
+    scores = window("heavy", 200, 0.1, 0)
+    values = [suggest(scores, false_reject_ratio=asked, seed=0).threshold.value for asked in (0.1, 0.05, 0.02, 0.01)]
+    assert values == sorted(values)
+
+
+def test_frames_sent_twice_change_little() -> None:
+    """Every score three times over: the threshold stays within 3 %."""
+    scores = window("gumbel", 100, 0, 0)
+    once = suggest(scores, false_reject_ratio=0.05, seed=0).threshold.value
+    assert suggest(np.repeat(scores, 3), false_reject_ratio=0.05, seed=0).threshold.value == pytest.approx(
+        once, rel=0.03
+    )
+
+
 def test_a_suggestion_is_seeded_and_its_interval_holds_its_value() -> None:
     """The same scores and seed give the same interval; the rule is said."""
-    scores = good(100, 0)
+    scores = window("gumbel", 100, 0, 0)
     once = suggest(scores, false_reject_ratio=0.02, seed=1)
     assert once == suggest(scores, false_reject_ratio=0.02, seed=1)
     assert once != suggest(scores, false_reject_ratio=0.02, seed=2)
-    assert once.threshold.interval_low <= once.threshold.value <= once.threshold.interval_high
     assert once.threshold.rule == RULE
 
 
-def test_a_longer_window_narrows_the_interval() -> None:
-    """Twenty-five times the frames, at most half the width."""
+def test_thirty_frames_are_known_to_be_few() -> None:
+    """The interval of 30 frames is at least one and a half times as wide, in logs, as that of 1,000."""
     widths = []
-    for frames in (100, 2500):
-        threshold = suggest(good(frames, 3), false_reject_ratio=0.02, seed=0).threshold
-        widths.append(threshold.interval_high - threshold.interval_low)
-    assert widths[1] < widths[0] / 2
+    for frames in (30, 1000):
+        threshold = suggest(window("gumbel", frames, 0, 3), false_reject_ratio=0.02, seed=0).threshold
+        widths.append(np.log(threshold.interval_high / threshold.interval_low))
+    assert widths[0] > 1.5 * widths[1]
 
 
 @pytest.mark.parametrize("score", [0.0, 7.0])
-def test_equal_scores_give_a_positive_threshold_at_them(score: float) -> None:
-    """A stopped line scores the same all the time, perhaps zero."""
+def test_equal_scores_give_a_positive_threshold_just_above_them(score: float) -> None:
+    """A stopped line scores the same all the time, perhaps zero: at most one percent above, since runtimes differ."""
     threshold = suggest(np.full(30, score, np.float32), false_reject_ratio=0.02, seed=0).threshold
-    assert threshold.value == pytest.approx(score, abs=1e-6)
-    assert threshold.value > 0
+    assert threshold.value > score
+    assert threshold.value == pytest.approx(score, rel=0.01, abs=1e-6)
 
 
 def threshold_between(low: float, high: float) -> Threshold:
