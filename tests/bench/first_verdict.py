@@ -1,7 +1,8 @@
-"""How long a new line waits for its first verdict: `python -m tests.bench.first_verdict KAFKA_HOME [TRIALS]`.
+"""How long a new line waits for its first verdict: `python -m tests.bench.first_verdict [TRIALS]`.
 
 From the broker's taking of the 30th frame to the first decision by a bank, on a line that runs at 15 frames/s, with no
-setting but ports and the store's place. Prints seconds, and of which the build.
+setting but ports and the store's place. Prints seconds, and of which the build. PATCHLINE_TEST_KAFKA_HOME names the Kafka
+that it starts.
 """
 
 from __future__ import annotations
@@ -45,10 +46,10 @@ def build_seconds(kafka: KafkaSettings) -> float:
     return float(next(each.facts["build_seconds"] for each in events if each.kind is BankEventKind.BUILT))
 
 
-def main(kafka_home: str, trials: str = "3") -> None:
+def main(trials: str = "3") -> None:
     """Run the trials, one after the other, each on topics and a store of its own."""
     with TemporaryDirectory() as folder:
-        broker = KafkaBroker(Path(kafka_home), Path(folder) / "kafka").start()
+        broker = KafkaBroker(Path(os.environ["PATCHLINE_TEST_KAFKA_HOME"]), Path(folder) / "kafka").start()
         try:
             for trial in range(int(trials)):
                 home = Path(folder) / str(trial)
