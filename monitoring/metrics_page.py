@@ -15,7 +15,7 @@ HEAD = """# Metrics
 <!-- Generated: python -m monitoring.metrics_page > docs/metrics.md -->
 
 Every service answers on its metrics port: `/metrics` (Prometheus), `/healthz` (503 when its loop hangs) and `/readyz`
-(503 with a sentence while it cannot do its work). A metric is declared once, in `monitoring/metrics.py`; this page is
+(503 with a sentence while it cannot do its work). A metric is declared once, in `monitoring/metrics/`; this page is
 printed from there.
 
 Counters and histograms of a view stand at zero from the moment a process owns the view, others from the start, gauges

@@ -15,7 +15,7 @@ from urllib.request import Request, urlopen
 import pytest
 import yaml
 
-from monitoring.metrics import UNDECIDED_REASONS
+from monitoring.metrics.values import UNDECIDED_REASONS
 from tests.brokers import free_port
 from tests.e2e.composed import debian_program
 from tests.e2e.plant import wait_until

@@ -16,6 +16,7 @@ from ingest.frame import DeadLetterReason
 from monitoring import metrics, metrics_page
 from monitoring.declared import Label, declarations
 from monitoring.drift.diagnosis import Verdict as Drift
+from monitoring.metrics import values
 from softpatch.images.input_faults import InputFault
 
 ROOT = Path(__file__).parents[2]
@@ -38,9 +39,9 @@ def everything(
         getattr(trainer, gauge).labels(view=VIEW).set(1)
     for gauge in ("noticed", "evidence", "rejected", "rejected_before", "calibration_frames", "decided"):
         getattr(watch, gauge).labels(view=VIEW).set(1)
-    for statistic in metrics.DRIFT_STATISTICS:
+    for statistic in values.DRIFT_STATISTICS:
         watch.distance.labels(view=VIEW, statistic=statistic).set(0.1)
-    for statistic in metrics.DRIFT_TESTS:
+    for statistic in values.DRIFT_TESTS:
         watch.p_value.labels(view=VIEW, statistic=statistic).set(0.5)
     metrics.set_drift(watch, VIEW, "product_changed")
     metrics.set_state(trainer, VIEW, "learning")
@@ -51,11 +52,11 @@ def everything(
 @pytest.mark.parametrize(
     ("declared", "contract"),
     [
-        (metrics.VERDICTS, Verdict),
-        (metrics.UNDECIDED_REASONS, Reason),
-        (metrics.DEAD_LETTER_REASONS, DeadLetterReason),
-        (metrics.VIEW_STATES, ViewState),
-        (metrics.INPUT_FAULTS, InputFault),
+        (values.VERDICTS, Verdict),
+        (values.UNDECIDED_REASONS, Reason),
+        (values.DEAD_LETTER_REASONS, DeadLetterReason),
+        (values.VIEW_STATES, ViewState),
+        (values.INPUT_FAULTS, InputFault),
     ],
 )
 def test_label_values_are_the_contracts_words(declared: tuple[str, ...], contract: type[Verdict]) -> None:
@@ -133,7 +134,7 @@ def test_a_view_drifts_in_one_way_or_not_at_all() -> None:
     def shown() -> list[str]:
         value = {
             each: registry.get_sample_value("patchline_drift_verdict", {"view": VIEW, "verdict": each})
-            for each in metrics.DRIFT_VERDICTS
+            for each in values.DRIFT_VERDICTS
         }
         assert set(value.values()) <= {0, 1}
         return [each for each, is_so in value.items() if is_so]
@@ -149,7 +150,7 @@ def test_a_view_drifts_in_one_way_or_not_at_all() -> None:
 
 def test_drift_verdicts_are_the_words_of_the_diagnosis() -> None:
     """The label says the sentence, so that an alert can be read."""
-    assert tuple(word.label for word in Drift) == metrics.DRIFT_VERDICTS
+    assert tuple(word.label for word in Drift) == values.DRIFT_VERDICTS
 
 
 def test_a_view_is_in_one_state() -> None:
@@ -181,7 +182,7 @@ def test_what_belongs_to_no_view_stands_at_zero_from_the_start() -> None:
     """The first build's stages came into being at one: no rate over them ever showed that build."""
     registry = CollectorRegistry()
     metrics.declare_trainer(registry)
-    for stage in metrics.BUILD_STAGES:
+    for stage in values.BUILD_STAGES:
         assert registry.get_sample_value("patchline_build_stage_seconds_count", {"stage": stage}) == 0
 
 

@@ -48,7 +48,7 @@ def test_the_configuration_is_prometheus_own(promtool: str) -> None:
 
 @pytest.mark.parametrize("alert", alerts())
 def test_a_rule_asks_for_what_services_show(alert: str) -> None:
-    """A metric renamed in monitoring/metrics.py would leave its alert silent for ever."""
+    """A metric renamed in monitoring/metrics/ would leave its alert silent for ever."""
     assert problems(alerts()[alert]["expr"]) == []
 
 

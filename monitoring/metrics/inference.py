@@ -1,0 +1,137 @@
+"""The inference service's metrics."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from prometheus_client import Counter, Gauge, Histogram, Info  # noqa: TC002 -- get_type_hints reads them at run time
+
+from monitoring.declared import OPEN, Metric
+from monitoring.metrics.values import (
+    BATCH_FRAMES,
+    BY_VIEW,
+    DEAD_LETTER_REASONS,
+    INFERENCE_STAGES,
+    INPUT_FAULTS,
+    LATENCY_SECONDS,
+    SCORE_RATIOS,
+    STAGE_SECONDS,
+    UNDECIDED_REASONS,
+    VERDICTS,
+    WAIT_SECONDS,
+)
+
+
+@dataclass(frozen=True)
+class InferenceMetrics:
+    """The inference service: frames in, decisions out."""
+
+    frames_received: Annotated[
+        Counter, Metric("patchline_frames_received_total", "frames", "Frames taken from Kafka.", BY_VIEW)
+    ]
+    decisions: Annotated[
+        Counter,
+        Metric("patchline_decisions_total", "decisions", "Decisions committed.", {"view": OPEN, "verdict": VERDICTS}),
+    ]
+    undecided: Annotated[
+        Counter,
+        Metric(
+            "patchline_undecided_total",
+            "decisions",
+            "Undecided frames by the reason their decision gives.",
+            {"view": OPEN, "reason": UNDECIDED_REASONS},
+        ),
+    ]
+    dead_letters: Annotated[
+        Counter,
+        Metric(
+            "patchline_dead_letters_total",
+            "records",
+            "Records that no decision could be made of; view is empty where the record names none.",
+            {"view": OPEN, "reason": DEAD_LETTER_REASONS},
+        ),
+    ]
+    # Apart from stage time on purpose: waiting asks for another process, working asks for a faster one.
+    queue_wait: Annotated[
+        Histogram,
+        Metric("patchline_queue_wait_seconds", "seconds", "From queued to taken into a batch.", buckets=WAIT_SECONDS),
+    ]
+    # Without view: a batch holds frames of many views.
+    stage_seconds: Annotated[
+        Histogram,
+        Metric(
+            "patchline_stage_seconds",
+            "seconds",
+            "Work of one stage on one batch.",
+            {"stage": INFERENCE_STAGES},
+            STAGE_SECONDS,
+        ),
+    ]
+    batch_frames: Annotated[
+        Histogram, Metric("patchline_batch_frames", "frames", "Frames of one batch.", buckets=BATCH_FRAMES)
+    ]
+    queue_depth: Annotated[
+        Gauge, Metric("patchline_queue_depth_frames", "frames", "Frames waiting in the bounded queue.")
+    ]
+    latency: Annotated[
+        Histogram,
+        Metric(
+            "patchline_decision_latency_seconds",
+            "seconds",
+            "From the broker's append time of a frame to its decision.",
+            BY_VIEW,
+            LATENCY_SECONDS,
+        ),
+    ]
+    score_ratio: Annotated[
+        Histogram,
+        Metric("patchline_score_ratio", "ratio", "Anomaly score over threshold; 1 decides.", BY_VIEW, SCORE_RATIOS),
+    ]
+    threshold: Annotated[
+        Gauge,
+        Metric("patchline_threshold", "L2 distance", "Decision threshold in force, a distance of its bank.", BY_VIEW),
+    ]
+    bank: Annotated[
+        Info,
+        Metric(
+            "patchline_bank_info",
+            "1",
+            "The bank in force: its labels also say version, epoch, provider and precision.",
+            BY_VIEW,
+        ),
+    ]
+    bank_swaps: Annotated[
+        Counter, Metric("patchline_bank_swaps_total", "swaps", "Banks put in force by this process.", BY_VIEW)
+    ]
+    bank_refusals: Annotated[
+        Counter,
+        Metric(
+            "patchline_bank_refusals_total",
+            "banks",
+            "Banks not put in force: the file was invalid or its probes scored differently here.",
+            BY_VIEW,
+        ),
+    ]
+    input_faults: Annotated[
+        Counter,
+        Metric(
+            "patchline_input_faults_total",
+            "frames",
+            "Frames that show nothing to judge, whatever the view's policy decided of them.",
+            {"view": OPEN, "reason": INPUT_FAULTS},
+        ),
+    ]
+    duplicates: Annotated[
+        Counter,
+        Metric("patchline_duplicate_frames_total", "frames", "Frames whose frame id was decided before.", BY_VIEW),
+    ]
+    sequence_gaps: Annotated[
+        Counter,
+        Metric(
+            "patchline_sequence_gap_frames_total",
+            "frames",
+            "Frames missing between two sequence numbers of one camera start: lost before Kafka.",
+            BY_VIEW,
+        ),
+    ]

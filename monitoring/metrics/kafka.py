@@ -1,0 +1,59 @@
+"""The Kafka adapter's metrics."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from prometheus_client import Counter, Gauge, Histogram  # noqa: TC002 -- get_type_hints reads them at run time
+
+from monitoring.declared import OPEN, Metric
+from monitoring.metrics.values import WAIT_SECONDS
+
+
+@dataclass(frozen=True)
+class KafkaMetrics:
+    """The Kafka adapter: every service that reads or writes topics."""
+
+    records_polled: Annotated[Counter, Metric("patchline_kafka_records_polled_total", "records", "Records taken.")]
+    polls_failed: Annotated[
+        Counter, Metric("patchline_kafka_polls_failed_total", "polls", "Polls that ended in an error and are retried.")
+    ]
+    transactions_committed: Annotated[
+        Counter, Metric("patchline_kafka_transactions_committed_total", "transactions", "Transactions committed.")
+    ]
+    transactions_aborted: Annotated[
+        Counter,
+        Metric(
+            "patchline_kafka_transactions_aborted_total",
+            "transactions",
+            "Transactions aborted; their input is read again.",
+        ),
+    ]
+    commit_seconds: Annotated[
+        Histogram,
+        Metric(
+            "patchline_kafka_commit_seconds", "seconds", "Flush and commit of one transaction.", buckets=WAIT_SECONDS
+        ),
+    ]
+    consumer_lag: Annotated[
+        Gauge,
+        Metric(
+            "patchline_kafka_consumer_lag_records",
+            "records",
+            "Records behind the end of an owned partition: of frames, or of decisions where drift is watched.",
+            {"partition": OPEN},
+        ),
+    ]
+    partitions_owned: Annotated[
+        Gauge, Metric("patchline_kafka_partitions_owned", "partitions", "Partitions assigned to this process.")
+    ]
+    partitions_paused: Annotated[
+        Gauge,
+        Metric(
+            "patchline_kafka_partitions_paused", "partitions", "Owned partitions not read because the queue is full."
+        ),
+    ]
+    rebalances: Annotated[
+        Counter, Metric("patchline_kafka_rebalances_total", "rebalances", "Times that partitions came or went.")
+    ]

@@ -1,0 +1,87 @@
+"""The trainer's metrics."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from prometheus_client import Counter, Gauge, Histogram  # noqa: TC002 -- get_type_hints reads them at run time
+
+from monitoring.declared import OPEN, Metric
+from monitoring.metrics.values import (
+    BUILD_SECONDS,
+    BUILD_STAGES,
+    BUILD_VERDICTS,
+    BY_VIEW,
+    COMMAND_VERDICTS,
+    SKIP_REASONS,
+    VIEW_STATES,
+)
+
+
+@dataclass(frozen=True)
+class TrainerMetrics:
+    """The trainer: frames into windows, windows into banks."""
+
+    frames_collected: Annotated[
+        Counter, Metric("patchline_trainer_frames_collected_total", "frames", "Frames put in the window.", BY_VIEW)
+    ]
+    frames_skipped: Annotated[
+        Counter,
+        Metric(
+            "patchline_trainer_frames_skipped_total",
+            "frames",
+            "Frames read and not kept; view is empty where the record names none.",
+            {"view": OPEN, "reason": SKIP_REASONS},
+        ),
+    ]
+    window_frames: Annotated[Gauge, Metric("patchline_window_frames", "frames", "Frames in the window.", BY_VIEW)]
+    window_bytes: Annotated[
+        Gauge, Metric("patchline_window_bytes", "bytes", "Encoded bytes of the window's frames.", BY_VIEW)
+    ]
+    view_state: Annotated[
+        Gauge,
+        Metric(
+            "patchline_view_state", "0 or 1", "1 at the state the view is in.", {"view": OPEN, "stage": VIEW_STATES}
+        ),
+    ]
+    builds: Annotated[
+        Counter,
+        Metric(
+            "patchline_builds_total",
+            "builds",
+            "Builds ended; refused: built, and the gate kept it out of force.",
+            {"view": OPEN, "verdict": BUILD_VERDICTS},
+        ),
+    ]
+    build_seconds: Annotated[
+        Histogram,
+        Metric(
+            "patchline_build_stage_seconds",
+            "seconds",
+            "One stage of one build.",
+            {"stage": BUILD_STAGES},
+            BUILD_SECONDS,
+        ),
+    ]
+    build_progress: Annotated[
+        Gauge,
+        Metric("patchline_build_progress_ratio", "ratio", "How far the running build is; 0 when none runs.", BY_VIEW),
+    ]
+    bank_created: Annotated[
+        Gauge,
+        Metric("patchline_bank_created_timestamp_seconds", "seconds", "When the newest bank was built.", BY_VIEW),
+    ]
+    bank_patches: Annotated[
+        Gauge, Metric("patchline_bank_patches", "patches", "Patches of the newest bank built.", BY_VIEW)
+    ]
+    noise_estimate: Annotated[
+        Gauge,
+        Metric("patchline_noise_estimate_ratio", "ratio", "Defective share of the window, as estimated.", BY_VIEW),
+    ]
+    commands: Annotated[
+        Counter,
+        Metric(
+            "patchline_commands_total", "commands", "Commands carried out.", {"view": OPEN, "verdict": COMMAND_VERDICTS}
+        ),
+    ]
