@@ -51,6 +51,7 @@ HOPELESS = (
     TransactionalIdAuthorizationFailedError,
     UnsupportedVersionError,
 )
+NO_LEADER = -1
 FENCING = (FencedInstanceIdError, InvalidProducerEpochError, ProducerFencedError)
 
 
@@ -75,6 +76,8 @@ class TransactionalProducer:
         self._group_id = group_id
         self._writes = tuple(writes)
         self._producer: Untyped = None
+        self._unclosed: frozenset[TopicPartition] = frozenset()
+        """Partitions without a leader when the producer was made: nothing could be closed there yet."""
 
     def ready(self, deadline: Deadline) -> bool:
         """Have a producer with no open transaction; False where the broker does not answer in time."""
@@ -82,7 +85,7 @@ class TransactionalProducer:
             return True
         try:
             self._producer = _producer(self._settings, self._transactional_id, deadline)
-            self._close_what_was_left_open(deadline)
+            self._close_what_was_left_open(self._partitions(), deadline)
         except KafkaTimeoutError as error:
             self.close()
             log.warning("transactions_not_ready", transactional_id=self._transactional_id, reason=str(error))
@@ -101,6 +104,8 @@ class TransactionalProducer:
     ) -> None:
         """Begin, send, check every record, add the offsets, commit. Raises a KafkaError with the transaction open."""
         producer = self._producer
+        if any(map(self._has_leader, self._unclosed)):
+            self._close_what_was_left_open(self._unclosed, deadline)
         # kafka-python keeps the offsets of an aborted transaction and would commit them with the next one: partitions
         # that have moved on meanwhile would be set back, and their records answered twice.
         self._manager._pending_txn_offset_commits.clear()  # noqa: SLF001  there is no public way
@@ -133,22 +138,32 @@ class TransactionalProducer:
             close_now(self._producer)
             self._producer = None
 
-    def _close_what_was_left_open(self, deadline: Deadline) -> None:
-        """Abort an empty transaction over every partition that one before it may have written to.
+    def _partitions(self) -> frozenset[TopicPartition]:
+        """All that a transaction may write to."""
+        return frozenset(
+            TopicPartition(topic, each) for topic in self._writes for each in self._producer.partitions_for(topic)
+        )
+
+    def _has_leader(self, partition: TopicPartition) -> bool:
+        return self._producer._metadata.leader_for_partition(partition) not in (None, NO_LEADER)  # noqa: SLF001
+
+    def _close_what_was_left_open(self, partitions: frozenset[TopicPartition], deadline: Deadline) -> None:
+        """Abort an empty transaction over partitions that one before it may have written to.
 
         Its markers close what lies open under our producer id: records in the topics, pending offsets in the group.
+        A partition without a leader would get none, unsaid; it is closed before the next transaction that finds one.
         """
-        manager = self._manager
+        manager, reached = self._manager, frozenset(filter(self._has_leader, partitions))
         self._producer.begin_transaction()
-        for topic in self._writes:
-            for partition in self._producer.partitions_for(topic):
-                manager.maybe_add_partition_to_transaction(TopicPartition(topic, partition))
-        if self._writes:
+        for each in reached:
+            manager.maybe_add_partition_to_transaction(each)
+        if reached:
             added = manager._add_partitions_to_transaction_handler()  # noqa: SLF001  a send would add them, with a record
             manager._enqueue_request(added)  # noqa: SLF001
             self._wait(added.result, deadline)
         self._wait(manager.send_offsets_to_transaction({}, self._group_id), deadline)
         self._wait(manager.begin_abort(), deadline)
+        self._unclosed = partitions - reached
 
     @property
     def _manager(self) -> Untyped:

@@ -74,13 +74,22 @@ def committed_offset(settings: KafkaSettings) -> int | None:
     return offset
 
 
-def test_what_was_left_open_is_not_committed_with_what_comes_next(settings: KafkaSettings) -> None:
-    """Neither the decision, which would be a second one, nor the offset, which would lose the frames before it."""
+@pytest.mark.parametrize("leaderless", [False, True])
+def test_what_was_left_open_is_not_committed_with_what_comes_next(
+    settings: KafkaSettings, monkeypatch: pytest.MonkeyPatch, *, leaderless: bool
+) -> None:
+    """Neither the decision, which would be a second one, nor the offset, which would lose the frames before it.
+
+    Also where the partition of the decision had no leader at the start, so that nothing could be closed there yet.
+    """
     sources = send_numbered(settings, range(FRAMES), cameras=1)
     frames = TopicPartition(settings.topic("frames"), 0)
     left_open(settings, Outgoing(settings.topic("decisions"), None, b"0,0", partition=0), {frames: FRAMES})
     with open_loop(settings) as loop:
-        first = polled(loop, 1)
+        with monkeypatch.context() as patched:
+            if leaderless:
+                patched.setattr(loop._producer, "_has_leader", lambda _: False)
+            first = polled(loop, 1)
         loop.commit([answer(settings, record) for record in first])
     assert committed_offset(settings) == 1
     with open_loop(settings) as loop:
