@@ -187,4 +187,5 @@ def _end(member: Member) -> None:
     process.kill()
     process.wait(30)
     for writer in member.writers:
+        writer.kill()  # a build that is about to end may still hold its pipe
         writer.wait(30)
