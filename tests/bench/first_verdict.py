@@ -1,8 +1,8 @@
 """How long a new line waits for its first verdict: `python -m tests.bench.first_verdict [TRIALS]`.
 
 From the broker's taking of the 30th frame to the first decision by a bank, on a line that runs at 15 frames/s, with no
-setting but ports and the store's place. Prints seconds, and of which the build. PATCHLINE_TEST_KAFKA_HOME names the Kafka
-that it starts.
+setting but ports and the store's place. Prints seconds, and of which the build. The Kafka that it starts is the one of
+PATCHLINE_TEST_KAFKA_HOME.
 """
 
 from __future__ import annotations
