@@ -76,7 +76,8 @@ def novelty(sketch: Float64[np.ndarray, "32"], reference: Reference) -> float:
 
     A frame of the window is compared with the others only, so that both kinds of frame are ranked alike.
     """
-    squared = np.square(reference.sketches - sketch).sum(axis=1)
+    apart = reference.sketches - sketch
+    squared = np.einsum("ij,ij->i", apart, apart)
     return float(np.sqrt(np.partition(squared, NEIGHBOUR - 1)[NEIGHBOUR - 1]))
 
 

@@ -48,7 +48,7 @@ class WatchSettings(BaseModel):
         default=3600, gt=0, description="A view silent for so long is given up, and its series disappear."
     )
     views: int = Field(
-        default=2000, ge=1, description="Views followed at most; the longest silent one gives way. 0.25 MB each."
+        default=2000, ge=1, description="Views followed at most; the longest silent one gives way. 0.35 MB each."
     )
     distances_every_seconds: float = Field(
         default=15, gt=0, description="Between two looks at a view's distances; each takes 10 ms."

@@ -110,9 +110,11 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--streams", type=int, default=50)
     parser.add_argument("--seed", type=int, default=0, help="of the split into window and held-out frames")
+    parser.add_argument("--defects-only", action="store_true", help="of the delays, those of rising defects alone")
     asked = parser.parse_args()
     folder = Path(os.environ["PATCHLINE_TEST_DATA"]) / "mvtec_ad/screw"
-    real = screws(folder, np.random.default_rng(asked.seed), window=200, held_out=124, changes=CHANGES)
+    changes = [] if asked.defects_only else CHANGES
+    real = screws(folder, np.random.default_rng(asked.seed), window=200, held_out=124, changes=changes)
     baseline = Baseline.of(real.reference)
     scores = [np.array([one.values[0] for one in pool]) for pool in (real.clean, real.defective)]
     area = auroc(*scores)
@@ -120,7 +122,8 @@ def main() -> None:
         line = _told_delay(real, baseline, f"defects to {share:.0%}", real.clean, rate=share, settling=DEFECTS_SETTLING)
         bound = fewest_frames(area, DEFECTS, share)
         _say(f"{line}; image AUROC {area:.3f}, bound {bound:.0f}")
-    for name, pool in [*real.changed.items(), ("another session", real.other_session)]:
+    others = {} if asked.defects_only else {**real.changed, "another session": real.other_session}
+    for name, pool in others.items():
         _say(_told_delay(real, baseline, name, pool, rate=DEFECTS, settling=SETTLING))
     if asked.streams:
         _say(_told_alarms(real, baseline, asked.streams))
