@@ -168,6 +168,22 @@ def test_a_block_is_scored_by_banks_that_never_saw_it() -> None:
     assert ranges == [(True, True)] * 3
 
 
+def test_doubtful_patches_share_the_banks_room() -> None:
+    """A quarter of the window is rejected; the bank keeps its cap, and a fifth of it at most is doubtful."""
+    embeddings = InMemory(40, (4, 4, 6))
+    frames = np.random.default_rng(3).normal(size=(40, 4, 4, 6)).astype(np.float32)
+    frames[::4] *= 9
+    embeddings.append(frames)
+    chosen = BuildSettings(coreset_cap=50, coreset_ratio=0.5, calibration_patches=20)
+    judged = judge(embeddings, 40, chosen, nothing)
+    assert (~judged.keep).mean() > 0.2
+    with ThreadPoolExecutor(1) as pool:
+        made = candidate(condense(embeddings, judged, chosen, pool, nothing).bank, judged, chosen)
+    assert len(made.patches) == 50
+    assert made.trusted_patches == 40
+    assert set((made.patches.frame[40:] % 4).tolist()) == {0}
+
+
 def test_the_mask_drops_the_asked_share_of_the_whole_window() -> None:
     """The worst 15 % of all patches, wherever they are; ties at the limit stay."""
     factors = np.arange(200, dtype=np.float32).reshape(10, 4, 5)
