@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 COLUMN_INCHES, ROW_INCHES, TITLE_INCHES = 0.62, 0.3, 0.5
 LEFT_INCHES, RIGHT_INCHES, TOP_INCHES, BOTTOM_INCHES = 0.62, 0.16, 0.3, 0.28
 """Of a panel: room for the values, the title and the times."""
-WORDS_INCHES = 1.15
+WORDS_INCHES = 1.5
 """At the left of a state timeline, whose rows have names."""
 DOTS_PER_INCH = 80
 POINTS = 240

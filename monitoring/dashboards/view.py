@@ -23,10 +23,10 @@ VIEW = Dashboard(
             unit="cps",
         ),
         Panel(
-            "Undecided by reason",
-            "Frames a second without a verdict, and why.",
-            (Query('sum by (reason) (rate(patchline_undecided_total{view="$view"}[$__rate_interval]))', "{{reason}}"),),
-            unit="cps",
+            "What changed",
+            "Red while the view is in an episode of drift of this name.",
+            (Query('max by (verdict) (patchline_drift_verdict{view="$view"})', "{{verdict}}"),),
+            kind="state-timeline",
         ),
         Panel(
             "Scores over the threshold",
@@ -41,26 +41,6 @@ VIEW = Dashboard(
                 Query(f"histogram_quantile({share}, {_SCORES})", name)
                 for share, name in ((0.5, "half"), (0.9, "90 in 100"), (0.99, "99 in 100"))
             ),
-        ),
-        Panel(
-            "Latency",
-            "From the broker's taking of a frame to its decision.",
-            tuple(
-                Query(f"histogram_quantile({share}, {_LATENCIES})", name)
-                for share, name in ((0.5, "half"), (0.99, "99 in 100"))
-            ),
-            unit="s",
-        ),
-        Panel(
-            "Threshold in force",
-            "A distance of its own bank: it may jump with a new one.",
-            (Query('max(patchline_threshold{view="$view"})', "threshold"),),
-        ),
-        Panel(
-            "What changed",
-            "Red while the view is in an episode of drift of this name.",
-            (Query('max by (verdict) (patchline_drift_verdict{view="$view"})', "{{verdict}}"),),
-            kind="state-timeline",
         ),
         Panel(
             "Evidence of drift",
@@ -100,6 +80,21 @@ VIEW = Dashboard(
             unit="s",
         ),
         Panel(
+            "Undecided by reason",
+            "Frames a second without a verdict, and why.",
+            (Query('sum by (reason) (rate(patchline_undecided_total{view="$view"}[$__rate_interval]))', "{{reason}}"),),
+            unit="cps",
+        ),
+        Panel(
+            "Latency",
+            "From the broker's taking of a frame to its decision.",
+            tuple(
+                Query(f"histogram_quantile({share}, {_LATENCIES})", name)
+                for share, name in ((0.5, "half"), (0.99, "99 in 100"))
+            ),
+            unit="s",
+        ),
+        Panel(
             "Frames that never came",
             "Frames lost before Kafka (a gap in the sequence), frames sent twice, records that cannot be read.",
             (
@@ -121,6 +116,11 @@ VIEW = Dashboard(
                 ),
             ),
             unit="cps",
+        ),
+        Panel(
+            "Threshold in force",
+            "A distance of its own bank: it may jump with a new one.",
+            (Query('max(patchline_threshold{view="$view"})', "threshold"),),
         ),
         Panel(
             "Bank in force",

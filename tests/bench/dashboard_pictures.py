@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
+import sys
 import time
 from contextlib import ExitStack
 from functools import partial
@@ -51,6 +53,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--minutes", type=float, default=10.0)
     chosen = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # what it started ends with it
     with ExitStack() as stack:
         composed = stack.enter_context(Composed(Path(stack.enter_context(TemporaryDirectory()))))
         line = WatchedLine(composed, stack.enter_context(Pager()))
