@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,7 +15,6 @@ from tests.e2e.faults.ledger import enter, entries, table, to_try
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from tests.e2e.faults.rig import Rig
 
@@ -69,3 +69,12 @@ def test_the_table_has_the_median_and_the_worst_recovery_of_each_fault_and_of_al
         "| b | 1 | 1,000 | 0 | 0 | 1.0 s | 1.0 s |",
         "| all | 4 | 4,000 | 2 | 0 | 2.0 s | 9.0 s |",
     ]
+
+
+def test_the_table_of_the_page_is_that_of_the_ledger_beside_it() -> None:
+    """And nothing in it was lost, doubled or wrong."""
+    docs = Path(__file__).parents[3] / "docs"
+    trials = entries(docs / "reliability" / "faults.jsonl")
+    assert table(trials) in (docs / "reliability.md").read_text()
+    assert {each.fault for each in trials} == set(FAULTS)
+    assert not [each for each in trials if each.lost or each.doubled or each.wrong]
