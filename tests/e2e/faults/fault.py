@@ -64,14 +64,14 @@ class Trial:
     wrong: tuple[str, ...] = ()
 
 
-def tried(fault: Fault, rig: Rig, seed: int) -> Trial:
-    """Cause a fault at a moment drawn from the seed, wait until all is answered, and hold inputs against answers.
+def tried(fault: Fault, rig: Rig, seed: int, *, calm_seconds: tuple[float, float] = CALM_SECONDS) -> Trial:
+    """Cause a fault at a moment drawn from the seed after some calm, wait until all is answered, and hold inputs against answers.
 
     Raises TimeoutError where frames stay unanswered, or a partition does not come back.
     """
     kafka, moments = rig.plant.kafka, Random(f"{fault.name} {seed}")  # noqa: S311 -- moments, no secrets
     before, starts = frames_ends(kafka), rig.trainer.starts
-    time.sleep(moments.uniform(*CALM_SECONDS))
+    time.sleep(moments.uniform(*calm_seconds))
     fault.begin(rig, moments)
     time.sleep(moments.uniform(*fault.lasts_seconds))
     fault.end(rig)

@@ -1,4 +1,4 @@
-"""Every fault once, in sequence, on one broker and one stream; `make faults` tries each alone, again and again."""
+"""Faults once each, in sequence, on one broker and one stream; `make faults` tries each alone, again and again."""
 
 from __future__ import annotations
 
@@ -19,6 +19,11 @@ if TYPE_CHECKING:
     from tests.e2e.faults.rig import Rig
 
 
+ALONE = ("inspection paused beyond its session", "broker killed")
+"""Left to the long run: the same inside a transaction is in the sequence, which has seven minutes."""
+CALM_SECONDS = (0.2, 1.0)
+
+
 @pytest.fixture(scope="module")
 def rig(kafka_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
     """One for all faults: each comes upon what the ones before it left."""
@@ -30,14 +35,14 @@ def rig(kafka_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 @pytest.mark.slow
 # Of a broker that was killed, kafka-python leaves sockets to the garbage collector.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-@pytest.mark.parametrize("name", FAULTS)
+@pytest.mark.parametrize("name", [name for name in FAULTS if name not in ALONE])
 def test_every_record_has_exactly_one_answer_whatever_goes_wrong(
     rig: Rig, name: str, record_property: Callable[[str, object], None]
 ) -> None:
     """Two inspections and a trainer go through it while frames flow, and nothing else is wrong afterwards."""
     if "clock" in name and libfaketime() is None:
         pytest.skip("libfaketime is not installed; on Debian: apt-get install faketime")
-    trial = tried(FAULTS[name], rig, seed=0)
+    trial = tried(FAULTS[name], rig, seed=0, calm_seconds=CALM_SECONDS)
     record_property("recovery_seconds", trial.recovery_seconds)
     assert (trial.lost, trial.doubled, trial.wrong) == (0, 0, ())
     assert trial.sent
