@@ -65,7 +65,7 @@ class Trial:
 
 
 def tried(fault: Fault, rig: Rig, seed: int, *, calm_seconds: tuple[float, float] = CALM_SECONDS) -> Trial:
-    """Cause a fault at a moment drawn from the seed after some calm, wait until all is answered, and hold inputs against answers.
+    """Cause a fault at a moment drawn from the seed, wait until all is answered, and hold inputs against answers.
 
     Raises TimeoutError where frames stay unanswered, or a partition does not come back.
     """
