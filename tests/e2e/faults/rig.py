@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[3]
 TENDING_SECONDS = 0.2
 SETTINGS = {
     "inference": {"batch_frames": 8},
-    "trainer": {"flush_seconds": 0.5},
+    "trainer": {"flush_seconds": 0.5, "build_niceness": 0},  # faults wait for banks
     "views": {
         "*": {
             "first_build_frames": 12,
