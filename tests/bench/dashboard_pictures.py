@@ -1,6 +1,6 @@
 """The pictures of docs/dashboards.md: a line by deploy/compose.yml, as processes, to which things happen, then drawn.
 
-    PATCHLINE_TEST_KAFKA_HOME=... python -m tests.bench.dashboard_pictures docs/dashboards --minutes 10
+    PATCHLINE_TEST_KAFKA_HOME=... python -m tests.bench.dashboard_pictures docs/dashboards
 
 Three cameras beside the one of the profile `demo`: one is knocked and put back, the lamp of another fades and is
 replaced, and a few records come that cannot be read.
@@ -51,7 +51,7 @@ def main() -> None:
     """Run the line, let things happen, draw."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--minutes", type=float, default=10.0)
+    parser.add_argument("--minutes", type=float, default=6.0)
     chosen = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # what it started ends with it
     with ExitStack() as stack:
