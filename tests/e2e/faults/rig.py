@@ -137,6 +137,11 @@ class Rig:
         """The one that trains."""
         return self.members["train-a"]
 
+    @property
+    def all_ready(self) -> bool:
+        """Whether all that are to run say that they are ready."""
+        return all(each.ready for each in self.members.values() if each.wanted)
+
     def add(self, service: str, instance: str) -> Member:
         """Start one more member."""
         port, section = free_port(), {"inspect": "inference", "train": "trainer"}[service]

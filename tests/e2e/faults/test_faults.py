@@ -12,6 +12,7 @@ from tests.e2e.faults.catalog import FAULTS
 from tests.e2e.faults.clocks import libfaketime
 from tests.e2e.faults.fault import Trial, tried
 from tests.e2e.faults.ledger import enter, entries, table, to_try
+from tests.e2e.plant import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -42,6 +43,7 @@ def test_every_record_has_exactly_one_answer_whatever_goes_wrong(
     """Two inspections and a trainer go through it while frames flow, and nothing else is wrong afterwards."""
     if "clock" in name and libfaketime() is None:
         pytest.skip("libfaketime is not installed; on Debian: apt-get install faketime")
+    wait_until(lambda: rig.all_ready, "the rig coming through the fault before")
     trial = tried(FAULTS[name], rig, seed=0, calm_seconds=CALM_SECONDS)
     record_property("recovery_seconds", trial.recovery_seconds)
     assert (trial.lost, trial.doubled, trial.wrong) == (0, 0, ())
