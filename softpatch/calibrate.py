@@ -15,14 +15,13 @@ from softpatch.settings import BuildSettings
 from softpatch.spill import Embeddings
 
 _FRAMES_AT_ONCE = 16
-_TINY = np.finfo(np.float32).tiny
 
 
 @dataclass(frozen=True)
 class CrossFit:
-    """One score per frame, comparable with the final bank's, and how far the median was moved to make it so.
+    """One score per frame, comparable with the final bank's, and the factor that made it so.
 
-    `size_correction` is 1 where the line's frames are so alike that a third more of them would change nothing.
+    `size_correction` is 1 where frames far apart in time are as alike as neighbours, above 1 where the line drifts.
     """
 
     scores: Float32[np.ndarray, "frames"]
@@ -38,29 +37,28 @@ def cross_fit(
     make_search: SearchMaker,
     progress: Callable[[int, int], None],
 ) -> CrossFit:
-    """Scores each block by a bank of the other blocks, as large as the final bank.
+    """Scores each block by a bank of the other blocks, as large as the final bank: sizes need no correction then.
 
     Outlier factors are not computed anew without the block: they only decide which patches enter, and one block's
     frames move the factors of the others far less than they move distances, at a third of the cost.
-    A bank from fewer frames scores higher, rare poses most of all. How much is measured: each block is scored by a bank
-    of a single other block, too, and what that does is extrapolated to the whole window.
+    Frames to come lie beyond the window's end, the blocks within it: on a line that drifts they score higher than any
+    block does. By how much is measured on the first and the last block, see `drift`.
     """
-    scores: list[Float32[np.ndarray, "block"]] = []
-    fewer: list[Float32[np.ndarray, "block"]] = []
     blocks = contiguous_blocks(len(judged.factors), settings.calibration_blocks)
-    for number, block in enumerate(blocks):
-        beside = number + 1 if number + 1 < len(blocks) else number - 1  # a line drifts: not another time of day
-        others = [other for other in range(len(blocks)) if other != number]
-        for sources, found in ((others, scores), ([beside], fewer)):
-            bank = bank_of(
-                condensed, [(condensed.blocks[source], blocks[source]) for source in sources], judged, settings
-            )
-            found.append(frame_scores(embeddings, block, scorer_of(bank, judged, settings, make_search)))
-        progress(number + 1, len(blocks))
-    raw = np.concatenate(scores)
-    corrected = as_of_all(raw, np.concatenate(fewer), blocks=len(blocks))
-    before = float(np.median(raw))
-    return CrossFit(corrected, float(np.median(corrected)) / before if before > 0 else 1.0)
+
+    def scored(block: int, by: Sequence[int]) -> Float32[np.ndarray, "block"]:
+        bank = bank_of(condensed, [(condensed.blocks[each], blocks[each]) for each in by], judged, settings)
+        return frame_scores(embeddings, blocks[block], scorer_of(bank, judged, settings, make_search))
+
+    scores = []
+    for block in range(len(blocks)):
+        scores.append(scored(block, [other for other in range(len(blocks)) if other != block]))
+        progress(block + 1, len(blocks))
+    first, last = 0, len(blocks) - 1
+    beside = np.concatenate([scored(first, [first + 1]), scored(last, [last - 1])])
+    across = np.concatenate([scored(first, [last]), scored(last, [first])])
+    factor = drift(beside, across)
+    return CrossFit(np.concatenate(scores) * np.float32(factor), factor)
 
 
 def bank_of(
@@ -74,24 +72,17 @@ def bank_of(
     return joined([reduced(joined([patches for patches, _ in sources]), size, settings), doubtful])
 
 
-def as_of_all(
-    scores: Float32[np.ndarray, "frames"], fewer: Float32[np.ndarray, "frames"], *, blocks: int
-) -> Float32[np.ndarray, "frames"]:
-    """What scores by banks of all blocks but one become by a bank of all; `fewer` are by banks of one block.
+def drift(beside: Float32[np.ndarray, "frames"], across: Float32[np.ndarray, "frames"]) -> float:
+    """How much higher frames score by a bank from across the window than by one from beside them; at least 1.
 
-    Each quantile moves by what the doublings of frames from one block to all but one have done to it; never upwards.
-    Measured on screws, which lie about freely: 160 frames for 240 raise the 95 % quantile by 5 %, and this takes it
-    back to within 1 %.
+    Of the same frames; the median, which defects do not move. Frames to come are as far from most of the window as its
+    first block is from its last. Measured on simulated parts in moving light, 120 frames long: 18 % of the next frames
+    were rejected where 2 % were asked, and 10 % with this.
     """
-    if blocks == 2:  # noqa: PLR2004 - all blocks but one are one block: nothing to compare
-        return scores
-    share = np.log2(blocks / (blocks - 1)) / np.log2(blocks - 1)
-    order = np.argsort(scores, kind="stable")
-    log, log_fewer = (np.log(np.maximum(each, _TINY)) for each in (scores[order], np.sort(fewer)))
-    moved = np.maximum.accumulate(log + share * np.minimum(log - log_fewer, 0))
-    corrected = np.empty_like(scores)
-    corrected[order] = np.where(scores[order] > 0, np.exp(moved), 0)
-    return corrected
+    both = (beside > 0) & (across > 0)
+    if not both.any():
+        return 1.0
+    return max(1.0, float(np.exp(np.median(np.log(across[both]) - np.log(beside[both])))))
 
 
 def frame_scores(embeddings: Embeddings, frames: range, scorer: Scorer) -> Float32[np.ndarray, "frames"]:

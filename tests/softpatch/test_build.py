@@ -90,7 +90,7 @@ def test_defects_in_the_window_do_not_hide_defects_after_it() -> None:
     limit = bank.manifest.threshold.value
     assert sum(one.score > limit for one in scorer.score(embedded(bank, good))) <= 2
     assert all(one.score > limit for one in scorer.score(embedded(bank, bad)))
-    assert bank.manifest.noise_estimate == pytest.approx(0.1, abs=0.05)
+    assert bank.manifest.noise_estimate == pytest.approx(0.1, abs=0.08)
 
 
 def test_every_patch_says_where_it_is_from() -> None:
