@@ -7,12 +7,21 @@ from typing import Annotated
 
 import typer
 
+Calibration = Annotated[
+    bool, typer.Option("--calibration", help="Asked against observed false rejects, instead of methods.")
+]
+InTime = Annotated[
+    bool,
+    typer.Option("--in-time", help="With --calibration: learn from train in name order, test what came later."),
+]
+
 
 def evaluate(  # noqa: PLR0917 -- typer's parameters are the command line
-    folders: Annotated[
-        list[Path], typer.Argument(metavar="DIR...", help="Categories in MVTec or BTAD layout.", show_default=False)
-    ],
     out: Annotated[Path, typer.Option(help="Folder for rows, scores, report and plot; a run there is resumed.")],
+    folders: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="DIR...", help="Categories in MVTec or BTAD layout.", show_default=False),
+    ] = None,
     method: Annotated[list[str] | None, typer.Option(help="May be repeated. Default: the four that matter.")] = None,
     setting: Annotated[list[str] | None, typer.Option(help="May be repeated. Default: overlap, no-overlap.")] = None,
     noise: Annotated[list[float] | None, typer.Option(help="May be repeated. Default: 0.1.")] = None,
@@ -28,16 +37,23 @@ def evaluate(  # noqa: PLR0917 -- typer's parameters are the command line
     export: Annotated[
         str | None, typer.Option(help="embeddings: write each window's and test set's embeddings, and run nothing.")
     ] = None,
+    *,
+    calibration: Calibration = False,
+    simulated: Annotated[
+        list[str] | None,
+        typer.Option(help="With --calibration: ring, bracket or gear, a simulated line of 11,000 parts. Repeatable."),
+    ] = None,
+    in_time: InTime = False,
 ) -> None:
     """Measure methods on contaminated windows, the way the SoftPatch paper does.
 
     Noise is injected defective frames over good frames. Overlap tests the injected frames too, no-overlap does not.
     """
-    from deploy.evaluate.command import Request, run_request  # noqa: PLC0415 -- heavy: loads when it runs
+    from deploy.evaluate.command import CalibrationAsked, Request, run_request  # noqa: PLC0415 -- heavy
 
     run_request(
         Request(
-            folders=tuple(folders),
+            folders=tuple(folders or ()),
             out=out,
             methods=tuple(method or ()),
             settings=tuple(setting or ()),
@@ -48,5 +64,6 @@ def evaluate(  # noqa: PLR0917 -- typer's parameters are the command line
             json_file=json_file,
             report=report,
             export=export,
+            calibration=CalibrationAsked(tuple(simulated or ()), in_time=in_time) if calibration else None,
         )
     )

@@ -11,12 +11,15 @@ import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from deploy.evaluate.calibration import CalibrationRequest, run_calibration
 from deploy.evaluate.embeddings import EmbeddingCache
 from deploy.evaluate.ledger import Ledger
 from deploy.evaluate.plot import plot
 from deploy.evaluate.study import Asked, Category, carry_out, tasks
 from deploy.faults import WrongUse
+from ingest.cameras.parts import VARIANTS
 from softpatch.embed import OnnxEmbedder
+from softpatch.evaluation.calibration import calibration_report
 from softpatch.evaluation.methods import METHODS
 from softpatch.evaluation.protocol import LARGEST_NOISE, Setting, split
 from softpatch.evaluation.report import report as markdown
@@ -27,11 +30,23 @@ from softpatch.settings import BuildSettings
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from pydantic import BaseModel
+
     from deploy.evaluate.study import Task
-    from softpatch.evaluation.rows import Row
+    from ingest.cameras.parts import Variant
+    from softpatch.evaluation.calibration import CalibrationRow
 
 DEFAULT_METHODS = ("patchline", "softpatch-lof", "patchcore", "clean-patchcore")
 BEGIN, END = "<!-- evaluate: begin -->", "<!-- evaluate: end -->"
+CALIBRATION_MARKS = ("<!-- calibration: begin -->", "<!-- calibration: end -->")
+
+
+@dataclass(frozen=True)
+class CalibrationAsked:
+    """What `--calibration` adds to a request."""
+
+    simulated: tuple[str, ...] = ()
+    in_time: bool = False
 
 
 @dataclass(frozen=True)
@@ -49,11 +64,17 @@ class Request:
     json_file: Path | None
     report: Path | None
     export: str | None
+    calibration: CalibrationAsked | None = None
 
 
 def run_request(request: Request) -> None:
     """Run what the ledger lacks, then write report, plot and JSON. Raises WrongUse for what cannot be."""
+    if request.calibration is not None:
+        calibrate(request, request.calibration)
+        return
     asked = asked_of(request)
+    if not request.folders:
+        raise WrongUse("name at least one folder of inspection images")
     categories = [category_of(folder) for folder in request.folders]
     ledger = Ledger(request.out)
     caches = {graph.name: cache_of(graph, request.cache) for graph in map(graph_of, request.backbones)}
@@ -63,6 +84,30 @@ def run_request(request: Request) -> None:
     left = {name: tasks(categories, name, asked, ledger.done()) for name in caches}
     _run_all(left, caches, ledger)
     _write_results(request, categories, ledger)
+
+
+def calibrate(request: Request, asked: CalibrationAsked) -> None:
+    """Asked against observed false rejects. Raises WrongUse for what cannot be."""
+    if request.methods or request.settings or request.export:
+        raise WrongUse("--calibration measures the product's default: leave out --method, --setting and --export")
+    if not request.folders and not asked.simulated:
+        raise WrongUse("--calibration needs a folder of inspection images or --simulated")
+    _refuse_unknown("simulated", asked.simulated, VARIANTS)
+    wanted = CalibrationRequest(
+        categories=tuple(category_of(folder) for folder in request.folders),
+        simulated=cast("tuple[Variant, ...]", asked.simulated),
+        noises=request.noises or (0.0, 0.1),
+        seeds=request.seeds or (0,),
+        out=request.out,
+        in_time=asked.in_time,
+    )
+    rows: list[CalibrationRow] = []
+    for graph in map(graph_of, request.backbones):
+        rows = run_calibration(wanted, cache_of(graph, request.cache), graph.name)
+    if request.report is not None:
+        request.report.write_text(between(request.report, calibration_report(rows), CALIBRATION_MARKS))
+    if request.json_file is not None:
+        request.json_file.write_text(as_json(rows))
 
 
 def asked_of(request: Request) -> Asked:
@@ -148,19 +193,25 @@ def _write_results(request: Request, categories: Sequence[Category], ledger: Led
     Console(stderr=True).print(f"{len(shown)} rows; report and plot are in {request.out}")
 
 
-def as_json(rows: Sequence[Row]) -> str:
+def as_json(rows: Sequence[BaseModel]) -> str:
     """A JSON array, one row a line."""
     return "[\n" + ",\n".join(row.model_dump_json() for row in rows) + "\n]\n"
 
 
 def between_marks(path: Path, text: str) -> str:
     """The file with `text` between its evaluate marks. Raises WrongUse where it has none."""
-    whole = path.read_text() if path.exists() else f"{BEGIN}\n{END}\n"
-    head, begin, rest = whole.partition(BEGIN)
-    _, end, tail = rest.partition(END)
+    return between(path, text, (BEGIN, END))
+
+
+def between(path: Path, text: str, marks: tuple[str, str]) -> str:
+    """The file with `text` between two marks; a new file is made of them. Raises WrongUse where it has none."""
+    first, last = marks
+    whole = path.read_text() if path.exists() else f"{first}\n{last}\n"
+    head, begin, rest = whole.partition(first)
+    _, end, tail = rest.partition(last)
     if not begin or not end:
-        raise WrongUse(f"{path} has no lines {BEGIN} and {END} to write between")
-    return f"{head}{BEGIN}\n\n{text}\n{END}{tail}"
+        raise WrongUse(f"{path} has no lines {first} and {last} to write between")
+    return f"{head}{begin}\n\n{text}\n{end}{tail}"
 
 
 def _export(categories: Sequence[Category], asked: Asked, caches: dict[str, EmbeddingCache], request: Request) -> None:
