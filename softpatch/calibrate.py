@@ -15,6 +15,8 @@ from softpatch.settings import BuildSettings
 from softpatch.spill import Embeddings
 
 _FRAMES_AT_ONCE = 16
+_DRIFT_FRAMES = 32
+"""Of the first and of the last block, about as many: their median ratio needs no more."""
 
 
 @dataclass(frozen=True)
@@ -46,17 +48,18 @@ def cross_fit(
     """
     blocks = contiguous_blocks(len(judged.factors), settings.calibration_blocks)
 
-    def scored(block: int, by: Sequence[int]) -> Float32[np.ndarray, "block"]:
+    def scored(frames: range, by: Sequence[int]) -> Float32[np.ndarray, "block"]:
         bank = bank_of(condensed, [(condensed.blocks[each], blocks[each]) for each in by], judged, settings)
-        return frame_scores(embeddings, blocks[block], scorer_of(bank, judged, settings, make_search))
+        return frame_scores(embeddings, frames, scorer_of(bank, judged, settings, make_search))
 
     scores = []
-    for block in range(len(blocks)):
-        scores.append(scored(block, [other for other in range(len(blocks)) if other != block]))
-        progress(block + 1, len(blocks))
-    first, last = 0, len(blocks) - 1
-    beside = np.concatenate([scored(first, [first + 1]), scored(last, [last - 1])])
-    across = np.concatenate([scored(first, [last]), scored(last, [first])])
+    for number, block in enumerate(blocks):
+        scores.append(scored(block, [other for other in range(len(blocks)) if other != number]))
+        progress(number + 1, len(blocks))
+    last = len(blocks) - 1
+    begin, end = (block[:: max(1, len(block) // _DRIFT_FRAMES)] for block in (blocks[0], blocks[last]))
+    beside = np.concatenate([scored(begin, [1]), scored(end, [last - 1])])
+    across = np.concatenate([scored(begin, [last]), scored(end, [0])])
     factor = drift(beside, across)
     return CrossFit(np.concatenate(scores) * np.float32(factor), factor)
 
@@ -69,7 +72,8 @@ def bank_of(
     size = min(int(trusted.sum()), settings.calibration_patches)
     within = np.isin(condensed.bank.frame, np.concatenate([block for _, block in sources]))
     doubtful = condensed.bank.rows(np.flatnonzero(~trusted & within))
-    return joined([reduced(joined([patches for patches, _ in sources]), size, settings), doubtful])
+    candidates = joined([patches for patches, _ in sources])
+    return joined([candidates if len(candidates) <= size else reduced(candidates, size, settings), doubtful])
 
 
 def drift(beside: Float32[np.ndarray, "frames"], across: Float32[np.ndarray, "frames"]) -> float:
