@@ -161,6 +161,14 @@ class Rig:
         wait_until(lambda: not self.told.exists(), f"{deed} {point}")
 
     def __enter__(self) -> Self:
+        try:
+            self._begin()
+        except BaseException:  # told to stop while it waits, say: what was started must not be left behind
+            self._stack.close()
+            raise
+        return self
+
+    def _begin(self) -> None:
         for service, instance in (("inspect", "a"), ("inspect", "b"), ("train", "a")):
             self.add(service, instance)
         self.follower = self._stack.enter_context(Follower(self.plant.kafka))
@@ -172,7 +180,6 @@ class Rig:
         self._stack.callback(tender.join)  # else it starts one again that was just ended
         self._stack.callback(self._stop.set)
         self.feeder = self._stack.enter_context(Feeder(self.plant.kafka, frames_per_second=self.frames_per_second))
-        return self
 
     def __exit__(self, *_: object) -> None:
         self._stack.close()
