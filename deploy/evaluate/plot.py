@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from softpatch.evaluation.rows import Row
 
+LEGEND_INCHES = 2.2
 FIRST = ("patchline", "softpatch-lof", "patchcore", "clean-patchcore")
 
 
@@ -26,9 +27,10 @@ def plot(rows: Sequence[Row], path: Path) -> None:
     mpl.use("Agg")
     from matplotlib import pyplot as plt  # noqa: PLC0415 -- after its backend is chosen
 
+    rows = drawn(rows)
     settings = sorted({row.setting for row in rows})
     categories = sorted({row.category for row in rows})
-    size = (3.2 * len(categories) + 1.5, 2.8 * len(settings))
+    size = (3.2 * len(categories) + LEGEND_INCHES, 2.8 * len(settings))
     figure, axes = plt.subplots(len(settings), len(categories), figsize=size, squeeze=False, sharex=True, sharey="col")
     for line, setting in enumerate(settings):
         for column, category in enumerate(categories):
@@ -41,9 +43,22 @@ def plot(rows: Sequence[Row], path: Path) -> None:
         axis.set_xlabel("noise (injected / good)")
     handles = {label: h for axis in axes.flat for h, label in zip(*axis.get_legend_handles_labels(), strict=True)}
     figure.legend(handles.values(), handles.keys(), loc="center right", fontsize=8)
-    figure.tight_layout(rect=(0, 0, 1 - 1.5 / size[0], 1))
+    figure.tight_layout(rect=(0, 0, 1 - LEGEND_INCHES / size[0], 1))
     figure.savefig(path, dpi=130)
     plt.close(figure)
+
+
+def drawn(rows: Sequence[Row]) -> list[Row]:
+    """The first backbone's rows, of methods measured at several noises; of all, where no method was.
+
+    A mean over backbones would be neither's curve, and a dozen methods at one noise are a table.
+    """
+    of_first = [row for row in rows if row.backbone == rows[0].backbone]
+    noises: dict[str, set[float]] = defaultdict(set)
+    for row in of_first:
+        noises[row.method].add(row.noise)
+    curves = {method for method, found in noises.items() if len(found) > 1} or noises.keys()
+    return [row for row in of_first if row.method in curves]
 
 
 def _draw(axis: object, rows: Sequence[Row]) -> None:

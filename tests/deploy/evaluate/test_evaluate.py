@@ -14,6 +14,7 @@ import pytest
 from deploy.evaluate.command import Request, between_marks, run_request
 from deploy.evaluate.embeddings import EmbeddingCache
 from deploy.evaluate.ledger import Ledger
+from deploy.evaluate.plot import drawn
 from deploy.evaluate.study import Asked, Category, carry_out, tasks
 from deploy.faults import WrongUse
 from softpatch.embed import OnnxEmbedder
@@ -142,6 +143,33 @@ def request_for(plates: Path, folder: Path, **changes: object) -> Request:
         export=None,
     )
     return replace(plain, **changes)
+
+
+def measured(backbone: str, method: str, noise: float) -> Row:
+    """A row whose figures do not matter."""
+    return Row(
+        dataset="made",
+        category="plates",
+        backbone=backbone,
+        method=method,
+        setting="overlap",
+        noise=noise,
+        seed=0,
+        image_auroc=0.9,
+        pixel_auroc=None,
+        pro=None,
+        average_precision=None,
+        build_seconds=1.0,
+        score_seconds=1.0,
+    )
+
+
+def test_a_curve_is_one_backbones_and_has_several_points() -> None:
+    """Means over two backbones were drawn as one curve, and single points in the colours of the curves."""
+    curve = [measured("lite0", "patchline", noise) for noise in (0.0, 0.1)]
+    point, other = measured("lite0", "padim", 0.1), measured("resnet18", "patchline", 0.1)
+    assert drawn([*curve, point, other]) == curve
+    assert drawn([point, other]) == [point]
 
 
 @pytest.mark.slow
