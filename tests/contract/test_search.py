@@ -43,6 +43,23 @@ def test_witnesses_are_the_nearest_of_two_frames(make: Callable[[np.ndarray], Se
 
 
 @each_search
+def test_a_whole_frame_whose_nearest_are_all_of_one_frame_finds_its_others(
+    make: Callable[[np.ndarray], Search],
+) -> None:
+    """As just after a product change: one frame of the new product lies in the bank, and every query is near it."""
+    rng = np.random.default_rng(0)
+    bank = rng.normal(size=(400, 24)).astype(np.float32)
+    bank[:60] += np.float32(9)
+    queries = (rng.normal(size=(600, 24)) + 9).astype(np.float32)
+    frames = np.where(np.arange(400) < 60, 3, rng.integers(4, 9, 400)).astype(np.int32)
+    exact = np.sqrt(((queries[:, None].astype(np.float64) - bank) ** 2).sum(-1))
+    assert (exact.argmin(axis=1) < 60).all()
+    found = make(bank).witnesses(queries, frames)
+    np.testing.assert_allclose(found.distance, exact.min(axis=1), rtol=1e-5)
+    np.testing.assert_allclose(found.other_distance, exact[:, 60:].min(axis=1), rtol=1e-5)
+
+
+@each_search
 def test_where_there_is_one_frame_it_is_both_witnesses(make: Callable[[np.ndarray], Search]) -> None:
     """A bank of one frame's patches scores as if nobody had asked."""
     bank = np.eye(4, dtype=np.float32)
