@@ -103,7 +103,7 @@ def limits_by(
 
 
 def command_for(asked: Asked, view: str, bank: Bank, in_force: BankInForce, *, why: str, at: datetime) -> Command:
-    """The command that puts what is asked in force."""
+    """The command that puts what is asked in force; a distance names the bank that it is a distance of."""
     threshold = asked.threshold or in_force.threshold
     said = {"threshold": threshold}
     if asked.false_reject_ratio is not None:
@@ -112,4 +112,5 @@ def command_for(asked: Asked, view: str, bank: Bank, in_force: BankInForce, *, w
     if asked.band is not None:
         low, high = asked.band
         said |= {"low_limit": min(low * threshold, threshold), "high_limit": max(high * threshold, threshold)}
-    return command(CommandKind.SET_THRESHOLD, view, why=why, at=at, limits=said)
+    version = None if said.keys() == {"false_reject_ratio"} else in_force.version
+    return command(CommandKind.SET_THRESHOLD, view, why=why, at=at, version=version, limits=said)

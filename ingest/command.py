@@ -25,7 +25,10 @@ class CommandKind(StrEnum):
     PIN = "pin"
     """Make `bank_version` the reference; none: the active bank."""
     SET_THRESHOLD = "set_threshold"
-    """Change the threshold in force: to `threshold`, or to what `false_reject_ratio` asks of the bank's calibration."""
+    """Change the threshold in force: to `threshold`, or to what `false_reject_ratio` asks of the bank's calibration.
+
+    Where `bank_version` is given, only while that bank is in force.
+    """
 
 
 class Command(Message):

@@ -168,6 +168,11 @@ def _set_threshold(now: _Now) -> Outcome:
     active, command = now.state.active, now.command
     if active is None:
         raise NotPossible("no bank is in force, so there is no threshold to set")
+    if command.bank_version not in (None, active.version):
+        raise NotPossible(
+            f"the threshold is a distance of bank {str(command.bank_version)[:12]}, but in force is bank "
+            f"{active.version[:12]}: look at what it does to that one, and ask again"
+        )
     threshold = command.threshold
     if threshold is None:
         threshold = now.banks.threshold(command.view, active.version, float(command.false_reject_ratio or 0))

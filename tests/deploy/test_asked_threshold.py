@@ -76,11 +76,12 @@ def test_a_band_alone_keeps_the_threshold_that_decided(banks: StoredBanks) -> No
     ],
 )
 def test_what_is_asked_becomes_one_command(asked: Asked, said: dict[str, float], words: str) -> None:
-    """With who and why; limits are distances of the bank in force."""
+    """With who and why; limits are distances of the bank in force, which is named: another may be by then."""
     command = command_for(asked, VIEW, bank_from_bytes(FILE), IN_FORCE, why="to try", at=AT)
     assert (command.kind, command.view, command.why) == (CommandKind.SET_THRESHOLD, VIEW, "to try")
     fields = ("threshold", "false_reject_ratio", "low_limit", "high_limit")
     assert {name: value for name in fields if (value := getattr(command, name)) is not None} == said
+    assert command.bank_version == (None if set(said) == {"false_reject_ratio"} else VERSION)
     assert (asked.words, asked.anything) == (words, True)
 
 

@@ -120,6 +120,14 @@ RELEARNT = {"state": ViewState.LEARNING, "active": None, "previous": bank("a"), 
             id="set the threshold by a ratio",
         ),
         pytest.param(
+            command("set_threshold", threshold=3.0, bank_version="a" * 64),
+            state(),
+            THRESHOLD,
+            BankEventKind.THRESHOLD_CHANGED,
+            Effect.NONE,
+            id="set the threshold of the bank in force",
+        ),
+        pytest.param(
             command("rebuild"),
             state(ViewState.HELD),
             {"state": ViewState.ACTIVE},
@@ -173,6 +181,13 @@ WAITING = BuildAsked(command_id="c-0", who="bob", why="new lamp")
             state(),
             None,
             "low_limit <= threshold <= high_limit must hold, not 1.5 <= 1.0 <= None",
+        ),
+        (
+            command("set_threshold", threshold=1.0, bank_version="e" * 64),
+            state(),
+            None,
+            "the threshold is a distance of bank eeeeeeeeeeee, but in force is bank aaaaaaaaaaaa: look at what it does "
+            "to that one, and ask again",
         ),
     ],
 )
