@@ -178,7 +178,7 @@ def test_the_command_writes_rows_report_and_plot(plates: Path, tmp_path: Path) -
     (tmp_path / "quality.md").write_text("Ours.\n<!-- evaluate: begin -->\nold\n<!-- evaluate: end -->\nThe end.\n")
     run_request(request_for(plates, tmp_path))
     (row,) = json.loads((tmp_path / "rows.json").read_text())
-    assert Row(**row).key == ("made0", "plates", "lite0", "patchcore", "overlap", 0.1, 0)
+    assert Row(**row).key == (plates.parent.name, "plates", "lite0", "patchcore", "overlap", 0.1, 0)
     text = (tmp_path / "quality.md").read_text()
     assert text.startswith("Ours.\n<!-- evaluate: begin -->\n")
     assert "| 0.1 | overlap | patchcore |" in text
