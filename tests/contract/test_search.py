@@ -43,7 +43,7 @@ def test_witnesses_are_the_nearest_of_two_frames(make: Callable[[np.ndarray], Se
 
 
 @each_search
-def test_a_whole_frame_whose_nearest_are_all_of_one_frame_finds_its_others(
+def test_a_whole_frame_near_one_frame_finds_its_others(
     make: Callable[[np.ndarray], Search],
 ) -> None:
     """As just after a product change: one frame of the new product lies in the bank, and every query is near it."""
