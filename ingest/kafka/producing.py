@@ -30,7 +30,7 @@ from kafka.errors import (
 from ingest.kafka.connecting import Deadline, client_options
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from kafka.structs import OffsetAndMetadata
 
@@ -113,8 +113,8 @@ class TransactionalProducer:
         pending = [send(producer, each) for each in outgoing]
         if pending:
             producer.flush(deadline.left_seconds)
-        for each in pending:
-            each.get(timeout=deadline.left_seconds)
+        written = [each.get(timeout=deadline.left_seconds) for each in pending]
+        self._refuse_unclosed(TopicPartition(each.topic, each.partition) for each in written)
         self._wait(self._manager.send_offsets_to_transaction(dict(offsets), membership), deadline)
         self._wait(self._manager.begin_commit(), deadline)
 
@@ -164,6 +164,13 @@ class TransactionalProducer:
         self._wait(manager.send_offsets_to_transaction({}, self._group_id), deadline)
         self._wait(manager.begin_abort(), deadline)
         self._unclosed = partitions - reached
+
+    def _refuse_unclosed(self, written: Iterable[TopicPartition]) -> None:
+        """A leader may come between our look and the send: committing would make good what still lies open there."""
+        late = self._unclosed.intersection(written)
+        if late:
+            names = ", ".join(sorted(f"{each.topic}-{each.partition}" for each in late))
+            raise KafkaError(f"{names} had no leader until now: what was left open there has to be closed first")
 
     @property
     def _manager(self) -> Untyped:

@@ -15,6 +15,7 @@ from kafka.producer.transaction_manager import TxnOffsetCommitHandler
 from kafka.structs import ConsumerGroupMetadata, OffsetAndMetadata
 
 from ingest.kafka.connecting import Deadline, client_options
+from ingest.kafka.errors import Aborted
 from ingest.kafka.records import Outgoing
 from tests.brokers import KafkaBroker
 from tests.ingest.kafka.streams import answer, answer_all, answered, once, open_loop, polled, send_numbered, topics_made
@@ -94,4 +95,21 @@ def test_what_was_left_open_is_not_committed_with_what_comes_next(
     assert committed_offset(settings) == 1
     with open_loop(settings) as loop:
         answer_all(settings, loop, FRAMES - 1)
+    assert answered(settings) == once(sources)
+
+
+def test_a_leader_that_comes_while_records_are_sent_makes_nothing_old_good(
+    settings: KafkaSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Our look at the metadata found none, the send found one: aborted, and closed by the producer that comes next."""
+    sources = send_numbered(settings, range(FRAMES), cameras=1)
+    left_open(settings, Outgoing(settings.topic("decisions"), None, b"0,0", partition=0), {})
+    with open_loop(settings) as loop:
+        with monkeypatch.context() as patched:
+            patched.setattr(loop._producer, "_has_leader", lambda _: False)
+            first = polled(loop, 1)
+            with pytest.raises(Aborted, match=r"decisions-0 had no leader until now"):
+                loop.commit([answer(settings, record) for record in first])
+        assert committed_offset(settings) is None
+        answer_all(settings, loop, FRAMES)
     assert answered(settings) == once(sources)
