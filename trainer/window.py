@@ -94,7 +94,8 @@ class BuildAsked(Value):
 class WindowIndex(Value):
     """What a window holds and how far its partitions were read. Written as one JSON file; the truth after a restart."""
 
-    format_version: Literal[1] = 1
+    format_version: Literal[1, 2] = 2
+    """Version 1 has no `run`; it is read, and from then on it is version 2."""
     view: ViewName
     topic: str
     home: Count
@@ -121,7 +122,7 @@ class WindowIndex(Value):
     def from_bytes(cls, data: bytes) -> WindowIndex:
         """Read an index file. Raises NewerIndex for one of a newer release, InvalidIndex for a damaged one."""
         try:
-            return cls.model_validate_json(data)
+            return cls.model_validate_json(data).model_copy(update={"format_version": 2})
         except ValidationError as error:
             first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "file"
