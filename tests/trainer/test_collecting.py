@@ -268,7 +268,7 @@ def test_a_damaged_index_is_learnt_anew_and_a_newer_one_is_left_alone(tmp_path: 
     """A release that cannot read a window must not write over it."""
     path = "windows/line-1%2Fcamera-1/index.json"
     hands = fed(Hands(tmp_path), 3)
-    newer = hands.store.get(path).replace(b'"format_version":1', b'"format_version":2')
+    newer = hands.store.get(path).replace(b'"format_version":2', b'"format_version":3')
     hands.store.put(path, b"{")
     assert Hands(tmp_path).holdings.held(VIEW) is None
     hands.store.put(path, newer)

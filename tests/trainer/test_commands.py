@@ -186,8 +186,10 @@ WAITING = BuildAsked(command_id="c-0", who="bob", why="new lamp")
             command("set_threshold", threshold=1.0, bank_version="e" * 64),
             state(),
             None,
-            "the threshold is a distance of bank eeeeeeeeeeee, but in force is bank aaaaaaaaaaaa: look at what it does "
-            "to that one, and ask again",
+            (
+                "the threshold is a distance of bank eeeeeeeeeeee, but in force is bank aaaaaaaaaaaa: look at what it "
+                "does to that one, and ask again"
+            ),
         ),
     ],
 )

@@ -181,8 +181,8 @@ def test_the_index_file_reads_back() -> None:
 
 def test_a_newer_index_is_refused_with_what_to_do() -> None:
     """It is not overwritten by a release that cannot read it."""
-    newer = empty().to_bytes().replace(b'"format_version":1', b'"format_version":2')
-    with pytest.raises(NewerIndex, match=r"^window index of format 2: update Patchline here, or delete the window$"):
+    newer = empty().to_bytes().replace(b'"format_version":2', b'"format_version":3')
+    with pytest.raises(NewerIndex, match=r"^window index of format 3: update Patchline here, or delete the window$"):
         WindowIndex.from_bytes(newer)
 
 

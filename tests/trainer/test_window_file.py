@@ -1,4 +1,4 @@
-"""The window's index file: version 1 stays readable, and a newer one says what to do."""
+"""The window's index file: versions 1 and 2 stay readable, and a newer one says what to do."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from trainer.window import BuildAsked, InvalidIndex, KeptFrame, LastBuild, NewerIndex, WindowIndex
+from trainer.window import BuildAsked, InvalidIndex, KeptFrame, LastBuild, NewerIndex, Run, WindowIndex
 
-GOLDEN = Path(__file__).parent / "golden" / "window-index-v1.json"
+GOLDEN = Path(__file__).parent / "golden"
+VERSION_1 = (GOLDEN / "window-index-v1.json").read_bytes()
+VERSION_2 = (GOLDEN / "window-index-v2.json").read_bytes()
 
 WHAT_IT_SAYS = WindowIndex(
     view="line-1/camera-1@gear",
@@ -42,24 +44,33 @@ WHAT_IT_SAYS = WindowIndex(
 )
 
 
+RUN = Run(look_base64="AAEC", sha256="ff" * 32, repeats=2, kept=("1-90.frame",))
+
+
 def test_an_index_of_version_1_is_read() -> None:
     """An update must not make a line learn anew: every field of the file means what it meant."""
-    assert WindowIndex.from_bytes(GOLDEN.read_bytes()) == WHAT_IT_SAYS
+    assert WindowIndex.from_bytes(VERSION_1) == WHAT_IT_SAYS
 
 
-def test_an_index_of_version_1_is_written_as_it_was() -> None:
-    """So that a release before this one, in a rolling update, goes on with it."""
-    assert WHAT_IT_SAYS.to_bytes() == GOLDEN.read_bytes()
+def test_an_index_of_version_1_becomes_one_of_version_2() -> None:
+    """Whatever is written may have a run: a release that knows none must see a version it does not read."""
+    read = WindowIndex.from_bytes(VERSION_1)
+    assert read.model_copy(update={"run": RUN}).to_bytes() == VERSION_2
+
+
+def test_an_index_of_version_2_is_read() -> None:
+    """With the run of like frames at its end."""
+    assert WindowIndex.from_bytes(VERSION_2) == WHAT_IT_SAYS.model_copy(update={"run": RUN})
 
 
 def test_a_newer_index_says_what_to_do() -> None:
-    """It is not learnt over: somebody put an older release in front of a newer one's store."""
-    newer = GOLDEN.read_bytes().replace(b'"format_version":1', b'"format_version":2')
-    with pytest.raises(NewerIndex, match=r"^window index of format 2: update Patchline here, or delete the window$"):
+    """It is not learnt over, whatever else is in it: somebody put an older release in front of a newer one's store."""
+    newer = VERSION_2.replace(b'"format_version":2', b'"format_version":3,"more":1')
+    with pytest.raises(NewerIndex, match=r"^window index of format 3: update Patchline here, or delete the window$"):
         WindowIndex.from_bytes(newer)
 
 
 def test_a_damaged_index_says_so() -> None:
     """Half a file is none."""
     with pytest.raises(InvalidIndex, match=r"^window index, file: Invalid JSON.*; the view is learnt anew$"):
-        WindowIndex.from_bytes(GOLDEN.read_bytes()[:100])
+        WindowIndex.from_bytes(VERSION_1[:100])
