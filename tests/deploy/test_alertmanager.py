@@ -117,15 +117,38 @@ def alert(name: str, **labels: str) -> Labels:
     return {"alertname": f"Patchline{name}", **labels}
 
 
+LATE = [
+    alert("LineSilent", view="l/c"),
+    alert("LatencyHigh", view="l/c"),
+    alert("Undecided", view="l/c", reason="deadline"),
+]
+
+
 @pytest.mark.prometheus
 @pytest.mark.parametrize(
     ("cause", "effects", "others"),
     [
         (
-            alert("ServiceDown", job="patchline-inspect"),
-            [alert("LineSilent", view="l/c"), alert("Undecided", view="l/c", reason="deadline")],
-            [alert("CameraFrozen", view="l/c"), alert("Undecided", view="l/c", reason="no_score")],
+            alert("NoInspection"),
+            [
+                alert("ServiceDown", job="patchline-inspect"),
+                alert("LineSilent", view="l/c"),
+                alert("Undecided", view="l/c", reason="deadline"),
+            ],
+            [
+                alert("InspectionLag", partition="3"),
+                alert("CameraFrozen", view="l/c"),
+                alert("Undecided", view="l/c", reason="no_score"),
+                alert("ServiceDown", job="patchline-train"),
+            ],
         ),
+        (
+            alert("ServiceDown", job="patchline-inspect", instance="a"),
+            [],
+            [alert("InspectionLag", partition="3"), *LATE],
+        ),
+        (alert("KafkaFailing", job="patchline-inspect", instance="a"), [], LATE),
+        (alert("InspectionLag", partition="3"), [], LATE),
         (
             alert("ServiceDown", job="patchline-train"),
             [alert("LearningTooLong", view="l/c")],
@@ -142,7 +165,15 @@ def alert(name: str, **labels: str) -> Labels:
             [alert("FalseRejectDrift", view="l/other"), alert("DeadLetters", view="l/c")],
         ),
     ],
-    ids=["no inspection", "no trainer", "dead letters", "out of focus"],
+    ids=[
+        "no inspection",
+        "one inspection down",
+        "one without Kafka",
+        "one partition lags",
+        "no trainer",
+        "dead letters",
+        "out of focus",
+    ],
 )
 def test_what_follows_from_an_alert_that_is_told_stays_quiet(
     tmp_path: Path, cause: Labels, effects: list[Labels], others: list[Labels]
