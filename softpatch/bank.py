@@ -26,7 +26,8 @@ from softpatch.images.geometry import Geometry
 from softpatch.settings import BuildSettings, Scoring
 from softpatch.sketch import SKETCH_FLOATS
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+"""Written, and the newest that is read. Version 1 has no doubtful patches and no scoring beyond the paper's."""
 STATISTICS = ("brightness", "contrast", "sharpness", "dark_ratio", "saturated_ratio")
 
 TENSORS: Mapping[str, tuple[str, tuple[int | str, ...]]] = MappingProxyType(
@@ -44,7 +45,7 @@ TENSORS: Mapping[str, tuple[str, tuple[int | str, ...]]] = MappingProxyType(
         "probe_bytes": ("uint8", ("probe_bytes",)),
     }
 )
-"""Every tensor of a version 1 file: its dtype and its axes; an axis of the same name has the same length everywhere."""
+"""Every tensor of a file: its dtype and its axes; an axis of the same name has the same length everywhere."""
 
 
 class InvalidBank(ValueError):
@@ -75,7 +76,7 @@ class Manifest(BaseModel):
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-    format_version: Literal[1] = 1
+    format_version: Literal[1, 2] = FORMAT_VERSION
     view: str
     graph_name: str
     graph_hash: str

@@ -19,6 +19,7 @@ from softpatch.settings import Scoring
 from tests.softpatch.window_of_fakes import SETTINGS, MeanColours, names, window
 
 GOLDEN = Path(__file__).parent / "golden" / "bank-v1.safetensors"
+GOLDEN_2 = GOLDEN.with_name("bank-v2.safetensors")
 
 
 @cache
@@ -112,6 +113,15 @@ def test_a_bank_of_version_1_stays_readable() -> None:
     assert replay(bank, MeanColours(), FlatSearch(bank.vectors)).worst_difference <= 1e-4
 
 
+def test_a_bank_of_version_2_stays_readable() -> None:
+    """It says itself how it scores, and which of its patches are trusted."""
+    bank = bank_from_bytes(GOLDEN_2.read_bytes())
+    assert bank.manifest.format_version == 2
+    assert bank.scoring == Scoring(witness_ratio=0.9, doubt_ratio=0.9, blur_cells=0.8)
+    assert bank.trusted_patches == bank.manifest.trusted_patches < len(bank.vectors)
+    assert replay(bank, MeanColours(), FlatSearch(bank.vectors)).worst_difference <= 1e-4
+
+
 CORRUPT = {
     "nothing at all": (lambda: b"", "0 bytes are too few for a bank: the file is cut off or is something else"),
     "not safetensors": (
@@ -128,9 +138,9 @@ CORRUPT = {
     ),
     "manifest a list": (lambda: save(parts()[0], {"manifest": "[]"}), "the manifest is a JSON list, not an object"),
     "a newer format": (
-        lambda: with_field(format_version=2, something_new=1),
+        lambda: with_field(format_version=3, something_new=1),
         (
-            "format version 2 is newer than this program reads (1): "
+            "format version 3 is newer than this program reads (2): "
             "upgrade patchline here, or rebuild the bank with this version"
         ),
     ),
