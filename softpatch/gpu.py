@@ -20,13 +20,14 @@ class GpuFlatSearch:
         NoGpu: FAISS is built without GPU support, or sees no GPU.
     """
 
-    def __init__(self, bank: Patches) -> None:
+    def __init__(self, bank: Patches, *, resources: "faiss.StandardGpuResources | None" = None) -> None:
+        """`resources`: those of a search that is used by the same thread; FAISS reserves scratch memory for each."""
         if not hasattr(faiss, "StandardGpuResources"):
             raise NoGpu("this faiss is built for the CPU; install patchline[gpu] instead of patchline[cpu]")
         if faiss.get_num_gpus() == 0:
             raise NoGpu("faiss sees no GPU; check the driver and CUDA_VISIBLE_DEVICES")
         self._bank = np.ascontiguousarray(bank)
-        self._resources = faiss.StandardGpuResources()  # the index does not keep it alive
+        self._resources = resources or faiss.StandardGpuResources()  # the index does not keep it alive
 
     @cached_property
     def _index(self) -> "faiss.GpuIndexFlatL2":
@@ -47,7 +48,7 @@ class GpuFlatSearch:
 
     def part(self, rows: slice) -> "GpuFlatSearch":
         """See Search."""
-        return GpuFlatSearch(self._bank[rows])
+        return GpuFlatSearch(self._bank[rows], resources=self._resources)
 
     def _rows(self, queries: np.ndarray, count: int) -> np.ndarray:
         count = max(1, min(count, len(self._bank)))

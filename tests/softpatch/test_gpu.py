@@ -26,6 +26,21 @@ def test_a_machine_without_a_gpu_is_refused(monkeypatch: pytest.MonkeyPatch) -> 
         GpuFlatSearch(np.eye(4, dtype=np.float32))
 
 
+def test_parts_share_the_resources_of_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    """FAISS reserves scratch memory on the GPU for each: one for a bank, however many parts it is searched in."""
+    made: list[object] = []
+
+    def resources() -> object:
+        made.append(object())
+        return made[-1]
+
+    monkeypatch.setattr(faiss, "StandardGpuResources", resources, raising=False)
+    monkeypatch.setattr(faiss, "get_num_gpus", lambda: 1, raising=False)
+    whole = GpuFlatSearch(np.eye(4, dtype=np.float32))
+    parts = [whole.part(slice(0, 3)), whole.part(slice(3, None))]
+    assert [each._resources for each in parts] == made * 2
+
+
 @pytest.mark.skipif(not HAS_GPU, reason="needs a GPU and a faiss built for it")
 def test_neighbours_are_those_of_the_definition_up_to_fp16() -> None:
     """The distance of the patch it takes is within 1e-3 of the nearest one's."""
