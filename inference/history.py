@@ -48,6 +48,8 @@ class _Partition:
     frame_ids: OrderedDict[tuple[str, str], int] = field(default_factory=OrderedDict)
     hashes: dict[str, int] = field(default_factory=dict)
     stillness: dict[str, Stillness] = field(default_factory=dict)
+    frozen: OrderedDict[int, None] = field(default_factory=OrderedDict)
+    """Offsets of frames said to be frozen: read again, they are so still, whatever the camera showed after them."""
     sequences: dict[str, tuple[str, int]] = field(default_factory=dict)
     outcomes: dict[str, deque[bool]] = field(default_factory=dict)
     """Per view, whether each of its last records was a dead letter."""
@@ -81,20 +83,24 @@ class History:
                 duplicate_of=duplicate,
                 missing_frames=0,
                 dead_letters_over_cap=_over_cap(past, frame.view, inspection),
-                frozen=_stillness(past, frame.view).frozen(inspection.frozen_frames),
+                frozen=frame.source.offset in past.frozen,
             )
         _remember_outcome(past, frame.view, inspection, dead=False)
         if frame.replay_of is not None:
             return Recalled(None, duplicate, 0, _over_cap(past, frame.view, inspection))
         before = past.hashes.get(frame.view)
         past.hashes[frame.view] = seen.difference_hash
-        stillness = past.stillness[frame.view] = _stillness(past, frame.view).after(seen.look, usual)
+        stillness = past.stillness[frame.view] = past.stillness.get(frame.view, Stillness()).after(seen.look, usual)
+        frozen = stillness.frozen(inspection.frozen_frames)
+        if frozen:
+            past.frozen[frame.source.offset] = None
+            self._forget(past)
         return Recalled(
             change_bits=None if before is None else (before ^ seen.difference_hash).bit_count(),
             duplicate_of=duplicate,
             missing_frames=_missing(past, frame),
             dead_letters_over_cap=_over_cap(past, frame.view, inspection),
-            frozen=stillness.frozen(inspection.frozen_frames),
+            frozen=frozen,
         )
 
     def dead_letter(self, source: SourceRecord, view: str, inspection: ViewInspection, *, tenure: int) -> None:
@@ -115,8 +121,9 @@ class History:
         return past
 
     def _forget(self, past: _Partition) -> None:
-        while len(past.frame_ids) > self._remembered:
-            past.frame_ids.popitem(last=False)
+        for names in (past.frame_ids, past.frozen):
+            while len(names) > self._remembered:
+                names.popitem(last=False)
 
     def _duplicate(self, past: _Partition, frame: Frame) -> SourceRecord | None:
         name, offset = (frame.view, frame.frame_id), frame.source.offset
@@ -126,10 +133,6 @@ class History:
         past.frame_ids[name] = offset
         self._forget(past)
         return None
-
-
-def _stillness(past: _Partition, view: str) -> Stillness:
-    return past.stillness.get(view, Stillness())
 
 
 def _advance(past: _Partition, offset: int) -> bool:

@@ -80,6 +80,21 @@ def test_frames_read_again_stay_as_frozen_as_they_were() -> None:
     assert [told.frame(offset, look=1).frozen for offset in range(9)] == [False] * 9
     assert told.frame(9, look=1).frozen
     assert told.frame(9, look=1).frozen
+    assert not told.frame(10, look=2).frozen
+    assert [told.frame(offset, look=1).frozen for offset in range(8, 10)] == [False, True]
+    assert [told.frame(offset, look=2).frozen for offset in range(10, 12)] == [False, False]
+
+
+def test_a_live_frame_read_again_is_not_frozen_by_those_after_it() -> None:
+    """Nor is a replayed one, whatever the camera shows now."""
+    told = Told()
+    assert not told.frame(0, look=2).frozen
+    assert not told.frame(1, look=3, replay=True).frozen
+    assert [told.frame(offset, look=1).frozen for offset in range(2, 12)] == [False] * 9 + [True]
+    assert [told.frame(offset, look=look, replay=offset == 1).frozen for offset, look in ((0, 2), (1, 3))] == [
+        False,
+        False,
+    ]
 
 
 def test_a_replayed_frame_neither_freezes_nor_thaws() -> None:
