@@ -26,7 +26,7 @@ from softpatch.images.geometry import Geometry
 from softpatch.settings import BuildSettings, Scoring
 from softpatch.sketch import SKETCH_FLOATS
 
-FORMAT_VERSION = 2
+FORMAT_VERSION: Literal[2] = 2
 """Written, and the newest that is read. Version 1 has no doubtful patches and no scoring beyond the paper's."""
 STATISTICS = ("brightness", "contrast", "sharpness", "dark_ratio", "saturated_ratio")
 
