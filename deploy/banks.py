@@ -52,7 +52,7 @@ class StoredBank:
 
 @dataclass(frozen=True)
 class Looked:
-    """A stored bank with what its manifest says; nothing where the file cannot be read."""
+    """A stored bank with what its manifest says; nothing where the file cannot be read, no date where it has none."""
 
     bank: StoredBank
     created_at: datetime | None = None
@@ -86,9 +86,18 @@ def looked_into(store: Store, bank: StoredBank) -> Looked:
     """A bank with its date and threshold."""
     try:
         manifest = bank_from_bytes(store.get(bank.path)).manifest
-        return Looked(bank, datetime.fromisoformat(manifest.created_at), manifest.threshold.value)
-    except (NotInStore, InvalidBank, ValueError):  # swept away meanwhile, damaged, or dated by words
+    except (NotInStore, InvalidBank):  # swept away meanwhile, or damaged
         return Looked(bank)
+    return Looked(bank, _moment_in(manifest.created_at), manifest.threshold.value)
+
+
+def _moment_in(created_at: str) -> datetime | None:
+    """When a bank was made, in UTC where no zone is said; None where it is said in words."""
+    try:
+        moment = datetime.fromisoformat(created_at)
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def newest_first(banks: Iterable[Looked]) -> list[Looked]:

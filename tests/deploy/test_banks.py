@@ -82,6 +82,26 @@ def test_banks_are_listed_newest_first_with_the_threshold_in_force(tmp_path: Pat
     assert looked[0].to_json(known)["created_at"] == "2026-05-06T12:00:00+00:00"
 
 
+@pytest.mark.parametrize(
+    ("created_at", "built"),
+    [
+        ("2026-05-04T12:00:00", datetime(2026, 5, 4, 12, tzinfo=UTC)),
+        ("2026-05-04", datetime(2026, 5, 4, tzinfo=UTC)),
+        ("today", None),
+    ],
+)
+def test_a_bank_with_another_date_is_listed_with_its_threshold(
+    tmp_path: Path, created_at: str, built: datetime | None
+) -> None:
+    """Without a zone it is UTC, and sorts among the others; in words it is no date, and the bank is no worse for it."""
+    store = FsspecStore.open(str(tmp_path))
+    for data in (bank_file(), bank_file(created_at=created_at, threshold=3.0)):
+        store.put(bank_path(VIEW, bank_version(data)), data)
+    looked = newest_first([looked_into(store, each) for each in stored(store, {}, view=None)])
+    assert (built, 3.0) in [(each.created_at, each.threshold_in(None)) for each in looked]
+    assert looked[-1].created_at == built
+
+
 def test_stored_banks_are_listed_by_view(tmp_path_factory: pytest.TempPathFactory) -> None:
     """View names come back from their folders; other files are no banks."""
     store = FsspecStore.open(str(tmp_path_factory.mktemp("store")))
