@@ -8,7 +8,7 @@ from jaxtyping import Float32
 
 from softpatch.candidate import SearchMaker, scorer_of, trusted_of
 from softpatch.condense import Condensed, Patches, joined, reduced
-from softpatch.groups import contiguous_blocks
+from softpatch.groups import calibration_blocks
 from softpatch.judge import Judged
 from softpatch.score import Scorer
 from softpatch.settings import BuildSettings
@@ -44,9 +44,10 @@ def cross_fit(
     Outlier factors are not computed anew without the block: they only decide which patches enter, and one block's
     frames move the factors of the others far less than they move distances, at a third of the cost.
     Frames to come lie beyond the window's end, the blocks within it: on a line that drifts they score higher than any
-    block does. By how much is measured on the first and the last block, see `drift`.
+    block does. By how much is measured on the first and the last block (see `drift`), and the less of both counts: one
+    odd block is no drift.
     """
-    blocks = contiguous_blocks(len(judged.factors), settings.calibration_blocks)
+    blocks = calibration_blocks(len(judged.factors), settings.calibration_blocks)
 
     def scored(frames: range, by: Sequence[int]) -> Float32[np.ndarray, "block"]:
         bank = bank_of(condensed, [(condensed.blocks[each], blocks[each]) for each in by], judged, settings)
@@ -56,12 +57,17 @@ def cross_fit(
     for number, block in enumerate(blocks):
         scores.append(scored(block, [other for other in range(len(blocks)) if other != number]))
         progress(number + 1, len(blocks))
-    last = len(blocks) - 1
-    begin, end = (block[:: max(1, len(block) // _DRIFT_FRAMES)] for block in (blocks[0], blocks[last]))
-    beside = np.concatenate([scored(begin, [1]), scored(end, [last - 1])])
-    across = np.concatenate([scored(begin, [last]), scored(end, [0])])
-    factor = drift(beside, across)
+    last, share = len(blocks) - 1, max(1, (len(blocks) - 1) // 2)
+    ends = (
+        (0, range(1, 1 + share), range(last + 1 - share, last + 1)),
+        (last, range(last - share, last), range(share)),
+    )
+    factor = min(drift(*(scored(_few(blocks[end]), by) for by in (beside, across))) for end, beside, across in ends)
     return CrossFit(np.concatenate(scores) * np.float32(factor), factor)
+
+
+def _few(block: range) -> range:
+    return block[:: max(1, len(block) // _DRIFT_FRAMES)]
 
 
 def bank_of(

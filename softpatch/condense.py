@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float32, Int16, Int32, Int64
 
 from softpatch.coreset import SAMPLERS, coreset_size
-from softpatch.groups import contiguous_blocks, interleaved_groups
+from softpatch.groups import calibration_blocks, interleaved_groups
 from softpatch.judge import Judged, StageProgress
 from softpatch.projection import project, projection_matrix
 from softpatch.settings import BuildSettings
@@ -85,12 +85,12 @@ def condense(
     Doubtful patches, those the judge rejects, make a coreset of their own, behind the trusted ones.
     """
     frames, size = len(judged.factors), bank_size(judged, settings)
-    small = min(size, settings.calibration_patches)
     whole = interleaved_groups(range(frames), settings.coreset_frames)
     blocks = [
         interleaved_groups(block, settings.coreset_frames)
-        for block in contiguous_blocks(frames, settings.calibration_blocks)
+        for block in calibration_blocks(frames, settings.calibration_blocks)
     ]
+    small = min(size, settings.calibration_patches, -(-2 * size // (len(blocks) - 1)))  # twice what a bank will take
     rejected, doubtful = replace(judged, keep=~judged.keep), doubtful_size(judged, settings)
     tasks = [(judged, group, size) for group in whole]
     tasks += [(judged, group, small) for block in blocks for group in block]

@@ -5,6 +5,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from softpatch.groups import FEWEST_BLOCKS
 from softpatch.images.geometry import Geometry
 
 DiscriminatorName = Literal["expected-nearest", "lof", "gaussian", "nearest", "none"]
@@ -84,7 +85,9 @@ class BuildSettings(BaseModel):
         description="Sigma of the Gaussian that averages patch scores with their neighbours', in patches; 0 for none.",
     )
     calibration_blocks: int = Field(
-        default=3, ge=2, description="Contiguous blocks of the window, each scored by a bank of the others."
+        default=6,
+        ge=2,
+        description="Contiguous blocks of the window, at most, each scored by a bank of the others.",
     )
     calibration_patches: int = Field(
         default=4000,
@@ -113,4 +116,4 @@ class BuildSettings(BaseModel):
     @property
     def fewest_frames(self) -> int:
         """Usable frames without which there is nothing to compare: two in every calibration block."""
-        return 2 * self.calibration_blocks
+        return 2 * min(self.calibration_blocks, FEWEST_BLOCKS)

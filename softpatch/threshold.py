@@ -9,7 +9,7 @@ from jaxtyping import Float32, Float64
 from softpatch.bank import Threshold
 from softpatch.tail import NOISES, REACHES, Counted, Prior, counted, laws
 
-LEANING = Prior(shape_mean=-0.1, shape_deviation=0.1, noise_mean=0.2)
+LEANING = Prior(shape_mean=-0.05, shape_deviation=0.1, noise_mean=0.3)
 """What the threshold believes of good frames: a light tail, so that what stands out counts as defects."""
 
 OPEN = Prior(shape_mean=0.05, shape_deviation=0.15, noise_mean=0.5)

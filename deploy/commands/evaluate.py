@@ -44,6 +44,9 @@ def evaluate(  # noqa: PLR0917 -- typer's parameters are the command line
         typer.Option(help="With --calibration: ring, bracket or gear, a simulated line of 11,000 parts. Repeatable."),
     ] = None,
     in_time: InTime = False,
+    every: Annotated[
+        int, typer.Option(min=1, help="With --simulated: of each N times 250 good frames, the first 250 are tested.")
+    ] = 1,
 ) -> None:
     """Measure methods on contaminated windows, the way the SoftPatch paper does.
 
@@ -64,6 +67,6 @@ def evaluate(  # noqa: PLR0917 -- typer's parameters are the command line
             json_file=json_file,
             report=report,
             export=export,
-            calibration=CalibrationAsked(tuple(simulated or ()), in_time=in_time) if calibration else None,
+            calibration=CalibrationAsked(tuple(simulated or ()), in_time, every) if calibration else None,
         )
     )

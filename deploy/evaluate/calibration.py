@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import ValidationError
 from rich.console import Console
 
-from deploy.evaluate.calibration_frames import SimulatedLine
+from deploy.evaluate.calibration_frames import CHUNK_FRAMES, SimulatedLine
 from deploy.faults import WrongUse
 from softpatch.evaluation.calibration import (
     FOLDS,
@@ -43,11 +43,21 @@ MEMORY_BYTES = 2 << 30
 
 @dataclass(frozen=True)
 class Line:
-    """How much of a simulated line is looked at: a window, then good frames, and defective ones for recall."""
+    """How much of a simulated line is looked at: a window, then good frames, and defective ones for recall.
+
+    `every` thins the good frames out by whole chunks of 250: as much time passes, and fewer frames are drawn.
+    """
 
     window: int = 1000
     good: int = 10_000
     defective: int = 500
+    every: int = 1
+
+    @property
+    def following(self) -> list[range]:
+        """The good frames that are tested."""
+        end, step = self.window + self.good, CHUNK_FRAMES * self.every
+        return [range(begin, min(begin + CHUNK_FRAMES, end)) for begin in range(self.window, end, step)]
 
 
 @dataclass(frozen=True)
@@ -129,12 +139,11 @@ def _simulated_fold(simulated: SimulatedLine, line: Line, *, noise: float) -> Fo
     """A window of the line's first frames, that share of them defective; then good frames only."""
     rng = np.random.default_rng((simulated.seed, 14))
     marred = set(rng.permutation(line.window)[: round(noise * line.window)].tolist())
-    following = range(line.window, line.window + line.good)
     made = _built(_mixed(simulated, marred, range(line.window)), line.window, seed=simulated.seed)
     return Fold(
         made.calibration,
-        _scores(made.scorer, simulated.batches("good", following)),
-        _scores(made.scorer, simulated.batches("defective", following[: line.defective])),
+        _scores(made.scorer, (batch for part in line.following for batch in simulated.batches("good", part))),
+        _scores(made.scorer, simulated.batches("defective", range(line.window, line.window + line.defective))),
     )
 
 

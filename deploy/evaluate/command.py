@@ -11,7 +11,7 @@ import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from deploy.evaluate.calibration import CalibrationRequest, run_calibration
+from deploy.evaluate.calibration import CalibrationRequest, Line, run_calibration
 from deploy.evaluate.embeddings import EmbeddingCache
 from deploy.evaluate.ledger import Ledger
 from deploy.evaluate.plot import plot
@@ -47,6 +47,7 @@ class CalibrationAsked:
 
     simulated: tuple[str, ...] = ()
     in_time: bool = False
+    every: int = 1
 
 
 @dataclass(frozen=True)
@@ -100,6 +101,7 @@ def calibrate(request: Request, asked: CalibrationAsked) -> None:
         seeds=request.seeds or (0,),
         out=request.out,
         in_time=asked.in_time,
+        line=Line(every=asked.every),
     )
     rows: list[CalibrationRow] = []
     for graph in map(graph_of, request.backbones):
