@@ -183,6 +183,12 @@ def test_a_service_of_ours_can_do_no_more_than_it_must(name: str) -> None:
     assert service["restart"] == ("on-failure" if name == "topics" else "unless-stopped")
 
 
+def test_what_a_build_puts_aside_goes_to_a_disk() -> None:
+    """The temporary folder is a tmpfs, which is memory; a TMPDIR that does not exist would be passed over unsaid."""
+    volumes = {target for source, target in mounts(SERVICES["train"]) if not source.startswith(".")}
+    assert SERVICES["train"]["environment"]["TMPDIR"] in volumes
+
+
 def test_nothing_is_published_beyond_this_machine() -> None:
     """No service has a password that is worth the name."""
     published = [port for service in SERVICES.values() for port in service.get("ports", ())]
