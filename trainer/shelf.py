@@ -40,7 +40,8 @@ class Shelf:
         self._graph_hash = graph_hash
         self._keep = keep
         self._created: dict[str, str] = {}
-        self._usual: dict[str, Usual] = {}
+        self._usual: dict[str, tuple[str, Usual]] = {}
+        """Of each view the version in force when it was last asked, and what it says: others are not asked again."""
 
     def put(self, data: bytes) -> Built:
         """Store a bank file under its version and say what it is. Raises InvalidBank, StoreError."""
@@ -70,16 +71,18 @@ class Shelf:
         """What the frames of a view look like by its bank in force; where none can be asked, what holds for all."""
         if state.active is None:
             return Usual()
-        version = state.active.version
-        if version not in self._usual:
-            try:
-                self._usual[version] = usual_of(self._read(state.view, version))
-            except (NotPossible, UndecodableImage) as error:
-                self._usual[version] = Usual()
-                log.warning("bank_tells_no_input_faults", view=state.view, version=version, cause=str(error))
-            except StoreError:  # asked again with the next frame
-                return Usual()
-        return self._usual[version]
+        version, known = state.active.version, self._usual.get(state.view)
+        if known is not None and known[0] == version:
+            return known[1]
+        try:
+            usual = usual_of(self._read(state.view, version))
+        except (NotPossible, UndecodableImage) as error:
+            usual = Usual()
+            log.warning("bank_tells_no_input_faults", view=state.view, version=version, cause=str(error))
+        except StoreError:  # asked again with the next frame
+            return Usual()
+        self._usual[state.view] = (version, usual)
+        return usual
 
     def tidy(self, state: BankState) -> int:
         """Delete all but the banks a state names and the newest `keep` others; how many went."""

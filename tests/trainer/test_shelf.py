@@ -96,6 +96,26 @@ def test_what_a_view_usually_looks_like_comes_from_its_bank_in_force(store: Fssp
     assert shelf.usual(state(ViewState.LEARNING)) == Usual()
 
 
+def test_a_bank_is_read_once_for_what_is_usual_and_forgotten_with_the_next(
+    store: FsspecStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is asked with every frame; a trainer that runs for a year sees thousands of banks."""
+    shelf, asked = Shelf(store, graph_hash=GRAPH, keep=5), list[str]()
+    banks = [shelf.put(bank_file(created_at=f"2026-05-04T12:00:0{second}.000+00:00")).bank for second in range(3)]
+    get = store.get
+
+    def counted(_: FsspecStore, path: str) -> bytes:
+        asked.append(path)
+        return get(path)
+
+    monkeypatch.setattr(FsspecStore, "get", counted)
+    for bank in banks:
+        for _ in range(4):
+            shelf.usual(state(active=bank))
+    assert asked == [bank.uri for bank in banks]
+    assert len(shelf._usual) == 1
+
+
 def test_old_banks_go_and_named_ones_stay(store: FsspecStore) -> None:
     """Of ten banks the state names the two oldest; two others, the newest, are kept; the files of other views too."""
     shelf = Shelf(store, graph_hash=GRAPH, keep=2)
