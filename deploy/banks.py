@@ -199,7 +199,7 @@ def carry_out(settings: Settings, asked: Command, *, seconds: float = ANSWER_SEC
         answer = _answer(reader, asked.id, seconds)
     if answer is None:
         raise Failed(f"no answer within {seconds:g} s; is a trainer running? It will carry the command out when it is")
-    if answer.kind in (BankEventKind.COMMAND_REFUSED, BankEventKind.BUILD_FAILED, BankEventKind.BUILD_STOPPED):
+    if answer.kind in (BankEventKind.COMMAND_REFUSED, BankEventKind.BUILD_FAILED):
         raise Failed(f"the trainer refused to {asked.kind.value}: {answer.why}")
     return answer
 

@@ -16,8 +16,7 @@ class BankEventKind(StrEnum):
 
     BUILT = "built"
     BUILD_FAILED = "build_failed"
-    BUILD_STOPPED = "build_stopped"
-    """A person chose another bank, or to learn anew, while it ran or waited."""
+    """With the fact `stopped`: a person chose another bank, or to learn anew, while it ran or waited."""
     GATED = "gated"
     REFUSED = "refused"
     PROMOTED = "promoted"

@@ -103,10 +103,10 @@ def after_failed_build(state: BankState, reason: str, cause: Cause, *, at: datet
 
 
 def after_stopped_build(state: BankState, reason: str, cause: Cause, *, at: datetime) -> Outcome:
-    """A person wanted something else: it did not fail, it came to nothing."""
+    """A person wanted something else: it did not fail of itself, and the event's facts say so."""
     stopped = Cause(cause.who, reason, cause.command_id)
-    facts: Facts = {"asked_because": cause.why}
-    return Outcome(None, (event_of(state, BankEventKind.BUILD_STOPPED, stopped, facts=facts, at=at),))
+    facts: Facts = {"asked_because": cause.why, "stopped": True}
+    return Outcome(None, (event_of(state, BankEventKind.BUILD_FAILED, stopped, facts=facts, at=at),))
 
 
 def _doubt(built: Built, interval_ratio_limit: float) -> dict[str, str | int]:

@@ -8,7 +8,7 @@ from ingest.bank_event import BankEventKind
 from ingest.bank_state import BankState, ViewState
 from softpatch.bank import Threshold
 from tests.trainer.views import AT, GRAPH, LATER, VIEW, bank, state, window
-from trainer.learn import Built, after_build, after_failed_build, build_due, opened
+from trainer.learn import Built, after_build, after_failed_build, after_stopped_build, build_due, opened
 from trainer.outcome import Cause
 from trainer.settings import ViewTraining
 from trainer.window import BuildAsked, LastBuild, WindowIndex
@@ -146,3 +146,11 @@ def test_a_failed_build_changes_nothing_and_says_why() -> None:
         "c-1",
     )
     assert event.facts == {"asked_because": "new lamp"}
+
+
+def test_a_stopped_build_is_a_failed_one_that_says_so() -> None:
+    """Its kind is one that readers of any age know: the history is kept for ever."""
+    outcome = after_stopped_build(state(), "stopped by rollback of ana", Cause("bob", "new lamp", "c-1"), at=LATER)
+    (event,) = outcome.events
+    assert (event.kind, event.who, event.command_id) == (BankEventKind.BUILD_FAILED, "bob", "c-1")
+    assert event.facts == {"asked_because": "new lamp", "stopped": True}

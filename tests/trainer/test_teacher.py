@@ -298,7 +298,7 @@ def test_a_rollback_stops_the_build_that_would_undo_it(shop: Shop) -> None:
     shop.teacher.look_after_builds()
     shop.command("rollback", "c-2")
     assert shop.started[2].killed
-    assert shop.events[4:] == [("rolled_back", "c-2", "to see"), ("build_stopped", "c-1", "stopped by rollback of ana")]
+    assert shop.events[4:] == [("rolled_back", "c-2", "to see"), ("build_failed", "c-1", "stopped by rollback of ana")]
     assert shop.states[-1].active == shop.states[1].active
     shop.frames(9)
     shop.teacher.look_after_builds()
