@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from datetime import datetime, time, tzinfo
 
+    from ingest.decision import InputFaultPolicy
+
     LimitsOf = Callable[[Decision], Limits | None]
     """The limits that a decision with a score would have been held against; None where nobody knows them."""
 
@@ -69,14 +71,15 @@ def what_if(
     *,
     hours: Sequence[time],
     zone: tzinfo | None,
+    input_fault: InputFaultPolicy = "undecided",
 ) -> WhatIf:
     """Decide recorded decisions again, by the limits that each would have been held against; None: as they were.
 
-    `zone` None is the machine's own: shifts begin at its hours.
+    `zone` None is the machine's own: shifts begin at its hours. `input_fault` is the view's policy.
     """
     result = WhatIf()
     for was in decisions:
-        now = was if limits_of is None else decided_again(was, limits_of)
+        now = was if limits_of is None else decided_again(was, limits_of, input_fault=input_fault)
         if now is None:
             result.not_judged += 1
             continue
@@ -90,9 +93,11 @@ def what_if(
     return result
 
 
-def decided_again(was: Decision, limits_of: LimitsOf) -> Decision | None:
+def decided_again(
+    was: Decision, limits_of: LimitsOf, *, input_fault: InputFaultPolicy = "undecided"
+) -> Decision | None:
     """The decision under other limits; itself where none would have changed it, None where none are known."""
-    if was.score is None or was.bank is None or was.reason not in BY_SCORE or was.input_fault is not None:
+    if was.score is None or was.bank is None or was.reason not in BY_SCORE or _by_policy(was, input_fault):
         return was
     limits = limits_of(was)
     if limits is None:
@@ -105,3 +110,12 @@ def decided_again(was: Decision, limits_of: LimitsOf) -> Decision | None:
         "score_ratio": was.score / limits.threshold,
     }
     return Decision.model_validate({**dict(was), **said})
+
+
+def _by_policy(was: Decision, input_fault: InputFaultPolicy) -> bool:
+    """Whether a frame that shows nothing to judge was passed or failed for that, whatever it scored.
+
+    A decision does not record the policy of its day: the view's present one tells, but where only a score gives such
+    a reason.
+    """
+    return was.input_fault is not None and was.reason is None and input_fault != "inspect"

@@ -130,7 +130,8 @@ def _found(
     limits = limits_by(asked, stored, in_force, usual_band=loaded.training_of(view).undecided_band)
     recorded = decisions_of(loaded.kafka, view, since=begin)
     chosen = recorded if last is None else deque(recorded, maxlen=last)
-    found = what_if(chosen, limits if asked.anything else None, hours=hours, zone=None)
+    policy = loaded.inspection_of(view).input_fault
+    found = what_if(chosen, limits if asked.anything else None, hours=hours, zone=None, input_fault=policy)
     if not found.whole.frames and not found.not_judged:
         raise Failed(f"no decision of {view} is recorded since {begin:%Y-%m-%d %H:%M} UTC; give a longer --since")
     return found

@@ -76,6 +76,19 @@ def test_what_no_threshold_decided_stays_as_it_was(was: Decision) -> None:
     assert decided_again(was, lambda _: PLAIN) == was
 
 
+def test_a_frame_that_was_inspected_though_it_shows_nothing_is_judged_again() -> None:
+    """Its score decided it: so the view's policy says, or a reason that only a score gives."""
+    black = decision(1.5, input_fault=InputFault.BLACK)
+    now = decided_again(black, lambda _: PLAIN, input_fault="inspect")
+    assert now is not None
+    assert (now.verdict, now.input_fault) == (Verdict.PASS, InputFault.BLACK)
+    near = decision(1.5, verdict=Verdict.UNDECIDED, reason=Reason.NEAR_THRESHOLD, input_fault=InputFault.BLACK)
+    found = what_if([black, near], lambda _: PLAIN, hours=HOURS, zone=UTC, input_fault="fail")
+    assert dict(found.changes) == {(Verdict.UNDECIDED, Verdict.PASS): 1}
+    undecided = decision(1.5, verdict=Verdict.UNDECIDED, reason=Reason.INPUT_FAULT, input_fault=InputFault.BLACK)
+    assert decided_again(undecided, lambda _: PLAIN, input_fault="inspect") == undecided
+
+
 def test_a_band_makes_and_unmakes_undecided() -> None:
     """Between the limits a frame would have been undecided, with its reason."""
     banded = Limits(threshold=1.0, low=0.9, high=1.2)
