@@ -104,10 +104,15 @@ class Interruption:
 
     @classmethod
     def parse(cls, text: str) -> Interruption:
-        """From `black:100:30`: frames 100 to 129. Raises ValueError for anything else."""
+        """From `black:100:30`: frames 100 to 129. Raises ValueError for anything else.
+
+        A camera can freeze from the second frame on: it repeats the one before.
+        """
         kind, first, count = (*text.split(":"), "", "")[:3]
         for known in ("black", "overexposed", "frozen"):
             if kind == known and first.isdecimal() and count.isdecimal() and text.count(":") == 2:  # noqa: PLR2004
+                if known == "frozen" and int(first) == 0:
+                    raise ValueError(f"{text}: a frozen camera repeats the frame before, write frozen:1:{count}")
                 return cls(known, int(first), int(count))
         raise ValueError(
             f"{text} is no fault: write black:100:30, or overexposed or frozen, for 30 frames from number 100"

@@ -211,6 +211,13 @@ def test_an_interruption_that_is_none_says_how_to_write_one(text: str) -> None:
         faults.Interruption.parse(text)
 
 
+def test_a_camera_cannot_freeze_before_its_first_frame() -> None:
+    """There is nothing to repeat; it would do nothing, silently. The other faults begin where they like."""
+    with pytest.raises(ValueError, match=r"^frozen:0:30: a frozen camera repeats the frame before, write frozen:1:30$"):
+        faults.Interruption.parse("frozen:0:30")
+    assert faults.Interruption.parse("black:0:30") == faults.Interruption("black", 0, 30)
+
+
 def test_gain_scales_what_does_not_saturate(frames: list[CameraFrame]) -> None:
     """Half the light halves the mean within JPEG's rounding; four times the light turns metal white."""
     before = gray(frames[0]).astype(float).mean()
