@@ -32,6 +32,10 @@ FLAT_DARK, FLAT_WHITE = 32 / 255, 235 / 255
 """Brightness up to which, and from which, a picture without contrast is a covered lens, or glare."""
 
 
+SPARED_OF = 20
+"""One calibration frame in so many, and at least one, sets no limit: a first window may hold faulty frames itself."""
+
+
 class InputFault(StrEnum):
     """Why a frame shows nothing to judge."""
 
@@ -73,8 +77,8 @@ class Look:
 class Usual:
     """What a view's own frames look like; the default says what holds where no bank knows yet.
 
-    The largest dark and saturated share and the least contrast of its calibration frames, 0 to 1. `noise_floor` is half
-    the least difference of any two of its probe frames: two frames nearer than that show the same instant.
+    The largest dark and saturated share and the least contrast of its calibration frames but the few most extreme, 0 to
+    1. `noise_floor` is half the least difference of any two of its probe frames: nearer ones show the same instant.
     """
 
     dark_ratio: float = 0.96
@@ -87,9 +91,9 @@ class Usual:
         """From image statistics (brightness, contrast, sharpness, dark, saturated) and looks of some of the frames."""
         apart = [difference(a, b) for a, b in combinations(looks, 2)]
         return cls(
-            dark_ratio=float(statistics[:, 3].max()),
-            saturated_ratio=float(statistics[:, 4].max()),
-            contrast=float(statistics[:, 1].min()),
+            dark_ratio=-_least(-statistics[:, 3]),
+            saturated_ratio=-_least(-statistics[:, 4]),
+            contrast=_least(statistics[:, 1]),
             noise_floor=min(apart, default=0.0) / 2,
         )
 
@@ -127,6 +131,12 @@ class Stillness:
     def frozen(self, frames: int) -> bool:
         """Whether so many frames in a row show the same instant. One repeat says nothing: rigid parts are alike."""
         return self.repeats + 1 >= frames
+
+
+def _least(values: Float32[np.ndarray, "frames"]) -> float:
+    """The least but for the spared; where there are few, no less than half of them count."""
+    spared = min(-(-len(values) // SPARED_OF), (len(values) - 1) // 2)
+    return float(np.sort(values)[spared])
 
 
 def _lost(ratio: float, usual: float) -> bool:

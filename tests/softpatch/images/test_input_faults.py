@@ -80,6 +80,35 @@ def test_what_a_lamp_or_a_lens_does_is_told(
     assert exposure_fault(seen, usual_of([at_input(each) for each in MOVING])) is by_its_bank
 
 
+@pytest.mark.parametrize(
+    ("picture", "fault"),
+    [
+        (NOISE, InputFault.BLACK),
+        (NOISE + 16, InputFault.BLACK),
+        (scene(0) * 0.03, InputFault.BLACK),
+        (NOISE + 300, InputFault.OVEREXPOSED),
+        (NOISE + 240, InputFault.OVEREXPOSED),
+        (scene(0, ground=260), InputFault.OVEREXPOSED),
+    ],
+)
+@pytest.mark.parametrize(("good", "bad"), [(7, 1), (28, 2), (95, 5)])
+def test_a_few_faulty_frames_of_a_first_window_do_not_become_usual(
+    picture: np.ndarray, fault: InputFault, good: int, bad: int
+) -> None:
+    """Nobody knew the view's limits yet when they came in; the next like them is told all the same."""
+    good_frames = [at_input(scene(seed, shift=(7 * seed) % 20)) for seed in range(good)]
+    usual = usual_of([*good_frames, *[at_input(picture)] * bad])
+    assert exposure_fault(measure(at_input(picture)), usual) is fault
+    assert {exposure_fault(measure(each), usual) for each in good_frames} == {None}
+
+
+@pytest.mark.parametrize("frames", [1, 2])
+def test_a_view_of_one_or_two_frames_has_limits_of_its_own(frames: int) -> None:
+    """There is none to spare."""
+    alike = [at_input(scene(seed, ground=0)) for seed in range(frames)]
+    assert usual_of(alike).dark_ratio == pytest.approx(max(measure(each).dark_ratio for each in alike))
+
+
 @pytest.mark.parametrize("ground", [0, 260])
 def test_a_view_that_is_dark_or_white_by_nature_is_not_faulty(ground: float) -> None:
     """A part on velvet, a silhouette before a light; but a covered lens, and glare over all, are."""
