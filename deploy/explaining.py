@@ -58,12 +58,20 @@ class Explanation:
     bank: Bank
     version: str
     score: float
+    threshold: float
+    suggested: bool
+    """Whether the threshold is the one that the bank suggests, which need not be the one in force."""
     patches: tuple[ExplainedPatch, ...]
 
     @property
     def ratio(self) -> float:
         """Score over threshold."""
-        return self.score / self.bank.manifest.threshold.value
+        return self.score / self.threshold
+
+    @property
+    def threshold_words(self) -> str:
+        """Which threshold it is, for people."""
+        return "suggested threshold" if self.suggested else "threshold"
 
 
 class SourceFrames:
@@ -108,8 +116,9 @@ def explain_image(
     *,
     folder: Path | None,
     store: Store | None,
+    threshold: float | None = None,
 ) -> Explanation:
-    """Score one picture and say what its worst patches were held against.
+    """Score one picture and say what its worst patches were held against; without a threshold, the bank suggests one.
 
     Raises:
         UndecodableImage: it is not a picture that can be read.
@@ -126,7 +135,8 @@ def explain_image(
     image = decode(encoded)
     embedding = embedder.embed(manifest.geometry.apply(image)[None])
     found = Scorer(bank, FlatSearch(bank.vectors, threads=runtime.threads)).score(embedding)[0]
-    ratios = found.patch_scores / np.float32(manifest.threshold.value)
+    limit = manifest.threshold.value if threshold is None else threshold
+    ratios = found.patch_scores / np.float32(limit)
     sources = SourceFrames(bank, folder=folder, store=store)
     return Explanation(
         name=name,
@@ -135,6 +145,8 @@ def explain_image(
         bank=bank,
         version=version,
         score=found.score,
+        threshold=limit,
+        suggested=threshold is None,
         patches=tuple(
             _explained(
                 bank,

@@ -7,7 +7,7 @@ import typer
 from rich.console import Console
 
 from deploy.commands.options import JsonFile, SetFlags, SettingsFile, load
-from deploy.faults import Failed
+from deploy.faults import Failed, WrongUse
 from deploy.reports import write_json
 
 Image = Annotated[Path, typer.Argument(metavar="IMAGE", help="JPEG, PNG, BMP or TIFF.")]
@@ -15,6 +15,10 @@ BankFile = Annotated[Path, typer.Option("--bank", metavar="FILE", help="A bank f
 Frames = Annotated[
     Path | None,
     typer.Option("--frames", metavar="DIR", help="The folder that the bank was built from."),
+]
+Threshold = Annotated[
+    float | None,
+    typer.Option("--threshold", help="The threshold in force; without it, the one that the bank suggests."),
 ]
 Out = Annotated[Path, typer.Option("--out", "-o", metavar="PNG", help="The picture to draw.")]
 
@@ -25,6 +29,7 @@ def explain(
     bank: BankFile,
     out: Out,
     frames: Frames = None,
+    threshold: Threshold = None,
     settings: SettingsFile = None,
     flags: SetFlags = None,
     json: JsonFile = None,
@@ -41,6 +46,8 @@ def explain(
     from softpatch.bank import InvalidBank, bank_version  # noqa: PLC0415
     from softpatch.images.decode import UndecodableImage  # noqa: PLC0415
 
+    if threshold is not None and not threshold > 0:
+        raise WrongUse(f"--threshold {threshold:g} must be above 0")
     loaded, data = load(settings, flags), bank.read_bytes()
     try:
         found = explain_image(
@@ -51,6 +58,7 @@ def explain(
             loaded.runtime,
             folder=frames,
             store=store_of(loaded) if Path(loaded.store.url).exists() or "://" in loaded.store.url else None,
+            threshold=threshold,
         )
     except InvalidBank as error:
         raise Failed(f"{bank}: {error}") from None
@@ -65,7 +73,9 @@ def explain(
         raise Failed(f"cannot write {out}; name a .png in a folder you may write to")
     console = Console()
     console.print(
-        f"{image}: {found.ratio:.2f} of the threshold. Drawn: [bold]{out}[/]", soft_wrap=True, highlight=False
+        f"{image}: {found.ratio:.2f} of the {found.threshold_words}. Drawn: [bold]{out}[/]",
+        soft_wrap=True,
+        highlight=False,
     )
     patches = [
         {
@@ -78,4 +88,13 @@ def explain(
         }
         for each in found.patches
     ]
-    write_json(json, {"image": str(image), "bank": str(bank), "score_ratio": found.ratio, "patches": patches})
+    write_json(
+        json,
+        {
+            "image": str(image),
+            "bank": str(bank),
+            "score_ratio": found.ratio,
+            "threshold": found.threshold,
+            "patches": patches,
+        },
+    )

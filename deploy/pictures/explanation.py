@@ -57,8 +57,8 @@ def render_explanation(found: Explanation) -> Picture:
         top = HEADER + number * (ROW + GAP)
         _row(canvas, found, each, number=number + 1, box=(MARGIN + LEFT + 2 * GAP, top, WIDTH - MARGIN, top + ROW))
     canvas.text(
-        "1.00 is the threshold: above it a part fails. A patch is one cell of the network's grid; it sees some of what "
-        "lies around it.",
+        f"1.00 is the {found.threshold_words}: above it a part fails. A patch is one cell of the network's grid; it "
+        "sees some of what lies around it.",
         (MARGIN, height - 28),
         size=16,
         colour=SOFT,
@@ -73,11 +73,11 @@ def _header(canvas: Canvas, found: Explanation) -> None:
     width = canvas.chip(verdict, (MARGIN + 26, 72), size=26, ink=WHITE, colour=colour)
     x = MARGIN + 26 + width + 18
     x += canvas.text(f"{found.ratio:.2f}", (x, 73), size=34, colour=INK, weight=BOLD) + 12
-    x += canvas.text("of the threshold", (x, 73), size=20, colour=SOFT) + 28
+    x += canvas.text(f"of the {found.threshold_words}", (x, 73), size=20, colour=SOFT) + 28
     canvas.text(shortened(found.name, WIDTH - MARGIN - x, size=26), (x, 72), size=26, colour=INK)
     manifest = found.bank.manifest
     canvas.text(
-        f"score {found.score:.3g}, threshold {manifest.threshold.value:.3g}; "
+        f"score {found.score:.3g}, {found.threshold_words} {found.threshold:.3g}; "
         f"bank {found.version[:12]} of {manifest.view}, "
         f"{len(manifest.frame_names)} frames, {manifest.created_at[:16].replace('T', ' ')}",
         (MARGIN + 26, 108),

@@ -90,3 +90,14 @@ def test_the_sheet_shows_the_picture_and_says_where_a_frame_is_gone(bank: Bank, 
     np.testing.assert_array_equal(gone[:140], there[:140])
     assert (gone[150:, 900:] != there[150:, 900:]).any()
     assert (gone[:140] == RED).all(axis=-1).any()
+
+
+def test_a_picture_is_explained_by_the_threshold_in_force_where_it_is_given(bank: Bank) -> None:
+    """The same score passes under one of twice it, and the sheet has no red in its header; else the bank's is named."""
+    by_bank = explained(bank, jpeg(3, defect=True))
+    assert (by_bank.threshold, by_bank.threshold_words) == (bank.manifest.threshold.value, "suggested threshold")
+    in_force = explained(bank, jpeg(3, defect=True), threshold=2 * by_bank.score)
+    assert in_force.ratio == pytest.approx(0.5)
+    assert in_force.patches[0].ratio == pytest.approx(0.5)
+    assert in_force.threshold_words == "threshold"
+    assert not (render_explanation(in_force)[:140] == RED).all(axis=-1).any()
