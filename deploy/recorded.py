@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import TYPE_CHECKING
 
 import structlog
 
-from ingest.contract import BadMessage, SourceRecord
+from ingest.contract import BadMessage
 from ingest.decision import Decision
 from ingest.frame import BadFrame, Frame, parse_frame
 from ingest.kafka.readers import ALONG, WholeTopicReader, record_at
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
 
+    from ingest.contract import SourceRecord
     from ingest.kafka.records import Record
     from ingest.kafka.settings import KafkaSettings
 
@@ -27,6 +29,25 @@ READ_SECONDS = 600.0
 FRAME_SECONDS = 15.0
 GIVE_UP_SECONDS = 10.0
 
+PAGE = 1 << 16
+"""Offsets whose bits lie in one block."""
+
+
+class Told:
+    """Which input records were told of, a bit each: a week of a fast camera is a megabyte."""
+
+    def __init__(self) -> None:
+        self._pages: dict[tuple[str, int, int], bytearray] = defaultdict(lambda: bytearray(PAGE // 8))
+
+    def first(self, source: SourceRecord) -> bool:
+        """Whether this record was not told of before; from now on it was."""
+        page, place = divmod(source.offset, PAGE)
+        byte, bit = divmod(place, 8)
+        bits = self._pages[source.topic, source.partition, page]
+        new = not bits[byte] >> bit & 1
+        bits[byte] |= 1 << bit
+        return new
+
 
 def decisions_of(kafka: KafkaSettings, view: str, *, since: datetime) -> Iterator[Decision]:
     """A view's committed decisions since a moment, one for each input record, in the order of its partition.
@@ -34,15 +55,15 @@ def decisions_of(kafka: KafkaSettings, view: str, *, since: datetime) -> Iterato
     Raises KafkaFailure.
     """
     topic, key = kafka.topic("decisions"), camera_key(view).encode()
-    seen: set[SourceRecord] = set()
+    told = Told()
     with WholeTopicReader.open(kafka, topics=[topic], give_up_seconds=GIVE_UP_SECONDS) as reader:
         reader.skip_to(since)
         for record in _to_end(reader):
             decision = _decision_in(record) if record.key == key else None
-            if decision is None or decision.view != view or decision.decided_at < since or decision.source in seen:
+            if decision is None or decision.view != view or decision.decided_at < since:
                 continue
-            seen.add(decision.source)
-            yield decision
+            if told.first(decision.source):
+                yield decision
 
 
 def frame_of(kafka: KafkaSettings, decision: Decision) -> Frame | None:
