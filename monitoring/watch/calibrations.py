@@ -48,11 +48,19 @@ class Calibrations:
         self._banks: dict[str, dict[str, BankInForce]] = {}
         self._missing: dict[str, tuple[str, float]] = {}
         """Per view the bank that could not be had last, and when to ask again."""
+        self._unknown: dict[str, set[str]] = {}
+        """Per view the banks that `banks` does not name: so they stay until it says something of the view."""
+        self._may_wait = True
 
     def take(self, records: Iterable[Record]) -> None:
-        """Follow what `banks` says: of each view the banks in force now and before."""
+        """Follow, once a round, what `banks` says: of each view the banks in force now and before."""
+        self._may_wait = True
+        self._take(records)
+
+    def _take(self, records: Iterable[Record]) -> None:
         for record in records:
             view = (record.key or b"").decode("utf-8", "replace")
+            self._unknown.pop(view, None)
             if record.value is None:
                 self._banks.pop(view, None)
                 continue
@@ -64,19 +72,27 @@ class Calibrations:
             named = (state.active, state.previous)
             self._banks[view] = {each.version: each for each in named if each is not None}
 
-    def reference(self, view: str, version: str, *, threshold: float) -> Reference:
-        """What the bank's window looked like. Raises NoCalibration: unknown, not in the store, broken, or too small."""
+    def reference(self, view: str, version: str, *, threshold: float, wait: bool = True) -> Reference:
+        """What the bank's window looked like. Raises NoCalibration: unknown, not in the store, broken, or too small.
+
+        `wait`: `banks` may name it in a moment; not so for decisions that are read again. One wait a round at most.
+        """
+        if version in self._unknown.get(view, ()):
+            raise NoCalibration(version)
         now = self._clock()
         missing, ask_again = self._missing.get(view, ("", now))
         if missing == version and now < ask_again:
             raise NoCalibration(version)
         try:
-            reference = self._fetched(self._place(view, version), threshold)
-        except (LookupError, StoreError, InvalidBank, TooFewCalibrationFrames) as error:
-            self._missing[view] = (version, now + self._retry_seconds)
+            reference = self._fetched(self._place(view, version, wait=wait), threshold)
+        except LookupError as error:
+            self._unknown.setdefault(view, set()).add(version)
             # Decisions by a bank of long ago are read again at a start; that nobody has it any more is no fault.
-            say = log.info if isinstance(error, LookupError) else log.warning
-            say("no_calibration", view=view, version=version, detail=str(error))
+            log.info("no_calibration", view=view, version=version, detail=str(error))
+            raise NoCalibration(version) from error
+        except (StoreError, InvalidBank, TooFewCalibrationFrames) as error:
+            self._missing[view] = (version, self._clock() + self._retry_seconds)
+            log.warning("no_calibration", view=view, version=version, detail=str(error))
             raise NoCalibration(version) from error
         self._missing.pop(view, None)
         self._told_seconds(self._clock() - now)
@@ -85,11 +101,13 @@ class Calibrations:
     def forget(self, view: str) -> None:
         """The view is gone."""
         self._missing.pop(view, None)
+        self._unknown.pop(view, None)
 
-    def _place(self, view: str, version: str) -> BankInForce:
+    def _place(self, view: str, version: str, *, wait: bool) -> BankInForce:
         """A decision may be read before the bank state that allowed it."""
-        if version not in self._banks.get(view, {}):
-            self.take(self._read_banks())
+        if version not in self._banks.get(view, {}) and wait and self._may_wait:
+            self._may_wait = False
+            self._take(self._read_banks())
         found = self._banks.get(view, {}).get(version)
         if found is None:
             raise LookupError("the topic `banks` no longer names this bank")

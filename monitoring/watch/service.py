@@ -8,6 +8,7 @@ they are committed after the decisions were followed, so none is left out.
 from __future__ import annotations
 
 import time
+from collections import deque
 from contextlib import ExitStack
 from dataclasses import dataclass
 from heapq import nsmallest
@@ -49,6 +50,8 @@ log = structlog.get_logger(__name__)
 
 ROOM = 500
 """Decisions taken in one round: 50 ms of work."""
+ROUND_SECONDS = 5.0
+"""Where decisions take longer than this (a slow store), the group is heard again before the rest: it waits 30 s."""
 LOOKS = 5
 """Views whose distances are taken in one round, at most: as much again."""
 SHOW_SECONDS = 1.0
@@ -145,6 +148,7 @@ class Watch:
         self._reporting = reporting
         self._heartbeat = heartbeat
         self._clock = clock
+        self._read: deque[Record] = deque()
         self._done: dict[Claim, Work] = {}
         self._committed_at = self._shown_at = clock()
 
@@ -163,8 +167,10 @@ class Watch:
         """Read what is there, then look after banks, distances, silent views and offsets."""
         self._heartbeat.beat()
         self._follow_banks()
-        for record in self._polled():
-            self._take(record)
+        self._poll()
+        ends = self._clock() + ROUND_SECONDS
+        while self._read and self._clock() < ends:
+            self._take(self._read.popleft())
         for view in self._due():
             self._look(view)
         self._reporting.forgotten(self._views.forget())
@@ -173,17 +179,21 @@ class Watch:
         if self._clock() - self._committed_at >= self._settings.commit_seconds:
             self._commit()
 
-    def _polled(self) -> list[Record]:
+    def _poll(self) -> None:
+        """Read on once all that was read is taken; what a rebalance took away meanwhile is for others."""
+        seconds, room = (0.0, 0) if self._read else (self._settings.poll_seconds, ROOM)
+        records: list[Record] = []
         try:
-            records = self._loop.poll(self._settings.poll_seconds, room=ROOM)
+            records = self._loop.poll(seconds, room=room)
         except Aborted as error:
             self._reporting.poll_failed(str(error))
-            return []
         self._reporting.polled(len(records))
-        return records
+        owned = set(self._loop.claims.values())
+        self._read = deque(each for each in (*self._read, *records) if each.claim in owned)
 
     def _take(self, record: Record) -> None:
         """The offset is committed with what the decision led to, so a command is written once."""
+        self._heartbeat.beat()
         again = self._replays.is_counted(record)
         try:
             command = self._followed(Decision.from_bytes(record.value or b""), record.partition, again=again)
@@ -199,7 +209,7 @@ class Watch:
     def _followed(self, decision: Decision, partition: int, *, again: bool) -> Command | None:
         started = self._clock()
         view = self._views.heard(decision.view, partition)
-        said = self._views.take(decision, view)
+        said = self._views.take(decision, view, again=again)
         self._reporting.told(view, said, again=again, seconds=self._clock() - started)
         return rebuild_asked(decision, said, self._settings)
 

@@ -103,8 +103,8 @@ class Views:
         self._views.move_to_end(name)
         return view
 
-    def take(self, decision: Decision, view: View) -> Skipped | Followed:
-        """One decision of a view."""
+    def take(self, decision: Decision, view: View, *, again: bool = False) -> Skipped | Followed:
+        """One decision of a view; `again`: it is read again, and its bank is known by now if ever."""
         partition = self._partitions.setdefault(view.partition, _Partition())
         if self._is_repeated(decision, partition):
             return Skipped("repeated")
@@ -113,7 +113,7 @@ class Views:
         before = view.episode
         try:
             seen = observation_of(decision, missing=missing)
-            now = self._standing(view, decision)
+            now = self._standing(view, decision, wait=not again)
         except NotMeasured:
             return Skipped("not_measured")
         except NoCalibration:
@@ -162,19 +162,20 @@ class Views:
             partition.ids.popitem(last=False)
         return False
 
-    def _standing(self, view: View, decision: Decision) -> Standing:
+    def _standing(self, view: View, decision: Decision, *, wait: bool) -> Standing:
         """The view under this decision's bank, anew where it is another one. Raises NotMeasured, NoCalibration."""
         bank, threshold = decision.bank, decision.threshold
         if bank is None or threshold is None:
             raise NotMeasured(f"decision {decision.id} was made by no bank")
         now = view.standing
         if now is None or now.version != bank.version:
-            return self._under(view, bank, threshold)
+            return self._under(view, bank, threshold, wait=wait)
         if now.baseline.reference.threshold != threshold:
             moved = replace(now.baseline.reference, threshold=threshold)
             return replace(now, baseline=Baseline.of(moved))  # the bets' past stays true: each had its own limit
         return now
 
-    def _under(self, view: View, bank: BankRef, threshold: float) -> Standing:
-        baseline = Baseline.of(self._calibrations.reference(view.name, bank.version, threshold=threshold))
+    def _under(self, view: View, bank: BankRef, threshold: float, *, wait: bool) -> Standing:
+        reference = self._calibrations.reference(view.name, bank.version, threshold=threshold, wait=wait)
+        baseline = Baseline.of(reference)
         return Standing(bank.version, baseline, Following.start(baseline))

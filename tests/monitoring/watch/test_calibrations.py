@@ -24,9 +24,15 @@ class Asked:
     def __init__(self, store: FsspecStore, clock: HandClock) -> None:
         self.news: list[Record] = []
         self.told: list[float] = []
+        self.waits = 0
         self.of = Calibrations(
-            store, read_banks=lambda: self.news, retry_seconds=10, clock=clock, told_seconds=self.told.append
+            store, read_banks=self.read, retry_seconds=10, clock=clock, told_seconds=self.told.append
         )
+
+    def read(self) -> list[Record]:
+        """What `banks` says next, after a wait."""
+        self.waits += 1
+        return self.news
 
 
 @pytest.fixture
@@ -52,6 +58,39 @@ def test_a_decision_may_come_before_its_bank_is_known_of(asked: Asked, store: Fs
     active = stored(store, calibrated_bank(0))
     asked.news = [state_record(state_of(active))]
     assert asked.of.reference(VIEW, active.version, threshold=25.0).threshold == 25.0
+
+
+def test_unknown_banks_cost_one_wait_a_round_and_none_where_decisions_are_read_again(
+    asked: Asked, clock: HandClock
+) -> None:
+    """A start reads decisions by banks of long ago, of many views in turn; each is said once, however long it takes."""
+    views = [f"line-{number}/top" for number in range(20)]
+    with capture_logs() as logs:
+        for _ in range(3):
+            for view in views:
+                with pytest.raises(NoCalibration):
+                    asked.of.reference(view, "a" * 64, threshold=25.0, wait=False)
+            clock.seconds += 20
+        assert asked.waits == 0
+        for _ in range(3):
+            for view in views:
+                with pytest.raises(NoCalibration):
+                    asked.of.reference(view, "b" * 64, threshold=25.0)
+            clock.seconds += 20
+            asked.of.take([])
+        assert asked.waits == 1
+    assert [one["event"] for one in logs] == ["no_calibration"] * 40
+
+
+def test_an_unknown_bank_is_known_once_it_is_named(asked: Asked, store: FsspecStore) -> None:
+    """What `banks` says of the view ends the waiting, what it says of another does not."""
+    active = stored(store, calibrated_bank(0))
+    for news in ([], [state_record(state_of(active, view="line-2/top"))]):
+        asked.of.take(news)
+        with pytest.raises(NoCalibration):
+            asked.of.reference(VIEW, active.version, threshold=25.0, wait=False)
+    asked.of.take([state_record(state_of(active))])
+    assert asked.of.reference(VIEW, active.version, threshold=25.0, wait=False).threshold == 25.0
 
 
 def test_what_cannot_be_had_is_asked_for_again_after_a_while(

@@ -17,6 +17,7 @@ from ingest.kafka.connecting import Deadline
 from ingest.kafka.errors import Aborted
 from ingest.kafka.records import Claim, Committed, Outgoing, Partition, Record, Work
 from ingest.kafka.transactions import State
+from ingest.store import FsspecStore
 from monitoring.drift.diagnosis import Verdict
 from monitoring.health import Heartbeat
 from monitoring.metrics import declare_kafka, declare_watch
@@ -25,16 +26,17 @@ from monitoring.watch.reporting import Reporting
 from monitoring.watch.service import Progress, Replays, Watch
 from monitoring.watch.settings import DriftVerdict, WatchSettings
 from monitoring.watch.views import Views
-from tests.monitoring.decisions import VIEW
+from tests.monitoring.decisions import VIEW, decision
 from tests.monitoring.drift.lines import darker, frames
 from tests.monitoring.watch.plant import calibrated_bank, decisions, records, state_of, state_record, stored
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
 
     from ingest.bank_state import BankInForce
     from ingest.decision import Decision
-    from ingest.store import FsspecStore
+    from monitoring.drift.observation import Observation
     from tests.monitoring.watch.conftest import HandClock
 
 HOME = Partition("decisions", 0)
@@ -101,7 +103,7 @@ class Process:
             declare_watch(self.registry), declare_kafka(self.registry), frames_per_false_alarm=100_000
         )
         calibrations = Calibrations(
-            store, read_banks=list, retry_seconds=10, clock=clock, told_seconds=reporting.calibrated
+            store, read_banks=self.waited, retry_seconds=10, clock=clock, told_seconds=reporting.calibrated
         )
         calibrations.take([state_record(state_of(bank))])
         views = Views(calibrations, settings, clock=clock)
@@ -109,18 +111,25 @@ class Process:
             views, reporting, ends=lambda: {HOME: len(loop.log)}, replay_decisions=settings.replay_decisions
         )
         self.clock = clock
+        self.calibrations = calibrations
         self.loop = loop
+        self.heartbeat = Heartbeat(limit_seconds=60, clock=clock)
         self.watch = Watch(
             loop,
             views,
             replays,
-            follow_banks=lambda: None,
+            follow_banks=lambda: calibrations.take([]),
             commands_topic="commands",
             settings=settings,
             reporting=reporting,
-            heartbeat=Heartbeat(limit_seconds=60, clock=clock),
+            heartbeat=self.heartbeat,
             clock=clock,
         )
+
+    def waited(self) -> list[Record]:
+        """The topic `banks`, quiet for a second."""
+        self.clock.seconds += 1
+        return []
 
     def until_read(self) -> None:
         """Go round until everything is read, shown and committed."""
@@ -147,6 +156,11 @@ class Process:
 def bank(store: FsspecStore) -> BankInForce:
     """A bank of the line in the store."""
     return stored(store, calibrated_bank(0))
+
+
+def a_few() -> Iterable[Observation]:
+    """Three frames of the line."""
+    return frames(np.random.default_rng(1), 3)
 
 
 def knocked(bank: BankInForce) -> list[Decision]:
@@ -226,6 +240,73 @@ def test_a_first_start_takes_what_is_there_for_the_past(
     process.until_read()
     assert process.value("patchline_drift_decisions_total") == 0
     assert process.verdicts() == ["camera_got_darker"]
+
+
+def test_a_start_waits_for_no_bank_of_long_ago(store: FsspecStore, clock: HandClock, bank: BankInForce) -> None:
+    """500 decisions of ten views by banks that nobody names any more: one round, and no second of waiting."""
+    views = [f"line-2/camera-{number}" for number in range(10)]
+    said = [
+        decision(frame_id=str(number), view=views[number % 10], version=f"{number % 20:064x}") for number in range(500)
+    ]
+    loop = HeldPartition(records(said))
+    process = Process(loop, store, clock, bank)
+    process.watch.round()
+    assert (loop.at, clock.seconds) == (500, 0.0)
+
+
+class SlowStore(FsspecStore):
+    """Answers after four seconds, by the test's clock."""
+
+    clock: HandClock
+
+    def get(self, path: str) -> bytes:
+        """The file, late."""
+        self.clock.seconds += 4
+        return super().get(path)
+
+
+def test_a_slow_store_delays_decisions_and_loses_neither_the_partition_nor_the_heartbeat(
+    tmp_path: Path, clock: HandClock
+) -> None:
+    """20 views, 4 s each: the group hears from the process between, as Kafka's 30 s ask, and all are followed."""
+    store = SlowStore.open(str(tmp_path / "slow"))
+    store.clock = clock
+    views = [f"line-2/camera-{number}" for number in range(20)]
+    banks = {view: stored(store, calibrated_bank(0, view=view, count=30)) for view in views}
+    loop = HeldPartition(records(one for view in views for one in decisions(a_few(), banks[view], view=view)))
+    loop.committed = 0
+    process = Process(loop, store, clock, banks[views[0]])
+    process.calibrations.take([state_record(state_of(bank, view=view)) for view, bank in banks.items()])
+    polls = [clock.seconds]
+    for _ in range(40):
+        clock.seconds += 1
+        process.watch.round()
+        polls.append(clock.seconds)
+        assert process.heartbeat.silent_seconds <= 4
+    assert max(np.diff(polls)) < 10
+    assert loop.committed == 60
+    followed = [process.registry.get_sample_value("patchline_drift_decisions_total", {"view": view}) for view in views]
+    assert followed == [3] * 20
+
+
+def test_what_was_read_of_a_partition_that_went_is_for_others(tmp_path: Path, clock: HandClock) -> None:
+    """Decisions that waited behind a slow store when the partition was taken: another process counts them."""
+    store = SlowStore.open(str(tmp_path / "slow"))
+    store.clock = clock
+    views = [f"line-2/camera-{number}" for number in range(4)]
+    banks = {view: stored(store, calibrated_bank(0, view=view, count=30)) for view in views}
+    loop = HeldPartition(records(one for view in views for one in decisions(a_few(), banks[view], view=view)))
+    loop.committed = 0
+    process = Process(loop, store, clock, banks[views[0]])
+    process.calibrations.take([state_record(state_of(bank, view=view)) for view, bank in banks.items()])
+    process.watch.round()
+    assert loop.replays is not None
+    loop.replays.revoked(frozenset(loop.claims))
+    loop.claims, loop.at = {}, len(loop.log)
+    for _ in range(3):
+        process.watch.round()
+    shown = generate_latest(process.registry).decode()
+    assert [view for view in views if f'view="{view}"' in shown] == []
 
 
 def test_a_start_reads_no_further_back_than_told(store: FsspecStore, clock: HandClock, bank: BankInForce) -> None:
