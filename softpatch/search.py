@@ -17,8 +17,8 @@ WITNESS_DEPTH = 8
 """Nearest patches in which a second frame is looked for at first: nearly always it is among them, and eight cost a
 search a quarter more than one."""
 
-OTHERS_AT_ONCE = 256
-"""Queries that look through the whole bank in one matrix product: 4 MB against 4,000 patches."""
+OTHERS_AT_ONCE = 128
+"""Queries that look through the whole bank in one matrix product: 2 MB against 4,000 patches."""
 
 
 class NoNeighbour(ValueError):
@@ -133,7 +133,8 @@ class FlatSearch:
 
     def witnesses(self, queries: Float32[np.ndarray, "n d"], frames: Frames) -> Witnesses:
         """See Search."""
-        return witnesses_among(queries, self._bank, frames, self._rows(queries, WITNESS_DEPTH))
+        rows = self._rows(queries, WITNESS_DEPTH)
+        return witnesses_among(queries, self._bank, frames, rows, threads=self._threads)
 
     def part(self, rows: slice) -> "FlatSearch":
         """See Search."""
@@ -156,7 +157,12 @@ class FlatSearch:
 
 
 def witnesses_among(
-    queries: Float32[np.ndarray, "n d"], bank: Patches, frames: Frames, rows: Int64[np.ndarray, "n k"]
+    queries: Float32[np.ndarray, "n d"],
+    bank: Patches,
+    frames: Frames,
+    rows: Int64[np.ndarray, "n k"],
+    *,
+    threads: int | None = None,
 ) -> Witnesses:
     """Witnesses from each query's k nearest rows; queries whose k are all of one frame look through the whole bank."""
     row = rows[:, 0]
@@ -164,27 +170,28 @@ def witnesses_among(
     other = rows[np.arange(len(rows)), elsewhere.argmax(axis=1)]  # the nearest itself where there is none
     alone = np.flatnonzero(~elsewhere.any(axis=1))
     if len(alone) and (frames != frames[0]).any():
-        other[alone] = _nearest_of_others(queries[alone], bank, frames, frames[row[alone]])
+        threads = threads or available_cores()
+        other[alone] = _nearest_of_others(queries[alone], bank, frames, frames[row[alone]], threads)
     distance = np.linalg.norm(queries - bank[row], axis=1)
     return Witnesses(distance, row, np.linalg.norm(queries - bank[other], axis=1))
 
 
 def _nearest_of_others(
-    queries: Float32[np.ndarray, "n d"], bank: Patches, frames: Frames, own: Int32[np.ndarray, "n"]
+    queries: Float32[np.ndarray, "n d"], bank: Patches, frames: Frames, own: Int32[np.ndarray, "n"], threads: int
 ) -> Int64[np.ndarray, "n"]:
-    """Row of the nearest patch that is not of the query's own frame, by |y|^2 - 2xy; some other frame must exist.
+    """Row of the nearest patch that is not of the query's own frame; some other frame must exist.
 
-    Just after a product change this is every query of every frame: one matrix product for many of them at a time.
+    Just after a product change this is every query of every frame: one matrix product for many of them at a time, on
+    the same workers as a search, for NumPy's own threads spin as OpenMP's do.
     """
-    half_norms = np.square(bank).sum(axis=1) / 2
-    found = np.empty(len(queries), np.int64)
-    for start in range(0, len(queries), OTHERS_AT_ONCE):
-        some = slice(start, start + OTHERS_AT_ONCE)
-        nearness = queries[some] @ bank.T
-        nearness -= half_norms
-        nearness[frames == own[some, None]] = -np.inf
-        found[some] = nearness.argmax(axis=1)
-    return found
+
+    def found(some: slice) -> np.ndarray:
+        squared = faiss.pairwise_distances(queries[some], bank)
+        squared[frames == own[some, None]] = np.inf
+        return np.asarray(squared.argmin(axis=1))
+
+    parts = [slice(start, start + OTHERS_AT_ONCE) for start in range(0, len(queries), OTHERS_AT_ONCE)]
+    return np.concatenate(list(_workers(threads).map(found, parts)))
 
 
 @cache
