@@ -102,6 +102,7 @@ class Replays:
         self._reporting = reporting
         self._ends = ends
         self._replay_decisions = replay_decisions
+        self._starts: dict[int, int] = {}
         self._counted: dict[int, int] = {}
 
     def assigned(self, partitions: Mapping[Partition, int | None], deadline: Deadline) -> Mapping[Partition, int]:  # noqa: ARG002  the Protocol's
@@ -109,6 +110,7 @@ class Replays:
         ends = self._ends() if None in partitions.values() else {}
         starts = {each: ends.get(each, 0) if offset is None else offset for each, offset in partitions.items()}
         for each, start in starts.items():
+            self._starts[each.partition] = start
             self._counted[each.partition] = max(start, self._counted.get(each.partition, 0))
         return {each: max(0, start - self._replay_decisions) for each, start in starts.items()}
 
@@ -116,8 +118,12 @@ class Replays:
         """What is known of their views belongs to others, or is read again."""
         self._reporting.gone(self._views.revoked(each.partition for each in partitions))
 
+    def is_answered(self, record: Record) -> bool:
+        """Whether what this decision led to is committed; an abort takes it back, unlike what was counted."""
+        return record.offset < self._starts.get(record.partition, 0)
+
     def is_counted(self, record: Record) -> bool:
-        """Whether this decision was counted before; from now on it is."""
+        """Whether this process or one before it counted this decision; from now on it is."""
         counted = self._counted.get(record.partition, 0)
         self._counted[record.partition] = max(counted, record.offset + 1)
         return record.offset < counted
@@ -203,7 +209,7 @@ class Watch:
         if record.claim is None:
             return
         before = self._done.get(record.claim, Work(record.claim, 0))
-        asked = () if command is None or again else (self._outgoing(command),)
+        asked = () if command is None or self._replays.is_answered(record) else (self._outgoing(command),)
         self._done[record.claim] = Work(record.claim, record.offset + 1, before.outgoing + asked)
 
     def _followed(self, decision: Decision, partition: int, *, again: bool) -> Command | None:

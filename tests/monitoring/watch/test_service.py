@@ -389,6 +389,18 @@ def test_a_lasting_change_asks_for_a_new_bank_once_where_that_is_wanted(
     assert command.why == "camera got darker: noticed 30 frames ago"
 
 
+def test_a_command_that_an_abort_took_back_is_written_after_it(
+    store: FsspecStore, clock: HandClock, bank: BankInForce
+) -> None:
+    """The decision that asks comes back with the partition; it was counted, and still it asks, once."""
+    loop = HeldPartition(records(knocked(bank)))
+    loop.committed, loop.aborts = 0, True
+    process = Process(loop, store, clock, bank, rebuild_on=["camera_got_darker"], rebuild_after_frames=30)
+    process.until_read()
+    assert (loop.aborts, loop.committed, len(loop.written)) == (False, 200, 1)
+    assert Command.from_bytes(loop.written[0].value or b"").kind is CommandKind.REBUILD
+
+
 def test_what_may_ask_for_a_bank_are_the_words_of_the_diagnosis() -> None:
     """Settings name verdicts as metrics and alerts do."""
     assert get_args(DriftVerdict) == tuple(word.label for word in Verdict)
