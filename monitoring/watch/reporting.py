@@ -9,6 +9,7 @@ import numpy as np
 import structlog
 
 from monitoring.metrics import close_view, open_view, set_drift
+from monitoring.metrics.values import DRIFT_STATISTICS, DRIFT_TESTS
 from monitoring.watch.views import Followed, Skipped
 
 if TYPE_CHECKING:
@@ -46,13 +47,15 @@ class Reporting:
         if isinstance(said, Skipped):
             if not again:
                 self._metrics.skipped.labels(view=view.name, reason=said.reason).inc()
+            if said.over is not None:
+                self._over(view, said.over, "no calibration", again=again)
             return
         self._metrics.stage_seconds.labels(stage="follow").observe(seconds)
         if not again:
             self._metrics.followed.labels(view=view.name).inc()
         if said.before is not None and said.after is None:
             why = "new bank" if said.first else "back within bounds"
-            log.info("drift_over", view=view.name, verdict=said.before.verdict.value, why=why, replayed=again)
+            self._over(view, said.before, why, again=again)
         if said.after is not None and (said.before is None or said.before.verdict is not said.after.verdict):
             self._noticed(view, said.after, renamed=said.before is not None, again=again)
 
@@ -125,6 +128,9 @@ class Reporting:
         for partition, records in lag.items():
             self._kafka.consumer_lag.labels(partition=str(partition.partition)).set(records)
 
+    def _over(self, view: View, episode: Episode, why: str, *, again: bool) -> None:
+        log.info("drift_over", view=view.name, verdict=episode.verdict.value, why=why, replayed=again)
+
     def _noticed(self, view: View, episode: Episode, *, renamed: bool, again: bool) -> None:
         if not again and not renamed:
             self._metrics.episodes.labels(view=view.name).inc()
@@ -143,6 +149,7 @@ class Reporting:
         standing = view.standing
         set_drift(self._metrics, view.name, None if view.episode is None else view.episode.verdict.label)
         if standing is None:
+            self._clear(view.name)
             return
         baseline, following = standing.baseline, standing.following
         scores = following.newest(len(following.watched))[:, 0]
@@ -156,3 +163,12 @@ class Reporting:
         }
         for name, value in values.items():
             getattr(self._metrics, name).labels(view=view.name).set(value)
+
+    def _clear(self, view: str) -> None:
+        """What was true under a bank whose calibration is not at hand any more."""
+        for name in ("decided", "evidence", "rejected", "rejected_before", "calibration_frames"):
+            getattr(self._metrics, name).remove(view)
+        for statistic in DRIFT_STATISTICS:
+            self._metrics.distance.remove(view, statistic)
+        for statistic in DRIFT_TESTS:
+            self._metrics.p_value.remove(view, statistic)

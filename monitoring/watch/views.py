@@ -26,9 +26,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Skipped:
-    """A decision that says nothing of drift: repeated, not_measured or no_calibration."""
+    """A decision that says nothing of drift: repeated, not_measured or no_calibration.
+
+    `over`: the episode that ends with it, as its bank's calibration cannot be had.
+    """
 
     reason: str
+    over: Episode | None = None
 
 
 @dataclass(frozen=True)
@@ -78,6 +82,8 @@ class View:
 class _Partition:
     ids: OrderedDict[str, None] = field(default_factory=OrderedDict)
     cameras: dict[str, Numbering] = field(default_factory=dict)
+    missing: dict[str, int] = field(default_factory=dict)
+    """Per camera the frames that are missing before its next measured decision."""
 
 
 class Views:
@@ -109,16 +115,19 @@ class Views:
         if self._is_repeated(decision, partition):
             return Skipped("repeated")
         camera = camera_key(view.name)
-        partition.cameras[camera], missing = partition.cameras.get(camera, Numbering()).after(decision)
+        partition.cameras[camera], just = partition.cameras.get(camera, Numbering()).after(decision)
+        missing = partition.missing.pop(camera, 0) + just
         before = view.episode
         try:
             seen = observation_of(decision, missing=missing)
             now = self._standing(view, decision, wait=not again)
-        except NotMeasured:
-            return Skipped("not_measured")
-        except NoCalibration:
+        except (NotMeasured, NoCalibration) as error:
+            if missing:
+                partition.missing[camera] = missing
+            if isinstance(error, NotMeasured):
+                return Skipped("not_measured")
             view.standing = None  # a verdict under another bank says nothing of this one
-            return Skipped("no_calibration")
+            return Skipped("no_calibration", over=before)
         limit = self._settings.frames_per_false_alarm
         after = follow(now.following, seen, now.baseline, frames_per_false_alarm=limit)
         view.standing = replace(now, following=after)
@@ -153,6 +162,7 @@ class Views:
         self._calibrations.forget(view.name)
         if view.partition in self._partitions:
             self._partitions[view.partition].cameras.pop(camera_key(view.name), None)
+            self._partitions[view.partition].missing.pop(camera_key(view.name), None)
 
     def _is_repeated(self, decision: Decision, partition: _Partition) -> bool:
         if decision.duplicate_of is not None or decision.id in partition.ids:

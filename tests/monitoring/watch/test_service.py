@@ -345,6 +345,28 @@ def test_a_record_that_is_no_decision_is_said_and_passed_over(
     assert process.value("patchline_drift_decisions_total") == 200
 
 
+def test_a_bank_without_calibration_ends_the_episode_and_its_numbers(
+    store: FsspecStore, clock: HandClock, bank: BankInForce
+) -> None:
+    """The end is in the log with its reason, and no gauge keeps what was true under the bank before."""
+    unknown = decision(frame_id="next-0", version="f" * 64)
+    loop = HeldPartition(records(knocked(bank)))
+    loop.committed = 0
+    process = Process(loop, store, clock, bank)
+    gauges = ["evidence_ratio", "reject_ratio", "calibration_reject_ratio", "calibration_frames"]
+    with capture_logs() as logs:
+        process.until_read()
+        assert None not in [process.value(f"patchline_drift_{gauge}") for gauge in gauges]
+        assert process.value("patchline_drift_distance", statistic="psi") is not None
+        loop.log += records([unknown], first=200)
+        process.until_read()
+    ended = [(one["verdict"], one["why"]) for one in logs if one["event"] == "drift_over"]
+    assert ended == [("camera got darker", "no calibration")]
+    assert [process.value(f"patchline_drift_{gauge}") for gauge in gauges] == [None] * 4
+    assert process.value("patchline_drift_distance", statistic="psi") is None
+    assert process.verdicts() == []
+
+
 def test_a_view_that_others_follow_now_leaves_no_series(
     store: FsspecStore, clock: HandClock, bank: BankInForce
 ) -> None:

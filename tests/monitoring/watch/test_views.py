@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from monitoring.drift.bets import WATCHED
 from monitoring.drift.diagnosis import Verdict
 from monitoring.watch.calibrations import Calibrations
 from monitoring.watch.settings import WatchSettings
@@ -186,6 +187,19 @@ def test_views_are_told_apart(watched: Watched, store: FsspecStore, bank: BankIn
     said = watched.take(mixed)
     assert all(isinstance(one, Followed) and one.after is None for one in said)
     assert watched.seen() == 150
+
+
+def test_frames_missing_before_a_decision_without_a_score_are_not_lost(watched: Watched, bank: BankInForce) -> None:
+    """They count with the next measured one, once: the bet on gaps sees them."""
+    first, unscored, third, fourth = (
+        decision(frame_id=f"run-{number}", sequence=number, version=bank.version, threshold=bank.threshold)
+        for number in (0, 8, 9, 10)
+    )
+    said = watched.take([first, unscored.model_copy(update={"sketch": None}), third, fourth])
+    assert said[1] == Skipped("not_measured")
+    standing = watched.view().standing
+    assert standing is not None
+    assert standing.following.watched[:3, WATCHED.index("gap")].tolist() == [0, 7, 0]
 
 
 def test_a_silent_view_is_forgotten_and_comes_back(watched: Watched, bank: BankInForce, clock: HandClock) -> None:
