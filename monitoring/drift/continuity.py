@@ -10,8 +10,9 @@ import numpy as np
 if TYPE_CHECKING:
     from monitoring.drift.observation import Observation
 
-FROZEN_FRAMES = 30
-"""So many equal frames in a row are no coincidence, even of rigid aligned parts: each comes with its own noise."""
+REPEATS_OF_AN_EPISODE = 30
+"""So many frames in a row equal to the one before open an episode: no coincidence, even of rigid aligned parts, each of
+which comes with its own noise. Inference calls single frames frozen sooner, by the view's `frozen_frames`."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class Continuity:
     @property
     def frozen(self) -> bool:
         """Whether the camera repeats one picture."""
-        return self.equal_in_a_row >= FROZEN_FRAMES
+        return self.equal_in_a_row >= REPEATS_OF_AN_EPISODE
 
     def after(self, now: Observation, *, still: float) -> Continuity:
         """One frame later; `still` is the distance of sketches below which two frames show the same instant."""
