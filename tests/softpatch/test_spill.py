@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from softpatch.groups import contiguous_blocks, interleaved_groups
+from softpatch.groups import calibration_blocks, contiguous_blocks, interleaved_groups
 from softpatch.sketch import sketch
 from softpatch.spill import InMemory, Spilled, room_for
 
@@ -62,3 +62,9 @@ def test_a_sketch_depends_on_the_graph_and_on_nothing_else() -> None:
     )
     np.testing.assert_allclose(sketch(one, "a" * 64), sketch(one.transpose(1, 0, 2), "a" * 64), atol=1e-5)
     assert not np.allclose(sketch(one, "a" * 64), sketch(one, "b" * 64))
+
+
+def test_a_short_window_is_calibrated_in_three_blocks_and_a_longer_one_in_more() -> None:
+    """Forty frames a block at least, unless three are fewer; and never more than asked."""
+    assert [len(calibration_blocks(frames, 6)) for frames in (30, 120, 160, 240, 10_000)] == [3, 3, 4, 6, 6]
+    assert len(calibration_blocks(1000, 2)) == 2

@@ -81,6 +81,12 @@ def test_a_simulated_line_is_a_window_and_what_follows_it(cache: EmbeddingCache,
     assert {(row.category, row.window_frames, row.good_frames, row.seed) for row in rows} == {("gear", 12, 20, 3)}
 
 
+def test_good_frames_are_thinned_out_by_whole_chunks() -> None:
+    """Of 1,250 frames after a window of 100: all, or the first 250 of each 500."""
+    assert sum(map(len, Line(window=100, good=1250).following)) == 1250
+    assert Line(window=100, good=1250, every=2).following == [range(100, 350), range(600, 850), range(1100, 1350)]
+
+
 def test_a_simulated_lines_embeddings_are_those_of_its_frames_whatever_is_asked_first(
     cache: EmbeddingCache, tmp_path: Path
 ) -> None:
