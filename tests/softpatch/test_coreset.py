@@ -31,10 +31,11 @@ def test_greedy_picks_what_the_definition_picks(seed: int) -> None:
 
 
 @settings(max_examples=40, deadline=None)
-@given(seed=st.integers(0, 2**16), count=st.integers(1, 60), size=st.integers(1, 60))
+@given(seed=st.integers(0, 2**16), count=st.integers(1, 30), size=st.integers(1, 60))
 def test_ties_go_to_the_lowest_row_and_no_vector_comes_twice(seed: int, count: int, size: int) -> None:
-    """Patches on a coarse lattice, full of ties and copies, where float32 is exact."""
-    patches = np.random.default_rng(seed).integers(0, 3, size=(count, 3)).astype(np.float32)
+    """Patches on a coarse lattice, full of ties and copies; mirrored, so that float32 is exact for their mean, too."""
+    drawn = np.random.default_rng(seed).integers(0, 3, size=(count, 3)).astype(np.float32)
+    patches = np.concatenate([drawn, 2 - drawn])
     picks = greedy_coreset(patches, size)
     assert picks.tolist() == twin(patches, size)
     assert len(np.unique(patches[picks], axis=0)) == len(picks)
