@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from deploy.faults import Failed
-from deploy.wiring import embedder_of
+from deploy.scoring import embedder_for
 from ingest.store import NotInStore
 from ingest.view import file_name
 from softpatch.bank import bank_from_bytes
@@ -125,13 +124,8 @@ def explain_image(
         InvalidBank: the file is no bank.
         Failed: the bank belongs to another network.
     """
-    bank, embedder = bank_from_bytes(bank_file), embedder_of(runtime)
-    manifest = bank.manifest
-    if manifest.graph_hash != embedder.graph_hash:
-        raise Failed(
-            f"the bank was built with {manifest.graph_name}, and runtime.backbone is {runtime.backbone}; "
-            "set it to the network of the bank"
-        )
+    bank = bank_from_bytes(bank_file)
+    manifest, embedder = bank.manifest, embedder_for(bank.manifest, runtime)
     image = decode(encoded)
     embedding = embedder.embed(manifest.geometry.apply(image)[None])
     found = Scorer(bank, FlatSearch(bank.vectors, threads=runtime.threads)).score(embedding)[0]

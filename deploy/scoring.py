@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from jaxtyping import Float32, UInt8
 
     from deploy.settings import RuntimeSettings
+    from softpatch.bank import Manifest
+    from softpatch.embed import Embedder
 
 Box = tuple[int, int, int, int]
 
@@ -54,6 +56,17 @@ class ScoredImage:
         }
 
 
+def embedder_for(manifest: Manifest, runtime: RuntimeSettings) -> Embedder:
+    """The network that the bank was built with. Raises Failed where the settings name another one."""
+    embedder = embedder_of(runtime)
+    if manifest.graph_hash != embedder.graph_hash:
+        raise Failed(
+            f"the bank was built with {manifest.graph_name}, and runtime.backbone is {runtime.backbone}; "
+            "set it to the network of the bank"
+        )
+    return embedder
+
+
 def score_image(encoded: bytes, bank_file: bytes, runtime: RuntimeSettings) -> ScoredImage:
     """Score one picture.
 
@@ -63,13 +76,7 @@ def score_image(encoded: bytes, bank_file: bytes, runtime: RuntimeSettings) -> S
         Failed: the bank belongs to another network.
     """
     bank = bank_from_bytes(bank_file)
-    embedder = embedder_of(runtime)
-    manifest = bank.manifest
-    if manifest.graph_hash != embedder.graph_hash:
-        raise Failed(
-            f"the bank was built with {manifest.graph_name}, and runtime.backbone is {runtime.backbone}; "
-            "set it to the network of the bank"
-        )
+    manifest, embedder = bank.manifest, embedder_for(bank.manifest, runtime)
     image = decode(encoded)
     size_wh = image.shape[1], image.shape[0]
     embedding = embedder.embed(manifest.geometry.apply(image)[None])

@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import structlog
 from prometheus_client import CollectorRegistry
@@ -46,7 +46,8 @@ if TYPE_CHECKING:
     from inference.assignment import ReadTail
     from inference.inspector import Answers
     from inference.settings import InferenceSettings, ViewInspection
-    from ingest.kafka.records import Claim, Committed, Record, Work
+    from ingest.kafka.loop import Loop
+    from ingest.kafka.records import Claim, Record
     from ingest.kafka.settings import KafkaSettings
     from ingest.store import Store
     from softpatch.embed import Embedder
@@ -60,38 +61,12 @@ BUSY_SECONDS = 0.005
 """How long the loop waits for the worker before it looks for new frames: they wait no longer than that."""
 
 
-class FrameLoop(Protocol):
-    """What the service needs of the transaction loop."""
-
-    @property
-    def state(self) -> State:
-        """Where the loop stands."""
-        ...
-
-    @property
-    def claims(self) -> Mapping[Partition, Claim]:
-        """The partitions owned now."""
-        ...
-
-    def poll(self, timeout_seconds: float, *, room: int) -> list[Record]:
-        """The next records, at most `room`."""
-        ...
-
-    def commit(self, works: Sequence[Work]) -> Committed:
-        """All of them in one transaction, or none."""
-        ...
-
-    def lag_records(self) -> Mapping[Partition, int]:
-        """Records behind, by partition."""
-        ...
-
-
 class Service:
     """The loop's thread: everything that touches Kafka happens here, in `run`."""
 
     def __init__(
         self,
-        loop: FrameLoop,
+        loop: Loop,
         exchange: Exchange,
         *,
         checks: Sequence[Callable[[], None]],
@@ -141,7 +116,7 @@ class Service:
         if batches or not busy:  # a worker that hangs must not look alive
             self._heartbeat.beat()
 
-    def _polled(self, timeout_seconds: float, room: int) -> list[Record]:
+    def _polled(self, timeout_seconds: float, room: int) -> Sequence[Record]:
         try:
             return self._loop.poll(timeout_seconds, room=room)
         except Aborted as error:
@@ -255,7 +230,7 @@ class Progress:
 
     banks_ready: Event
     banks: ActiveBanks
-    loop: FrameLoop | None = None
+    loop: Loop | None = None
 
     def readiness(self) -> Readiness:
         """Whether frames are decided now, by the banks that the topic says."""

@@ -9,7 +9,7 @@ windows end.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -17,36 +17,16 @@ from ingest.kafka.records import Committed, Outgoing, Partition, Work
 from monitoring.metrics import set_state
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
-    from ingest.kafka.records import Claim, Record
+    from ingest.kafka.loop import Loop
+    from ingest.kafka.records import Claim
     from monitoring.metrics import KafkaMetrics, TrainerMetrics
     from trainer.holdings import Holdings, View
     from trainer.outcome import Outcome
     from trainer.windows import Windows
 
 log = structlog.get_logger(__name__)
-
-
-class Loop(Protocol):
-    """What the trainer needs of the transaction loop."""
-
-    @property
-    def claims(self) -> Mapping[Partition, Claim]:
-        """The partitions owned now."""
-        ...
-
-    def poll(self, timeout_seconds: float, *, room: int = 500) -> Sequence[Record]:
-        """The next records. Raises Aborted, Fenced, Refused."""
-        ...
-
-    def commit(self, works: Sequence[Work]) -> Committed:
-        """Write and commit in one transaction. Raises Aborted, Fenced, Refused."""
-        ...
-
-    def lag_records(self) -> Mapping[Partition, int]:
-        """Records behind the end of each owned partition, as far as known."""
-        ...
 
 
 @dataclass(frozen=True)

@@ -36,12 +36,12 @@ if TYPE_CHECKING:
 
     from prometheus_client import CollectorRegistry
 
+    from ingest.kafka.loop import Loop
     from ingest.kafka.records import Record
     from ingest.kafka.settings import KafkaSettings
     from monitoring.metrics import KafkaMetrics
     from softpatch.graph import Graph
     from trainer.build_order import ProviderChoice
-    from trainer.publisher import Loop
     from trainer.settings import TrainerSettings, ViewTraining
 
 log = structlog.get_logger(__name__)

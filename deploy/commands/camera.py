@@ -3,6 +3,7 @@
 import time
 from contextlib import ExitStack
 from datetime import UTC, datetime
+from functools import partial
 from itertools import islice, takewhile
 from pathlib import Path
 from threading import Event
@@ -107,11 +108,9 @@ def camera(
     begun, sent = time.monotonic(), 0
     with ExitStack() as stack:
         if metrics_port is not None:
-            ready = Readiness(ready=True, sentence=f"Ready: sending {key}.")
+            ready = partial(Readiness, ready=True, sentence=f"Ready: sending {key}.")
             stack.enter_context(
-                HealthServer(
-                    registry=registry, heartbeat=heartbeat, ready=lambda: ready, port=metrics_port, host=metrics_host
-                )
+                HealthServer(registry=registry, heartbeat=heartbeat, ready=ready, port=metrics_port, host=metrics_host)
             )
         step = stack.enter_context(Progress(console).counted(f"Sending {key}", frames or 0))
         for _ in sending:

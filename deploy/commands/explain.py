@@ -1,7 +1,7 @@
 """`patchline explain`: why a bank says what it says of a picture."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -9,6 +9,9 @@ from rich.console import Console
 from deploy.commands.options import JsonFile, SetFlags, SettingsFile, load
 from deploy.faults import Failed, WrongUse
 from deploy.reports import write_json
+
+if TYPE_CHECKING:
+    from deploy.explaining import Explanation
 
 Image = Annotated[Path, typer.Argument(metavar="IMAGE", help="JPEG, PNG, BMP or TIFF.")]
 BankFile = Annotated[Path, typer.Option("--bank", metavar="FILE", help="A bank file; patchline build makes one.")]
@@ -77,6 +80,11 @@ def explain(
         soft_wrap=True,
         highlight=False,
     )
+    write_json(json, {"image": str(image), "bank": str(bank), **as_json(found)})
+
+
+def as_json(found: "Explanation") -> dict[str, Any]:
+    """What a script learns of it."""
     patches = [
         {
             "position": each.position,
@@ -88,13 +96,4 @@ def explain(
         }
         for each in found.patches
     ]
-    write_json(
-        json,
-        {
-            "image": str(image),
-            "bank": str(bank),
-            "score_ratio": found.ratio,
-            "threshold": found.threshold,
-            "patches": patches,
-        },
-    )
+    return {"score_ratio": found.ratio, "threshold": found.threshold, "patches": patches}

@@ -14,8 +14,9 @@ from monitoring.metrics.camera import CameraMetrics
 from monitoring.metrics.inference import InferenceMetrics
 from monitoring.metrics.kafka import KafkaMetrics
 from monitoring.metrics.trainer import TrainerMetrics
-from monitoring.metrics.values import DEAD_LETTER_REASONS, DRIFT_VERDICTS, NO_VIEW, VIEW_STATES
+from monitoring.metrics.values import DEAD_LETTER_REASONS, NO_VIEW, VIEW_STATES
 from monitoring.metrics.watch import WatchMetrics
+from monitoring.verdicts import DRIFT_VERDICTS
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry

@@ -44,18 +44,6 @@ BUILD_VERDICTS = ("built", "failed", "refused")
 COMMAND_VERDICTS = ("done", "refused")
 INPUT_FAULTS = ("black", "overexposed", "frozen")
 SKIP_REASONS = ("bad_frame", "duplicate", "thinned", "held", *INPUT_FAULTS)
-DRIFT_VERDICTS = (
-    "camera_sees_nothing",
-    "camera_got_darker",
-    "camera_got_brighter",
-    "camera_out_of_focus",
-    "camera_contrast_changed",
-    "camera_frozen",
-    "frames_lost",
-    "product_changed",
-    "defect_rate_rose",
-    "scores_fell",
-)
 DRIFT_STATISTICS = ("kolmogorov_smirnov", "wasserstein", "psi", "mmd_squared")
 DRIFT_TESTS = ("kolmogorov_smirnov", "psi", "mmd_squared")
 DRIFT_SKIP_REASONS = ("repeated", "not_measured", "no_calibration", "unreadable")

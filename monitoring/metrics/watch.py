@@ -15,8 +15,8 @@ from monitoring.metrics.values import (
     DRIFT_STAGES,
     DRIFT_STATISTICS,
     DRIFT_TESTS,
-    DRIFT_VERDICTS,
 )
+from monitoring.verdicts import DRIFT_VERDICTS
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from collections import deque
 from contextlib import ExitStack
 from dataclasses import dataclass
 from heapq import nsmallest
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 from zlib import crc32
 
 import numpy as np
@@ -29,18 +29,19 @@ from monitoring.health import HealthServer, Heartbeat, Readiness
 from monitoring.metrics import declare_kafka, declare_watch
 from monitoring.watch.asking import rebuild_asked
 from monitoring.watch.calibrations import Calibrations
+from monitoring.watch.replays import Replays
 from monitoring.watch.reporting import Reporting
 from monitoring.watch.views import Views
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
     from threading import Event
 
     from prometheus_client import CollectorRegistry
 
     from ingest.command import Command
-    from ingest.kafka.connecting import Deadline
-    from ingest.kafka.records import Claim, Committed, Partition, Record
+    from ingest.kafka.loop import Loop
+    from ingest.kafka.records import Claim, Record
     from ingest.kafka.settings import KafkaSettings
     from ingest.store import Store
     from monitoring.watch.settings import WatchSettings
@@ -61,80 +62,12 @@ UNKNOWN_BANK_SECONDS = 1.0
 """How long a decision by a bank that `banks` did not name yet may wait for its record."""
 
 
-class DecisionLoop(Protocol):
-    """What the service needs of the transaction loop."""
-
-    @property
-    def state(self) -> State:
-        """Where the loop stands."""
-        ...
-
-    @property
-    def claims(self) -> Mapping[Partition, Claim]:
-        """The partitions owned now."""
-        ...
-
-    def poll(self, timeout_seconds: float, *, room: int) -> list[Record]:
-        """The next records, at most `room`."""
-        ...
-
-    def commit(self, works: Sequence[Work]) -> Committed:
-        """All of them in one transaction, or none."""
-        ...
-
-    def lag_records(self) -> Mapping[Partition, int]:
-        """Records behind, by partition."""
-        ...
-
-
-class Replays:
-    """The ownership: a partition starts some decisions before the first one that is not counted yet."""
-
-    def __init__(
-        self,
-        views: Views,
-        reporting: Reporting,
-        *,
-        ends: Callable[[], Mapping[Partition, int]],
-        replay_decisions: int,
-    ) -> None:
-        self._views = views
-        self._reporting = reporting
-        self._ends = ends
-        self._replay_decisions = replay_decisions
-        self._starts: dict[int, int] = {}
-        self._counted: dict[int, int] = {}
-
-    def assigned(self, partitions: Mapping[Partition, int | None], deadline: Deadline) -> Mapping[Partition, int]:  # noqa: ARG002  the Protocol's
-        """Without a committed offset all that is there is the past: a first start alarms about nothing of long ago."""
-        ends = self._ends() if None in partitions.values() else {}
-        starts = {each: ends.get(each, 0) if offset is None else offset for each, offset in partitions.items()}
-        for each, start in starts.items():
-            self._starts[each.partition] = start
-            self._counted[each.partition] = max(start, self._counted.get(each.partition, 0))
-        return {each: max(0, start - self._replay_decisions) for each, start in starts.items()}
-
-    def revoked(self, partitions: frozenset[Partition]) -> None:
-        """What is known of their views belongs to others, or is read again."""
-        self._reporting.gone(self._views.revoked(each.partition for each in partitions))
-
-    def is_answered(self, record: Record) -> bool:
-        """Whether what this decision led to is committed; an abort takes it back, unlike what was counted."""
-        return record.offset < self._starts.get(record.partition, 0)
-
-    def is_counted(self, record: Record) -> bool:
-        """Whether this process or one before it counted this decision; from now on it is."""
-        counted = self._counted.get(record.partition, 0)
-        self._counted[record.partition] = max(counted, record.offset + 1)
-        return record.offset < counted
-
-
 class Watch:
     """The loop's thread."""
 
     def __init__(
         self,
-        loop: DecisionLoop,
+        loop: Loop,
         views: Views,
         replays: Replays,
         *,
@@ -188,7 +121,7 @@ class Watch:
     def _poll(self) -> None:
         """Read on once all that was read is taken; what a rebalance took away meanwhile is for others."""
         seconds, room = (0.0, 0) if self._read else (self._settings.poll_seconds, ROOM)
-        records: list[Record] = []
+        records: Sequence[Record] = ()
         try:
             records = self._loop.poll(seconds, room=room)
         except Aborted as error:
@@ -267,7 +200,7 @@ class Watch:
 class Progress:
     """How far the start has come, for `/readyz`."""
 
-    loop: DecisionLoop | None = None
+    loop: Loop | None = None
 
     def readiness(self) -> Readiness:
         """Whether decisions are followed."""

@@ -2,22 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from pydantic import BaseModel, ConfigDict, Field
 
-DriftVerdict = Literal[
-    "camera_sees_nothing",
-    "camera_got_darker",
-    "camera_got_brighter",
-    "camera_out_of_focus",
-    "camera_contrast_changed",
-    "camera_frozen",
-    "frames_lost",
-    "product_changed",
-    "defect_rate_rose",
-    "scores_fell",
-]
+from monitoring.verdicts import DriftVerdict
 
 
 class WatchSettings(BaseModel):

@@ -30,8 +30,9 @@ from monitoring.drift.ranks import REMEMBERED, Past
 from monitoring.health import Heartbeat
 from monitoring.metrics import declare_kafka, declare_watch
 from monitoring.watch.calibrations import Calibrations
+from monitoring.watch.replays import Replays
 from monitoring.watch.reporting import Reporting
-from monitoring.watch.service import ROOM, Replays, Watch
+from monitoring.watch.service import ROOM, Watch
 from monitoring.watch.settings import WatchSettings
 from monitoring.watch.views import Views
 from tests.brokers import KafkaBroker

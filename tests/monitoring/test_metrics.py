@@ -17,6 +17,7 @@ from monitoring import metrics, metrics_page
 from monitoring.declared import Label, declarations
 from monitoring.drift.diagnosis import Verdict as Drift
 from monitoring.metrics import values
+from monitoring.verdicts import DRIFT_VERDICTS
 from softpatch.images.input_faults import InputFault
 
 ROOT = Path(__file__).parents[2]
@@ -134,7 +135,7 @@ def test_a_view_drifts_in_one_way_or_not_at_all() -> None:
     def shown() -> list[str]:
         value = {
             each: registry.get_sample_value("patchline_drift_verdict", {"view": VIEW, "verdict": each})
-            for each in values.DRIFT_VERDICTS
+            for each in DRIFT_VERDICTS
         }
         assert set(value.values()) <= {0, 1}
         return [each for each, is_so in value.items() if is_so]
@@ -150,7 +151,7 @@ def test_a_view_drifts_in_one_way_or_not_at_all() -> None:
 
 def test_drift_verdicts_are_the_words_of_the_diagnosis() -> None:
     """The label says the sentence, so that an alert can be read."""
-    assert tuple(word.label for word in Drift) == values.DRIFT_VERDICTS
+    assert tuple(word.label for word in Drift) == DRIFT_VERDICTS
 
 
 def test_a_view_is_in_one_state() -> None:

@@ -4,154 +4,21 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from ingest.bank_event import BankEvent
-from ingest.bank_state import BankState, ViewState
-from ingest.command import Command
+from ingest.bank_state import ViewState
 from ingest.kafka.connecting import Deadline
 from ingest.kafka.errors import Aborted
-from ingest.kafka.records import Partition, Record
+from ingest.kafka.records import Partition
 from ingest.store import StoreFull
 from tests.trainer.files import bank_file
-from tests.trainer.hands import FRAMES, Hands, record
-from tests.trainer.lines import picture
-from tests.trainer.views import AT, GRAPH, VIEW
-from trainer.build_order import Answer, BuildOrder, Failed, Finished, Step
-from trainer.builds import Builds, Workshop
-from trainer.inbox import Inbox
-from trainer.settings import TrainerSettings, ViewTraining
+from tests.trainer.hands import FRAMES
+from tests.trainer.shop import TRAINING, Shop
+from tests.trainer.views import GRAPH, VIEW
+from trainer.build_order import Failed, Finished, Step
 from trainer.shelf import Shelf
-from trainer.teacher import Teacher
 from trainer.window import LastBuild
-
-TRAINING = ViewTraining(first_build_frames=6, rebuild_every_frames=10, window_frames=20)
-PICTURES = [picture(number) for number in range(40)]
-DONE = Finished(stage_seconds={"embed": 1.0, "condense": 2.0})
-
-
-class StagedBuild:
-    """A build that ends when it is told to."""
-
-    def __init__(self, order: BuildOrder, *, timeout_seconds: float, clock: Any) -> None:  # noqa: ANN401, ARG002
-        self.order = order
-        self.answer: Answer | None = None
-        self.killed = False
-        self.pid = 1
-        self.seconds = 3.0
-
-    def poll(self) -> Answer | None:
-        """What it was told to say."""
-        return self.answer
-
-    def kill(self) -> None:
-        """Note it."""
-        self.killed = True
-
-    def gives(self, data: bytes) -> None:
-        """End with this bank file."""
-        Path(self.order.result).write_bytes(data)
-        self.answer = DONE
-
-
-class Mailbox:
-    """Commands that have come."""
-
-    def __init__(self) -> None:
-        self.records: list[Record] = []
-
-    def poll(self, timeout_seconds: float, *, room: int = 500) -> list[Record]:  # noqa: ARG002 -- the Protocol's
-        """What has come since."""
-        come, self.records = self.records, []
-        return come
-
-
-class Shop:
-    """Hands that teach."""
-
-    def __init__(self, folder: Path, training: ViewTraining = TRAINING) -> None:
-        self.mailbox = Mailbox()
-        self.started: list[StagedBuild] = []
-        self.hands = Hands(folder / "store", training)
-        (folder / "work").mkdir(exist_ok=True)
-        workshop = Workshop(folder / "graph.onnx", "cpu", str(folder / "store"), folder / "work")
-        self.ticks = 0.0
-        self.builds = Builds(
-            workshop,
-            TrainerSettings(),
-            clock=self.tick,
-            now=lambda: AT,
-            start=self.start,  # type: ignore[arg-type] # a staged build
-        )
-        self.commands_sent = 0
-        self.teacher = Teacher(
-            holdings=self.hands.holdings,
-            inbox=Inbox(self.mailbox),
-            builds=self.builds,
-            shelf=Shelf(self.hands.store, graph_hash=GRAPH, keep=2),
-            windows=self.hands.windows,
-            publisher=self.hands.publisher,
-            metrics=self.hands.metrics,
-            graph_hash=GRAPH,
-            now=lambda: AT,
-        )
-        self.offset = 0
-
-    def tick(self) -> float:
-        """A clock that goes on with each look."""
-        self.ticks += 1
-        return self.ticks
-
-    def start(self, order: BuildOrder, **rest: Any) -> StagedBuild:  # noqa: ANN401 -- as BuildProcess takes them
-        """Stage a build."""
-        self.started.append(StagedBuild(order, **rest))
-        return self.started[-1]
-
-    def frames(self, count: int, view: str = VIEW) -> None:
-        """So many frames come."""
-        for _ in range(count):
-            self.hands.take(record(self.offset, PICTURES[self.offset], key=view.encode()))
-            self.offset += 1
-        self.teacher.announce()
-
-    def command(self, kind: str, identity: str, **said: object) -> None:
-        """Ana asks."""
-        whole: dict[str, Any] = {"id": identity, "view": VIEW, "kind": kind, "who": "ana", "why": "to see", "at": AT}
-        value = Command.model_validate(whole | said).to_bytes()
-        self.mailbox.records.append(
-            Record("commands", 0, self.commands_sent, 0, "create_time", VIEW.encode(), value, ())
-        )
-        self.commands_sent += 1
-        self.teacher.follow_commands()
-
-    def learnt(self, created_at: str = "2026-05-04T12:00:00.000+00:00") -> None:
-        """The build whose turn it is ends well."""
-        self.teacher.look_after_builds()
-        self.started[-1].gives(bank_file(created_at=created_at))
-        self.teacher.look_after_builds()
-
-    @property
-    def states(self) -> list[BankState]:
-        """What was published."""
-        return [
-            BankState.from_bytes(each.value or b"")
-            for work in self.hands.loop.committed
-            for each in work.outgoing
-            if each.topic == "banks"
-        ]
-
-    @property
-    def events(self) -> list[tuple[str, str | None, str]]:
-        """What happened: kind, command, why."""
-        found = [
-            BankEvent.from_bytes(each.value or b"")
-            for work in self.hands.loop.committed
-            for each in work.outgoing
-            if each.topic == "bank-events"
-        ]
-        return [(event.kind.value, event.command_id, event.why) for event in found]
 
 
 @pytest.fixture

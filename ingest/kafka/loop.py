@@ -1,0 +1,37 @@
+"""What a service needs of the transaction loop, so that its tests can hold one in their hands."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from ingest.kafka.records import Claim, Committed, Partition, Record, Work
+    from ingest.kafka.transactions import State
+
+
+class Loop(Protocol):
+    """See TransactionLoop. Every call may raise Fenced or Refused."""
+
+    @property
+    def state(self) -> State:
+        """Where the loop stands."""
+        ...
+
+    @property
+    def claims(self) -> Mapping[Partition, Claim]:
+        """The partitions owned now."""
+        ...
+
+    def poll(self, timeout_seconds: float, *, room: int) -> Sequence[Record]:
+        """The next records, at most `room`. Raises Aborted."""
+        ...
+
+    def commit(self, works: Sequence[Work]) -> Committed:
+        """Write and commit all of them in one transaction, or none. Raises Aborted."""
+        ...
+
+    def lag_records(self) -> Mapping[Partition, int]:
+        """Records behind the end of each owned partition, as far as known."""
+        ...

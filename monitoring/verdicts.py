@@ -1,0 +1,17 @@
+"""The verdicts of drift, as metrics, settings and alerts name them."""
+
+from typing import Literal, get_args
+
+DriftVerdict = Literal[
+    "camera_sees_nothing",
+    "camera_got_darker",
+    "camera_got_brighter",
+    "camera_out_of_focus",
+    "camera_contrast_changed",
+    "camera_frozen",
+    "frames_lost",
+    "product_changed",
+    "defect_rate_rose",
+    "scores_fell",
+]
+DRIFT_VERDICTS: tuple[DriftVerdict, ...] = get_args(DriftVerdict)
