@@ -107,9 +107,12 @@ def _simulated_plan(noise: float, seed: int, window: int, frames: int) -> "Plan"
     from datetime import UTC, datetime  # noqa: PLC0415
 
     from deploy.demo.plan import simulated  # noqa: PLC0415
+    from ingest.cameras.lighting import Lighting  # noqa: PLC0415
     from ingest.cameras.simulator import Simulator  # noqa: PLC0415
 
-    source = Simulator(VARIANT, seed=seed, clock=lambda: datetime.now(UTC), defect_ratio=noise)
+    # A threshold holds for what the window has seen: it sees the lamp go to and fro once.
+    lighting = Lighting(drift_period_frames=window)
+    source = Simulator(VARIANT, seed=seed, clock=lambda: datetime.now(UTC), defect_ratio=noise, lighting=lighting)
     return simulated(source, window=window, rest=frames, about=f"Simulated {VARIANT}s")
 
 
