@@ -115,6 +115,13 @@ class Composed:
         words = [self._own_port(name, str(word)) for word in self.services[name]["command"]]
         return self._started(name, [str(PATCHLINE), *words], self._inside(name), self._environment(name))
 
+    def another(self, name: str) -> Service:
+        """A second one of a service, as docs/operations.md says: with a Kafka instance id of its own."""
+        own = {"PATCHLINE__KAFKA__INSTANCE_ID": f"another-{name}"}
+        own |= dict.fromkeys(self._own_ports(), "0")
+        command = [str(PATCHLINE), *map(str, self.services[name]["command"])]
+        return self._started(f"another-{name}", command, self._inside(name), self._environment(name) | own)
+
     def run(self, name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Another command in the place of a service: `docker compose exec NAME patchline ...`."""
         return run(*arguments, folder=self._inside(name), **self._environment(name))

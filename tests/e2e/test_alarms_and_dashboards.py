@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Any
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from monitoring.dashboards.asking import Series
+    from tests.e2e.plant import Service
 
 pytestmark = [pytest.mark.kafka, pytest.mark.prometheus, pytest.mark.slow]
 
@@ -73,10 +76,12 @@ def prometheus(line: WatchedLine) -> Prometheus:
 
 @pytest.fixture(scope="module")
 def history(line: WatchedLine, prometheus: Prometheus) -> History:
-    """A camera is knocked and put back; then it is covered, and odd records and a command come."""
+    """What a plant sees in a while: members come and go, cameras stall, are knocked and covered, odd records come."""
     begun = time.time()
+    share_the_load_for_a_while(line, prometheus)
     with Camera(line.kafka, KNOCKED, rate_per_second=15, seed=5) as camera:
-        line.wait_until(lambda: value(prometheus, FOLLOWED) > CALM_FRAMES, "decisions that drift is told from")
+        with stalled(line.running["camera"]):
+            line.wait_until(lambda: value(prometheus, FOLLOWED) > CALM_FRAMES, "decisions that drift is told from")
         told_before = drift_alerts(line, "firing")
         knocked, camera.fault = time.time(), KNOCK
         line.wait_until(lambda: bool(drift_alerts(line, "firing")), "the knock being told")
@@ -91,6 +96,32 @@ def history(line: WatchedLine, prometheus: Prometheus) -> History:
             line.wait_until(lambda sample=sample: value(prometheus, f"sum({sample})") > 0, sample)
         time.sleep(5 * SCRAPE_SECONDS)  # for the rates of what came last
     return History(begun, told_before, knocked, recovered, time.time())
+
+
+def share_the_load_for_a_while(line: WatchedLine, prometheus: Prometheus) -> None:
+    """A second inspection takes partitions and gives them back: the first rebalance may lie before the first scrape."""
+    owned, rebalances = (
+        f'{name}{{job="patchline-inspect"}}'
+        for name in ("patchline_kafka_partitions_owned", "patchline_kafka_rebalances_total")
+    )
+    line.wait_until(lambda: value(prometheus, owned) > 0, "the inspection having its partitions")
+    time.sleep(2 * SCRAPE_SECONDS)
+    all_of_them, before = value(prometheus, owned), value(prometheus, rebalances)
+    other = line.composed.another("inspect")
+    line.wait_until(lambda: value(prometheus, owned) < all_of_them, "another inspection taking its share")
+    other.kill()
+    line.wait_until(lambda: value(prometheus, owned) == all_of_them, "the inspection having all partitions again")
+    assert value(prometheus, rebalances) > before
+
+
+@contextmanager
+def stalled(camera: Service) -> Iterator[None]:
+    """A camera that stands still, and is behind its beat for a while when it goes on."""
+    camera.process.send_signal(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        camera.process.send_signal(signal.SIGCONT)
 
 
 def value(prometheus: Prometheus, expression: str) -> float:
