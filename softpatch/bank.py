@@ -28,6 +28,9 @@ from softpatch.sketch import SKETCH_FLOATS
 
 FORMAT_VERSION: Literal[2] = 2
 """Written, and the newest that is read. Version 1 has no doubtful patches and no scoring beyond the paper's."""
+RETIRED_SETTINGS = frozenset({"calibration_patches"})
+"""Build settings that banks may name and that decide nothing any more."""
+
 STATISTICS = ("brightness", "contrast", "sharpness", "dark_ratio", "saturated_ratio")
 
 TENSORS: Mapping[str, tuple[str, tuple[int | str, ...]]] = MappingProxyType(
@@ -73,6 +76,7 @@ class Manifest(BaseModel):
     """What a bank is, how it was made and what it suggests. `provenance` is the trainer's and opaque here.
 
     `trusted_patches`: that many come first; those behind them are doubtful. Null, as in older banks: all are trusted.
+    `size_correction` is in the calibration scores of older banks, which came from smaller banks; newer ones need none.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -89,7 +93,7 @@ class Manifest(BaseModel):
     noise_floor: NonNegativeFloat
     kept_ratio: float = Field(gt=0, le=1)
     trusted_patches: PositiveInt | None = None
-    size_correction: PositiveFloat
+    size_correction: PositiveFloat = 1.0
     threshold: Threshold
     noise_estimate: float = Field(ge=0, le=1)
     probe_precision: Literal["fp32", "fp16"]
@@ -102,7 +106,8 @@ class Manifest(BaseModel):
     def _as_it_was_built(cls, settings: object) -> object:
         """A bank from before witnesses, doubt and blur scores without, as its threshold and probes expect."""
         if isinstance(settings, dict):
-            return {"witness_ratio": 0.0, "doubt_ratio": 1.0, "blur_cells": 0.0, **settings}
+            known = {key: value for key, value in settings.items() if key not in RETIRED_SETTINGS}
+            return {"witness_ratio": 0.0, "doubt_ratio": 1.0, "blur_cells": 0.0, **known}
         return settings
 
 
@@ -111,7 +116,7 @@ class Bank:
     """A memory bank and all that inference needs to trust it; row i of every patch tensor is the same patch.
 
     `source_frame` and `probe_frames` count in `manifest.frame_names`; positions are (row, column) of the grid.
-    `calibration_scores` are cross-fitted and size-corrected: comparable with this bank's scores. L2 units throughout.
+    `calibration_scores` are cross-fitted: comparable with this bank's scores. L2 units throughout.
     """
 
     manifest: Manifest

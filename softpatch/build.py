@@ -6,9 +6,10 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float32
 
 from softpatch.bank import Bank, Manifest
-from softpatch.calibrate import CrossFit, cross_fit
+from softpatch.calibrate import cross_fit
 from softpatch.candidate import Candidate, candidate
 from softpatch.condense import condense
 from softpatch.embed import Embedder
@@ -52,7 +53,7 @@ def build_bank(
         )
         judged = judge(window.embeddings, len(window), settings, lambda *done: say("discriminate", *done))
         condensed = condense(window.embeddings, judged, settings, pool, lambda *done: say("condense", *done))
-    fitted = cross_fit(
+    scores = cross_fit(
         window.embeddings,
         judged,
         condensed,
@@ -64,7 +65,7 @@ def build_bank(
     manifest = _manifest(
         window,
         judged,
-        fitted,
+        scores,
         settings,
         view=view,
         graph_name=graph_name or embedder.graph_hash[:12],
@@ -78,7 +79,7 @@ def build_bank(
         provenance=dict(provenance or {}),
         created_at=created_at,
     )
-    bank = _assemble(manifest, window, made, fitted, frames=frames)
+    bank = _assemble(manifest, window, made, scores, frames=frames)
     expected = probe_scores(bank.probes, bank, embedder, FlatSearch(bank.vectors, threads=threads))
     return replace(bank, probe_scores=expected)
 
@@ -90,18 +91,17 @@ def _silent(_stage: str, _done: int, _total: int) -> None:
 def _manifest(
     window: Window,
     judged: Judged,
-    fitted: CrossFit,
+    scores: Float32[np.ndarray, "frames"],
     settings: BuildSettings,
     **known: Any,  # noqa: ANN401 - pydantic checks them
 ) -> Manifest:
-    suggestion = suggest(fitted.scores, false_reject_ratio=settings.false_reject_ratio, seed=settings.seed)
+    suggestion = suggest(scores, false_reject_ratio=settings.false_reject_ratio, seed=settings.seed)
     return Manifest(
         geometry=settings.geometry,
         grid=window.grid,
         settings=settings,
         noise_floor=judged.noise_floor,
         kept_ratio=float(judged.keep.mean()),
-        size_correction=fitted.size_correction,
         threshold=suggestion.threshold,
         noise_estimate=suggestion.noise_estimate,
         **known,
@@ -112,7 +112,7 @@ def _assemble(
     manifest: Manifest,
     window: Window,
     made: Candidate,
-    fitted: CrossFit,
+    scores: Float32[np.ndarray, "frames"],
     *,
     frames: Sequence[bytes],
 ) -> Bank:
@@ -124,7 +124,7 @@ def _assemble(
         soft_weights=made.soft_weights,
         source_frame=made.patches.frame,
         source_position=made.patches.position,
-        calibration_scores=fitted.scores,
+        calibration_scores=scores,
         calibration_statistics=window.statistics,
         calibration_sketches=window.sketches,
         probe_frames=probed,

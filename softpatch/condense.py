@@ -5,9 +5,9 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Float32, Int16, Int32, Int64
+from jaxtyping import Bool, Float32, Int16, Int32, Int64
 
-from softpatch.coreset import SAMPLERS, coreset_size
+from softpatch.coreset import SAMPLERS, Coreset, coreset_size
 from softpatch.groups import calibration_blocks, interleaved_groups
 from softpatch.judge import Judged, StageProgress
 from softpatch.projection import project, projection_matrix
@@ -20,7 +20,6 @@ class Patches:
     """Some patches of a window with what is known of each; row i of every array is the same patch."""
 
     vectors: Float32[np.ndarray, "m d"]
-    projected: Float32[np.ndarray, "m k"]
     factors: Float32[np.ndarray, "m"]
     frame: Int32[np.ndarray, "m"]
     position: Int16[np.ndarray, "m 2"]
@@ -28,22 +27,32 @@ class Patches:
     def __len__(self) -> int:
         return len(self.vectors)
 
-    def rows(self, which: Int64[np.ndarray, "picks"] | slice) -> "Patches":
+    def rows(self, which: Int64[np.ndarray, "picks"] | Bool[np.ndarray, "m"] | slice) -> "Patches":
         """Only those rows, in that order."""
-        return Patches(
-            self.vectors[which], self.projected[which], self.factors[which], self.frame[which], self.position[which]
-        )
+        return Patches(self.vectors[which], self.factors[which], self.frame[which], self.position[which])
 
 
 def joined(parts: Sequence[Patches]) -> Patches:
     """All of them, in order."""
     return Patches(
         vectors=np.concatenate([part.vectors for part in parts]),
-        projected=np.concatenate([part.projected for part in parts]),
         factors=np.concatenate([part.factors for part in parts]),
         frame=np.concatenate([part.frame for part in parts]),
         position=np.concatenate([part.position for part in parts]),
     )
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Patches that a coreset may pick: projections of all; vectors are fetched for those that are picked."""
+
+    projected: Float32[np.ndarray, "n k"]
+    frame: Int32[np.ndarray, "n"]
+    position: Int16[np.ndarray, "n 2"]
+
+    def rows(self, which: Int64[np.ndarray, "picks"] | Bool[np.ndarray, "n"]) -> "Candidates":
+        """Only those rows, in that order."""
+        return Candidates(self.projected[which], self.frame[which], self.position[which])
 
 
 DOUBTFUL_RATIO = 0.2
@@ -64,13 +73,10 @@ def doubtful_size(judged: Judged, settings: BuildSettings) -> int:
 
 @dataclass(frozen=True)
 class Condensed:
-    """The patches of the final bank, the trusted ones first, and per calibration block those for other blocks' banks.
-
-    The latter are trusted ones only.
-    """
+    """The patches of the final bank, the trusted ones first, and per calibration block those that replace its own."""
 
     bank: Patches
-    blocks: list[Patches]
+    refills: list[Patches]
 
 
 def condense(
@@ -81,70 +87,100 @@ def condense(
     The bank of up to `coreset_frames` frames is one exact coreset. Longer windows are merged and reduced: the coreset
     of the union of their interleaved groups' coresets, so that memory holds a group however long the window is. (One
     exact coreset is better where it fits: on MVTec screw, groups cost 0.01 to 0.04 of image AUROC.)
-    Calibration banks are always drawn from coresets of the blocks, since each block serves all banks but its own.
     Doubtful patches, those the judge rejects, make a coreset of their own, behind the trusted ones.
+    A bank that has never seen a block is the final bank without that block's patches and with what a coreset would have
+    picked instead: drawn anew it would differ from the final bank everywhere, by several percent of a score.
     """
-    frames, size = len(judged.factors), bank_size(judged, settings)
-    whole = interleaved_groups(range(frames), settings.coreset_frames)
-    blocks = [
-        interleaved_groups(block, settings.coreset_frames)
-        for block in calibration_blocks(frames, settings.calibration_blocks)
+    blocks = calibration_blocks(len(judged.factors), settings.calibration_blocks)
+    sampler, size = SAMPLERS[settings.sampler], bank_size(judged, settings)
+    steps = 1 + len(blocks)
+    candidates = _candidates(embeddings, judged, size, settings, pool)
+    drawing = pool.submit(sampler.draw, candidates.projected, size, seed=settings.seed)
+    doubtful = _doubtful(embeddings, judged, settings, pool)
+    drawn = drawing.result()
+    bank = joined([_fetched(embeddings, judged, candidates.rows(drawn.picks)), *doubtful])
+    progress(1, steps)
+    refills = []
+    for refill in pool.map(lambda block: refilled(candidates, drawn, block, settings), blocks):
+        refills.append(_fetched(embeddings, judged, refill))
+        progress(1 + len(refills), steps)
+    return Condensed(bank, refills)
+
+
+def _doubtful(embeddings: Embeddings, judged: Judged, settings: BuildSettings, pool: Executor) -> list[Patches]:
+    """The coreset of what the judge rejects, where there is any and it has a say."""
+    size = doubtful_size(judged, settings)
+    if not size:
+        return []
+    rejected = replace(judged, keep=~judged.keep)
+    return [
+        _fetched(embeddings, judged, thinned(_candidates(embeddings, rejected, size, settings, pool), size, settings))
     ]
-    small = min(size, settings.calibration_patches, -(-2 * size // (len(blocks) - 1)))  # twice what a bank will take
-    rejected, doubtful = replace(judged, keep=~judged.keep), doubtful_size(judged, settings)
-    tasks = [(judged, group, size) for group in whole]
-    tasks += [(judged, group, small) for block in blocks for group in block]
-    tasks += [(rejected, group, doubtful) for group in whole if doubtful]
-    found = pool.map(lambda task: group_coreset(embeddings, task[0], task[1], task[2], settings), tasks)
-    parts: list[Patches] = []
-    for part in found:
-        parts.append(part)
-        progress(len(parts), len(tasks))
-    bank, rest = _merged(parts[: len(whole)], size, settings), iter(parts[len(whole) :])
-    of_blocks = [joined([next(rest) for _ in block]) for block in blocks]
-    if doubtful:
-        bank = joined([bank, _merged(list(rest), doubtful, settings)])
-    return Condensed(bank, of_blocks)
 
 
-def _merged(parts: Sequence[Patches], size: int, settings: BuildSettings) -> Patches:
-    return parts[0] if len(parts) == 1 else reduced(joined(parts), size, settings)
+def _candidates(
+    embeddings: Embeddings, judged: Judged, size: int, settings: BuildSettings, pool: Executor
+) -> Candidates:
+    """What the final coreset is drawn from: all kept patches, or of a long window its groups' coresets."""
+    groups = interleaved_groups(range(len(judged.factors)), settings.coreset_frames)
+    if len(groups) == 1:
+        return kept(embeddings, judged, groups[0], settings)
+    parts = list(pool.map(lambda group: thinned(kept(embeddings, judged, group, settings), size, settings), groups))
+    return Candidates(
+        projected=np.concatenate([part.projected for part in parts]),
+        frame=np.concatenate([part.frame for part in parts]),
+        position=np.concatenate([part.position for part in parts]),
+    )
+
+
+def refilled(candidates: Candidates, drawn: Coreset, block: range, settings: BuildSettings) -> Candidates:
+    """What replaces the picks of a block: of the other blocks' patches, those whose pick is gone may step in."""
+    inside = (candidates.frame >= block.start) & (candidates.frame < block.stop)
+    gone = inside[drawn.picks]
+    orphans = np.flatnonzero(gone[drawn.nearest] & ~inside)
+    picks = SAMPLERS[settings.sampler].refill(
+        candidates.projected[drawn.picks],
+        gone,
+        candidates.projected[orphans],
+        drawn.nearest[orphans],
+        seed=settings.seed,
+    )
+    return candidates.rows(orphans[picks])
 
 
 def group_coreset(embeddings: Embeddings, judged: Judged, group: range, size: int, settings: BuildSettings) -> Patches:
     """The coreset of the kept patches of those frames."""
-    projected = _kept_projected(embeddings, judged, group, settings)
-    picks = SAMPLERS[settings.sampler](projected, size, settings.seed)
-    where = np.argwhere(judged.keep[group.start : group.stop : group.step])[picks]
-    source = np.arange(group.start, group.stop, group.step)[where[:, 0]]
-    vectors = np.empty((len(picks), embeddings.take(group[:1]).shape[-1]), np.float32)
-    for vector, f, (_, row, column) in zip(vectors, source, where, strict=True):
-        vector[:] = embeddings.take(range(f, f + 1))[0, row, column]
-    return Patches(
-        vectors=vectors,
-        projected=projected[picks],
-        factors=judged.factors[source, where[:, 1], where[:, 2]],
-        frame=source.astype(np.int32),
-        position=where[:, 1:].astype(np.int16),
-    )
+    return _fetched(embeddings, judged, thinned(kept(embeddings, judged, group, settings), size, settings))
 
 
-def _kept_projected(
-    embeddings: Embeddings, judged: Judged, group: range, settings: BuildSettings
-) -> Float32[np.ndarray, "kept k"]:
-    """Projected frame by frame into one array: the full embeddings of a large group never exist at once."""
+def thinned(candidates: Candidates, size: int, settings: BuildSettings) -> Candidates:
+    """Their coreset; its first m patches are the coreset of size m."""
+    return candidates.rows(SAMPLERS[settings.sampler].draw(candidates.projected, size, seed=settings.seed).picks)
+
+
+def kept(embeddings: Embeddings, judged: Judged, group: range, settings: BuildSettings) -> Candidates:
+    """The kept patches of those frames.
+
+    Projected frame by frame into one array: the full embeddings of a large group never exist at once.
+    """
     keep = judged.keep[group.start : group.stop : group.step]
     dimension = embeddings.take(group[:1]).shape[-1]
     matrix = projection_matrix(dimension, settings.projection_dims, seed=settings.seed)
-    out = np.empty((int(keep.sum()), matrix.shape[1]), np.float32)
+    where = np.argwhere(keep)
+    projected = np.empty((len(where), matrix.shape[1]), np.float32)
     filled = 0
     for frame, mask in zip(group, keep, strict=True):
-        kept = project(embeddings.take(range(frame, frame + 1))[0][mask], matrix)
-        out[filled : filled + len(kept)] = kept
-        filled += len(kept)
-    return out
+        its = project(embeddings.take(range(frame, frame + 1))[0][mask], matrix)
+        projected[filled : filled + len(its)] = its
+        filled += len(its)
+    source = np.arange(group.start, group.stop, group.step, dtype=np.int32)[where[:, 0]]
+    return Candidates(projected, source, where[:, 1:].astype(np.int16))
 
 
-def reduced(candidates: Patches, size: int, settings: BuildSettings) -> Patches:
-    """The coreset of candidates; its first m patches are the coreset of size m."""
-    return candidates.rows(SAMPLERS[settings.sampler](candidates.projected, size, settings.seed))
+def _fetched(embeddings: Embeddings, judged: Judged, picked: Candidates) -> Patches:
+    dimension = embeddings.take(range(1)).shape[-1]
+    vectors = np.empty((len(picked.frame), dimension), np.float32)
+    for vector, frame, (row, column) in zip(vectors, picked.frame.tolist(), picked.position, strict=True):
+        vector[:] = embeddings.take(range(frame, frame + 1))[0, row, column]
+    row, column = picked.position.astype(np.int64).T
+    return Patches(vectors, judged.factors[picked.frame, row, column], picked.frame, picked.position)

@@ -1,17 +1,47 @@
 """Thinning out: a few thousand patches that leave no kept patch far from the bank."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass
 from types import MappingProxyType
-from typing import no_type_check
+from typing import Protocol, no_type_check, runtime_checkable
 
 import numpy as np
-from jaxtyping import Float32, Int64
+from jaxtyping import Bool, Float32, Int32, Int64
 from numba import njit
 
 from softpatch.settings import SamplerName
 
-Sampler = Callable[[Float32[np.ndarray, "n d"], int, int], Int64[np.ndarray, "picks"]]
-"""(patches, how many at most, seed) -> rows of the picks, in the order picked."""
+_HEIRS = 32
+"""Remaining picks that may take over a patch whose pick goes: it lies near the pick that went, and so do they."""
+
+
+@dataclass(frozen=True)
+class Coreset:
+    """Rows of the picks, in the order picked, and for every patch the place among them of the one it is like."""
+
+    picks: Int64[np.ndarray, "picks"]
+    nearest: Int32[np.ndarray, "n"]
+
+
+@runtime_checkable
+class Sampler(Protocol):
+    """How patches are thinned out, and how a coreset is mended that loses some of its picks."""
+
+    def draw(self, patches: Float32[np.ndarray, "n d"], size: int, *, seed: int) -> Coreset:
+        """At most that many of them."""
+        ...
+
+    def refill(
+        self,
+        picks: Float32[np.ndarray, "picks d"],
+        gone: Bool[np.ndarray, "picks"],
+        patches: Float32[np.ndarray, "n d"],
+        nearest: Int32[np.ndarray, "n"],
+        *,
+        seed: int,
+    ) -> Int64[np.ndarray, "refills"]:
+        """Rows of the patches that step in for the picks that are gone, at most as many; each patch had `nearest`."""
+        ...
 
 
 def coreset_size(kept: int, *, ratio: float, cap: int) -> int:
@@ -19,16 +49,87 @@ def coreset_size(kept: int, *, ratio: float, cap: int) -> int:
     return min(cap, max(1, round(kept * ratio)))
 
 
-def greedy_coreset(patches: Float32[np.ndarray, "n d"], size: int) -> Int64[np.ndarray, "picks"]:
-    """Exact greedy k-center: first the patch farthest from the mean, then always the one farthest from all picks.
+class Greedy:
+    """Exact greedy k-center (Gonzalez 1985, as PatchCore uses it)."""
 
-    Ties go to the lowest row. It stops early once every patch equals a pick: a bank holds no vector twice.
-    The first m picks are the coreset of size m. Source: Gonzalez 1985, as PatchCore uses it.
-    """
-    if not len(patches) or size < 1:
-        return np.empty(0, np.int64)
-    mean = patches.mean(axis=0, dtype=np.float64).astype(np.float32)
-    return _greedy(np.ascontiguousarray(patches), mean, min(size, len(patches)))  # type: ignore[no-any-return]
+    def draw(self, patches: Float32[np.ndarray, "n d"], size: int, *, seed: int) -> Coreset:  # noqa: ARG002 - no chance
+        """First the patch farthest from the mean, then always the one farthest from all picks.
+
+        Ties go to the lowest row. It stops early once every patch equals a pick: a bank holds no vector twice.
+        The first m picks are the coreset of size m.
+        """
+        if not len(patches) or size < 1:
+            return Coreset(np.empty(0, np.int64), np.zeros(len(patches), np.int32))
+        patches = np.ascontiguousarray(patches)
+        mean = patches.mean(axis=0, dtype=np.float64).astype(np.float32)
+        first = int(_squared_distances(patches, mean).argmax())
+        points = np.empty((min(size, len(patches)), patches.shape[1]), np.float32)
+        points[0] = patches[first]
+        squared, nearest = _squared_distances(patches, points[0]), np.zeros(len(patches), np.int32)
+        return Coreset(np.append(first, _extend(patches, points, 1, squared, nearest)), nearest)
+
+    def refill(
+        self,
+        picks: Float32[np.ndarray, "picks d"],
+        gone: Bool[np.ndarray, "picks"],
+        patches: Float32[np.ndarray, "n d"],
+        nearest: Int32[np.ndarray, "n"],
+        *,
+        seed: int,  # noqa: ARG002 - no chance
+    ) -> Int64[np.ndarray, "refills"]:
+        """The greedy k-center goes on from the picks that are left: always the patch that is farthest from all.
+
+        Distances to those that are left start as the least to the 32 nearest of the pick that went; they are exact for
+        nearly all patches, and too large for the others.
+        """
+        if not len(patches) or not gone.any():
+            return np.empty(0, np.int64)
+        left, went = np.flatnonzero(~gone), np.flatnonzero(gone)
+        place = np.empty(len(picks), np.int64)
+        place[went] = np.arange(len(went))
+        points = np.empty((len(left) + min(len(went), len(patches)), patches.shape[1]), np.float32)
+        points[: len(left)] = picks[left]
+        squared, heir = _inherited(patches, place[nearest], points, _nearest_places(picks[went], picks[left]))
+        return _extend(patches, points, len(left), squared, heir)  # type: ignore[no-any-return]
+
+
+class Random:
+    """Patches drawn without replacement: the baseline that greedy is held against."""
+
+    def draw(self, patches: Float32[np.ndarray, "n d"], size: int, *, seed: int) -> Coreset:
+        """Rows by lot, and by lot which of them stands for another patch: no distance is looked at."""
+        rng = np.random.default_rng(seed)
+        picks = rng.permutation(len(patches))[:size]
+        nearest = rng.integers(0, max(1, len(picks)), len(patches), dtype=np.int32)
+        nearest[picks] = np.arange(len(picks))
+        return Coreset(picks, nearest)
+
+    def refill(
+        self,
+        picks: Float32[np.ndarray, "picks d"],  # noqa: ARG002 - no distance is looked at
+        gone: Bool[np.ndarray, "picks"],
+        patches: Float32[np.ndarray, "n d"],
+        nearest: Int32[np.ndarray, "n"],  # noqa: ARG002
+        *,
+        seed: int,
+    ) -> Int64[np.ndarray, "refills"]:
+        """By lot."""
+        return np.random.default_rng(seed).permutation(len(patches))[: int(gone.sum())]
+
+
+SAMPLERS: Mapping[SamplerName, Sampler] = MappingProxyType({"greedy": Greedy(), "random": Random()})
+
+
+def _nearest_places(
+    points: Float32[np.ndarray, "n d"], among: Float32[np.ndarray, "m d"]
+) -> Int64[np.ndarray, "n heirs"]:
+    """Of each point the places of the nearest few among others; which of two equally near ones is left open."""
+    if len(among) <= _HEIRS:
+        return np.broadcast_to(np.arange(len(among)), (len(points), len(among)))
+    centre = among.mean(axis=0)
+    others = among - centre
+    reach = np.einsum("md,md->m", others, others) - 2 * (points - centre) @ others.T
+    return np.argpartition(reach, _HEIRS, axis=1)[:, :_HEIRS]
 
 
 @njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz"})
@@ -43,39 +144,52 @@ def _squared_distance(a, b):  # noqa: ANN001, ANN202 - numba infers them
 
 @njit(cache=True, nogil=True)
 @no_type_check
-def _farthest_from(patches, point):  # noqa: ANN001, ANN202 - numba infers them
-    farthest, largest = 0, np.float32(-1)
+def _squared_distances(patches, point):  # noqa: ANN001, ANN202 - numba infers them
+    out = np.empty(patches.shape[0], np.float32)
     for row in range(patches.shape[0]):
-        squared = _squared_distance(patches[row], point)
-        if squared > largest:
-            farthest, largest = row, squared
-    return farthest
+        out[row] = _squared_distance(patches[row], point)
+    return out
 
 
 @njit(cache=True, nogil=True)
 @no_type_check
-def _greedy(patches, mean, size):  # noqa: ANN001, ANN202 - numba infers them
-    """Pruned by the triangle inequality, which drops most distances and no pick.
+def _inherited(patches, went, points, heirs):  # noqa: ANN001, ANN202 - numba infers them
+    """Per patch the squared distance to the nearest heir of the pick that went, and the heir's place in points."""
+    squared = np.full(patches.shape[0], np.inf, np.float32)
+    nearest = np.zeros(patches.shape[0], np.int32)
+    for row in range(patches.shape[0]):
+        for heir in heirs[went[row]]:
+            candidate = _squared_distance(patches[row], points[heir])
+            if candidate < squared[row]:
+                squared[row] = candidate
+                nearest[row] = heir
+    return squared, nearest
 
-    A patch can only move to the new pick if its own pick lies within twice its distance of the new one
-    (squared: four times; the margin covers float32 rounding).
+
+@njit(cache=True, nogil=True)
+@no_type_check
+def _extend(patches, points, given, squared, nearest):  # noqa: ANN001, ANN202 - numba infers them
+    """Fills `points` from the given ones on with the patches picked, and keeps `squared` and `nearest` of all patches.
+
+    Pruned by the triangle inequality, which drops most distances and no pick: a patch can only move to the new point
+    if its own lies within twice its distance of the new one (squared: four times; the margin covers float32 rounding).
     """
-    count = patches.shape[0]
-    picks = np.empty(size, np.int64)
-    squared = np.full(count, np.inf, np.float32)  # to the nearest pick
-    nearest = np.zeros(count, np.int32)  # that pick, as its place in picks
-    reach = np.empty(size, np.float32)  # per pick: a quarter of its squared distance to the new pick, less the margin
-    farthest, largest = _farthest_from(patches, mean), np.float32(np.inf)
-    for place in range(size):
+    size = points.shape[0]
+    picks = np.empty(size - given, np.int64)
+    reach = np.empty(size, np.float32)  # per point: a quarter of its squared distance to the new one, less the margin
+    farthest = np.argmax(squared)
+    largest = squared[farthest]
+    for place in range(given, size):
         if largest == 0:
-            return picks[:place]
-        picks[place] = farthest
-        new = patches[farthest]
+            return picks[: place - given]
+        picks[place - given] = farthest
+        points[place] = patches[farthest]
+        new = points[place]
         for other in range(place):
-            reach[other] = np.float32(0.2499) * _squared_distance(patches[picks[other]], new)
+            reach[other] = np.float32(0.2499) * _squared_distance(points[other], new)
         reach[place] = 0
         largest = np.float32(-1)
-        for row in range(count):
+        for row in range(patches.shape[0]):
             if squared[row] > reach[nearest[row]]:
                 candidate = _squared_distance(patches[row], new)
                 if candidate < squared[row]:
@@ -84,16 +198,3 @@ def _greedy(patches, mean, size):  # noqa: ANN001, ANN202 - numba infers them
             if squared[row] > largest:
                 farthest, largest = row, squared[row]
     return picks
-
-
-def random_coreset(patches: Float32[np.ndarray, "n d"], size: int, *, seed: int) -> Int64[np.ndarray, "picks"]:
-    """Rows drawn without replacement."""
-    return np.random.default_rng(seed).permutation(len(patches))[:size]
-
-
-SAMPLERS: Mapping[SamplerName, Sampler] = MappingProxyType(
-    {
-        "greedy": lambda patches, size, _seed: greedy_coreset(patches, size),
-        "random": lambda patches, size, seed: random_coreset(patches, size, seed=seed),
-    }
-)

@@ -22,7 +22,7 @@ def contiguous_blocks(frames: int, blocks: int) -> list[range]:
     return [range(start, stop) for start, stop in pairwise(edges)]
 
 
-LEAST_BLOCK_FRAMES = 40
+LEAST_BLOCK_FRAMES = 20
 FEWEST_BLOCKS = 3
 
 

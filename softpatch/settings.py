@@ -85,14 +85,9 @@ class BuildSettings(BaseModel):
         description="Sigma of the Gaussian that averages patch scores with their neighbours', in patches; 0 for none.",
     )
     calibration_blocks: int = Field(
-        default=6,
+        default=12,
         ge=2,
-        description="Contiguous blocks of the window, at most, each scored by a bank of the others.",
-    )
-    calibration_patches: int = Field(
-        default=4000,
-        ge=2,
-        description="Patches of each of those banks, at most: where the bank holds more, its scores are lower.",
+        description="Contiguous blocks of the window, at most, each scored by the bank as it would be without them.",
     )
     false_reject_ratio: float = Field(
         default=0.02, gt=0, lt=0.5, description="Share of good frames the threshold may reject."

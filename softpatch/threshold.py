@@ -9,15 +9,12 @@ from jaxtyping import Float32, Float64
 from softpatch.bank import Threshold
 from softpatch.tail import NOISES, REACHES, Counted, Prior, counted, laws
 
-LEANING = Prior(shape_mean=-0.05, shape_deviation=0.1, noise_mean=0.3)
-"""What the threshold believes of good frames: a light tail, so that what stands out counts as defects."""
-
-OPEN = Prior(shape_mean=0.05, shape_deviation=0.15, noise_mean=0.5)
-"""What the interval believes: a heavy tail as well, so that what stands out may be good frames after all."""
+PRIOR = Prior(shape_mean=0.05, shape_deviation=0.15, noise_mean=0.5)
+"""Tails may be light or heavy: what stands out may be defects, and may be good frames after all."""
 
 RULE = (
     "posterior median over extreme value laws of log cross-fitted scores with uniform noise above the median; "
-    "interval 5 to 95 % over laws of light and heavy tails, bagged over block resamples"
+    "interval 5 to 95 % of the same, bagged over block resamples"
 )
 
 _RESAMPLES = 100
@@ -41,10 +38,11 @@ def suggest(scores: Float32[np.ndarray, "frames"], *, false_reject_ratio: float,
     """
     found = counted(np.log(np.maximum(scores.astype(np.float64), _TINY)))
     considered = laws()
-    leaning = considered.weights(found.counts()[:, None], considered.log_prior(LEANING))
-    believed = considered.weights(_resamples(found, len(scores), seed), considered.log_prior(OPEN)).sum(axis=1)
+    prior = considered.log_prior(PRIOR)
+    weights = considered.weights(found.counts()[:, None], prior)
+    believed = considered.weights(_resamples(found, len(scores), seed), prior).sum(axis=1)
     quantiles = considered.quantile(1 - false_reject_ratio)
-    (value,) = _weighted_quantiles(quantiles, leaning.sum(axis=1), [0.5])
+    (value,) = _weighted_quantiles(quantiles, weights.sum(axis=1), [0.5])
     low, high = _weighted_quantiles(quantiles, believed, [0.05, 0.95])
     rejects_low, rejects_high = _weighted_quantiles(considered.beyond(value), believed, [0.05, 0.95])
     threshold = Threshold(
@@ -56,7 +54,7 @@ def suggest(scores: Float32[np.ndarray, "frames"], *, false_reject_ratio: float,
         false_reject_high=max(rejects_high, false_reject_ratio),
         rule=RULE,
     )
-    return Suggestion(threshold, _noise(leaning))
+    return Suggestion(threshold, _noise(weights))
 
 
 def frames_needed(threshold: Threshold, *, frames: int, interval_ratio_limit: float) -> int:

@@ -109,8 +109,8 @@ def built(embeddings: Embeddings, frames: int, settings: BuildSettings, pool: Ex
     """The product's build, from embeddings on."""
     judged = judge(embeddings, frames, settings, _silent)
     condensed = condense(embeddings, judged, settings, pool, _silent)
-    fitted = cross_fit(embeddings, judged, condensed, settings, make_search=FlatSearch, progress=_silent)
-    return Built(scorer_of(condensed.bank, judged, settings, FlatSearch), fitted.scores)
+    scores = cross_fit(embeddings, judged, condensed, settings, make_search=FlatSearch, progress=_silent)
+    return Built(scorer_of(condensed.bank, judged, settings, FlatSearch), scores)
 
 
 @dataclass(frozen=True)

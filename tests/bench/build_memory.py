@@ -19,7 +19,7 @@ from softpatch.build import build_bank
 from softpatch.settings import BuildSettings
 
 SIDE_PX, CELL_PX, DIMENSION = 224, 8, 152
-SETTINGS = BuildSettings(coreset_cap=200, calibration_patches=200)
+SETTINGS = BuildSettings(coreset_cap=200)
 
 
 class Projected:

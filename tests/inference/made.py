@@ -107,7 +107,6 @@ def _manifest(embedder: Embedder, view: str, geometry: Geometry, grid: tuple[int
         skipped_frames=0,
         noise_floor=0.0,
         kept_ratio=1.0,
-        size_correction=1.0,
         threshold=Threshold(value=1, interval_low=1, interval_high=1, false_reject_ratio=0.02, rule="none"),
         noise_estimate=0.0,
         probe_precision="fp32",

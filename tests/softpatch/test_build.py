@@ -146,26 +146,11 @@ def test_rejected_patches_are_never_trusted(
         condensed = condense(embeddings, judged, chosen, pool, nothing)
     made = candidate(condensed.bank, judged, chosen)
     trusted = made.patches.rows(slice(0, made.trusted_patches))
-    for patches in (trusted, *condensed.blocks):
+    for patches in (trusted, *condensed.refills):
         row, column = patches.position.T
         assert judged.keep[patches.frame, row, column].all()
     assert len(trusted) == judged.keep.sum()  # ratio 1: all of the kept
     assert len(made.patches) == (judged.keep.sum() if doubt_ratio == 1 else judged.keep.size)
-
-
-def test_a_block_is_scored_by_banks_that_never_saw_it() -> None:
-    """Candidates of block b come from frames of block b only, so leaving b out leaves its frames out."""
-    embeddings = InMemory(30, (2, 2, 4))
-    embeddings.append(np.random.default_rng(0).normal(size=(30, 2, 2, 4)).astype(np.float32))
-    chosen = BuildSettings()
-    judged = judge(embeddings, 30, chosen, nothing)
-    with ThreadPoolExecutor(1) as pool:
-        condensed = condense(embeddings, judged, chosen, pool, nothing)
-    ranges = [
-        (int(part.frame.min()) >= 10 * b, int(part.frame.max()) < 10 * b + 10)
-        for b, part in enumerate(condensed.blocks)
-    ]
-    assert ranges == [(True, True)] * 3
 
 
 def test_doubtful_patches_share_the_banks_room() -> None:
@@ -174,7 +159,7 @@ def test_doubtful_patches_share_the_banks_room() -> None:
     frames = np.random.default_rng(3).normal(size=(40, 4, 4, 6)).astype(np.float32)
     frames[::4] *= 9
     embeddings.append(frames)
-    chosen = BuildSettings(coreset_cap=50, coreset_ratio=0.5, calibration_patches=20)
+    chosen = BuildSettings(coreset_cap=50, coreset_ratio=0.5)
     judged = judge(embeddings, 40, chosen, nothing)
     assert (~judged.keep).mean() > 0.2
     with ThreadPoolExecutor(1) as pool:

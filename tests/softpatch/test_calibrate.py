@@ -1,33 +1,70 @@
-"""What the drift of a line does to its calibration scores."""
+"""Whom a calibration score comes from: the final bank, but for the time of the frame it is of."""
+
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 
-from softpatch.calibrate import drift
+from softpatch.calibrate import cross_fit, unseen
+from softpatch.candidate import scorer_of
+from softpatch.condense import Patches, condense
+from softpatch.coreset import SAMPLERS
+from softpatch.judge import judge
+from softpatch.search import BruteSearch
+from softpatch.settings import BuildSettings, SamplerName
+from softpatch.spill import InMemory
 
 
-def test_a_line_that_moves_away_raises_scores_by_what_the_length_of_its_window_does() -> None:
-    """Every frame a tenth higher by the far block's bank than by the near one's."""
-    beside = np.linspace(10, 20, 100, dtype=np.float32)
-    assert drift(beside, beside * np.float32(1.1)) == pytest.approx(1.1)
+def nothing(_done: int, _total: int) -> None:
+    """Progress nobody watches."""
 
 
-def test_a_line_that_stands_still_is_left_alone() -> None:
-    """Frames in any order: the far block is no farther, and may even be nearer."""
-    beside = np.linspace(10, 20, 100, dtype=np.float32)
-    assert drift(beside, beside) == 1
-    assert drift(beside, beside * np.float32(0.9)) == 1
+def line(frames: int, *, seed: int) -> np.ndarray:
+    """Frames of 6 x 6 patches near one of 40 looks, of which some are rare."""
+    looks = np.random.default_rng(0).normal(size=(40, 16))
+    rng = np.random.default_rng((1, seed))
+    which = (rng.beta(0.6, 2.5, size=(frames, 6, 6)) * 40).astype(int)
+    return (looks[which] + 0.3 * rng.normal(size=(frames, 6, 6, 16))).astype(np.float32)
 
 
-def test_defects_do_not_pass_for_drift() -> None:
-    """A fifth of the frames scores double by the far block's bank."""
-    beside = np.linspace(10, 20, 100, dtype=np.float32)
-    across = beside.copy()
-    across[::5] *= 2
-    assert drift(beside, across) == 1
+@pytest.mark.parametrize("coreset_frames", [1024, 80])
+def test_frames_of_the_window_score_as_frames_to_come_do(coreset_frames: int) -> None:
+    """A threshold is worth what this is: the quantiles of calibration scores are those of 400 frames nobody saw."""
+    embeddings = InMemory(240, (6, 6, 16))
+    embeddings.append(line(240, seed=0))
+    chosen = BuildSettings(coreset_frames=coreset_frames)
+    judged = judge(embeddings, 240, chosen, nothing)
+    with ThreadPoolExecutor(2) as pool:
+        condensed = condense(embeddings, judged, chosen, pool, nothing)
+    calibration = cross_fit(embeddings, judged, condensed, chosen, make_search=BruteSearch, progress=nothing)
+    scorer = scorer_of(condensed.bank, judged, chosen, BruteSearch)
+    ahead = np.array([frame.score for frame in scorer.score(line(400, seed=1))])
+    probabilities = [0.1, 0.25, 0.5, 0.75, 0.9]
+    np.testing.assert_allclose(np.quantile(calibration, probabilities), np.quantile(ahead, probabilities), rtol=0.03)
 
 
-def test_frames_that_equal_the_bank_say_nothing_of_drift() -> None:
-    """A zero has no logarithm; a window of copies does not drift."""
-    assert drift(np.zeros(6, np.float32), np.zeros(6, np.float32)) == 1
-    assert drift(np.array([0, 4], np.float32), np.array([3, 8], np.float32)) == pytest.approx(2)
+@pytest.mark.parametrize("sampler", SAMPLERS)
+@pytest.mark.parametrize("coreset_frames", [1024, 20])
+def test_a_block_is_scored_by_the_bank_as_it_would_be_without_it(sampler: SamplerName, coreset_frames: int) -> None:
+    """No patch of the block is in it, all the bank's others are, and (nearly, of groups) as many new ones as went."""
+    embeddings = InMemory(60, (3, 3, 4))
+    embeddings.append(np.random.default_rng(0).normal(size=(60, 3, 3, 4)).astype(np.float32))
+    chosen = BuildSettings(sampler=sampler, coreset_frames=coreset_frames, coreset_ratio=0.3)
+    judged = judge(embeddings, 60, chosen, nothing)
+    with ThreadPoolExecutor(1) as pool:
+        condensed = condense(embeddings, judged, chosen, pool, nothing)
+    assert len(condensed.refills) == 3
+    for number, refill in enumerate(condensed.refills):
+        block = range(20 * number, 20 * number + 20)
+        bank, made = where(condensed.bank), where(unseen(condensed, number, block))
+        outside = {place for place in bank if place[0] not in block}
+        assert len(made) == len(set(made))
+        assert len(bank) - 2 * (coreset_frames == 20) <= len(made) <= len(bank)
+        assert outside <= set(made)
+        assert not set(where(refill)) & set(bank)
+        assert all(place[0] not in block for place in made)
+
+
+def where(patches: Patches) -> list[tuple[int, int, int]]:
+    """Frame, row and column of each."""
+    return [(f, *at) for f, at in zip(patches.frame.tolist(), patches.position.tolist(), strict=True)]

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from softpatch.coreset import coreset_size, greedy_coreset, random_coreset
+from softpatch.coreset import SAMPLERS, Coreset, Greedy, Sampler, coreset_size
+from softpatch.settings import SamplerName
 
 
 def twin(patches: np.ndarray, size: int) -> list[int]:
@@ -21,13 +22,36 @@ def twin(patches: np.ndarray, size: int) -> list[int]:
     return picks
 
 
+def greedy(patches: np.ndarray, size: int) -> list[int]:
+    """The picks of the sampler in force."""
+    return list(Greedy().draw(patches, size, seed=0).picks.tolist())
+
+
+def clustered(seed: int) -> np.ndarray:
+    """900 patches about 12 centres, where pruning bites."""
+    rng = np.random.default_rng(seed)
+    centres = rng.normal(size=(12, 32)) * 6
+    return (centres[rng.integers(12, size=900)] + rng.normal(size=(900, 32))).astype(np.float32)
+
+
+def mend(sampler: Sampler, patches: np.ndarray, drawn: Coreset, gone: np.ndarray) -> tuple[list[int], list[int]]:
+    """Who may step in for the picks that go, which may not themselves, and who does."""
+    orphans = np.flatnonzero(gone[drawn.nearest])
+    orphans = orphans[~np.isin(orphans, drawn.picks)]
+    rows = sampler.refill(patches[drawn.picks], gone, patches[orphans], drawn.nearest[orphans], seed=1)
+    return orphans.tolist(), orphans[rows].tolist()
+
+
+def radius(patches: np.ndarray, picks: list[int]) -> np.ndarray:
+    """Each patch's squared distance to its nearest pick."""
+    return ((patches[:, None] - patches[picks]) ** 2).sum(axis=-1).min(axis=1)
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_greedy_picks_what_the_definition_picks(seed: int) -> None:
     """Clustered patches, where pruning bites: the same picks in the same order."""
-    rng = np.random.default_rng(seed)
-    centres = rng.normal(size=(12, 32)) * 6
-    patches = (centres[rng.integers(12, size=900)] + rng.normal(size=(900, 32))).astype(np.float32)
-    assert greedy_coreset(patches, 120).tolist() == twin(patches, 120)
+    patches = clustered(seed)
+    assert greedy(patches, 120) == twin(patches, 120)
 
 
 @settings(max_examples=40, deadline=None)
@@ -36,24 +60,78 @@ def test_ties_go_to_the_lowest_row_and_no_vector_comes_twice(seed: int, count: i
     """Patches on a coarse lattice, full of ties and copies; mirrored, so that float32 is exact for their mean, too."""
     drawn = np.random.default_rng(seed).integers(0, 3, size=(count, 3)).astype(np.float32)
     patches = np.concatenate([drawn, 2 - drawn])
-    picks = greedy_coreset(patches, size)
-    assert picks.tolist() == twin(patches, size)
+    picks = greedy(patches, size)
+    assert picks == twin(patches, size)
     assert len(np.unique(patches[picks], axis=0)) == len(picks)
 
 
 def test_the_first_picks_are_the_smaller_coreset() -> None:
-    """Calibration reads the coreset of half the size off the front of the larger one."""
+    """So a merged window may be thinned out to any size at the end."""
     patches = np.random.default_rng(0).normal(size=(500, 8)).astype(np.float32)
-    assert greedy_coreset(patches, 100)[:50].tolist() == greedy_coreset(patches, 50).tolist()
+    assert greedy(patches, 100)[:50] == greedy(patches, 50)
 
 
-def test_random_picks_are_seeded_and_without_replacement() -> None:
-    """Same seed, same picks; no row twice."""
-    patches = np.zeros((100, 2), np.float32)
-    picks = random_coreset(patches, 40, seed=3)
-    assert picks.tolist() == random_coreset(patches, 40, seed=3).tolist()
-    assert picks.tolist() != random_coreset(patches, 40, seed=4).tolist()
-    assert len(set(picks.tolist())) == 40
+@pytest.mark.parametrize("seed", range(4))
+def test_every_patch_knows_the_pick_it_is_like(seed: int) -> None:
+    """The nearest of all picks, searched for; where two are as near, either will do."""
+    patches = clustered(seed)
+    drawn = Greedy().draw(patches, 120, seed=0)
+    distances = ((patches[:, None].astype(np.float64) - patches[drawn.picks]) ** 2).sum(axis=-1)
+    mine = distances[np.arange(len(patches)), drawn.nearest]
+    np.testing.assert_allclose(mine, distances.min(axis=1), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_mended_greedy_coreset_covers_what_lost_its_pick_as_going_on_by_the_definition_does(seed: int) -> None:
+    """A twelfth of the picks goes. The definition looks at all distances; ours at those to the 32 likeliest."""
+    patches = clustered(seed)
+    drawn = Greedy().draw(patches, 120, seed=0)
+    gone = np.arange(120) % 12 == seed
+    orphans, mended = mend(Greedy(), patches, drawn, gone)
+    exact, left = patches.astype(np.float64), drawn.picks[~gone].tolist()
+    expected: list[int] = []
+    for _ in range(10):
+        expected.append(orphans[int(radius(exact, [*left, *expected])[orphans].argmax())])
+    assert len(set(mended) & set(expected)) >= 8
+    covered = [radius(exact, [*left, *picks])[orphans].max() for picks in (mended, expected)]
+    assert covered[0] <= covered[1] * 1.05
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_a_sampler_is_seeded_draws_without_replacement_and_replaces_as_many_as_go(name: SamplerName) -> None:
+    """The battery for every sampler: also when nothing goes, when nobody can step in, and when all are alike."""
+    sampler = SAMPLERS[name]
+    assert isinstance(sampler, Sampler)
+    patches = clustered(0)
+    drawn = sampler.draw(patches, 60, seed=3)
+    assert drawn.picks.tolist() == sampler.draw(patches, 60, seed=3).picks.tolist()
+    assert len(set(drawn.picks.tolist())) == 60
+    assert drawn.nearest[drawn.picks].tolist() == list(range(60))
+    gone = np.arange(60) < 7
+    orphans, mended = mend(sampler, patches, drawn, gone)
+    assert len(mended) == len(set(mended)) == 7
+    assert set(mended) <= set(orphans) - set(drawn.picks.tolist())
+    assert mended == mend(sampler, patches, drawn, gone)[1]
+    assert mend(sampler, patches, drawn, gone & False)[1] == []
+    nobody = sampler.refill(patches[drawn.picks], gone, patches[:0], drawn.nearest[:0], seed=0)
+    assert len(nobody) == 0
+    assert len(sampler.draw(np.zeros((0, 4), np.float32), 5, seed=0).picks) == 0
+
+
+def test_random_draws_differ_by_seed() -> None:
+    """Otherwise they would be no draws."""
+    patches = clustered(0)
+    one, other = (SAMPLERS["random"].draw(patches, 40, seed=seed).picks.tolist() for seed in (3, 4))
+    assert one != other
+
+
+def test_copies_do_not_step_in_for_each_other() -> None:
+    """Six equal frames: what is left already covers all there is."""
+    patches = np.repeat(np.eye(4, dtype=np.float32), 6, axis=0)
+    drawn = Greedy().draw(patches, 24, seed=0)
+    assert len(drawn.picks) == 4
+    _, mended = mend(Greedy(), patches, drawn, np.array([True, False, False, False]))
+    assert patches[mended].tolist() == patches[drawn.picks[:1]].tolist()
 
 
 @pytest.mark.parametrize(("kept", "expected"), [(3, 1), (100, 10), (39_990, 3999), (1_000_000, 4000)])

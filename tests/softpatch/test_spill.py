@@ -65,6 +65,6 @@ def test_a_sketch_depends_on_the_graph_and_on_nothing_else() -> None:
 
 
 def test_a_short_window_is_calibrated_in_three_blocks_and_a_longer_one_in_more() -> None:
-    """Forty frames a block at least, unless three are fewer; and never more than asked."""
-    assert [len(calibration_blocks(frames, 6)) for frames in (30, 120, 160, 240, 10_000)] == [3, 3, 4, 6, 6]
+    """Twenty frames a block at least, unless three are fewer; and never more than asked."""
+    assert [len(calibration_blocks(frames, 6)) for frames in (30, 60, 80, 120, 10_000)] == [3, 3, 4, 6, 6]
     assert len(calibration_blocks(1000, 2)) == 2

@@ -10,7 +10,6 @@ from softpatch.settings import BuildSettings
 SETTINGS = BuildSettings(
     geometry=Geometry(mode="squash", height_px=64, width_px=64),
     coreset_cap=200,
-    calibration_patches=100,
     probes=3,
 )
 

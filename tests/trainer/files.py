@@ -40,7 +40,6 @@ def bank_file(
         skipped_frames=1,
         noise_floor=0.0,
         kept_ratio=0.85,
-        size_correction=1.0,
         threshold=suggested,
         noise_estimate=0.1,
         probe_precision="fp32",

@@ -104,7 +104,6 @@ def _manifest(view: str, count: int) -> Manifest:
         skipped_frames=0,
         noise_floor=0.0,
         kept_ratio=1.0,
-        size_correction=1.0,
         threshold=Threshold(
             value=THRESHOLD, interval_low=THRESHOLD, interval_high=THRESHOLD, false_reject_ratio=0.02, rule="made"
         ),
