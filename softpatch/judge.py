@@ -12,6 +12,7 @@ from softpatch.noise_floor import noise_floor
 from softpatch.projection import project, projection_matrix
 from softpatch.settings import BuildSettings, DiscriminatorName
 from softpatch.spill import Embeddings
+from softpatch.tail import noise_share
 
 StageProgress = Callable[[int, int], None]
 
@@ -28,6 +29,9 @@ DISTANCES: frozenset[DiscriminatorName] = frozenset({"expected-nearest", "neares
 
 LEAST_SIGMA = 0.05
 """Of log suspicion; measured 0.10 to 0.24. Below it, a window of near copies would drop whatever is not one of them."""
+
+ODD_RATIO, AUTO_FACTOR = 0.15, 1.5
+"""SoftPatch's own share of patches, and how many times its own noise that is."""
 
 MOST_FRAMES_RATIO = 0.4
 """Frames are dropped up to here, the most suspicious first: beyond it nobody can say which part is the good one."""
@@ -62,12 +66,14 @@ def judge(embeddings: Embeddings, frames: int, settings: BuildSettings, progress
     floor = noise_floor(first) if settings.noise_floor else 0.0
     factors = _factors(settings.discriminator, embeddings, groups, settings, floor=floor, progress=progress)
     if settings.removal == "patches":
-        return Judged(factors, keep_mask(factors, settings.noise_ratio), floor)
+        return Judged(factors, keep_mask(factors, noise_ratio(factors, settings)), floor)
     if settings.discriminator not in DISTANCES or likeness_ratio(first, factors[:: len(groups)]) <= ALIGNED_RATIO:
         bad = np.broadcast_to(suspicious_frames(factors, sigmas=UNALIGNED_SIGMAS)[:, None, None], factors.shape)
         return Judged(factors, ~bad, floor)
     lof = _factors("lof", embeddings, groups, settings, floor=floor, progress=progress)
-    bad = suspicious_frames(factors, sigmas=ALIGNED_SIGMAS)[:, None, None] | crowded(factors, lof, settings.noise_ratio)
+    bad = suspicious_frames(factors, sigmas=ALIGNED_SIGMAS)[:, None, None] | crowded(
+        factors, lof, noise_ratio(factors, settings)
+    )
     return Judged(factors, ~bad, floor)
 
 
@@ -105,6 +111,19 @@ def keep_mask(factors: Float32[np.ndarray, "n p q"], noise_ratio: float) -> Bool
     kept = factors.size - int(factors.size * noise_ratio)
     limit = np.partition(factors, kept - 1, axis=None)[kept - 1]
     return factors <= limit  # type: ignore[no-any-return]
+
+
+def noise_ratio(factors: Float32[np.ndarray, "n p q"], settings: BuildSettings) -> float:
+    """The share of patches that are noise, or odd where frames decide: as set, or from the factors themselves.
+
+    `auto` estimates the share of defective frames as that which no law of good ones explains (softpatch/tail.py), of
+    frames' worst factors, and drops half as much again of the patches: 15 % at 10 % defective frames, as published.
+    """
+    if settings.noise_ratio != "auto":
+        return settings.noise_ratio
+    if settings.removal == "frames":
+        return ODD_RATIO
+    return AUTO_FACTOR * noise_share(factors.reshape(len(factors), -1).max(axis=1))
 
 
 def suspicious_frames(factors: Float32[np.ndarray, "n p q"], *, sigmas: float) -> Bool[np.ndarray, "n"]:

@@ -1,7 +1,7 @@
 """What a bank is built with: one frozen value, stored whole in the bank's manifest."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -38,12 +38,11 @@ class BuildSettings(BaseModel):
         default="frames",
         description="What is dropped: frames that stand out, however many, or a fixed share of patches (SoftPatch).",
     )
-    noise_ratio: float = Field(
+    noise_ratio: Annotated[float, Field(ge=0, lt=1)] | Literal["auto"] = Field(
         default=0.15,
-        ge=0,
-        lt=1,
-        description="Of all patches, the share dropped as noise (SoftPatch's tau); where whole frames are dropped, the "
-        "share that counts as odd: only frames crowded with those lose them.",
+        description="Of all patches, the share dropped as noise (SoftPatch's tau), or `auto`: half again the "
+        "share of frames that are estimated to be defective. Where whole frames are dropped, the share that counts as "
+        "odd (0.15 for `auto`): only frames crowded with those lose them.",
     )
     lof_k: int = Field(default=6, ge=1, description="Neighbours that LOF compares a patch with.")
     group_frames: int = Field(default=384, ge=2, description="Frames discriminated together, at most.")

@@ -25,6 +25,8 @@ defects are alike, and no law should stretch to reach them."""
 LEAST_SCALE = 0.002
 """Of log scores: windows of near copies differ by less than two runtimes do."""
 
+_TINY = float(np.finfo(np.float32).tiny)
+
 _UNIT = 0.7
 """From the lower quartile to the median of a law of scale 1, whatever its shape: 0.69 to 0.70."""
 
@@ -44,8 +46,9 @@ class Counted:
         return np.bincount(self.place[which], minlength=len(EDGES) + 1).astype(np.float32)
 
 
-def counted(logs: Float64[np.ndarray, "frames"]) -> Counted:
+def counted(scores: Float32[np.ndarray, "frames"]) -> Counted:
     """Log scores in units of their own median and lower quartile, which defects move least."""
+    logs = np.log(np.maximum(scores.astype(np.float64), _TINY))
     middle, quartile = np.quantile(logs, [0.5, 0.25]).tolist()
     unit = max((middle - quartile) / _UNIT, LEAST_SCALE)
     place = np.searchsorted(EDGES, (logs - middle) / unit)
@@ -59,6 +62,10 @@ class Prior:
     shape_mean: float
     shape_deviation: float
     noise_mean: float
+
+
+PRIOR = Prior(shape_mean=0.05, shape_deviation=0.15, noise_mean=0.5)
+"""Tails may be light or heavy: what stands out may be defects, and may be good frames after all."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +99,11 @@ class Laws:
         mean = (belief / belief.sum(axis=0)).mean(axis=1)
         return np.asarray(mean.reshape(len(self.location), -1))
 
-    def log_prior(self, prior: "Prior") -> Float32[np.ndarray, "hypotheses"]:
+    def noise(self, weights: Float32[np.ndarray, "laws mixtures"]) -> float:
+        """The believed share of frames that no law of good frames explains."""
+        return float(weights.sum(axis=0).reshape(len(REACHES), len(NOISES)).sum(axis=0) @ NOISES)
+
+    def log_prior(self, prior: Prior) -> Float32[np.ndarray, "hypotheses"]:
         """Locations, log scales and reaches are all alike to it."""
         shape = -0.5 * ((self.shape - prior.shape_mean) / prior.shape_deviation) ** 2
         noise = np.log(np.gradient(NOISES)) - NOISES / prior.noise_mean
@@ -110,6 +121,12 @@ def laws() -> Laws:
     share = NOISES[:, None]
     mixed = (1 - share) * good[:, None, None, :] + share * noise[None, :, None, :]
     return Laws(location, scale, shape, np.log(mixed + _NEVER).astype(np.float32).reshape(-1, len(EDGES) + 1))
+
+
+def noise_share(scores: Float32[np.ndarray, "frames"]) -> float:
+    """The estimated share of defective frames, from anything that is larger for stranger ones."""
+    considered = laws()
+    return considered.noise(considered.weights(counted(scores).counts()[:, None], considered.log_prior(PRIOR)))
 
 
 def _below(

@@ -7,10 +7,7 @@ import numpy as np
 from jaxtyping import Float32, Float64
 
 from softpatch.bank import Threshold
-from softpatch.tail import NOISES, REACHES, Counted, Prior, counted, laws
-
-PRIOR = Prior(shape_mean=0.05, shape_deviation=0.15, noise_mean=0.5)
-"""Tails may be light or heavy: what stands out may be defects, and may be good frames after all."""
+from softpatch.tail import PRIOR, Counted, counted, laws
 
 RULE = (
     "posterior median over extreme value laws of log cross-fitted scores with uniform noise above the median; "
@@ -36,7 +33,7 @@ def suggest(scores: Float32[np.ndarray, "frames"], *, false_reject_ratio: float,
     A plain quantile would lie among the defects, one of trimmed scores too low. The interval is a bagged posterior
     (Huggins and Miller, 2019), over runs of neighbouring frames: single draws would feign certainty.
     """
-    found = counted(np.log(np.maximum(scores.astype(np.float64), _TINY)))
+    found = counted(scores)
     considered = laws()
     prior = considered.log_prior(PRIOR)
     weights = considered.weights(found.counts()[:, None], prior)
@@ -54,7 +51,7 @@ def suggest(scores: Float32[np.ndarray, "frames"], *, false_reject_ratio: float,
         false_reject_high=max(rejects_high, false_reject_ratio),
         rule=RULE,
     )
-    return Suggestion(threshold, _noise(weights))
+    return Suggestion(threshold, considered.noise(weights))
 
 
 def frames_needed(threshold: Threshold, *, frames: int, interval_ratio_limit: float) -> int:
@@ -92,12 +89,6 @@ def _resamples(found: Counted, frames: int, seed: int) -> Float32[np.ndarray, "b
         starts = rng.integers(0, frames - block + 1, size=-(-frames // block))
         drawn.append(found.counts((starts[:, None] + np.arange(block)).ravel()[:frames]))
     return np.stack(drawn, axis=1)
-
-
-def _noise(weights: Float32[np.ndarray, "laws mixtures"]) -> float:
-    """The believed share of frames that no law of good frames explains."""
-    mixtures = weights.sum(axis=0).reshape(len(REACHES), len(NOISES)).sum(axis=0)
-    return float(mixtures @ NOISES)
 
 
 def _weighted_quantiles(

@@ -21,11 +21,13 @@ from softpatch.settings import BuildSettings
 from softpatch.spill import Embeddings, InMemory
 from softpatch.threads import available_cores
 
+PAPER_NOISE_RATIO = 0.15
+
 PAPER = BuildSettings(
     discriminator="lof",
     removal="patches",
     lof_k=6,
-    noise_ratio=0.15,
+    noise_ratio=PAPER_NOISE_RATIO,
     group_frames=1_000_000,
     coreset_frames=1_000_000,
     noise_floor=False,
@@ -95,7 +97,7 @@ def padim_patchcore(window: TrainingWindow, seed: int) -> FrameScorer:
     scores = [
         denoiser.score(window.embeddings.take(range(frame, frame + 1)))[0].score for frame in range(window.frames)
     ]
-    kept = trusted_frames(np.array(scores, np.float32), PAPER.noise_ratio)
+    kept = trusted_frames(np.array(scores, np.float32), PAPER_NOISE_RATIO)
     return from_settings(window.only(kept.tolist()), seed, settings=PATCHCORE)
 
 
@@ -121,6 +123,7 @@ METHODS: Mapping[str, Method] = MappingProxyType(
     {
         "patchline": patchline,
         "softpatch-lof": _softpatch(),
+        "softpatch-lof-auto": _softpatch(noise_ratio="auto"),
         "softpatch-lof-unweighted": _softpatch(soft_weights=False),
         "softpatch-gaussian": _softpatch(discriminator="gaussian"),
         "softpatch-gaussian-unweighted": _softpatch(discriminator="gaussian", soft_weights=False),
