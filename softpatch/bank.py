@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -26,8 +26,10 @@ from softpatch.images.geometry import Geometry
 from softpatch.settings import BuildSettings, Scoring
 from softpatch.sketch import SKETCH_FLOATS
 
-FORMAT_VERSION: Literal[2] = 2
-"""Written, and the newest that is read. Version 1 has no doubtful patches and no scoring beyond the paper's."""
+FORMAT_VERSION: Literal[3] = 3
+"""Written, and the newest that is read. Version 1 has no doubtful patches and no scoring beyond the paper's; version 2
+gives witnesses and doubtful patches another credit."""
+
 RETIRED_SETTINGS = frozenset({"calibration_patches"})
 """Build settings that banks may name and that decide nothing any more."""
 
@@ -80,7 +82,7 @@ class Manifest(BaseModel):
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-    format_version: Literal[1, 2] = FORMAT_VERSION
+    format_version: Literal[1, 2, 3] = FORMAT_VERSION
     view: str
     graph_name: str
     graph_hash: str
@@ -134,7 +136,8 @@ class Bank:
     @property
     def scoring(self) -> Scoring:
         """How it was calibrated to score."""
-        return self.manifest.settings.scoring
+        rule = self.manifest.settings.scoring
+        return rule if self.manifest.format_version > 2 else replace(rule, credit="of the other")  # noqa: PLR2004
 
     @property
     def trusted_patches(self) -> int:

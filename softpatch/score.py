@@ -68,6 +68,7 @@ class Scorer:
     def __init__(self, bank: WeightedPatches, search: Search) -> None:
         trusted = bank.trusted_patches
         self._rule = bank.scoring
+        self._of_its_own = self._rule.credit == "of its own"
         self._soft_weights = bank.soft_weights[:trusted]
         self._frames = bank.source_frame[:trusted]
         self._trusted, self._doubtful = search, None
@@ -77,10 +78,12 @@ class Scorer:
     def score(self, embeddings: Float32[np.ndarray, "n p q d"]) -> list[FrameScore]:
         """One score per frame: the soft weight of the nearest bank patch times the distance to it (Eq. 7, 8).
 
-        Ours (each off in the paper's rule): a distance counts as at least `witness_ratio` of that to the nearest patch
-        of another frame, because a defect in the bank vouches for itself with the one frame it was on. A doubtful patch
-        that is nearer lowers the score, but not below `doubt_ratio` of it. And patch scores are averaged with their
-        neighbours', by a Gaussian of `blur_cells`, because defects have an extent.
+        Ours (each off in the paper's rule): a distance counts as at least that to the nearest patch of another frame,
+        less a share of itself (1 - `witness_ratio`), because a defect in the bank vouches for itself with the one frame
+        it was on, and a patch that fits far better than all other frames do is a memory. A doubtful patch that is
+        nearer lowers the score by a share of its own distance (1 - `doubt_ratio`): it, too, says nothing of what it was
+        itself. And patch scores are averaged with their neighbours', by a Gaussian of `blur_cells`, because defects
+        have an extent.
 
         Raises:
             NoNeighbour: the bank is empty, or an embedding is not finite.
@@ -96,13 +99,17 @@ class Scorer:
         if self._doubtful is None:
             return distance, row
         doubtful = self._doubtful.nearest(queries).distance
-        return np.clip(doubtful, np.float32(self._rule.doubt_ratio) * distance, distance), row
+        credit = np.float32(1 - self._rule.doubt_ratio) * (doubtful if self._of_its_own else distance)
+        return np.clip(doubtful, distance - credit, distance), row
 
     def _witnessed(self, queries: Float32[np.ndarray, "n d"]) -> tuple[np.ndarray, np.ndarray]:
         if self._rule.witness_ratio == 0:
             return self._trusted.nearest(queries)
         found = self._trusted.witnesses(queries, self._frames)
-        return np.maximum(found.distance, np.float32(self._rule.witness_ratio) * found.other_distance), found.row
+        credit = np.float32(1 - self._rule.witness_ratio) * (
+            found.distance if self._of_its_own else found.other_distance
+        )
+        return np.maximum(found.distance, found.other_distance - credit), found.row
 
 
 def _blurred(patch_scores: Float32[np.ndarray, "p q"], cells: float) -> Float32[np.ndarray, "p q"]:

@@ -15,11 +15,16 @@ SamplerName = Literal["greedy", "random"]
 
 @dataclass(frozen=True)
 class Scoring:
-    """How distances to a bank become patch scores; softpatch/score.py says what for. The defaults are the paper's."""
+    """How distances to a bank become patch scores; softpatch/score.py says what for. The defaults are the paper's.
+
+    The credit that a witness or a doubtful patch gets is a share of its own distance, or, as in banks of version 2, of
+    the distance that it lowers.
+    """
 
     witness_ratio: float = 0.0
     doubt_ratio: float = 1.0
     blur_cells: float = 0.0
+    credit: Literal["of its own", "of the other"] = "of its own"
 
 
 class BuildSettings(BaseModel):
@@ -64,18 +69,19 @@ class BuildSettings(BaseModel):
     soft_weight_low: float = Field(default=0.5, gt=0, description="Lower clip of a soft weight.")
     soft_weight_high: float = Field(default=4.0, gt=0, description="Upper clip of a soft weight.")
     witness_ratio: float = Field(
-        default=0.9,
+        default=0.85,
         ge=0,
         le=1,
-        description="Share of the distance to a second frame's nearest patch that a score is at least; at 0 one frame "
-        "is witness enough (SoftPatch).",
+        description="What the nearest frame of a patch is not believed: a score is at least the distance to the next "
+        "frame's nearest patch, less the rest of 1 of the distance to the first; at 0 one frame is witness enough "
+        "(SoftPatch).",
     )
     doubt_ratio: float = Field(
-        default=0.9,
+        default=0.92,
         gt=0,
         le=1,
-        description="Share of a score that is left where a patch that the judge rejects is nearer than all others; at "
-        "1 such patches enter no bank (SoftPatch).",
+        description="What a patch that the judge rejects is not believed: where it is nearer than all others, it "
+        "lowers a score by the rest of 1 of its own distance; at 1 such patches enter no bank (SoftPatch).",
     )
     blur_cells: float = Field(
         default=0.8,

@@ -19,7 +19,7 @@ from softpatch.settings import Scoring
 from tests.softpatch.window_of_fakes import SETTINGS, MeanColours, names, window
 
 GOLDEN = Path(__file__).parent / "golden" / "bank-v1.safetensors"
-GOLDEN_2 = GOLDEN.with_name("bank-v2.safetensors")
+GOLDEN_2, GOLDEN_3 = (GOLDEN.with_name(f"bank-v{version}.safetensors") for version in (2, 3))
 
 
 @cache
@@ -107,17 +107,26 @@ def test_a_bank_of_version_1_stays_readable() -> None:
     data = GOLDEN.read_bytes()
     bank = bank_from_bytes(data)
     assert bank.manifest.view == "line-1/cam-1"
-    assert bank.scoring == Scoring()
+    assert bank.scoring == Scoring(credit="of the other")
     assert bank.trusted_patches == len(bank.vectors)
     assert bank_version(data) == GOLDEN.with_suffix(".sha256").read_text().strip()
     assert replay(bank, MeanColours(), FlatSearch(bank.vectors)).worst_difference <= 1e-4
 
 
 def test_a_bank_of_version_2_stays_readable() -> None:
-    """It says itself how it scores, and which of its patches are trusted."""
+    """It says itself how it scores, and which of its patches are trusted; credit is what it was then."""
     bank = bank_from_bytes(GOLDEN_2.read_bytes())
     assert bank.manifest.format_version == 2
-    assert bank.scoring == Scoring(witness_ratio=0.9, doubt_ratio=0.9, blur_cells=0.8)
+    assert bank.scoring == Scoring(witness_ratio=0.9, doubt_ratio=0.9, blur_cells=0.8, credit="of the other")
+    assert bank.trusted_patches == bank.manifest.trusted_patches < len(bank.vectors)
+    assert replay(bank, MeanColours(), FlatSearch(bank.vectors)).worst_difference <= 1e-4
+
+
+def test_a_bank_of_version_3_stays_readable() -> None:
+    """It gives credit of its own distances."""
+    bank = bank_from_bytes(GOLDEN_3.read_bytes())
+    assert bank.manifest.format_version == 3
+    assert bank.scoring == Scoring(witness_ratio=0.85, doubt_ratio=0.92, blur_cells=0.8)
     assert bank.trusted_patches == bank.manifest.trusted_patches < len(bank.vectors)
     assert replay(bank, MeanColours(), FlatSearch(bank.vectors)).worst_difference <= 1e-4
 
@@ -138,9 +147,9 @@ CORRUPT = {
     ),
     "manifest a list": (lambda: save(parts()[0], {"manifest": "[]"}), "the manifest is a JSON list, not an object"),
     "a newer format": (
-        lambda: with_field(format_version=3, something_new=1),
+        lambda: with_field(format_version=4, something_new=1),
         (
-            "format version 3 is newer than this program reads (2): "
+            "format version 4 is newer than this program reads (3): "
             "upgrade patchline here, or rebuild the bank with this version"
         ),
     ),

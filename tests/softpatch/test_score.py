@@ -52,9 +52,33 @@ def test_a_patch_score_is_the_nearest_patchs_weight_times_its_distance() -> None
 
 
 def test_one_frame_is_no_witness() -> None:
-    """A patch that only frame 0 knows scores by what frame 1 knows; where both know it, by the nearest, as ever."""
+    """What only frame 0 knows scores by what frame 1 knows, less half the distance to frame 0; else by the nearest."""
     bank = on_a_line(0, 10, 10.5, 60, frames=[0, 0, 1, 0], scoring=Scoring(witness_ratio=0.5))
+    assert scores_of(bank, 10, 12, 60, 59) == pytest.approx([0.5, 1.5, 49.5, 48])
+
+
+def test_in_banks_of_version_2_a_witness_is_believed_by_half_of_what_the_other_says() -> None:
+    """The same bank and frame."""
+    rule = Scoring(witness_ratio=0.5, credit="of the other")
+    bank = on_a_line(0, 10, 10.5, 60, frames=[0, 0, 1, 0], scoring=rule)
     assert scores_of(bank, 10, 12, 60, 59) == pytest.approx([0.25, 1.5, 24.75, 24.25])
+
+
+@given(
+    st.lists(st.tuples(st.floats(-50, 50, width=32), st.integers(0, 3)), min_size=2, max_size=12),
+    st.floats(-60, 60, width=32),
+    st.floats(0.05, 1),
+)
+def test_a_score_lies_between_the_distances_to_two_frames(
+    patches: list[tuple[float, int]], query: float, witness_ratio: float
+) -> None:
+    """At least the second's over 2 - ratio, at most the larger: a witness gives credit, and never raises a distance."""
+    places, frames = zip(*patches, strict=True)
+    bank = on_a_line(*places, frames=list(frames), scoring=Scoring(witness_ratio=witness_ratio))
+    nearest = {frame: min(abs(p - query) for p, f in patches if f == frame) for frame in set(frames)}
+    (score,), distances = scores_of(bank, query), sorted(nearest.values())
+    second = distances[1] if len(distances) > 1 else distances[0]
+    assert second / (2 - witness_ratio) - 1e-3 <= score <= second + 1e-3
 
 
 def test_a_frame_alone_is_its_own_witness() -> None:
@@ -62,9 +86,16 @@ def test_a_frame_alone_is_its_own_witness() -> None:
     assert scores_of(on_a_line(0, 10, frames=[4, 4], scoring=Scoring(witness_ratio=1.0)), 11) == [1]
 
 
-def test_a_doubtful_patch_lowers_a_score_by_its_share_at_most() -> None:
-    """Trusted patches at 0, doubtful ones at 10 and 19: at 10 the score is 0.9 of 10; nearer to trusted, nothing."""
+def test_a_doubtful_patch_lowers_a_score_by_a_share_of_its_own_distance() -> None:
+    """Trusted patches at 0, doubtful ones at 10 and 19: at 10 the score is 10, beside it less; at 4 nothing changes."""
     bank = on_a_line(0, 10, 19, frames=[0, 1, 2], doubtful=2, scoring=Scoring(doubt_ratio=0.9))
+    assert scores_of(bank, 10, 20, 4, 10.5) == pytest.approx([10, 19.9, 4, 10.45])
+
+
+def test_in_banks_of_version_2_a_doubtful_patch_lowers_a_score_by_its_share() -> None:
+    """By a tenth of the score, at most to its own distance."""
+    rule = Scoring(doubt_ratio=0.9, credit="of the other")
+    bank = on_a_line(0, 10, 19, frames=[0, 1, 2], doubtful=2, scoring=rule)
     assert scores_of(bank, 10, 20, 4, 10.5) == pytest.approx([9, 18, 4, 9.45])
 
 
