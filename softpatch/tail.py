@@ -88,6 +88,18 @@ class Laws:
         """The share of good frames above that score, by each law."""
         return np.asarray(1 - _below(score, self.location, self.scale, self.shape))
 
+    def cost(
+        self, score: float, weights: Float32[np.ndarray, "laws mixtures"], *, reject: float, escape: float
+    ) -> float:
+        """What a frame is believed to cost where that score is the limit: good ones rejected, defective ones passed.
+
+        Frames beyond the last reach are never passed.
+        """
+        by_noise = weights.reshape(len(self.location), len(REACHES), len(NOISES)).astype(np.float64)
+        rejected = self.beyond(score) @ by_noise.sum(axis=1) @ (1 - NOISES)
+        escaped = np.clip(score / REACHES, 0, 1) @ by_noise.sum(axis=0) @ NOISES
+        return float(reject * rejected + escape * escaped)
+
     def weights(
         self,
         counts: Float32[np.ndarray, "bins samples"],

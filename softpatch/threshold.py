@@ -16,6 +16,7 @@ RULE = (
 
 _RESAMPLES = 100
 _BLOCK_FRAMES = 10
+_RATIOS = np.geomspace(0.0005, 0.4, 60)
 _TINY = float(np.finfo(np.float32).tiny)
 
 
@@ -52,6 +53,36 @@ def suggest(scores: Float32[np.ndarray, "frames"], *, false_reject_ratio: float,
         rule=RULE,
     )
     return Suggestion(threshold, considered.noise(weights))
+
+
+@dataclass(frozen=True)
+class Cheapest:
+    """The false-reject ratio at which a frame costs least in the mean, and what it costs, in the unit of the costs."""
+
+    false_reject_ratio: float
+    cost_per_frame: float
+
+
+def cheapest(scores: Float32[np.ndarray, "frames"], *, cost_reject: float, cost_escape: float) -> Cheapest:
+    """What ratio to ask for, where a good frame that fails and a defective one that passes cost so much.
+
+    By the same laws as `suggest`, and as many defects of the same kinds as in the window: what no law of good frames
+    explains, evenly spread above their median. Defects that hide among good scores are in no estimate.
+
+    Raises:
+        ValueError: a cost is not above 0.
+    """
+    if not (cost_reject > 0 and cost_escape > 0):
+        raise ValueError(f"costs {cost_reject:g} and {cost_escape:g} must be above 0")
+    considered = laws()
+    weights = considered.weights(counted(scores).counts()[:, None], considered.log_prior(PRIOR))
+    believed = weights.sum(axis=1)
+
+    def at(ratio: float) -> Cheapest:
+        (limit,) = _weighted_quantiles(considered.quantile(1 - ratio), believed, [0.5])
+        return Cheapest(ratio, considered.cost(limit, weights, reject=cost_reject, escape=cost_escape))
+
+    return min((at(ratio) for ratio in _RATIOS.tolist()), key=lambda each: each.cost_per_frame)
 
 
 def frames_needed(threshold: Threshold, *, frames: int, interval_ratio_limit: float) -> int:

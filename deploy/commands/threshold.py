@@ -1,5 +1,6 @@
 """`patchline threshold`: what another threshold would have done to recorded decisions; --apply puts it in force."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from deploy.what_if import Tally, WhatIf
     from ingest.bank_event import BankEvent
     from ingest.bank_state import BankInForce, BankState
+    from softpatch.bank import Bank
     from softpatch.images.geometry import Geometry
 
 View = Annotated[str, typer.Argument(metavar="VIEW", help="line/camera, or line/camera@product.")]
@@ -27,6 +29,13 @@ FalseReject = Annotated[
 ]
 Value = Annotated[
     float | None, typer.Option("--threshold", metavar="DISTANCE", help="A threshold of the bank in force, as it is.")
+]
+CostReject = Annotated[
+    float | None, typer.Option("--cost-reject", metavar="COST", help="What a good part that fails costs, in any unit.")
+]
+CostEscape = Annotated[
+    float | None,
+    typer.Option("--cost-escape", metavar="COST", help="What a defective part that passes costs, in the same unit."),
 ]
 Band = Annotated[
     tuple[float, float] | None,
@@ -49,6 +58,8 @@ def threshold(
     view: View,
     false_reject: FalseReject = None,
     value: Value = None,
+    cost_reject: CostReject = None,
+    cost_escape: CostEscape = None,
     band: Band = None,
     since: Since = "24h",
     last: Last = None,
@@ -63,19 +74,23 @@ def threshold(
 ) -> None:
     """Show what another threshold would have done to a view's recorded decisions: rejects per shift, and pictures.
 
-    Without --false-reject, --threshold or --band: what there was. Nothing changes without --apply, which is a
-    command to the trainer; the view's history keeps who changed the threshold, when and why.
+    Without --false-reject, --threshold, costs or --band: what there was. Nothing changes without --apply, which is a
+    command to the trainer; the view's history keeps who changed the threshold, when and why. With --cost-reject and
+    --cost-escape the ratio asked is the cheapest, if as many parts are defective as in the bank's window.
     """
     from deploy import banks  # noqa: PLC0415 -- kafka loads when it is needed
     from deploy.asked_threshold import StoredBanks  # noqa: PLC0415
     from deploy.wiring import store_of  # noqa: PLC0415
 
     loaded, asked = load(settings, flags, bootstrap=bootstrap), _asked(false_reject, value, band)
+    costs = _costs(cost_reject, cost_escape, asked)
     known = banks.states(loaded)
     state = known[banks.the_view(known, view)]
     if state.active is None:
         raise Failed(f"{view} is {state.state.value}: no bank is in force, so there is no threshold yet")
     stored, console = StoredBanks(store_of(loaded), view), Console()
+    if costs is not None:
+        asked = _priced(console, asked, _bank(stored, state.active), *costs)
     found = _found(loaded, asked, state, stored, since=since, last=last, shifts=shifts)
     _print(console, state.active, asked, stored, found)
     if out is not None:
@@ -102,6 +117,41 @@ def _asked(false_reject: float | None, value: float | None, band: tuple[float, f
     if band is not None and not 0 < band[0] <= 1 <= band[1]:
         raise WrongUse(f"--band {band[0]:g} {band[1]:g} must hold 1, the threshold, as 0.9 1.1")
     return Asked(false_reject, value, band)
+
+
+def _costs(cost_reject: float | None, cost_escape: float | None, asked: "Asked") -> tuple[float, float] | None:
+    """Both, or neither."""
+    if cost_reject is None and cost_escape is None:
+        return None
+    if cost_reject is None or cost_escape is None:
+        raise WrongUse("give both --cost-reject and --cost-escape: only what one is to the other counts")
+    if (asked.false_reject_ratio, asked.threshold) != (None, None):
+        raise WrongUse("costs say which ratio to ask for: leave --false-reject and --threshold away")
+    if not (cost_reject > 0 and cost_escape > 0):
+        raise WrongUse(f"--cost-reject {cost_reject:g} and --cost-escape {cost_escape:g} must be above 0")
+    return cost_reject, cost_escape
+
+
+def _priced(console: Console, asked: "Asked", bank: "Bank", cost_reject: float, cost_escape: float) -> "Asked":
+    """The ratio that costs least by the calibration of the bank in force."""
+    from softpatch.threshold import cheapest  # noqa: PLC0415 -- loads the libraries of vectors
+
+    found = cheapest(bank.calibration_scores, cost_reject=cost_reject, cost_escape=cost_escape)
+    console.print(
+        f"Costs least where [bold]{100 * found.false_reject_ratio:.2g} %[/] of good parts are rejected: "
+        f"about {1000 * found.cost_per_frame:.3g} per 1,000 frames.",
+        highlight=False,
+    )
+    return replace(asked, false_reject_ratio=found.false_reject_ratio)
+
+
+def _bank(stored: "StoredBanks", in_force: "BankInForce") -> "Bank":
+    bank = stored.get(in_force.version)
+    if bank is None:
+        raise Failed(
+            f"the store has no bank {in_force.version[:SHORT]}: set store.url to where the trainer keeps banks"
+        )
+    return bank
 
 
 def _found(
@@ -218,12 +268,8 @@ def _applied(
     from deploy.asked_threshold import command_for  # noqa: PLC0415
 
     if not asked.anything:
-        raise WrongUse("--apply needs --false-reject, --threshold or --band")
-    bank = stored.get(in_force.version)
-    if bank is None:
-        raise Failed(
-            f"the store has no bank {in_force.version[:SHORT]}: set store.url to where the trainer keeps banks"
-        )
+        raise WrongUse("--apply needs --false-reject, --threshold, costs or --band")
+    bank = _bank(stored, in_force)
     return banks.carry_out(loaded, command_for(asked, view, bank, in_force, why=why, at=datetime.now(UTC)))
 
 

@@ -77,6 +77,12 @@ def test_every_command_explains_itself(command: str, tmp_path: Path) -> None:
         (["bank", "show", "zzz"], "zzz is neither a bank file nor the start of a version"),
         (["up", "--ephemeral", "--bootstrap-servers", "a:1"], "leave --bootstrap-servers away"),
         (["up", "--ephemeral", "--set", "kafka.bootstrap_servers=far:9092"], "but kafka.bootstrap_servers is far:9092"),
+        (["threshold", "a/b", "--cost-reject", "2"], "give both --cost-reject and --cost-escape"),
+        (["threshold", "a/b", "--cost-reject", "2", "--cost-escape", "0"], "must be above 0"),
+        (
+            ["threshold", "a/b", "--cost-reject", "2", "--cost-escape", "9", "--false-reject", "0.1"],
+            "costs say which ratio to ask for",
+        ),
         (["inspect", "--set", "runtime.backbone=none.onnx"], "runtime.backbone none.onnx is neither lite0 nor a file"),
     ],
 )

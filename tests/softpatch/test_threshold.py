@@ -8,7 +8,7 @@ from scipy.stats import genextreme, gumbel_r, norm, skewnorm
 
 from softpatch.bank import Threshold
 from softpatch.tail import EDGES, laws
-from softpatch.threshold import RULE, frames_needed, suggest, why_uncertain
+from softpatch.threshold import RULE, cheapest, frames_needed, suggest, why_uncertain
 
 LAWS = {
     "light": genextreme(0.1, scale=0.05),
@@ -191,3 +191,43 @@ def test_no_interval_is_narrower_than_a_point() -> None:
     """A limit of 1 could never be met."""
     with pytest.raises(ValueError, match="must be above 1"):
         frames_needed(threshold_between(1, 2), frames=30, interval_ratio_limit=1.0)
+
+
+def true_cost(name: str, log_threshold: np.ndarray, *, escape: float, noise: float) -> np.ndarray:
+    """Per frame of `window`, where a rejected good one costs 1: by its law, and by how its defects are drawn."""
+    law, above = LAWS[name], log_threshold - 3
+    shown = np.clip((above - law.median()) / (8 * law.std()), 0, 1)
+    return np.asarray((1 - noise) * law.sf(above) + noise * escape * law.cdf(above) * shown)
+
+
+@pytest.mark.parametrize("escape", [1.0, 10.0, 50.0])
+def test_the_cheapest_ratio_costs_little_more_than_the_best_threshold_would(escape: float) -> None:
+    """Windows of 1,000 with a tenth of defects; the best is searched with the truth in hand. Mean of five laws."""
+    above_best = []
+    for name in LAWS:
+        scores = window(name, 1000, 0.1, seed=1)
+        found = cheapest(scores, cost_reject=1.0, cost_escape=escape)
+        chosen = suggest(scores, false_reject_ratio=found.false_reject_ratio, seed=0).threshold.value
+        best = true_cost(name, np.linspace(2.8, 4.5, 2000), escape=escape, noise=0.1).min()
+        above_best.append(float(true_cost(name, np.log([chosen]), escape=escape, noise=0.1)[0] / best))
+    assert np.mean(above_best) < 1.5
+
+
+def test_dearer_escapes_reject_more_and_only_the_ratio_of_costs_counts() -> None:
+    """In euros or in cents, the same ratio; the cost is in the unit of the costs."""
+    scores = window("gumbel", 400, 0.1, seed=0)
+    ratios = [
+        cheapest(scores, cost_reject=1.0, cost_escape=escape).false_reject_ratio for escape in (0.2, 2.0, 20.0, 200.0)
+    ]
+    assert ratios == sorted(ratios)
+    assert ratios[0] < ratios[-1]
+    one, cents = (cheapest(scores, cost_reject=unit, cost_escape=5 * unit) for unit in (1.0, 100.0))
+    assert one.false_reject_ratio == cents.false_reject_ratio
+    assert cents.cost_per_frame == pytest.approx(100 * one.cost_per_frame)
+
+
+@pytest.mark.parametrize("costs", [(0.0, 1.0), (1.0, 0.0), (-1.0, 1.0)])
+def test_costs_are_above_nothing(costs: tuple[float, float]) -> None:
+    """What costs nothing needs no threshold."""
+    with pytest.raises(ValueError, match="must be above 0"):
+        cheapest(window("gumbel", 50, 0.1, seed=0), cost_reject=costs[0], cost_escape=costs[1])
