@@ -11,7 +11,7 @@ from inference.decide import Limits
 from ingest.command import CommandKind
 from ingest.store import NotInStore
 from softpatch.bank import InvalidBank, bank_from_bytes
-from softpatch.threshold import suggest
+from softpatch.threshold import threshold_of
 from trainer.shelf import bank_path
 
 if TYPE_CHECKING:
@@ -66,12 +66,6 @@ class StoredBanks:
             return None
 
 
-def threshold_for(bank: Bank, false_reject_ratio: float) -> float:
-    """What a bank's calibration gives for this share of rejected good parts."""
-    seed = bank.manifest.settings.seed
-    return suggest(bank.calibration_scores, false_reject_ratio=false_reject_ratio, seed=seed).threshold.value
-
-
 def limits_by(
     asked: Asked, banks: StoredBanks, in_force: BankInForce, *, usual_band: tuple[float, float] | None
 ) -> Callable[[Decision], Limits | None]:
@@ -85,7 +79,7 @@ def limits_by(
     @lru_cache(maxsize=32)
     def by_ratio(version: str) -> float | None:
         bank = banks.get(version)
-        return None if bank is None else threshold_for(bank, asked.false_reject_ratio or 0.0)
+        return None if bank is None else threshold_of(bank, asked.false_reject_ratio or 0.0)
 
     def limits(decision: Decision) -> Limits | None:
         version = decision.bank.version if decision.bank else ""
@@ -107,7 +101,7 @@ def command_for(asked: Asked, view: str, bank: Bank, in_force: BankInForce, *, w
     threshold = asked.threshold or in_force.threshold
     said = {"threshold": threshold}
     if asked.false_reject_ratio is not None:
-        threshold = threshold_for(bank, asked.false_reject_ratio)
+        threshold = threshold_of(bank, asked.false_reject_ratio)
         said = {"false_reject_ratio": asked.false_reject_ratio}
     if asked.band is not None:
         low, high = asked.band

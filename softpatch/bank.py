@@ -23,15 +23,12 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from softpatch.images.geometry import Geometry
-from softpatch.settings import BuildSettings, Scoring
+from softpatch.settings import RETIRED_SETTINGS, BuildSettings, Scoring
 from softpatch.sketch import SKETCH_FLOATS
 
 FORMAT_VERSION: Literal[3] = 3
 """Written, and the newest that is read. Version 1 has no doubtful patches and no scoring beyond the paper's; version 2
 gives witnesses and doubtful patches another credit."""
-
-RETIRED_SETTINGS = frozenset({"calibration_patches"})
-"""Build settings that banks may name and that decide nothing any more."""
 
 STATISTICS = ("brightness", "contrast", "sharpness", "dark_ratio", "saturated_ratio")
 

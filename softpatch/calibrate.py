@@ -7,7 +7,6 @@ from jaxtyping import Float32
 
 from softpatch.candidate import SearchMaker, scorer_of
 from softpatch.condense import Condensed, Patches, joined
-from softpatch.groups import calibration_blocks
 from softpatch.judge import Judged
 from softpatch.score import Scorer
 from softpatch.settings import BuildSettings
@@ -28,20 +27,19 @@ def cross_fit(
     """One score per frame: each block of time is scored by the final bank as it would be without that block.
 
     Outlier factors are not computed anew without the block: they only decide which patches enter, and one block's
-    frames move the factors of the others far less than they move distances, at a third of the cost.
+    frames move the factors of the others far less than they move distances.
     """
-    blocks = calibration_blocks(len(judged.factors), settings.calibration_blocks)
     scores = []
-    for number, block in enumerate(blocks):
-        bank = unseen(condensed, number, block)
-        scores.append(frame_scores(embeddings, block, scorer_of(bank, judged, settings, make_search)))
-        progress(number + 1, len(blocks))
+    for number, block in enumerate(condensed.blocks):
+        scorer = scorer_of(unseen(condensed, number), judged, settings, make_search)
+        scores.append(frame_scores(embeddings, block, scorer))
+        progress(number + 1, len(condensed.blocks))
     return np.concatenate(scores)
 
 
-def unseen(condensed: Condensed, number: int, block: range) -> Patches:
-    """The final bank as it would be had it never seen that block, the `number`-th."""
-    frame = condensed.bank.frame
+def unseen(condensed: Condensed, number: int) -> Patches:
+    """The final bank as it would be had it never seen that block; fewer doubtful patches, where the block had some."""
+    block, frame = condensed.blocks[number], condensed.bank.frame
     left = condensed.bank.rows((frame < block.start) | (frame >= block.stop))
     return joined([left, condensed.refills[number]])
 

@@ -50,7 +50,7 @@ class Candidates:
     frame: Int32[np.ndarray, "n"]
     position: Int16[np.ndarray, "n 2"]
 
-    def rows(self, which: Int64[np.ndarray, "picks"] | Bool[np.ndarray, "n"]) -> "Candidates":
+    def rows(self, which: Int64[np.ndarray, "picks"]) -> "Candidates":
         """Only those rows, in that order."""
         return Candidates(self.projected[which], self.frame[which], self.position[which])
 
@@ -73,9 +73,13 @@ def doubtful_size(judged: Judged, settings: BuildSettings) -> int:
 
 @dataclass(frozen=True)
 class Condensed:
-    """The patches of the final bank, the trusted ones first, and per calibration block those that replace its own."""
+    """The patches of the final bank, the trusted ones first, and per calibration block those that replace its own.
+
+    Only trusted patches are replaced; doubtful ones of a block just leave.
+    """
 
     bank: Patches
+    blocks: list[range]
     refills: list[Patches]
 
 
@@ -89,7 +93,8 @@ def condense(
     exact coreset is better where it fits: on MVTec screw, groups cost 0.01 to 0.04 of image AUROC.)
     Doubtful patches, those the judge rejects, make a coreset of their own, behind the trusted ones.
     A bank that has never seen a block is the final bank without that block's patches and with what a coreset would have
-    picked instead: drawn anew it would differ from the final bank everywhere, by several percent of a score.
+    picked instead of its trusted ones: drawn anew it would differ from the final bank everywhere, by several percent of
+    a score.
     """
     blocks = calibration_blocks(len(judged.factors), settings.calibration_blocks)
     sampler, size = SAMPLERS[settings.sampler], bank_size(judged, settings)
@@ -104,7 +109,7 @@ def condense(
     for refill in pool.map(lambda block: refilled(candidates, drawn, block, settings), blocks):
         refills.append(_fetched(embeddings, judged, refill))
         progress(1 + len(refills), steps)
-    return Condensed(bank, refills)
+    return Condensed(bank, blocks, refills)
 
 
 def _doubtful(embeddings: Embeddings, judged: Judged, settings: BuildSettings, pool: Executor) -> list[Patches]:
@@ -122,9 +127,12 @@ def _candidates(
     embeddings: Embeddings, judged: Judged, size: int, settings: BuildSettings, pool: Executor
 ) -> Candidates:
     """What the final coreset is drawn from: all kept patches, or of a long window its groups' coresets."""
-    groups = interleaved_groups(range(len(judged.factors)), settings.coreset_frames)
+    groups = [list(group) for group in interleaved_groups(range(len(judged.factors)), settings.coreset_frames)]
     if len(groups) == 1:
         return kept(embeddings, judged, groups[0], settings)
+    # Ties go to the first frame. Each group begins at another time, or all copies of one look would be of one block.
+    begins = [len(group) * number // len(groups) for number, group in enumerate(groups)]
+    groups = [group[begin:] + group[:begin] for group, begin in zip(groups, begins, strict=True)]
     parts = list(pool.map(lambda group: thinned(kept(embeddings, judged, group, settings), size, settings), groups))
     return Candidates(
         projected=np.concatenate([part.projected for part in parts]),
@@ -148,23 +156,25 @@ def refilled(candidates: Candidates, drawn: Coreset, block: range, settings: Bui
     return candidates.rows(orphans[picks])
 
 
-def group_coreset(embeddings: Embeddings, judged: Judged, group: range, size: int, settings: BuildSettings) -> Patches:
+def group_coreset(
+    embeddings: Embeddings, judged: Judged, group: Sequence[int], size: int, settings: BuildSettings
+) -> Patches:
     """The coreset of the kept patches of those frames."""
     return _fetched(embeddings, judged, thinned(kept(embeddings, judged, group, settings), size, settings))
 
 
 def thinned(candidates: Candidates, size: int, settings: BuildSettings) -> Candidates:
-    """Their coreset; its first m patches are the coreset of size m."""
+    """Their coreset."""
     return candidates.rows(SAMPLERS[settings.sampler].draw(candidates.projected, size, seed=settings.seed).picks)
 
 
-def kept(embeddings: Embeddings, judged: Judged, group: range, settings: BuildSettings) -> Candidates:
+def kept(embeddings: Embeddings, judged: Judged, group: Sequence[int], settings: BuildSettings) -> Candidates:
     """The kept patches of those frames.
 
     Projected frame by frame into one array: the full embeddings of a large group never exist at once.
     """
-    keep = judged.keep[group.start : group.stop : group.step]
-    dimension = embeddings.take(group[:1]).shape[-1]
+    keep = judged.keep[list(group)]
+    dimension = embeddings.take(range(1)).shape[-1]
     matrix = projection_matrix(dimension, settings.projection_dims, seed=settings.seed)
     where = np.argwhere(keep)
     projected = np.empty((len(where), matrix.shape[1]), np.float32)
@@ -173,7 +183,7 @@ def kept(embeddings: Embeddings, judged: Judged, group: range, settings: BuildSe
         its = project(embeddings.take(range(frame, frame + 1))[0][mask], matrix)
         projected[filled : filled + len(its)] = its
         filled += len(its)
-    source = np.arange(group.start, group.stop, group.step, dtype=np.int32)[where[:, 0]]
+    source = np.array(group, np.int32)[where[:, 0]]
     return Candidates(projected, source, where[:, 1:].astype(np.int16))
 
 

@@ -56,7 +56,6 @@ class Greedy:
         """First the patch farthest from the mean, then always the one farthest from all picks.
 
         Ties go to the lowest row. It stops early once every patch equals a pick: a bank holds no vector twice.
-        The first m picks are the coreset of size m.
         """
         if not len(patches) or size < 1:
             return Coreset(np.empty(0, np.int64), np.zeros(len(patches), np.int32))
@@ -75,7 +74,7 @@ class Greedy:
         patches: Float32[np.ndarray, "n d"],
         nearest: Int32[np.ndarray, "n"],
         *,
-        seed: int,  # noqa: ARG002 - no chance
+        seed: int,
     ) -> Int64[np.ndarray, "refills"]:
         """The greedy k-center goes on from the picks that are left: always the patch that is farthest from all.
 
@@ -85,6 +84,8 @@ class Greedy:
         if not len(patches) or not gone.any():
             return np.empty(0, np.int64)
         left, went = np.flatnonzero(~gone), np.flatnonzero(gone)
+        if not len(left):
+            return self.draw(patches, len(went), seed=seed).picks
         place = np.empty(len(picks), np.int64)
         place[went] = np.arange(len(went))
         points = np.empty((len(left) + min(len(went), len(patches)), patches.shape[1]), np.float32)
@@ -129,7 +130,7 @@ def _nearest_places(
     centre = among.mean(axis=0)
     others = among - centre
     reach = np.einsum("md,md->m", others, others) - 2 * (points - centre) @ others.T
-    return np.argpartition(reach, _HEIRS, axis=1)[:, :_HEIRS]
+    return np.argpartition(reach, _HEIRS, axis=1)[:, :_HEIRS].copy()  # not a view of all places
 
 
 @njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz"})

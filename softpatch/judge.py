@@ -66,13 +66,13 @@ def judge(embeddings: Embeddings, frames: int, settings: BuildSettings, progress
     floor = noise_floor(first) if settings.noise_floor else 0.0
     factors = _factors(settings.discriminator, embeddings, groups, settings, floor=floor, progress=progress)
     if settings.removal == "patches":
-        return Judged(factors, keep_mask(factors, noise_ratio(factors, settings)), floor)
+        return Judged(factors, keep_mask(factors, odd_ratio(factors, settings)), floor)
     if settings.discriminator not in DISTANCES or likeness_ratio(first, factors[:: len(groups)]) <= ALIGNED_RATIO:
         bad = np.broadcast_to(suspicious_frames(factors, sigmas=UNALIGNED_SIGMAS)[:, None, None], factors.shape)
         return Judged(factors, ~bad, floor)
     lof = _factors("lof", embeddings, groups, settings, floor=floor, progress=progress)
     bad = suspicious_frames(factors, sigmas=ALIGNED_SIGMAS)[:, None, None] | crowded(
-        factors, lof, noise_ratio(factors, settings)
+        factors, lof, odd_ratio(factors, settings)
     )
     return Judged(factors, ~bad, floor)
 
@@ -113,7 +113,7 @@ def keep_mask(factors: Float32[np.ndarray, "n p q"], noise_ratio: float) -> Bool
     return factors <= limit  # type: ignore[no-any-return]
 
 
-def noise_ratio(factors: Float32[np.ndarray, "n p q"], settings: BuildSettings) -> float:
+def odd_ratio(factors: Float32[np.ndarray, "n p q"], settings: BuildSettings) -> float:
     """The share of patches that are noise, or odd where frames decide: as set, or from the factors themselves.
 
     `auto` estimates the share of defective frames as that which no law of good ones explains (softpatch/tail.py), of

@@ -81,9 +81,9 @@ class Scorer:
         Ours (each off in the paper's rule): a distance counts as at least that to the nearest patch of another frame,
         less a share of itself (1 - `witness_ratio`), because a defect in the bank vouches for itself with the one frame
         it was on, and a patch that fits far better than all other frames do is a memory. A doubtful patch that is
-        nearer lowers the score by a share of its own distance (1 - `doubt_ratio`): it, too, says nothing of what it was
-        itself. And patch scores are averaged with their neighbours', by a Gaussian of `blur_cells`, because defects
-        have an extent.
+        nearer lowers the score by a share of its own distance (1 - `doubt_ratio`), and never below that distance: it,
+        too, says nothing of what it was itself. And patch scores are averaged with their neighbours', by a Gaussian of
+        `blur_cells`, because defects have an extent.
 
         Raises:
             NoNeighbour: the bank is empty, or an embedding is not finite.

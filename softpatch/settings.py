@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from softpatch.groups import FEWEST_BLOCKS
 from softpatch.images.geometry import Geometry
@@ -13,18 +13,38 @@ RemovalName = Literal["frames", "patches"]
 SamplerName = Literal["greedy", "random"]
 
 
+RETIRED_SETTINGS = frozenset({"calibration_patches"})
+"""Build settings that older banks and files may name and that decide nothing any more."""
+
+
 @dataclass(frozen=True)
 class Scoring:
     """How distances to a bank become patch scores; softpatch/score.py says what for. The defaults are the paper's.
 
     The credit that a witness or a doubtful patch gets is a share of its own distance, or, as in banks of version 2, of
-    the distance that it lowers.
+    the distance that it lowers. Neither lowers a score below its own distance.
     """
 
     witness_ratio: float = 0.0
     doubt_ratio: float = 1.0
     blur_cells: float = 0.0
     credit: Literal["of its own", "of the other"] = "of its own"
+
+
+def _share_or_auto(given: object) -> object:
+    """One sentence for whatever it is not; numbers may come as text from the environment."""
+    if given == "auto":
+        return given
+    try:
+        share = float(given) if isinstance(given, int | float | str) and not isinstance(given, bool) else -1.0
+    except ValueError:
+        share = -1.0
+    if not 0 <= share < 1:
+        raise ValueError("must be a share from 0 to below 1, or auto")
+    return share
+
+
+NoiseRatio = Annotated[float | Literal["auto"], BeforeValidator(_share_or_auto)]
 
 
 class BuildSettings(BaseModel):
@@ -43,7 +63,7 @@ class BuildSettings(BaseModel):
         default="frames",
         description="What is dropped: frames that stand out, however many, or a fixed share of patches (SoftPatch).",
     )
-    noise_ratio: Annotated[float, Field(ge=0, lt=1)] | Literal["auto"] = Field(
+    noise_ratio: NoiseRatio = Field(
         default=0.15,
         description="Of all patches, the share dropped as noise (SoftPatch's tau), or `auto`: half again the "
         "share of frames that are estimated to be defective. Where whole frames are dropped, the share that counts as "
@@ -72,16 +92,15 @@ class BuildSettings(BaseModel):
         default=0.85,
         ge=0,
         le=1,
-        description="What the nearest frame of a patch is not believed: a score is at least the distance to the next "
-        "frame's nearest patch, less the rest of 1 of the distance to the first; at 0 one frame is witness enough "
-        "(SoftPatch).",
+        description="A score is at least the distance to the nearest patch of a second frame, less 1 - witness_ratio "
+        "of that to the first. Exactly 0, and no small value, switches it off (SoftPatch: one witness).",
     )
     doubt_ratio: float = Field(
         default=0.92,
         gt=0,
         le=1,
-        description="What a patch that the judge rejects is not believed: where it is nearer than all others, it "
-        "lowers a score by the rest of 1 of its own distance; at 1 such patches enter no bank (SoftPatch).",
+        description="Where a patch that the judge rejects is nearer than all others, it lowers a score by "
+        "1 - doubt_ratio of its own distance, never below that; at 1 such patches enter no bank (SoftPatch).",
     )
     blur_cells: float = Field(
         default=0.8,

@@ -25,7 +25,7 @@ defects are alike, and no law should stretch to reach them."""
 LEAST_SCALE = 0.002
 """Of log scores: windows of near copies differ by less than two runtimes do."""
 
-_TINY = float(np.finfo(np.float32).tiny)
+TINY = float(np.finfo(np.float32).tiny)
 
 _UNIT = 0.7
 """From the lower quartile to the median of a law of scale 1, whatever its shape: 0.69 to 0.70."""
@@ -48,7 +48,7 @@ class Counted:
 
 def counted(scores: Float32[np.ndarray, "frames"]) -> Counted:
     """Log scores in units of their own median and lower quartile, which defects move least."""
-    logs = np.log(np.maximum(scores.astype(np.float64), _TINY))
+    logs = np.log(np.maximum(scores.astype(np.float64), TINY))
     middle, quartile = np.quantile(logs, [0.5, 0.25]).tolist()
     unit = max((middle - quartile) / _UNIT, LEAST_SCALE)
     place = np.searchsorted(EDGES, (logs - middle) / unit)

@@ -6,8 +6,8 @@ from math import ceil, log
 import numpy as np
 from jaxtyping import Float32, Float64
 
-from softpatch.bank import Threshold
-from softpatch.tail import PRIOR, Counted, counted, laws
+from softpatch.bank import Bank, Threshold
+from softpatch.tail import PRIOR, TINY, Counted, counted, laws
 
 RULE = (
     "posterior median over extreme value laws of log cross-fitted scores with uniform noise above the median; "
@@ -17,7 +17,6 @@ RULE = (
 _RESAMPLES = 100
 _BLOCK_FRAMES = 10
 _RATIOS = np.geomspace(0.0005, 0.4, 60)
-_TINY = float(np.finfo(np.float32).tiny)
 
 
 @dataclass(frozen=True)
@@ -85,6 +84,18 @@ def cheapest(scores: Float32[np.ndarray, "frames"], *, cost_reject: float, cost_
     return min((at(ratio) for ratio in _RATIOS.tolist()), key=lambda each: each.cost_per_frame)
 
 
+def threshold_of(bank: Bank, false_reject_ratio: float) -> float:
+    """What a bank gives for this ratio: its own threshold where it was built for it, else by its calibration scores.
+
+    Thresholds in banks of earlier versions were found by another rule.
+    """
+    own = bank.manifest.threshold
+    if own.false_reject_ratio == false_reject_ratio:
+        return own.value
+    seed = bank.manifest.settings.seed
+    return suggest(bank.calibration_scores, false_reject_ratio=false_reject_ratio, seed=seed).threshold.value
+
+
 def frames_needed(threshold: Threshold, *, frames: int, interval_ratio_limit: float) -> int:
     """How many more frames until the threshold's interval, high over low, is this narrow; 0 where it is.
 
@@ -133,4 +144,4 @@ def _weighted_quantiles(
 
 
 def _score(found: Counted, standard: float) -> float:
-    return max(float(np.exp(found.middle + found.unit * standard)), _TINY)
+    return max(float(np.exp(found.middle + found.unit * standard)), TINY)

@@ -12,7 +12,7 @@ from ingest.view import file_name
 from softpatch.bank import InvalidBank, bank_from_bytes, bank_version
 from softpatch.images.decode import UndecodableImage
 from softpatch.images.input_faults import Usual
-from softpatch.threshold import suggest
+from softpatch.threshold import threshold_of
 from softpatch.usual import usual_of
 from trainer.commands import NotPossible
 from trainer.learn import Built
@@ -62,10 +62,7 @@ class Shelf:
     def threshold(self, view: str, version: str, false_reject_ratio: float) -> float:
         """What the calibration in a bank gives for another false-reject ratio. Raises NotPossible."""
         bank = self._read(view, version)
-        suggested = suggest(
-            bank.calibration_scores, false_reject_ratio=false_reject_ratio, seed=bank.manifest.settings.seed
-        )
-        return suggested.threshold.value
+        return threshold_of(bank, false_reject_ratio)
 
     def usual(self, state: BankState) -> Usual:
         """What the frames of a view look like by its bank in force; where none can be asked, what holds for all."""

@@ -224,12 +224,12 @@ def _cells(tally: "Tally", *, compared: bool) -> list[str]:
 
 def _threshold_of(in_force: "BankInForce", asked: "Asked", stored: "StoredBanks") -> float | None:
     """What is asked, as a threshold of the bank in force; None where its file is gone."""
-    from deploy.asked_threshold import threshold_for  # noqa: PLC0415 -- loads the libraries of vectors
+    from softpatch.threshold import threshold_of  # noqa: PLC0415 -- loads the libraries of vectors
 
     if asked.false_reject_ratio is None:
         return asked.threshold or in_force.threshold
     bank = stored.get(in_force.version)
-    return None if bank is None else threshold_for(bank, asked.false_reject_ratio)
+    return None if bank is None else threshold_of(bank, asked.false_reject_ratio)
 
 
 def _draw(

@@ -40,7 +40,7 @@ NEGLIGIBLE = {"dark_ratio": 0.01, "saturated_ratio": 0.01}
 NEGLIGIBLE_RATIO = 0.05
 """The same for the other quantities, of the window's median: a lamp does as much within a day."""
 NEGLIGIBLE_SCORE_RATIO = 0.25
-"""Of scores: those of the calibration are of banks with fewer frames, and lie as much beside a line's."""
+"""Of scores: calibration scores lay as much beside a line's when this was measured; today's: a few percent."""
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from deploy.asked_threshold import Asked, StoredBanks, command_for, limits_by, threshold_for
+from deploy.asked_threshold import Asked, StoredBanks, command_for, limits_by
 from inference.decide import Limits
 from ingest.bank_state import BankInForce
 from ingest.command import CommandKind
 from ingest.store import FsspecStore
 from softpatch.bank import bank_from_bytes, bank_version
+from softpatch.threshold import threshold_of
 from tests.deploy.test_what_if import AT, decision
 from tests.trainer.files import bank_file
 from tests.trainer.views import VIEW
@@ -37,7 +38,7 @@ def banks(tmp_path: Path) -> StoredBanks:
 def test_a_ratio_asks_every_bank_for_its_own_threshold(banks: StoredBanks) -> None:
     """From its own calibration; a bank that is gone has none."""
     limits = limits_by(Asked(false_reject_ratio=0.05), banks, IN_FORCE, usual_band=None)
-    expected = threshold_for(bank_from_bytes(FILE), 0.05)
+    expected = threshold_of(bank_from_bytes(FILE), 0.05)
     assert limits(decision(1.0, **BY_BANK)) == Limits(expected, expected, expected)
     assert limits(decision(1.0)) is None
 

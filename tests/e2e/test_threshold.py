@@ -94,6 +94,9 @@ def test_another_threshold_is_tried_on_what_was_recorded_and_then_put_in_force(
         sheet = cv2.imread(str(tmp_path / "flips" / "flips.png"))
         assert sheet is not None
         assert sheet.shape[1] == 1800
+        cheap = [asked(plant, "--cost-reject", "1", "--cost-escape", escape) for escape in ("1", "1000")]
+        ratios = [each["asked"]["false_reject_ratio"] for each in cheap]
+        assert 0 < ratios[0] < ratios[1] < 0.5
         assert_applied(plant, there_was["threshold"])
         assert_refused_and_shown(plant)
 

@@ -55,8 +55,8 @@ def test_a_block_is_scored_by_the_bank_as_it_would_be_without_it(sampler: Sample
         condensed = condense(embeddings, judged, chosen, pool, nothing)
     assert len(condensed.refills) == 3
     for number, refill in enumerate(condensed.refills):
-        block = range(20 * number, 20 * number + 20)
-        bank, made = where(condensed.bank), where(unseen(condensed, number, block))
+        block = condensed.blocks[number]
+        bank, made = where(condensed.bank), where(unseen(condensed, number))
         outside = {place for place in bank if place[0] not in block}
         assert len(made) == len(set(made))
         assert len(bank) - 2 * (coreset_frames == 20) <= len(made) <= len(bank)
@@ -68,3 +68,35 @@ def test_a_block_is_scored_by_the_bank_as_it_would_be_without_it(sampler: Sample
 def where(patches: Patches) -> list[tuple[int, int, int]]:
     """Frame, row and column of each."""
     return [(f, *at) for f, at in zip(patches.frame.tolist(), patches.position.tolist(), strict=True)]
+
+
+@pytest.mark.parametrize("coreset_frames", [1024, 20])
+def test_copies_are_calibrated_by_copies(coreset_frames: int) -> None:
+    """Identical frames, in one group or three: whatever block is left out, another frame shows the same."""
+    embeddings = InMemory(60, (3, 3, 4))
+    embeddings.append(np.repeat(np.random.default_rng(0).normal(size=(1, 3, 3, 4)).astype(np.float32), 60, axis=0))
+    chosen = BuildSettings(coreset_frames=coreset_frames)
+    judged = judge(embeddings, 60, chosen, nothing)
+    with ThreadPoolExecutor(1) as pool:
+        condensed = condense(embeddings, judged, chosen, pool, nothing)
+    scores = cross_fit(embeddings, judged, condensed, chosen, make_search=BruteSearch, progress=nothing)
+    assert scores.tolist() == [0] * 60
+
+
+def test_doubtful_patches_of_a_block_leave_with_it() -> None:
+    """A burst of frames that the judge rejects: they are all of one block, whose bank has none of them."""
+    embeddings = InMemory(60, (3, 3, 4))
+    frames = np.random.default_rng(0).normal(size=(60, 3, 3, 4)).astype(np.float32)
+    frames[:4] *= 20
+    embeddings.append(frames)
+    chosen = BuildSettings(coreset_ratio=0.3)
+    judged = judge(embeddings, 60, chosen, nothing)
+    assert not judged.keep[:4].any()
+    with ThreadPoolExecutor(1) as pool:
+        condensed = condense(embeddings, judged, chosen, pool, nothing)
+    assert (condensed.bank.frame < 4).any()
+    trusted = [
+        int(judged.keep[tuple(np.transpose(where(bank)))].sum()) for bank in (condensed.bank, unseen(condensed, 0))
+    ]
+    assert trusted[0] == trusted[1]
+    assert unseen(condensed, 0).frame.min() >= 20
