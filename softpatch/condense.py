@@ -99,6 +99,7 @@ def condense(
     blocks = calibration_blocks(len(judged.factors), settings.calibration_blocks)
     sampler, size = SAMPLERS[settings.sampler], bank_size(judged, settings)
     steps = 1 + len(blocks)
+    progress(0, steps)
     candidates = _candidates(embeddings, judged, size, settings, pool)
     drawing = pool.submit(sampler.draw, candidates.projected, size, seed=settings.seed)
     doubtful = _doubtful(embeddings, judged, settings, pool)
