@@ -27,6 +27,9 @@ LEAST_SCALE = 0.002
 
 TINY = float(np.finfo(np.float32).tiny)
 
+LEAST_SHARE = 1e-3
+"""Of the largest score: what is below says no more than that. The log of a copy's 0 would stretch the unit."""
+
 _UNIT = 0.7
 """From the lower quartile to the median of a law of scale 1, whatever its shape: 0.69 to 0.70."""
 
@@ -48,7 +51,7 @@ class Counted:
 
 def counted(scores: Float32[np.ndarray, "frames"]) -> Counted:
     """Log scores in units of their own median and lower quartile, which defects move least."""
-    logs = np.log(np.maximum(scores.astype(np.float64), TINY))
+    logs = np.log(np.maximum(scores.astype(np.float64), max(TINY, LEAST_SHARE * float(scores.max()))))
     middle, quartile = np.quantile(logs, [0.5, 0.25]).tolist()
     unit = max((middle - quartile) / _UNIT, LEAST_SCALE)
     place = np.searchsorted(EDGES, (logs - middle) / unit)

@@ -16,6 +16,7 @@ RULE = (
 
 _RESAMPLES = 100
 _BLOCK_FRAMES = 10
+_LARGEST_LOG = float(np.log(np.finfo(np.float32).max))
 _RATIOS = np.geomspace(0.0005, 0.4, 60)
 
 
@@ -144,4 +145,4 @@ def _weighted_quantiles(
 
 
 def _score(found: Counted, standard: float) -> float:
-    return max(float(np.exp(found.middle + found.unit * standard)), TINY)
+    return max(float(np.exp(min(found.middle + found.unit * standard, _LARGEST_LOG))), TINY)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.stats import genextreme, gumbel_r, norm, skewnorm
 
@@ -111,6 +111,8 @@ def test_scores_in_another_unit_give_the_threshold_in_that_unit(scale: float, fr
 
 @settings(max_examples=15, deadline=None)
 @given(st.lists(st.floats(0, 1e4, width=32), min_size=6, max_size=40), st.floats(0.001, 0.4))
+@example([0.0, 0.0, 0.0, 30.0, 31.0, 31.0], 0.00390625)
+@example([0.0] * 40, 0.02)
 def test_any_scores_give_a_positive_finite_threshold_inside_its_interval(scores: list[float], asked: float) -> None:
     """Tiny windows, ties, zeros: pydantic refuses what is not finite or not positive, and the order holds."""
     threshold = suggest(np.array(scores, np.float32), false_reject_ratio=asked, seed=0).threshold
