@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Bool, Float32, Int16, Int32, Int64
 
-from softpatch.coreset import SAMPLERS, Coreset, coreset_size
+from softpatch.coreset import SAMPLERS, Coreset, Loss, coreset_size
 from softpatch.groups import calibration_blocks, interleaved_groups
 from softpatch.judge import Judged, StageProgress
 from softpatch.projection import project, projection_matrix
@@ -147,14 +147,8 @@ def refilled(candidates: Candidates, drawn: Coreset, block: range, settings: Bui
     inside = (candidates.frame >= block.start) & (candidates.frame < block.stop)
     gone = inside[drawn.picks]
     orphans = np.flatnonzero(gone[drawn.nearest] & ~inside)
-    picks = SAMPLERS[settings.sampler].refill(
-        candidates.projected[drawn.picks],
-        gone,
-        candidates.projected[orphans],
-        drawn.nearest[orphans],
-        seed=settings.seed,
-    )
-    return candidates.rows(orphans[picks])
+    loss = Loss(candidates.projected[drawn.picks], gone, candidates.projected[orphans], drawn.nearest[orphans])
+    return candidates.rows(orphans[SAMPLERS[settings.sampler].refill(loss, seed=settings.seed)])
 
 
 def group_coreset(

@@ -23,6 +23,16 @@ class Coreset:
     nearest: Int32[np.ndarray, "n"]
 
 
+@dataclass(frozen=True)
+class Loss:
+    """A coreset of which some picks are gone, and the patches that may step in: those whose nearest pick went."""
+
+    picks: Float32[np.ndarray, "picks d"]
+    gone: Bool[np.ndarray, "picks"]
+    patches: Float32[np.ndarray, "n d"]
+    nearest: Int32[np.ndarray, "n"]
+
+
 @runtime_checkable
 class Sampler(Protocol):
     """How patches are thinned out, and how a coreset is mended that loses some of its picks."""
@@ -31,16 +41,8 @@ class Sampler(Protocol):
         """At most that many of them."""
         ...
 
-    def refill(
-        self,
-        picks: Float32[np.ndarray, "picks d"],
-        gone: Bool[np.ndarray, "picks"],
-        patches: Float32[np.ndarray, "n d"],
-        nearest: Int32[np.ndarray, "n"],
-        *,
-        seed: int,
-    ) -> Int64[np.ndarray, "refills"]:
-        """Rows of the patches that step in for the picks that are gone, at most as many; each patch had `nearest`."""
+    def refill(self, loss: Loss, *, seed: int) -> Int64[np.ndarray, "refills"]:
+        """Rows of the loss's patches that step in for the picks that are gone, at most as many."""
         ...
 
 
@@ -67,30 +69,21 @@ class Greedy:
         squared, nearest = _squared_distances(patches, points[0]), np.zeros(len(patches), np.int32)
         return Coreset(np.append(first, _extend(patches, points, 1, squared, nearest)), nearest)
 
-    def refill(
-        self,
-        picks: Float32[np.ndarray, "picks d"],
-        gone: Bool[np.ndarray, "picks"],
-        patches: Float32[np.ndarray, "n d"],
-        nearest: Int32[np.ndarray, "n"],
-        *,
-        seed: int,
-    ) -> Int64[np.ndarray, "refills"]:
+    def refill(self, loss: Loss, *, seed: int) -> Int64[np.ndarray, "refills"]:
         """The greedy k-center goes on from the picks that are left: always the patch that is farthest from all.
 
         Distances to those that are left start as the least to the 32 nearest of the pick that went; they are exact for
         nearly all patches, and too large for the others.
         """
-        if not len(patches) or not gone.any():
+        patches, left, went = loss.patches, loss.picks[~loss.gone], loss.picks[loss.gone]
+        if not len(patches) or not len(went):
             return np.empty(0, np.int64)
-        left, went = np.flatnonzero(~gone), np.flatnonzero(gone)
         if not len(left):
             return self.draw(patches, len(went), seed=seed).picks
-        place = np.empty(len(picks), np.int64)
-        place[went] = np.arange(len(went))
         points = np.empty((len(left) + min(len(went), len(patches)), patches.shape[1]), np.float32)
-        points[: len(left)] = picks[left]
-        squared, heir = _inherited(patches, place[nearest], points, _nearest_places(picks[went], picks[left]))
+        points[: len(left)] = left
+        place = np.cumsum(loss.gone) - 1  # of a pick that went, among those that did
+        squared, heir = _inherited(patches, place[loss.nearest], points, _nearest_places(went, left))
         return _extend(patches, points, len(left), squared, heir)  # type: ignore[no-any-return]
 
 
@@ -105,17 +98,9 @@ class Random:
         nearest[picks] = np.arange(len(picks))
         return Coreset(picks, nearest)
 
-    def refill(
-        self,
-        picks: Float32[np.ndarray, "picks d"],  # noqa: ARG002 - no distance is looked at
-        gone: Bool[np.ndarray, "picks"],
-        patches: Float32[np.ndarray, "n d"],
-        nearest: Int32[np.ndarray, "n"],  # noqa: ARG002
-        *,
-        seed: int,
-    ) -> Int64[np.ndarray, "refills"]:
+    def refill(self, loss: Loss, *, seed: int) -> Int64[np.ndarray, "refills"]:
         """By lot."""
-        return np.random.default_rng(seed).permutation(len(patches))[: int(gone.sum())]
+        return np.random.default_rng(seed).permutation(len(loss.patches))[: int(loss.gone.sum())]
 
 
 SAMPLERS: Mapping[SamplerName, Sampler] = MappingProxyType({"greedy": Greedy(), "random": Random()})

@@ -30,6 +30,10 @@ TINY = float(np.finfo(np.float32).tiny)
 LEAST_SHARE = 1e-3
 """Of the largest score: what is below says no more than that. The log of a copy's 0 would stretch the unit."""
 
+SHAPE_MEAN, SHAPE_DEVIATION, NOISE_MEAN = 0.05, 0.15, 0.5
+"""What is believed before any score is seen: shapes normal about a mean, shares of noise exponential. Tails may be
+light or heavy: what stands out may be defects, and may be good frames after all."""
+
 _UNIT = 0.7
 """From the lower quartile to the median of a law of scale 1, whatever its shape: 0.69 to 0.70."""
 
@@ -59,19 +63,6 @@ def counted(scores: Float32[np.ndarray, "frames"]) -> Counted:
 
 
 @dataclass(frozen=True)
-class Prior:
-    """What is believed before any score is seen: shapes normal about a mean, shares of noise exponential."""
-
-    shape_mean: float
-    shape_deviation: float
-    noise_mean: float
-
-
-PRIOR = Prior(shape_mean=0.05, shape_deviation=0.15, noise_mean=0.5)
-"""Tails may be light or heavy: what stands out may be defects, and may be good frames after all."""
-
-
-@dataclass(frozen=True)
 class Laws:
     """Every law considered; hypotheses are laws x reaches x noises, flattened in this order."""
 
@@ -79,6 +70,7 @@ class Laws:
     scale: Float64[np.ndarray, "laws"]
     shape: Float64[np.ndarray, "laws"]
     log_shares: Float32[np.ndarray, "hypotheses bins"]
+    log_prior: Float32[np.ndarray, "hypotheses"]
 
     def quantile(self, probability: float) -> Float64[np.ndarray, "laws"]:
         """The score that this share of good frames stays below, by each law."""
@@ -103,13 +95,9 @@ class Laws:
         escaped = np.clip(score / REACHES, 0, 1) @ by_noise.sum(axis=0) @ NOISES
         return float(reject * rejected + escape * escaped)
 
-    def weights(
-        self,
-        counts: Float32[np.ndarray, "bins samples"],
-        log_prior: Float32[np.ndarray, "hypotheses"],
-    ) -> Float32[np.ndarray, "laws mixtures"]:
+    def weights(self, counts: Float32[np.ndarray, "bins samples"]) -> Float32[np.ndarray, "laws mixtures"]:
         """How much each hypothesis is believed, mean over the samples; adds up to one."""
-        belief = self.log_shares @ counts + log_prior[:, None]
+        belief = self.log_shares @ counts + self.log_prior[:, None]
         np.exp(belief - belief.max(axis=0), out=belief)
         mean = (belief / belief.sum(axis=0)).mean(axis=1)
         return np.asarray(mean.reshape(len(self.location), -1))
@@ -117,12 +105,6 @@ class Laws:
     def noise(self, weights: Float32[np.ndarray, "laws mixtures"]) -> float:
         """The believed share of frames that no law of good frames explains."""
         return float(weights.sum(axis=0).reshape(len(REACHES), len(NOISES)).sum(axis=0) @ NOISES)
-
-    def log_prior(self, prior: Prior) -> Float32[np.ndarray, "hypotheses"]:
-        """Locations, log scales and reaches are all alike to it."""
-        shape = -0.5 * ((self.shape - prior.shape_mean) / prior.shape_deviation) ** 2
-        noise = np.log(np.gradient(NOISES)) - NOISES / prior.noise_mean
-        return np.asarray((shape[:, None] + np.tile(noise, len(REACHES))).ravel().astype(np.float32))
 
 
 @cache
@@ -135,13 +117,21 @@ def laws() -> Laws:
     noise = np.diff(np.clip(EDGES / REACHES[:, None], 0, 1), prepend=0, append=1, axis=1)
     share = NOISES[:, None]
     mixed = (1 - share) * good[:, None, None, :] + share * noise[None, :, None, :]
-    return Laws(location, scale, shape, np.log(mixed + _NEVER).astype(np.float32).reshape(-1, len(EDGES) + 1))
+    log_shares = np.log(mixed + _NEVER).astype(np.float32).reshape(-1, len(EDGES) + 1)
+    return Laws(location, scale, shape, log_shares, _log_prior(shape))
+
+
+def _log_prior(shape: Float64[np.ndarray, "laws"]) -> Float32[np.ndarray, "hypotheses"]:
+    """Locations, log scales and reaches are all alike to it."""
+    of_shape = -0.5 * ((shape - SHAPE_MEAN) / SHAPE_DEVIATION) ** 2
+    of_noise = np.log(np.gradient(NOISES)) - NOISES / NOISE_MEAN
+    return np.asarray((of_shape[:, None] + np.tile(of_noise, len(REACHES))).ravel().astype(np.float32))
 
 
 def noise_share(scores: Float32[np.ndarray, "frames"]) -> float:
     """The estimated share of defective frames, from anything that is larger for stranger ones."""
     considered = laws()
-    return considered.noise(considered.weights(counted(scores).counts()[:, None], considered.log_prior(PRIOR)))
+    return considered.noise(considered.weights(counted(scores).counts()[:, None]))
 
 
 def _below(

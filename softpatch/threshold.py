@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float32, Float64
 
 from softpatch.bank import Bank, Threshold
-from softpatch.tail import PRIOR, TINY, Counted, counted, laws
+from softpatch.tail import TINY, Counted, counted, laws
 
 RULE = (
     "posterior median over extreme value laws of log cross-fitted scores with uniform noise above the median; "
@@ -36,9 +36,8 @@ def suggest(scores: Float32[np.ndarray, "frames"], *, false_reject_ratio: float,
     """
     found = counted(scores)
     considered = laws()
-    prior = considered.log_prior(PRIOR)
-    weights = considered.weights(found.counts()[:, None], prior)
-    believed = considered.weights(_resamples(found, len(scores), seed), prior).sum(axis=1)
+    weights = considered.weights(found.counts()[:, None])
+    believed = considered.weights(_resamples(found, len(scores), seed)).sum(axis=1)
     quantiles = considered.quantile(1 - false_reject_ratio)
     (value,) = _weighted_quantiles(quantiles, weights.sum(axis=1), [0.5])
     low, high = _weighted_quantiles(quantiles, believed, [0.05, 0.95])
@@ -75,7 +74,7 @@ def cheapest(scores: Float32[np.ndarray, "frames"], *, cost_reject: float, cost_
     if not (cost_reject > 0 and cost_escape > 0):
         raise ValueError(f"costs {cost_reject:g} and {cost_escape:g} must be above 0")
     considered = laws()
-    weights = considered.weights(counted(scores).counts()[:, None], considered.log_prior(PRIOR))
+    weights = considered.weights(counted(scores).counts()[:, None])
     believed = weights.sum(axis=1)
 
     def at(ratio: float) -> Cheapest:
