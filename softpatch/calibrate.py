@@ -38,7 +38,7 @@ def cross_fit(
 
 
 def unseen(condensed: Condensed, number: int) -> Patches:
-    """The final bank as it would be had it never seen that block; fewer doubtful patches, where the block had some."""
+    """The final bank as it would be had it never seen that block."""
     block, frame = condensed.blocks[number], condensed.bank.frame
     left = condensed.bank.rows((frame < block.start) | (frame >= block.stop))
     return joined([left, condensed.refills[number]])

@@ -73,10 +73,7 @@ def doubtful_size(judged: Judged, settings: BuildSettings) -> int:
 
 @dataclass(frozen=True)
 class Condensed:
-    """The patches of the final bank, the trusted ones first, and per calibration block those that replace its own.
-
-    Only trusted patches are replaced; doubtful ones of a block just leave.
-    """
+    """The patches of the final bank, the trusted ones first, and per calibration block those that replace its own."""
 
     bank: Patches
     blocks: list[range]
@@ -92,36 +89,39 @@ def condense(
     of the union of their interleaved groups' coresets, so that memory holds a group however long the window is. (One
     exact coreset is better where it fits: on MVTec screw, groups cost 0.01 to 0.04 of image AUROC.)
     Doubtful patches, those the judge rejects, make a coreset of their own, behind the trusted ones.
-    A bank that has never seen a block is the final bank without that block's patches and with what a coreset would have
-    picked instead of its trusted ones: drawn anew it would differ from the final bank everywhere, by several percent of
-    a score.
+    A bank that has never seen a block is the final bank without that block's patches and with what both coresets would
+    have picked instead: drawn anew it would differ from the final bank everywhere, by several percent of a score.
     """
     blocks = calibration_blocks(len(judged.factors), settings.calibration_blocks)
     sampler, size = SAMPLERS[settings.sampler], bank_size(judged, settings)
     steps = 1 + len(blocks)
     progress(0, steps)
-    candidates = _candidates(embeddings, judged, size, settings, pool)
-    drawing = pool.submit(sampler.draw, candidates.projected, size, seed=settings.seed)
+    trusted = _candidates(embeddings, judged, size, settings, pool)
+    drawing = pool.submit(sampler.draw, trusted.projected, size, seed=settings.seed)
     doubtful = _doubtful(embeddings, judged, settings, pool)
-    drawn = drawing.result()
-    bank = joined([_fetched(embeddings, judged, candidates.rows(drawn.picks)), *doubtful])
+    drawn = [(trusted, drawing.result()), *doubtful]
+    bank = joined([_fetched(embeddings, judged, of.rows(coreset.picks)) for of, coreset in drawn])
     progress(1, steps)
+
+    def refill(block: range) -> list[Candidates]:
+        return [refilled(of, coreset, block, settings) for of, coreset in drawn]
+
     refills = []
-    for refill in pool.map(lambda block: refilled(candidates, drawn, block, settings), blocks):
-        refills.append(_fetched(embeddings, judged, refill))
+    for parts in pool.map(refill, blocks):
+        refills.append(joined([_fetched(embeddings, judged, part) for part in parts]))
         progress(1 + len(refills), steps)
     return Condensed(bank, blocks, refills)
 
 
-def _doubtful(embeddings: Embeddings, judged: Judged, settings: BuildSettings, pool: Executor) -> list[Patches]:
-    """The coreset of what the judge rejects, where there is any and it has a say."""
+def _doubtful(
+    embeddings: Embeddings, judged: Judged, settings: BuildSettings, pool: Executor
+) -> list[tuple[Candidates, Coreset]]:
+    """What the judge rejects and the coreset of it, where there is any and it has a say."""
     size = doubtful_size(judged, settings)
     if not size:
         return []
-    rejected = replace(judged, keep=~judged.keep)
-    return [
-        _fetched(embeddings, judged, thinned(_candidates(embeddings, rejected, size, settings, pool), size, settings))
-    ]
+    rejected = _candidates(embeddings, replace(judged, keep=~judged.keep), size, settings, pool)
+    return [(rejected, SAMPLERS[settings.sampler].draw(rejected.projected, size, seed=settings.seed))]
 
 
 def _candidates(

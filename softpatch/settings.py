@@ -109,7 +109,7 @@ class BuildSettings(BaseModel):
         description="Sigma of the Gaussian that averages patch scores with their neighbours', in patches; 0 for none.",
     )
     calibration_blocks: int = Field(
-        default=12,
+        default=50,
         ge=2,
         description="Contiguous blocks of the window, at most, each scored by the bank as it would be without them.",
     )

@@ -13,7 +13,7 @@ from jaxtyping import Float32, Float64
 
 LOCATIONS = np.arange(-1.1, 0.35, 0.1)
 SCALES = np.exp(np.arange(-0.9, 0.75, 0.1))
-SHAPES = np.array([-0.2, -0.1, 0.0, 0.1, 0.2, 0.3, 0.4])
+SHAPES = np.linspace(-0.2, 0.4, 13).round(2)
 NOISES = np.array([0, 0.01, 0.02, 0.035, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4])
 REACHES = np.array([3.0, 6.0, 12.0, 24.0])
 """Up to where noise lies: subtle defects, plain ones, both."""
