@@ -18,9 +18,14 @@ NOISES = np.array([0, 0.01, 0.02, 0.035, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4])
 REACHES = np.array([3.0, 6.0, 12.0, 24.0])
 """Up to where noise lies: subtle defects, plain ones, both."""
 
-EDGES = np.arange(-3.5, 5.01, 0.2)
-"""Scores are counted between these, and beyond the last: how far beyond says nothing of good frames, only that many
-defects are alike, and no law should stretch to reach them."""
+EDGES = np.linspace(0, 5, 26)
+"""Scores are counted between these. Below the median they are one (a likelihood censored there): a law that bends to
+follow the bulk leads the tail astray. So are those beyond the last: how far beyond says nothing of good frames, only
+that many defects are alike, and no law should stretch to reach them."""
+
+MOST_FRAMES = 400
+"""A longer window weighs as much as one of that length (a coarsened posterior: Miller and Dunson, 2019): no law is quite
+true, and thousands of frames would be sure of the least untrue."""
 
 LEAST_SCALE = 0.002
 """Of log scores: windows of near copies differ by less than two runtimes do."""
@@ -30,9 +35,9 @@ TINY = float(np.finfo(np.float32).tiny)
 LEAST_SHARE = 1e-3
 """Of the largest score: what is below says no more than that. The log of a copy's 0 would stretch the unit."""
 
-SHAPE_MEAN, SHAPE_DEVIATION, NOISE_MEAN = 0.05, 0.15, 0.5
+SHAPE_MEAN, SHAPE_DEVIATION, NOISE_MEAN = -0.05, 0.15, 0.15
 """What is believed before any score is seen: shapes normal about a mean, shares of noise exponential. Tails may be
-light or heavy: what stands out may be defects, and may be good frames after all."""
+light or heavy, and few frames are noise: what stands out may be defects, and may be good frames after all."""
 
 _UNIT = 0.7
 """From the lower quartile to the median of a law of scale 1, whatever its shape: 0.69 to 0.70."""
@@ -97,7 +102,8 @@ class Laws:
 
     def weights(self, counts: Float32[np.ndarray, "bins samples"]) -> Float32[np.ndarray, "laws mixtures"]:
         """How much each hypothesis is believed, mean over the samples; adds up to one."""
-        belief = self.log_shares @ counts + self.log_prior[:, None]
+        weight = np.minimum(1, MOST_FRAMES / counts.sum(axis=0))
+        belief = self.log_shares @ (counts * weight) + self.log_prior[:, None]
         np.exp(belief - belief.max(axis=0), out=belief)
         mean = (belief / belief.sum(axis=0)).mean(axis=1)
         return np.asarray(mean.reshape(len(self.location), -1))
