@@ -24,8 +24,8 @@ follow the bulk leads the tail astray. So are those beyond the last: how far bey
 that many defects are alike, and no law should stretch to reach them."""
 
 MOST_FRAMES = 400
-"""A longer window weighs as much as one of that length (a coarsened posterior: Miller and Dunson, 2019): no law is quite
-true, and thousands of frames would be sure of the least untrue."""
+"""A longer window weighs as much as one of that length (a coarsened posterior: Miller and Dunson, 2019): no law is
+quite true, and thousands of frames would be sure of the least untrue."""
 
 LEAST_SCALE = 0.002
 """Of log scores: windows of near copies differ by less than two runtimes do."""

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from softpatch.calibrate import cross_fit, unseen
-from softpatch.candidate import scorer_of
+from softpatch.candidate import scorer_of, trusted_of
 from softpatch.condense import Patches, condense
 from softpatch.coreset import SAMPLERS
 from softpatch.judge import judge
@@ -95,8 +95,24 @@ def test_doubtful_patches_of_a_block_leave_with_it() -> None:
     with ThreadPoolExecutor(1) as pool:
         condensed = condense(embeddings, judged, chosen, pool, nothing)
     assert (condensed.bank.frame < 4).any()
-    trusted = [
-        int(judged.keep[tuple(np.transpose(where(bank)))].sum()) for bank in (condensed.bank, unseen(condensed, 0))
-    ]
+    trusted = [int(trusted_of(bank, judged).sum()) for bank in (condensed.bank, unseen(condensed, 0))]
     assert trusted[0] == trusted[1]
     assert unseen(condensed, 0).frame.min() >= 20
+
+
+def test_doubtful_patches_that_leave_are_replaced_by_others_like_them() -> None:
+    """Two bursts of rejected frames, alike patch by patch: where one leaves, the other steps in for it."""
+    embeddings = InMemory(60, (3, 3, 4))
+    rng = np.random.default_rng(0)
+    frames = rng.normal(size=(60, 3, 3, 4)).astype(np.float32)
+    frames[:4] *= 20
+    frames[40:44] = frames[:4] + rng.normal(size=(4, 3, 3, 4)).astype(np.float32)
+    embeddings.append(frames)
+    chosen = BuildSettings(coreset_ratio=0.3)
+    judged = judge(embeddings, 60, chosen, nothing)
+    with ThreadPoolExecutor(1) as pool:
+        condensed = condense(embeddings, judged, chosen, pool, nothing)
+    banks = [condensed.bank, *(unseen(condensed, number) for number in range(3))]
+    doubtful = [int((~trusted_of(bank, judged)).sum()) for bank in banks]
+    assert doubtful[0] > 0
+    assert doubtful == [doubtful[0]] * 4

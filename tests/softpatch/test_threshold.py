@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.stats import genextreme, gumbel_r, norm, skewnorm
 
 from softpatch.bank import Threshold
-from softpatch.tail import EDGES, laws
+from softpatch.tail import EDGES, counted, laws
 from softpatch.threshold import RULE, cheapest, frames_needed, suggest, why_uncertain
 
 LAWS = {
@@ -136,6 +136,23 @@ def test_frames_sent_twice_change_little() -> None:
     assert suggest(np.repeat(scores, 3), false_reject_ratio=0.05, seed=0).threshold.value == pytest.approx(
         once, rel=0.03
     )
+
+
+def test_the_bulk_below_the_median_does_not_move_the_threshold() -> None:
+    """Whatever the lowest quarter of scores does below the lower quartile."""
+    scores = np.sort(window("gumbel", 200, 0.1, 0))
+    changed = scores.copy()
+    changed[:49] *= np.linspace(0.5, 1, 49, dtype=np.float32)
+    once, other = (suggest(each, false_reject_ratio=0.02, seed=0).threshold.value for each in (scores, changed))
+    assert other == once
+
+
+def test_a_long_window_is_as_sure_as_one_of_400_frames() -> None:
+    """The same shares of 400 and of 4,000 frames are believed alike; those of 100 less."""
+    counts = counted(window("skew", 400, 0.1, 0)).counts()[:, None]
+    quarter, whole, tenfold = (laws().weights(counts * factor) for factor in (0.25, 1, 10))
+    np.testing.assert_allclose(tenfold, whole, rtol=1e-3)
+    assert quarter.max() < 0.9 * whole.max()
 
 
 def test_a_suggestion_is_seeded_and_its_interval_holds_its_value() -> None:

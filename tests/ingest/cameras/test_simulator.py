@@ -166,15 +166,19 @@ def test_a_wrong_argument_is_named(settings: dict[str, object], sentence: str) -
 
 @pytest.mark.slow
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_a_frame_costs_less_than_a_sixtieth_of_a_second(variant: Variant) -> None:
-    """Of processor time on one core, at 512 px, a tenth of the frames defective."""
+def test_a_frame_costs_less_than_thirty_times_its_encoding(variant: Variant) -> None:
+    """Of processor time on one core, at 512 px, a tenth of the frames defective; measured 15 to 19 times."""
     line = simulator(variant)
-    line.frame(0)
+    picture = cv2.imdecode(np.frombuffer(line.frame(0).encoded, np.uint8), cv2.IMREAD_COLOR)
     threads = cv2.getNumThreads()
     cv2.setNumThreads(1)
-    begun = time.process_time()
-    for index in range(120):
+    drawing, encoding = 0.0, 0.0
+    for index in range(60):
+        begun = time.process_time()
         line.frame(index)
-    seconds = (time.process_time() - begun) / 120
+        drawn = time.process_time()
+        cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, line.jpeg_quality])
+        drawing += drawn - begun
+        encoding += time.process_time() - drawn
     cv2.setNumThreads(threads)
-    assert seconds < 1 / 60
+    assert drawing < 30 * encoding
