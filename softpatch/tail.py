@@ -24,8 +24,8 @@ follow the bulk leads the tail astray. So are those beyond the last: how far bey
 that many defects are alike, and no law should stretch to reach them."""
 
 MOST_FRAMES = 400
-"""A longer window weighs as much as one of that length (a coarsened posterior: Miller and Dunson, 2019): no law is
-quite true, and thousands of frames would be sure of the least untrue."""
+"""A longer window weighs as much as one of that length (a posterior coarsened after Miller and Dunson, 2019): no law
+is quite true, and thousands of frames would be sure of the least untrue."""
 
 LEAST_SCALE = 0.002
 """Of log scores: windows of near copies differ by less than two runtimes do."""
@@ -103,9 +103,12 @@ class Laws:
     def weights(self, counts: Float32[np.ndarray, "bins samples"]) -> Float32[np.ndarray, "laws mixtures"]:
         """How much each hypothesis is believed, mean over the samples; adds up to one."""
         weight = np.minimum(1, MOST_FRAMES / counts.sum(axis=0))
-        belief = self.log_shares @ (counts * weight) + self.log_prior[:, None]
-        np.exp(belief - belief.max(axis=0), out=belief)
-        mean = (belief / belief.sum(axis=0)).mean(axis=1)
+        belief = self.log_shares @ (counts * weight)
+        belief += self.log_prior[:, None]
+        belief -= belief.max(axis=0)
+        np.exp(belief, out=belief)
+        belief /= belief.sum(axis=0)
+        mean = belief.mean(axis=1)
         return np.asarray(mean.reshape(len(self.location), -1))
 
     def noise(self, weights: Float32[np.ndarray, "laws mixtures"]) -> float:

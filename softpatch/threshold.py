@@ -7,11 +7,11 @@ import numpy as np
 from jaxtyping import Float32, Float64
 
 from softpatch.bank import Bank, Threshold
-from softpatch.tail import TINY, Counted, counted, laws
+from softpatch.tail import LEAST_SCALE, TINY, Counted, counted, laws
 
 RULE = (
-    "posterior median over extreme value laws of log cross-fitted scores with uniform noise above the median; "
-    "interval 5 to 95 % of the same, bagged over block resamples"
+    "posterior median over extreme value laws with uniform noise, fitted above the median of log cross-fitted scores, "
+    "which weigh as 400 frames at most; interval 5 to 95 % of the same, bagged over resamples in runs of ten frames"
 )
 
 _RESAMPLES = 100
@@ -38,9 +38,8 @@ def suggest(scores: Float32[np.ndarray, "frames"], *, false_reject_ratio: float,
     considered = laws()
     weights = considered.weights(found.counts()[:, None])
     believed = considered.weights(_resamples(found, len(scores), seed)).sum(axis=1)
-    quantiles = considered.quantile(1 - false_reject_ratio)
-    (value,) = _weighted_quantiles(quantiles, weights.sum(axis=1), [0.5])
-    low, high = _weighted_quantiles(quantiles, believed, [0.05, 0.95])
+    value = _limit(found, weights.sum(axis=1), false_reject_ratio)
+    low, high = _weighted_quantiles(considered.quantile(1 - false_reject_ratio), believed, [0.05, 0.95])
     rejects_low, rejects_high = _weighted_quantiles(considered.beyond(value), believed, [0.05, 0.95])
     threshold = Threshold(
         value=_score(found, value),
@@ -74,11 +73,12 @@ def cheapest(scores: Float32[np.ndarray, "frames"], *, cost_reject: float, cost_
     if not (cost_reject > 0 and cost_escape > 0):
         raise ValueError(f"costs {cost_reject:g} and {cost_escape:g} must be above 0")
     considered = laws()
-    weights = considered.weights(counted(scores).counts()[:, None])
+    found = counted(scores)
+    weights = considered.weights(found.counts()[:, None])
     believed = weights.sum(axis=1)
 
     def at(ratio: float) -> Cheapest:
-        (limit,) = _weighted_quantiles(considered.quantile(1 - ratio), believed, [0.5])
+        limit = _limit(found, believed, ratio)
         return Cheapest(ratio, considered.cost(limit, weights, reject=cost_reject, escape=cost_escape))
 
     return min((at(ratio) for ratio in _RATIOS.tolist()), key=lambda each: each.cost_per_frame)
@@ -87,7 +87,8 @@ def cheapest(scores: Float32[np.ndarray, "frames"], *, cost_reject: float, cost_
 def threshold_of(bank: Bank, false_reject_ratio: float) -> float:
     """What a bank gives for this ratio: its own threshold where it was built for it, else by its calibration scores.
 
-    Thresholds in banks of earlier versions were found by another rule.
+    Banks of earlier versions: their own threshold was found by the rule that it names, and for any other ratio today's
+    rule is asked, of scores that are some percent too high. The two need not lie in order.
     """
     own = bank.manifest.threshold
     if own.false_reject_ratio == false_reject_ratio:
@@ -100,7 +101,8 @@ def frames_needed(threshold: Threshold, *, frames: int, interval_ratio_limit: fl
     """How many more frames until the threshold's interval, high over low, is this narrow; 0 where it is.
 
     `frames` is how many the calibration had. The log of the width shrinks with their square root, so that this is an
-    estimate: it holds while the line stays as it is.
+    estimate: it holds while the line stays as it is. Above 400 frames it is the least: longer windows hardly weigh more
+    (softpatch/tail.py).
     """
     if interval_ratio_limit <= 1:
         raise ValueError(f"interval_ratio_limit {interval_ratio_limit} must be above 1: no interval is narrower")
@@ -120,6 +122,15 @@ def why_uncertain(threshold: Threshold, *, frames: int, interval_ratio_limit: fl
         f"the threshold for {threshold.false_reject_ratio:.2g} false rejects lies anywhere in a range of "
         f"{width:.2f} to 1, {interval_ratio_limit:.2f} to 1 is asked: about {more} more frames are needed"
     )
+
+
+def _limit(found: Counted, believed: Float32[np.ndarray, "laws"], ratio: float) -> float:
+    """The posterior median of the score that this share of good frames exceeds, in the window's units.
+
+    Never within what two runtimes differ by of the median: where most scores are equal, no law is pinned from below.
+    """
+    (quantile,) = _weighted_quantiles(laws().quantile(1 - ratio), believed, [0.5])
+    return max(quantile, LEAST_SCALE / found.unit)
 
 
 def _resamples(found: Counted, frames: int, seed: int) -> Float32[np.ndarray, "bins resamples"]:

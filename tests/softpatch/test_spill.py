@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from softpatch.groups import calibration_blocks, contiguous_blocks, interleaved_groups
+from softpatch.settings import BuildSettings
 from softpatch.sketch import sketch
 from softpatch.spill import InMemory, Spilled, room_for
 
@@ -68,3 +69,5 @@ def test_a_short_window_is_calibrated_in_three_blocks_and_a_longer_one_in_more()
     """Twenty frames a block at least, unless three are fewer; and never more than asked."""
     assert [len(calibration_blocks(frames, 6)) for frames in (30, 60, 80, 120, 10_000)] == [3, 3, 4, 6, 6]
     assert len(calibration_blocks(1000, 2)) == 2
+    usual = BuildSettings().calibration_blocks
+    assert [len(calibration_blocks(frames, usual)) for frames in (240, 400, 1000, 10_000)] == [12, 20, 50, 50]

@@ -138,8 +138,8 @@ def test_frames_sent_twice_change_little() -> None:
     )
 
 
-def test_the_bulk_below_the_median_does_not_move_the_threshold() -> None:
-    """Whatever the lowest quarter of scores does below the lower quartile."""
+def test_the_lowest_quarter_of_scores_does_not_move_the_threshold() -> None:
+    """Whatever it does below the lower quartile."""
     scores = np.sort(window("gumbel", 200, 0.1, 0))
     changed = scores.copy()
     changed[:49] *= np.linspace(0.5, 1, 49, dtype=np.float32)
@@ -151,7 +151,7 @@ def test_a_long_window_is_as_sure_as_one_of_400_frames() -> None:
     """The same shares of 400 and of 4,000 frames are believed alike; those of 100 less."""
     counts = counted(window("skew", 400, 0.1, 0)).counts()[:, None]
     quarter, whole, tenfold = (laws().weights(counts * factor) for factor in (0.25, 1, 10))
-    np.testing.assert_allclose(tenfold, whole, rtol=1e-3)
+    np.testing.assert_allclose(tenfold, whole, rtol=1e-3, atol=1e-9)
     assert quarter.max() < 0.9 * whole.max()
 
 
@@ -173,10 +173,20 @@ def test_thirty_frames_are_known_to_be_few() -> None:
     assert widths[0] > 1.5 * widths[1]
 
 
+def test_where_most_scores_are_the_largest_the_threshold_is_above_it() -> None:
+    """240 of 400 scores are equal, the others below: by two thousandths at least, since runtimes differ."""
+    scores = np.minimum(window("gumbel", 400, 0, 0), np.float32(np.exp(3)))
+    scores[:240] = np.exp(3)
+    threshold = suggest(scores, false_reject_ratio=0.05, seed=0).threshold
+    assert threshold.value >= 1.0019 * np.exp(3)
+
+
+@pytest.mark.parametrize("asked", [0.02, 0.05, 0.2])
+@pytest.mark.parametrize("frames", [30, 400])
 @pytest.mark.parametrize("score", [0.0, 7.0])
-def test_equal_scores_give_a_positive_threshold_just_above_them(score: float) -> None:
+def test_equal_scores_give_a_positive_threshold_just_above_them(score: float, frames: int, asked: float) -> None:
     """A stopped line scores the same all the time, perhaps zero: at most one percent above, since runtimes differ."""
-    threshold = suggest(np.full(30, score, np.float32), false_reject_ratio=0.02, seed=0).threshold
+    threshold = suggest(np.full(frames, score, np.float32), false_reject_ratio=asked, seed=0).threshold
     assert threshold.value > score
     assert threshold.value == pytest.approx(score, rel=0.01, abs=1e-6)
 

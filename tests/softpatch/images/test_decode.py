@@ -5,7 +5,6 @@ import struct
 import tracemalloc
 import zlib
 from pathlib import Path
-from resource import RUSAGE_SELF, getrusage
 
 import cv2
 import numpy as np
@@ -174,13 +173,12 @@ def test_wrong_pixels_behind_a_right_header_are_corrupt() -> None:
     assert reason(png_header(64, 64)) == "corrupt"
 
 
-def test_a_chunk_that_says_it_holds_gigabytes_costs_none() -> None:
+def test_a_chunk_that_says_it_holds_gigabytes_costs_none(monkeypatch: pytest.MonkeyPatch) -> None:
     """One flipped bit in a PNG's chunk length made OpenCV 5 allocate 2 GB and spend 14 s; found by fuzzing."""
     data = bytearray(encoded(".png", picture()))
     data[data.index(b"IDAT") - 4] = 0x7F
-    before = getrusage(RUSAGE_SELF).ru_maxrss
+    monkeypatch.setattr(cv2, "imdecode", lambda *_: pytest.fail("OpenCV was asked"))
     assert reason(bytes(data)) == "truncated"
-    assert getrusage(RUSAGE_SELF).ru_maxrss - before < 100_000  # KiB
 
 
 def test_a_png_that_does_not_begin_with_its_size_is_corrupt() -> None:
