@@ -7,11 +7,11 @@ import numpy as np
 from jaxtyping import Float32, Float64
 
 from softpatch.bank import Bank, Threshold
-from softpatch.tail import LEAST_SCALE, TINY, Counted, counted, laws
+from softpatch.tail import LEAST_SCALE, MOST_FRAMES, TINY, Counted, counted, laws
 
 RULE = (
     "posterior median over extreme value laws with uniform noise, fitted above the median of log cross-fitted scores, "
-    "which weigh as 400 frames at most; interval 5 to 95 % of the same, bagged over resamples in runs of ten frames"
+    f"which weigh as {MOST_FRAMES} frames at most; interval 5 to 95 % of the same, bagged over resamples in runs of ten frames"
 )
 
 _RESAMPLES = 100
