@@ -11,7 +11,8 @@ from softpatch.tail import LEAST_SCALE, MOST_FRAMES, TINY, Counted, counted, law
 
 RULE = (
     "posterior median over extreme value laws with uniform noise, fitted above the median of log cross-fitted scores, "
-    f"which weigh as {MOST_FRAMES} frames at most; interval 5 to 95 % of the same, bagged over resamples in runs of ten frames"
+    f"which weigh as {MOST_FRAMES} frames at most; interval 5 to 95 % of the same, bagged over resamples in runs of "
+    "ten frames"
 )
 
 _RESAMPLES = 100
