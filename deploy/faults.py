@@ -33,7 +33,7 @@ EXPECTED = (
     ("softpatch.images.decode", "UndecodableImage", Failed),
     ("softpatch.window", "TooFewFrames", Failed),
     ("softpatch.bank", "InvalidBank", Failed),
-    ("softpatch.graph", "InvalidGraph", WrongUse),
+    ("softpatch.network.graph", "InvalidGraph", WrongUse),
     ("softpatch.embed", "ProviderUnavailable", Failed),
     ("trainer.window", "NewerIndex", Failed),
     ("monitoring.health", "PortInUse", Failed),

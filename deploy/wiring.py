@@ -13,7 +13,7 @@ from deploy.faults import WrongUse
 from ingest.store import FsspecStore
 from softpatch.embed import OnnxEmbedder
 from softpatch.gpu import GpuFlatSearch
-from softpatch.graph import lite0, load_graph
+from softpatch.network.graph import lite0, load_graph
 from softpatch.search import FlatSearch
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from deploy.settings import RuntimeSettings, Settings
     from ingest.store import Store
-    from softpatch.graph import Graph
+    from softpatch.network.graph import Graph
     from softpatch.search import Search
 
 EMBEDDED = "lite0"

@@ -10,7 +10,7 @@ import numpy as np
 import onnxruntime
 from jaxtyping import Float32, UInt8
 
-from softpatch.graph import INPUT, INPUT_MULTIPLE_PX, OUTPUT, STRIDE_PX, Graph
+from softpatch.network.graph import INPUT, INPUT_MULTIPLE_PX, OUTPUT, STRIDE_PX, Graph
 from softpatch.threads import available_cores
 
 Provider = Literal["tensorrt", "cuda", "cpu"]

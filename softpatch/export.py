@@ -25,7 +25,7 @@ except ModuleNotFoundError as error:
         f"{error.name} is missing: run pip install 'patchline[export]'", name=error.name
     ) from error
 
-from softpatch.graph import INPUT, INPUT_MULTIPLE_PX, OUTPUT, STRIDE_PX
+from softpatch.network.graph import INPUT, INPUT_MULTIPLE_PX, OUTPUT, STRIDE_PX
 
 RGB = tuple[float, float, float]
 OPSET = 18

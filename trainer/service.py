@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from ingest.kafka.records import Record
     from ingest.kafka.settings import KafkaSettings
     from monitoring.metrics import KafkaMetrics
-    from softpatch.graph import Graph
+    from softpatch.network.graph import Graph
     from trainer.build_order import ProviderChoice
     from trainer.settings import TrainerSettings, ViewTraining
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from deploy.line.outcomes import OutcomeReader
     from ingest.bank_state import BankState
     from ingest.cameras.source import CameraFrame
-    from softpatch.graph import Graph
+    from softpatch.network.graph import Graph
 
 READY_SECONDS, DECIDE_SECONDS, BUILD_SECONDS = 90.0, 300.0, 900.0
 NO_DEADLINE_SECONDS = 3600.0

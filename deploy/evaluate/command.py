@@ -23,7 +23,7 @@ from softpatch.evaluation.calibration import calibration_report
 from softpatch.evaluation.methods import METHODS
 from softpatch.evaluation.protocol import LARGEST_NOISE, Setting, split
 from softpatch.evaluation.report import report as markdown
-from softpatch.graph import Graph, InvalidGraph, lite0, load_graph
+from softpatch.network.graph import Graph, InvalidGraph, lite0, load_graph
 from softpatch.images.folders import read_folder
 from softpatch.settings import BuildSettings
 

@@ -28,7 +28,7 @@ from inference.settings import ViewInspection
 from ingest.store import FsspecStore
 from monitoring.metrics import declare_inference
 from softpatch.embed import OnnxEmbedder
-from softpatch.graph import lite0
+from softpatch.network.graph import lite0
 from softpatch.images.geometry import Geometry
 from softpatch.search import FlatSearch
 from tests.bench import loop_throughput

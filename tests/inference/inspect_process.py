@@ -15,7 +15,7 @@ from inference.settings import InferenceSettings, ViewInspection
 from ingest.kafka.settings import KafkaSettings
 from ingest.store import FsspecStore
 from softpatch.embed import OnnxEmbedder
-from softpatch.graph import lite0
+from softpatch.network.graph import lite0
 from softpatch.search import FlatSearch
 
 

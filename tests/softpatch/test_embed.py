@@ -7,7 +7,7 @@ import onnxruntime
 import pytest
 
 from softpatch.embed import Attempt, Embedder, OnnxEmbedder, ProviderUnavailable
-from softpatch.graph import Graph, lite0
+from softpatch.network.graph import Graph, lite0
 
 REFERENCE = Path(__file__).parent / "reference" / "lite0.npz"
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from softpatch.embed import OnnxEmbedder
-from softpatch.graph import lite0, load_graph
+from softpatch.network.graph import lite0, load_graph
 
 pytestmark = pytest.mark.export
 torch = pytest.importorskip("torch", reason="needs the export extra")

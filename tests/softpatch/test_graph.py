@@ -8,7 +8,7 @@ from pathlib import Path
 import onnx
 import pytest
 
-from softpatch.graph import InvalidGraph, graph_from_bytes, lite0, load_graph
+from softpatch.network.graph import InvalidGraph, graph_from_bytes, lite0, load_graph
 
 HINT = "; make one with python -m softpatch.export"
 

@@ -9,7 +9,7 @@ import threading
 from prometheus_client import CollectorRegistry
 
 from ingest.kafka.settings import KafkaSettings
-from softpatch.graph import lite0
+from softpatch.network.graph import lite0
 from trainer.service import serve
 from trainer.settings import TrainerSettings, ViewTraining
 

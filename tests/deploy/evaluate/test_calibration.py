@@ -17,7 +17,7 @@ from deploy.faults import WrongUse
 from ingest.cameras.simulator import Simulator
 from softpatch.embed import OnnxEmbedder
 from softpatch.evaluation.calibration import ASKED, FOLDS
-from softpatch.graph import lite0
+from softpatch.network.graph import lite0
 from softpatch.images.decode import decode
 from softpatch.images.geometry import Geometry
 

@@ -19,7 +19,7 @@ from deploy.evaluate.study import Asked, Category, carry_out, tasks
 from deploy.faults import WrongUse
 from softpatch.embed import OnnxEmbedder
 from softpatch.evaluation.rows import Row
-from softpatch.graph import lite0
+from softpatch.network.graph import lite0
 from softpatch.images.folders import read_folder
 from softpatch.images.geometry import Geometry
 
