@@ -34,7 +34,7 @@ EXPECTED = (
     ("softpatch.window", "TooFewFrames", Failed),
     ("softpatch.bank", "InvalidBank", Failed),
     ("softpatch.network.graph", "InvalidGraph", WrongUse),
-    ("softpatch.embed", "ProviderUnavailable", Failed),
+    ("softpatch.network.embed", "ProviderUnavailable", Failed),
     ("trainer.window", "NewerIndex", Failed),
     ("monitoring.health", "PortInUse", Failed),
     ("deploy.line.embedded_broker", "EmbeddedBrokerError", Failed),

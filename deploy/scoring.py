@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from deploy.settings import RuntimeSettings
     from softpatch.bank import Manifest
-    from softpatch.embed import Embedder
+    from softpatch.network.embed import Embedder
 
 Box = tuple[int, int, int, int]
 

@@ -11,7 +11,7 @@ import structlog
 from deploy.extras import refuse_both
 from deploy.faults import WrongUse
 from ingest.store import FsspecStore
-from softpatch.embed import OnnxEmbedder
+from softpatch.network.embed import OnnxEmbedder
 from softpatch.gpu import GpuFlatSearch
 from softpatch.network.graph import lite0, load_graph
 from softpatch.search import FlatSearch

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from ingest.kafka.records import Record
     from ingest.store import Store
     from monitoring.metrics import InferenceMetrics
-    from softpatch.embed import Embedder
+    from softpatch.network.embed import Embedder
     from softpatch.images.input_faults import Usual
     from softpatch.search import Search
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from inference.banks import Serving
-    from softpatch.embed import Embedder
+    from softpatch.network.embed import Embedder
     from softpatch.score import FrameScore
 
 MAX_REGIONS = 32

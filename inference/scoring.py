@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
 
     from ingest.frame import Frame
-    from softpatch.embed import Embedder
+    from softpatch.network.embed import Embedder
     from softpatch.score import FrameScore
 
 log = structlog.get_logger(__name__)

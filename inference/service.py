@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from ingest.kafka.records import Claim, Record
     from ingest.kafka.settings import KafkaSettings
     from ingest.store import Store
-    from softpatch.embed import Embedder
+    from softpatch.network.embed import Embedder
     from softpatch.search import Search
 
 log = structlog.get_logger(__name__)

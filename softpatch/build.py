@@ -12,7 +12,7 @@ from softpatch.bank import Bank, Manifest
 from softpatch.calibrate import cross_fit
 from softpatch.candidate import Candidate, candidate
 from softpatch.condense import condense
-from softpatch.embed import Embedder
+from softpatch.network.embed import Embedder
 from softpatch.judge import Judged, judge
 from softpatch.probes import probe_scores
 from softpatch.search import FlatSearch

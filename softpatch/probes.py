@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from softpatch.bank import Bank
-from softpatch.embed import Embedder, Precision
+from softpatch.network.embed import Embedder, Precision
 from softpatch.images.decode import decode
 from softpatch.score import Scorer
 from softpatch.search import Search

@@ -8,7 +8,7 @@ from itertools import islice
 import numpy as np
 from jaxtyping import Float32, UInt8
 
-from softpatch.embed import Embedder
+from softpatch.network.embed import Embedder
 from softpatch.images.decode import UndecodableImage, decode
 from softpatch.images.geometry import Geometry
 from softpatch.images.statistics import measure

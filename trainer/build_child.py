@@ -107,7 +107,7 @@ def _build(order: BuildOrder, steps: Steps) -> None:
     from ingest.store import FsspecStore  # noqa: PLC0415
     from softpatch.bank import bank_to_bytes  # noqa: PLC0415
     from softpatch.build import build_bank  # noqa: PLC0415
-    from softpatch.embed import FrameShapes, OnnxEmbedder  # noqa: PLC0415
+    from softpatch.network.embed import FrameShapes, OnnxEmbedder  # noqa: PLC0415
     from softpatch.network.graph import load_graph  # noqa: PLC0415
 
     shapes = FrameShapes(order.settings.geometry.height_px, order.settings.geometry.width_px)

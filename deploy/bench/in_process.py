@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from deploy.settings import Settings
     from ingest.store import Store
     from softpatch.bank import Bank
-    from softpatch.embed import Embedder
+    from softpatch.network.embed import Embedder
 
 WARM_UP_BATCHES = 4
 

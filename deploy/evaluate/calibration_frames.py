@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ingest.cameras.parts import Variant
-    from softpatch.embed import Embedder
+    from softpatch.network.embed import Embedder
     from softpatch.images.geometry import Geometry
 
 Parts = Literal["good", "defective"]

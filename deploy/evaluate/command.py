@@ -18,7 +18,7 @@ from deploy.evaluate.plot import plot
 from deploy.evaluate.study import Asked, Category, carry_out, tasks
 from deploy.faults import WrongUse
 from ingest.cameras.parts import VARIANTS
-from softpatch.embed import OnnxEmbedder
+from softpatch.network.embed import OnnxEmbedder
 from softpatch.evaluation.calibration import calibration_report
 from softpatch.evaluation.methods import METHODS
 from softpatch.evaluation.protocol import LARGEST_NOISE, Setting, split

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from softpatch.embed import Embedder
+    from softpatch.network.embed import Embedder
     from softpatch.evaluation.protocol import Setting
     from softpatch.images.folders import LabelledImage
     from softpatch.images.geometry import Geometry

@@ -27,7 +27,7 @@ from inference.scoring import Scoring
 from inference.settings import ViewInspection
 from ingest.store import FsspecStore
 from monitoring.metrics import declare_inference
-from softpatch.embed import OnnxEmbedder
+from softpatch.network.embed import OnnxEmbedder
 from softpatch.network.graph import lite0
 from softpatch.images.geometry import Geometry
 from softpatch.search import FlatSearch

@@ -15,7 +15,7 @@ from deploy.settings import RuntimeSettings
 from ingest.store import FsspecStore
 from ingest.view import file_name
 from softpatch.bank import bank_to_bytes
-from softpatch.embed import OnnxEmbedder
+from softpatch.network.embed import OnnxEmbedder
 from softpatch.network.graph import lite0
 from softpatch.images.decode import decode
 from tests.inference.made import VIEW, encoded, jpeg, made_bank, picture

@@ -19,7 +19,7 @@ from ingest.frame import DeadLetterReason
 from ingest.kafka.records import Outgoing
 from ingest.kafka.writers import Sender
 from ingest.store import FsspecStore
-from softpatch.embed import OnnxEmbedder
+from softpatch.network.embed import OnnxEmbedder
 from softpatch.network.graph import lite0
 from tests.e2e.plant import Answers, Plant, page, wait_until
 from tests.inference.made import VIEW, encoded, jpeg, made_bank, picture, state, stored

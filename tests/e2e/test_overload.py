@@ -14,7 +14,7 @@ from ingest.decision import Reason, Verdict
 from ingest.kafka.records import Outgoing
 from ingest.kafka.writers import Sender
 from ingest.store import FsspecStore
-from softpatch.embed import OnnxEmbedder
+from softpatch.network.embed import OnnxEmbedder
 from softpatch.network.graph import lite0
 from tests.e2e.plant import Answers, Plant, Service, wait_until
 from tests.inference.made import VIEW, jpeg, made_bank, state, stored

@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry
 
 from ingest.store import FsspecStore
 from monitoring.metrics import InferenceMetrics, declare_inference
-from softpatch.embed import OnnxEmbedder
+from softpatch.network.embed import OnnxEmbedder
 from softpatch.network.graph import lite0
 from tests.inference.made import made_bank
 

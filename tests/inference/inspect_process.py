@@ -14,7 +14,7 @@ from inference.service import serve
 from inference.settings import InferenceSettings, ViewInspection
 from ingest.kafka.settings import KafkaSettings
 from ingest.store import FsspecStore
-from softpatch.embed import OnnxEmbedder
+from softpatch.network.embed import OnnxEmbedder
 from softpatch.network.graph import lite0
 from softpatch.search import FlatSearch
 

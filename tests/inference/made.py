@@ -25,7 +25,7 @@ from softpatch.settings import BuildSettings
 
 if TYPE_CHECKING:
     from ingest.store import Store
-    from softpatch.embed import Embedder
+    from softpatch.network.embed import Embedder
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 VIEW = "line/cam"

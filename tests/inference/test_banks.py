@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ingest.store import FsspecStore
     from monitoring.metrics import InferenceMetrics
     from softpatch.bank import Bank
-    from softpatch.embed import OnnxEmbedder
+    from softpatch.network.embed import OnnxEmbedder
 
 REFUSED = NoBank(Reason.BANK_REFUSED)
 LEARNING = NoBank(Reason.LEARNING)

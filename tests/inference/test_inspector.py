@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from ingest.store import FsspecStore
     from monitoring.metrics import InferenceMetrics
     from softpatch.bank import Bank
-    from softpatch.embed import OnnxEmbedder
+    from softpatch.network.embed import OnnxEmbedder
 
 INSPECTION = ViewInspection(dead_letter_cap_ratio=0.2, dead_letter_window_records=10)
 

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from ingest.kafka.settings import KafkaSettings
     from ingest.store import FsspecStore
     from softpatch.bank import Bank
-    from softpatch.embed import OnnxEmbedder
+    from softpatch.network.embed import OnnxEmbedder
     from tests.brokers import KafkaBroker
 
 pytestmark = pytest.mark.kafka

@@ -6,7 +6,7 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from softpatch.embed import Attempt, Embedder, OnnxEmbedder, ProviderUnavailable
+from softpatch.network.embed import Attempt, Embedder, OnnxEmbedder, ProviderUnavailable
 from softpatch.network.graph import Graph, lite0
 
 REFERENCE = Path(__file__).parent / "reference" / "lite0.npz"

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from softpatch.embed import OnnxEmbedder
+from softpatch.network.embed import OnnxEmbedder
 from softpatch.network.graph import lite0, load_graph
 
 pytestmark = pytest.mark.export

@@ -15,7 +15,7 @@ from deploy.evaluate.command import CalibrationAsked, Request, between, category
 from deploy.evaluate.embeddings import EmbeddingCache
 from deploy.faults import WrongUse
 from ingest.cameras.simulator import Simulator
-from softpatch.embed import OnnxEmbedder
+from softpatch.network.embed import OnnxEmbedder
 from softpatch.evaluation.calibration import ASKED, FOLDS
 from softpatch.network.graph import lite0
 from softpatch.images.decode import decode

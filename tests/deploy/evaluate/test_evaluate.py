@@ -17,7 +17,7 @@ from deploy.evaluate.ledger import Ledger
 from deploy.evaluate.plot import drawn
 from deploy.evaluate.study import Asked, Category, carry_out, tasks
 from deploy.faults import WrongUse
-from softpatch.embed import OnnxEmbedder
+from softpatch.network.embed import OnnxEmbedder
 from softpatch.evaluation.rows import Row
 from softpatch.network.graph import lite0
 from softpatch.images.folders import read_folder

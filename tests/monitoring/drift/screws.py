@@ -11,7 +11,7 @@ import numpy as np
 from monitoring.drift.observation import Observation
 from monitoring.drift.reference import GRAY_LEVELS, Reference, reference_of_bank
 from softpatch.build import build_bank
-from softpatch.embed import OnnxEmbedder
+from softpatch.network.embed import OnnxEmbedder
 from softpatch.network.graph import lite0
 from softpatch.images.decode import decode
 from softpatch.images.statistics import difference_hash, measure
