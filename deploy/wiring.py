@@ -42,7 +42,7 @@ def graph_of(runtime: RuntimeSettings) -> Graph:
     if not path.is_file():
         raise WrongUse(
             f"runtime.backbone {runtime.backbone} is neither {EMBEDDED} nor a file; "
-            "python -m softpatch.export makes one from any other network"
+            "python -m softpatch.network.export makes one from any other network"
         )
     return load_graph(path)
 

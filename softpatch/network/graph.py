@@ -55,16 +55,16 @@ def graph_from_bytes(model: bytes, *, source: str) -> Graph:
     """The graph in these bytes; `source` names them in errors.
 
     Raises:
-        InvalidGraph: not ONNX, or without the input, output or metadata that `softpatch.export` writes.
+        InvalidGraph: not ONNX, or without the input, output or metadata that `softpatch.network.export` writes.
     """
     try:
         parsed = onnx.load_model_from_string(model)
     except DecodeError as error:
-        raise InvalidGraph(f"{source} is not an ONNX file; make one with python -m softpatch.export") from error
+        raise InvalidGraph(f"{source} is not an ONNX file; make one with python -m softpatch.network.export") from error
     metadata = {entry.key: entry.value for entry in parsed.metadata_props}
     problem = _problem(parsed.graph, metadata)
     if problem:
-        raise InvalidGraph(f"{source} {problem}; make one with python -m softpatch.export")
+        raise InvalidGraph(f"{source} {problem}; make one with python -m softpatch.network.export")
     return Graph(name=metadata["name"], dimension=int(metadata["dimension"]), model=model)
 
 

@@ -15,7 +15,7 @@ timm = pytest.importorskip("timm", reason="needs the export extra")
 
 from torch.nn import functional  # noqa: E402 - after the check that it is there
 
-from softpatch.export import CannotExport, cached, export  # noqa: E402 - the same
+from softpatch.network.export import CannotExport, cached, export  # noqa: E402 - the same
 
 FOLDED = "resnet18_imagenet_bnfolded_upto_layer3.pth"
 FRAMES = np.random.default_rng(6).integers(0, 256, (2, 64, 96, 3), dtype=np.uint8)

@@ -10,7 +10,7 @@ import pytest
 
 from softpatch.network.graph import InvalidGraph, graph_from_bytes, lite0, load_graph
 
-HINT = "; make one with python -m softpatch.export"
+HINT = "; make one with python -m softpatch.network.export"
 
 
 def changed(**metadata: str) -> bytes:
@@ -82,5 +82,5 @@ def test_a_dimension_that_the_output_does_not_have_is_refused(dimension: str) ->
 def test_exporting_without_its_extra_says_what_to_install() -> None:
     """One sentence, whichever of its packages is missing first."""
     with pytest.raises(ModuleNotFoundError) as caught:
-        import_module("softpatch.export")
+        import_module("softpatch.network.export")
     assert str(caught.value) == "timm is missing: run pip install 'patchline[export]'"

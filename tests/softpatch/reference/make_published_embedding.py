@@ -1,4 +1,4 @@
-"""Writes published_embedding.onnx: the fused embedding that softpatch.export puts behind WideResNet50, alone.
+"""Writes published_embedding.onnx: the fused embedding that softpatch.network.export puts behind WideResNet50, alone.
 
 Needs the export extra: `python tests/softpatch/reference/make_published_embedding.py`.
 """
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from softpatch.export import PublishedEmbedding
+from softpatch.network.export import PublishedEmbedding
 
 
 def main() -> None:

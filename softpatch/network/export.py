@@ -2,8 +2,8 @@
 
 `lite0`, `wide_resnet50_2`, any timm name, or `resnet18=FILE` for the weights in a state-dict file:
 
-    python -m softpatch.export lite0 --out softpatch/graphs/lite0.onnx
-    python -m softpatch.export resnet18=weights.pth --out resnet18.onnx
+    python -m softpatch.network.export lite0 --out softpatch/graphs/lite0.onnx
+    python -m softpatch.network.export resnet18=weights.pth --out resnet18.onnx
 """
 
 import argparse
@@ -272,7 +272,7 @@ def _twice(features: Tensor) -> Tensor:
 
 def main() -> None:
     """The script."""
-    parser = argparse.ArgumentParser(prog="python -m softpatch.export", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m softpatch.network.export", description=__doc__.splitlines()[0])
     parser.add_argument("source", help="lite0, a timm name, or NAME=STATE_DICT_FILE")
     parser.add_argument("--out", type=Path, required=True, help="the ONNX file to write")
     arguments = parser.parse_args()
