@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from inference.decide import Evidence
 from ingest.decision import DefectRegion, NearestPatch, SmallMap
 from softpatch.score import anomaly_map, regions
-from softpatch.sketch import sketch
+from softpatch.network.sketch import sketch
 
 if TYPE_CHECKING:
     import numpy as np

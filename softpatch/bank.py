@@ -24,7 +24,7 @@ from safetensors.numpy import load, save
 
 from softpatch.images.geometry import Geometry
 from softpatch.settings import RETIRED_SETTINGS, BuildSettings, Scoring
-from softpatch.sketch import SKETCH_FLOATS
+from softpatch.network.sketch import SKETCH_FLOATS
 
 FORMAT_VERSION: Literal[3] = 3
 """Written, and the newest that is read. Version 1 has no doubtful patches and no scoring beyond the paper's; version 2

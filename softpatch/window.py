@@ -12,7 +12,7 @@ from softpatch.network.embed import Embedder
 from softpatch.images.decode import UndecodableImage, decode
 from softpatch.images.geometry import Geometry
 from softpatch.images.statistics import measure
-from softpatch.sketch import sketch
+from softpatch.network.sketch import sketch
 from softpatch.spill import Embeddings, room_for
 
 BATCH_FRAMES = 16

@@ -7,7 +7,7 @@ import pytest
 
 from softpatch.groups import calibration_blocks, contiguous_blocks, interleaved_groups
 from softpatch.settings import BuildSettings
-from softpatch.sketch import sketch
+from softpatch.network.sketch import sketch
 from softpatch.spill import InMemory, Spilled, room_for
 
 SHAPE = (2, 3, 5)

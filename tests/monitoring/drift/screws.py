@@ -18,7 +18,7 @@ from softpatch.images.statistics import difference_hash, measure
 from softpatch.score import Scorer
 from softpatch.search import FlatSearch
 from softpatch.settings import BuildSettings
-from softpatch.sketch import sketch
+from softpatch.network.sketch import sketch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
