@@ -13,7 +13,7 @@ from ingest.view import file_name
 from softpatch.bank import bank_from_bytes
 from softpatch.images.decode import UndecodableImage, decode
 from softpatch.score import Scorer, anomaly_map
-from softpatch.search import FlatSearch
+from softpatch.scoring.search import FlatSearch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,7 +14,7 @@ from deploy.wiring import embedder_of
 from softpatch.bank import bank_from_bytes
 from softpatch.images.decode import decode
 from softpatch.score import Scorer, anomaly_map, regions
-from softpatch.search import FlatSearch
+from softpatch.scoring.search import FlatSearch
 
 if TYPE_CHECKING:
     from pathlib import Path

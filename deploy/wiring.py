@@ -14,7 +14,7 @@ from ingest.store import FsspecStore
 from softpatch.network.embed import OnnxEmbedder
 from softpatch.gpu import GpuFlatSearch
 from softpatch.network.graph import lite0, load_graph
-from softpatch.search import FlatSearch
+from softpatch.scoring.search import FlatSearch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from deploy.settings import RuntimeSettings, Settings
     from ingest.store import Store
     from softpatch.network.graph import Graph
-    from softpatch.search import Search
+    from softpatch.scoring.search import Search
 
 EMBEDDED = "lite0"
 

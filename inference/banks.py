@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from monitoring.metrics import InferenceMetrics
     from softpatch.network.embed import Embedder
     from softpatch.images.input_faults import Usual
-    from softpatch.search import Search
+    from softpatch.scoring.search import Search
 
 log = structlog.get_logger(__name__)
 

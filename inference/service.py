@@ -35,7 +35,7 @@ from ingest.kafka.records import Partition
 from ingest.kafka.transactions import State, TransactionLoop
 from monitoring.health import HealthServer, Heartbeat, Readiness
 from monitoring.metrics import declare_inference, declare_kafka
-from softpatch.search import FlatSearch
+from softpatch.scoring.search import FlatSearch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from ingest.kafka.settings import KafkaSettings
     from ingest.store import Store
     from softpatch.network.embed import Embedder
-    from softpatch.search import Search
+    from softpatch.scoring.search import Search
 
 log = structlog.get_logger(__name__)
 

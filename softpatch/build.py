@@ -15,7 +15,7 @@ from softpatch.condense import condense
 from softpatch.network.embed import Embedder
 from softpatch.judge import Judged, judge
 from softpatch.probes import probe_scores
-from softpatch.search import FlatSearch
+from softpatch.scoring.search import FlatSearch
 from softpatch.settings import BuildSettings
 from softpatch.threads import available_cores
 from softpatch.threshold import suggest

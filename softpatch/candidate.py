@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float32, Int32
 from softpatch.condense import Patches
 from softpatch.judge import Judged
 from softpatch.score import Scorer
-from softpatch.search import Search
+from softpatch.scoring.search import Search
 from softpatch.settings import BuildSettings, Scoring
 from softpatch.soft_weights import soft_weights
 

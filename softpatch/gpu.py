@@ -6,7 +6,7 @@ import faiss
 import numpy as np
 from jaxtyping import Float32
 
-from softpatch.search import WITNESS_DEPTH, Frames, Nearest, NoNeighbour, Patches, Witnesses, witnesses_among
+from softpatch.scoring.search import WITNESS_DEPTH, Frames, Nearest, NoNeighbour, Patches, Witnesses, witnesses_among
 
 
 class NoGpu(RuntimeError):

@@ -9,7 +9,7 @@ from softpatch.bank import Bank
 from softpatch.network.embed import Embedder, Precision
 from softpatch.images.decode import decode
 from softpatch.score import Scorer
-from softpatch.search import Search
+from softpatch.scoring.search import Search
 
 TOLERANCES: dict[Precision, float] = {"fp32": 1e-4, "fp16": 2e-2}
 """How far a score may differ, relative to it, where the less precise side computes in that precision."""

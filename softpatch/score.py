@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from jaxtyping import Float32, Int32, Int64
 
-from softpatch.search import Search
+from softpatch.scoring.search import Search
 from softpatch.settings import Scoring
 
 MAP_SIGMA_PX = 4

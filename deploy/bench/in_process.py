@@ -20,7 +20,7 @@ from ingest.decision import Decision
 from ingest.kafka.records import Claim, Partition, Record
 from monitoring.metrics import declare_inference
 from softpatch.score import anomaly_map
-from softpatch.search import FlatSearch
+from softpatch.scoring.search import FlatSearch
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

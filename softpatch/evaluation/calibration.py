@@ -17,7 +17,7 @@ from softpatch.condense import condense
 from softpatch.evaluation.report import table
 from softpatch.judge import judge
 from softpatch.score import Scorer
-from softpatch.search import FlatSearch
+from softpatch.scoring.search import FlatSearch
 from softpatch.settings import BuildSettings
 from softpatch.spill import Embeddings
 from softpatch.threshold import suggest

@@ -16,7 +16,7 @@ from softpatch.condense import bank_size, condense, group_coreset
 from softpatch.judge import judge
 from softpatch.padim import Padim, trusted_frames
 from softpatch.score import FrameScore
-from softpatch.search import FlatSearch
+from softpatch.scoring.search import FlatSearch
 from softpatch.settings import BuildSettings
 from softpatch.spill import Embeddings, InMemory
 from softpatch.threads import available_cores

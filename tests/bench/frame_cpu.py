@@ -30,7 +30,7 @@ from monitoring.metrics import declare_inference
 from softpatch.network.embed import OnnxEmbedder
 from softpatch.network.graph import lite0
 from softpatch.images.geometry import Geometry
-from softpatch.search import FlatSearch
+from softpatch.scoring.search import FlatSearch
 from tests.bench import loop_throughput
 from tests.brokers import KafkaBroker
 from tests.inference.made import encoded, made_bank, picture, record, state, state_record, stored

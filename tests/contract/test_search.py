@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from softpatch.search import BruteSearch, FlatSearch, NoNeighbour, Search
+from softpatch.scoring.search import BruteSearch, FlatSearch, NoNeighbour, Search
 
 SEARCHES = [BruteSearch, FlatSearch, lambda bank: FlatSearch(bank, threads=1), lambda bank: FlatSearch(bank, threads=3)]
 each_search = pytest.mark.parametrize("make", SEARCHES, ids=["brute", "flat", "flat-1", "flat-3"])

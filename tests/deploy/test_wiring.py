@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 
 from deploy.settings import RuntimeSettings
 from deploy.wiring import search_of
-from softpatch.search import FlatSearch
+from softpatch.scoring.search import FlatSearch
 
 WITHOUT_GPU = not hasattr(faiss, "StandardGpuResources")
 

@@ -16,7 +16,7 @@ from ingest.kafka.settings import KafkaSettings
 from ingest.store import FsspecStore
 from softpatch.network.embed import OnnxEmbedder
 from softpatch.network.graph import lite0
-from softpatch.search import FlatSearch
+from softpatch.scoring.search import FlatSearch
 
 
 def main(kafka: str, inference: str, folder: str) -> None:

@@ -20,7 +20,7 @@ from softpatch.images.geometry import Geometry
 from softpatch.images.input_faults import Look
 from softpatch.images.statistics import measure
 from softpatch.score import Scorer
-from softpatch.search import FlatSearch
+from softpatch.scoring.search import FlatSearch
 from softpatch.settings import BuildSettings
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from ingest.bank_state import BankState, ViewState
 from ingest.decision import Reason
 from ingest.kafka.records import Record
 from softpatch.bank import bank_to_bytes
-from softpatch.search import FlatSearch
+from softpatch.scoring.search import FlatSearch
 from tests.inference.made import VIEW, made_bank, state, state_record, stored
 
 if TYPE_CHECKING:

@@ -27,7 +27,7 @@ from ingest.frame import DeadLetterReason
 from softpatch.images.decode import decode
 from softpatch.images.geometry import Geometry
 from softpatch.score import Scorer
-from softpatch.search import BruteSearch, FlatSearch
+from softpatch.scoring.search import BruteSearch, FlatSearch
 from tests.inference.made import AT, VIEW, encoded, jpeg, made_bank, picture, record, state, state_record, stored
 
 if TYPE_CHECKING:

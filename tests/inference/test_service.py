@@ -26,7 +26,7 @@ from ingest.kafka.readers import WholeTopicReader
 from ingest.kafka.records import Outgoing
 from ingest.kafka.topics import create_topics
 from ingest.kafka.writers import Sender
-from softpatch.search import FlatSearch
+from softpatch.scoring.search import FlatSearch
 from tests.brokers import free_port
 from tests.inference.made import VIEW, jpeg, made_bank, state, stored
 from tests.inference.test_inspector import BAD

@@ -16,7 +16,7 @@ from softpatch.images.decode import decode
 from softpatch.judge import judge, keep_mask
 from softpatch.probes import ProbesDisagree, replay
 from softpatch.score import Scorer
-from softpatch.search import BruteSearch, FlatSearch
+from softpatch.scoring.search import BruteSearch, FlatSearch
 from softpatch.settings import BuildSettings
 from softpatch.spill import InMemory
 from softpatch.window import TooFewFrames

@@ -10,7 +10,7 @@ from softpatch.candidate import scorer_of, trusted_of
 from softpatch.condense import Patches, condense
 from softpatch.coreset import SAMPLERS
 from softpatch.judge import judge
-from softpatch.search import BruteSearch
+from softpatch.scoring.search import BruteSearch
 from softpatch.settings import BuildSettings, SamplerName
 from softpatch.spill import InMemory
 

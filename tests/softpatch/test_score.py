@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from softpatch.score import Region, Scorer, anomaly_map, regions
-from softpatch.search import BruteSearch
+from softpatch.scoring.search import BruteSearch
 from softpatch.settings import Scoring
 
 PAPER = Scoring()
