@@ -12,7 +12,7 @@ from deploy.extras import refuse_both
 from deploy.faults import WrongUse
 from ingest.store import FsspecStore
 from softpatch.network.embed import OnnxEmbedder
-from softpatch.gpu import GpuFlatSearch
+from softpatch.scoring.gpu_search import GpuFlatSearch
 from softpatch.network.graph import lite0, load_graph
 from softpatch.scoring.search import FlatSearch
 

@@ -4,7 +4,7 @@ import faiss
 import numpy as np
 import pytest
 
-from softpatch.gpu import GpuFlatSearch, NoGpu
+from softpatch.scoring.gpu_search import GpuFlatSearch, NoGpu
 
 HAS_GPU = hasattr(faiss, "StandardGpuResources") and faiss.get_num_gpus() > 0
 
