@@ -12,7 +12,7 @@ from ingest.store import NotInStore
 from ingest.view import file_name
 from softpatch.bank import bank_from_bytes
 from softpatch.images.decode import UndecodableImage, decode
-from softpatch.score import Scorer, anomaly_map
+from softpatch.scoring.score import Scorer, anomaly_map
 from softpatch.scoring.search import FlatSearch
 
 if TYPE_CHECKING:

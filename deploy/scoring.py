@@ -13,7 +13,7 @@ from deploy.pictures.exhibits import boxed, heated, on_source
 from deploy.wiring import embedder_of
 from softpatch.bank import bank_from_bytes
 from softpatch.images.decode import decode
-from softpatch.score import Scorer, anomaly_map, regions
+from softpatch.scoring.score import Scorer, anomaly_map, regions
 from softpatch.scoring.search import FlatSearch
 
 if TYPE_CHECKING:

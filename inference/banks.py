@@ -19,7 +19,7 @@ from ingest.decision import Reason
 from ingest.store import StoreError
 from softpatch.bank import Bank, InvalidBank, bank_from_bytes, bank_version
 from softpatch.probes import ProbesDisagree, replay
-from softpatch.score import Scorer
+from softpatch.scoring.score import Scorer
 from softpatch.usual import usual_of
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from inference.decide import Evidence
 from ingest.decision import DefectRegion, NearestPatch, SmallMap
-from softpatch.score import anomaly_map, regions
+from softpatch.scoring.score import anomaly_map, regions
 from softpatch.network.sketch import sketch
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from inference.banks import Serving
     from softpatch.network.embed import Embedder
-    from softpatch.score import FrameScore
+    from softpatch.scoring.score import FrameScore
 
 MAX_REGIONS = 32
 """The worst ones: a frame of confetti must not make a message of a megabyte."""

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from ingest.frame import Frame
     from softpatch.network.embed import Embedder
-    from softpatch.score import FrameScore
+    from softpatch.scoring.score import FrameScore
 
 log = structlog.get_logger(__name__)
 

@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float32, Int32
 
 from softpatch.condense import Patches
 from softpatch.judge import Judged
-from softpatch.score import Scorer
+from softpatch.scoring.score import Scorer
 from softpatch.scoring.search import Search
 from softpatch.settings import BuildSettings, Scoring
 from softpatch.soft_weights import soft_weights

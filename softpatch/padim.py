@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float32, Int64
 
-from softpatch.score import FrameScore
+from softpatch.scoring.score import FrameScore
 
 PADIM_DIMENSIONS = 100
 EPSILON = 0.01

@@ -8,7 +8,7 @@ from jaxtyping import Float32
 from softpatch.bank import Bank
 from softpatch.network.embed import Embedder, Precision
 from softpatch.images.decode import decode
-from softpatch.score import Scorer
+from softpatch.scoring.score import Scorer
 from softpatch.scoring.search import Search
 
 TOLERANCES: dict[Precision, float] = {"fp32": 1e-4, "fp16": 2e-2}

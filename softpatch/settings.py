@@ -19,7 +19,7 @@ RETIRED_SETTINGS = frozenset({"calibration_patches"})
 
 @dataclass(frozen=True)
 class Scoring:
-    """How distances to a bank become patch scores; softpatch/score.py says what for. The defaults are the paper's.
+    """How distances to a bank become patch scores; softpatch/scoring/score.py says what for. The defaults are the paper's.
 
     The credit that a witness or a doubtful patch gets is a share of its own distance, or, as in banks of version 2, of
     the distance that it lowers. Neither lowers a score below its own distance.

@@ -19,7 +19,7 @@ from ingest.bank_state import BankInForce, BankState, ViewState
 from ingest.decision import Decision
 from ingest.kafka.records import Claim, Partition, Record
 from monitoring.metrics import declare_inference
-from softpatch.score import anomaly_map
+from softpatch.scoring.score import anomaly_map
 from softpatch.scoring.search import FlatSearch
 
 if TYPE_CHECKING:

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from ingest.cameras.parts import Variant
     from softpatch.evaluation.calibration import Built, CalibrationKey
     from softpatch.images.folders import LabelledImage
-    from softpatch.score import Scorer
+    from softpatch.scoring.score import Scorer
 
 ROWS = "calibration.jsonl"
 MEMORY_BYTES = 2 << 30

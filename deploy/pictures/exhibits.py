@@ -78,7 +78,7 @@ def heat_of(decision: Decision, geometry: Geometry, source_wh: tuple[int, int]) 
     """Score ratio of every pixel of the frame as it came; 0 where the network did not look, or there is no score."""
     if decision.anomaly_map is None or decision.threshold is None:
         return np.zeros(source_wh[::-1], np.float32)
-    from softpatch.score import anomaly_map  # noqa: PLC0415 -- loads the search libraries, which --help can do without
+    from softpatch.scoring.score import anomaly_map  # noqa: PLC0415 -- loads the search libraries, which --help can do without
 
     ratios = (decision.anomaly_map.scores() / decision.threshold).astype(np.float32)
     on_input = anomaly_map(ratios, height_px=geometry.height_px, width_px=geometry.width_px)

@@ -16,7 +16,7 @@ from softpatch.candidate import scorer_of
 from softpatch.condense import condense
 from softpatch.evaluation.report import table
 from softpatch.judge import judge
-from softpatch.score import Scorer
+from softpatch.scoring.score import Scorer
 from softpatch.scoring.search import FlatSearch
 from softpatch.settings import BuildSettings
 from softpatch.spill import Embeddings

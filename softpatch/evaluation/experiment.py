@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float32
 
 from softpatch.evaluation.methods import Method, TrainingWindow
 from softpatch.evaluation.metrics import PixelMetrics, auroc, pixel_metrics
-from softpatch.score import anomaly_map
+from softpatch.scoring.score import anomaly_map
 
 Clock = Callable[[], float]
 

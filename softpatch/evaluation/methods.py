@@ -15,7 +15,7 @@ from softpatch.candidate import scorer_of
 from softpatch.condense import bank_size, condense, group_coreset
 from softpatch.judge import judge
 from softpatch.padim import Padim, trusted_frames
-from softpatch.score import FrameScore
+from softpatch.scoring.score import FrameScore
 from softpatch.scoring.search import FlatSearch
 from softpatch.settings import BuildSettings
 from softpatch.spill import Embeddings, InMemory

@@ -19,7 +19,7 @@ from softpatch.images.decode import decode
 from softpatch.images.geometry import Geometry
 from softpatch.images.input_faults import Look
 from softpatch.images.statistics import measure
-from softpatch.score import Scorer
+from softpatch.scoring.score import Scorer
 from softpatch.scoring.search import FlatSearch
 from softpatch.settings import BuildSettings
 

@@ -26,7 +26,7 @@ from ingest.decision import Decision, Reason, Verdict
 from ingest.frame import DeadLetterReason
 from softpatch.images.decode import decode
 from softpatch.images.geometry import Geometry
-from softpatch.score import Scorer
+from softpatch.scoring.score import Scorer
 from softpatch.scoring.search import BruteSearch, FlatSearch
 from tests.inference.made import AT, VIEW, encoded, jpeg, made_bank, picture, record, state, state_record, stored
 

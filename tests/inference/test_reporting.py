@@ -18,7 +18,7 @@ from ingest.frame import DeadLetterReason
 from ingest.kafka.records import Partition, Work
 from monitoring.metrics import declare_inference, declare_kafka
 from softpatch.images.input_faults import InputFault, Usual
-from softpatch.score import Scorer
+from softpatch.scoring.score import Scorer
 from softpatch.scoring.search import BruteSearch
 from tests.inference.made import AT, VIEW, record
 from tests.inference.test_decide import LEARNING, PLAIN, facts

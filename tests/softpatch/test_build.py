@@ -15,7 +15,7 @@ from softpatch.condense import condense
 from softpatch.images.decode import decode
 from softpatch.judge import judge, keep_mask
 from softpatch.probes import ProbesDisagree, replay
-from softpatch.score import Scorer
+from softpatch.scoring.score import Scorer
 from softpatch.scoring.search import BruteSearch, FlatSearch
 from softpatch.settings import BuildSettings
 from softpatch.spill import InMemory

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from softpatch.score import Region, Scorer, anomaly_map, regions
+from softpatch.scoring.score import Region, Scorer, anomaly_map, regions
 from softpatch.scoring.search import BruteSearch
 from softpatch.settings import Scoring
 

@@ -15,7 +15,7 @@ from softpatch.network.embed import OnnxEmbedder
 from softpatch.network.graph import lite0
 from softpatch.images.decode import decode
 from softpatch.images.statistics import difference_hash, measure
-from softpatch.score import Scorer
+from softpatch.scoring.score import Scorer
 from softpatch.scoring.search import FlatSearch
 from softpatch.settings import BuildSettings
 from softpatch.network.sketch import sketch
