@@ -18,7 +18,7 @@ from ingest.contract import BadMessage
 from ingest.decision import Reason
 from ingest.store import StoreError
 from softpatch.bank import Bank, InvalidBank, bank_from_bytes, bank_version
-from softpatch.probes import ProbesDisagree, replay
+from softpatch.scoring.self_test import ProbesDisagree, replay
 from softpatch.scoring.score import Scorer
 from softpatch.usual import usual_of
 

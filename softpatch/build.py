@@ -14,7 +14,7 @@ from softpatch.candidate import Candidate, candidate
 from softpatch.condense import condense
 from softpatch.network.embed import Embedder
 from softpatch.judge import Judged, judge
-from softpatch.probes import probe_scores
+from softpatch.scoring.self_test import probe_scores
 from softpatch.scoring.search import FlatSearch
 from softpatch.settings import BuildSettings
 from softpatch.threads import available_cores

@@ -13,7 +13,7 @@ from safetensors.numpy import load, save
 
 from softpatch.bank import TENSORS, Bank, InvalidBank, bank_from_bytes, bank_to_bytes, bank_version
 from softpatch.build import build_bank
-from softpatch.probes import replay
+from softpatch.scoring.self_test import replay
 from softpatch.scoring.search import FlatSearch
 from softpatch.settings import Scoring
 from tests.softpatch.window_of_fakes import SETTINGS, MeanColours, names, window

@@ -14,7 +14,7 @@ from softpatch.candidate import candidate
 from softpatch.condense import condense
 from softpatch.images.decode import decode
 from softpatch.judge import judge, keep_mask
-from softpatch.probes import ProbesDisagree, replay
+from softpatch.scoring.self_test import ProbesDisagree, replay
 from softpatch.scoring.score import Scorer
 from softpatch.scoring.search import BruteSearch, FlatSearch
 from softpatch.settings import BuildSettings
