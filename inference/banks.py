@@ -20,7 +20,7 @@ from ingest.store import StoreError
 from softpatch.bank import Bank, InvalidBank, bank_from_bytes, bank_version
 from softpatch.scoring.self_test import ProbesDisagree, replay
 from softpatch.scoring.score import Scorer
-from softpatch.usual import usual_of
+from softpatch.scoring.input_baseline import usual_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -13,7 +13,7 @@ from softpatch.bank import InvalidBank, bank_from_bytes, bank_version
 from softpatch.images.decode import UndecodableImage
 from softpatch.images.input_faults import Usual
 from softpatch.threshold import threshold_of
-from softpatch.usual import usual_of
+from softpatch.scoring.input_baseline import usual_of
 from trainer.commands import NotPossible
 from trainer.learn import Built
 
