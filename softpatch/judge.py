@@ -12,7 +12,7 @@ from softpatch.noise_floor import noise_floor
 from softpatch.projection import project, projection_matrix
 from softpatch.settings import BuildSettings, DiscriminatorName
 from softpatch.spill import Embeddings
-from softpatch.tail import noise_share
+from softpatch.calibration.extreme_value import noise_share
 
 StageProgress = Callable[[int, int], None]
 
@@ -116,7 +116,7 @@ def keep_mask(factors: Float32[np.ndarray, "n p q"], noise_ratio: float) -> Bool
 def odd_ratio(factors: Float32[np.ndarray, "n p q"], settings: BuildSettings) -> float:
     """The share of patches that are noise, or odd where frames decide: as set, or from the factors themselves.
 
-    `auto` estimates the share of defective frames as that which no law of good ones explains (softpatch/tail.py), of
+    `auto` estimates the share of defective frames as that which no law of good ones explains (softpatch/calibration/extreme_value.py), of
     frames' worst factors, and drops half as much again of the patches: 15 % at 10 % defective frames, as published.
     """
     if settings.noise_ratio != "auto":

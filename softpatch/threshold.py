@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float32, Float64
 
 from softpatch.bank import Bank, Threshold
-from softpatch.tail import LEAST_SCALE, MOST_FRAMES, TINY, Counted, counted, laws
+from softpatch.calibration.extreme_value import LEAST_SCALE, MOST_FRAMES, TINY, Counted, counted, laws
 
 RULE = (
     "posterior median over extreme value laws with uniform noise, fitted above the median of log cross-fitted scores, "
@@ -103,7 +103,7 @@ def frames_needed(threshold: Threshold, *, frames: int, interval_ratio_limit: fl
 
     `frames` is how many the calibration had. The log of the width shrinks with their square root, so that this is an
     estimate: it holds while the line stays as it is. Above 400 frames it is the least: longer windows hardly weigh more
-    (softpatch/tail.py).
+    (softpatch/calibration/extreme_value.py).
     """
     if interval_ratio_limit <= 1:
         raise ValueError(f"interval_ratio_limit {interval_ratio_limit} must be above 1: no interval is narrower")

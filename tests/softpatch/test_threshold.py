@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.stats import genextreme, gumbel_r, norm, skewnorm
 
 from softpatch.bank import Threshold
-from softpatch.tail import EDGES, counted, laws
+from softpatch.calibration.extreme_value import EDGES, counted, laws
 from softpatch.threshold import RULE, cheapest, frames_needed, suggest, why_uncertain
 
 LAWS = {
