@@ -11,7 +11,7 @@ from inference.decide import Limits
 from ingest.command import CommandKind
 from ingest.store import NotInStore
 from softpatch.bank import InvalidBank, bank_from_bytes
-from softpatch.threshold import threshold_of
+from softpatch.calibration.threshold import threshold_of
 from trainer.shelf import bank_path
 
 if TYPE_CHECKING:

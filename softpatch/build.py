@@ -18,7 +18,7 @@ from softpatch.scoring.self_test import probe_scores
 from softpatch.scoring.search import FlatSearch
 from softpatch.settings import BuildSettings
 from softpatch.threads import available_cores
-from softpatch.threshold import suggest
+from softpatch.calibration.threshold import suggest
 from softpatch.window import Progress, Window, read_window
 
 

@@ -12,7 +12,7 @@ from ingest.view import file_name
 from softpatch.bank import InvalidBank, bank_from_bytes, bank_version
 from softpatch.images.decode import UndecodableImage
 from softpatch.images.input_faults import Usual
-from softpatch.threshold import threshold_of
+from softpatch.calibration.threshold import threshold_of
 from softpatch.scoring.input_baseline import usual_of
 from trainer.commands import NotPossible
 from trainer.learn import Built

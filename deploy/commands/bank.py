@@ -128,7 +128,7 @@ def rollback(
 
 def facts_of(bank: "Bank", version: str, size_bytes: int, *, interval_ratio_limit: float) -> dict[str, object]:
     """What a person asks of a bank; a first bank whose threshold is less certain than the limit is provisional."""
-    from softpatch.threshold import why_uncertain  # noqa: PLC0415 -- loads the libraries of vectors
+    from softpatch.calibration.threshold import why_uncertain  # noqa: PLC0415 -- loads the libraries of vectors
 
     manifest, frames = bank.manifest, len(bank.calibration_scores)
     doubt = why_uncertain(manifest.threshold, frames=frames, interval_ratio_limit=interval_ratio_limit)

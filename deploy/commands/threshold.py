@@ -134,7 +134,7 @@ def _costs(cost_reject: float | None, cost_escape: float | None, asked: "Asked")
 
 def _priced(console: Console, asked: "Asked", bank: "Bank", cost_reject: float, cost_escape: float) -> "Asked":
     """The ratio that costs least by the calibration of the bank in force."""
-    from softpatch.threshold import cheapest  # noqa: PLC0415 -- loads the libraries of vectors
+    from softpatch.calibration.threshold import cheapest  # noqa: PLC0415 -- loads the libraries of vectors
 
     found = cheapest(bank.calibration_scores, cost_reject=cost_reject, cost_escape=cost_escape)
     console.print(
@@ -224,7 +224,7 @@ def _cells(tally: "Tally", *, compared: bool) -> list[str]:
 
 def _threshold_of(in_force: "BankInForce", asked: "Asked", stored: "StoredBanks") -> float | None:
     """What is asked, as a threshold of the bank in force; None where its file is gone."""
-    from softpatch.threshold import threshold_of  # noqa: PLC0415 -- loads the libraries of vectors
+    from softpatch.calibration.threshold import threshold_of  # noqa: PLC0415 -- loads the libraries of vectors
 
     if asked.false_reject_ratio is None:
         return asked.threshold or in_force.threshold

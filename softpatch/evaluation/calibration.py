@@ -20,7 +20,7 @@ from softpatch.scoring.score import Scorer
 from softpatch.scoring.search import FlatSearch
 from softpatch.settings import BuildSettings
 from softpatch.spill import Embeddings
-from softpatch.threshold import suggest
+from softpatch.calibration.threshold import suggest
 
 ASKED = (0.05, 0.02, 0.01)
 FOLDS = 3

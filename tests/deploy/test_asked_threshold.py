@@ -12,7 +12,7 @@ from ingest.bank_state import BankInForce
 from ingest.command import CommandKind
 from ingest.store import FsspecStore
 from softpatch.bank import bank_from_bytes, bank_version
-from softpatch.threshold import threshold_of
+from softpatch.calibration.threshold import threshold_of
 from tests.deploy.test_what_if import AT, decision
 from tests.trainer.files import bank_file
 from tests.trainer.views import VIEW

@@ -8,7 +8,7 @@ from scipy.stats import genextreme, gumbel_r, norm, skewnorm
 
 from softpatch.bank import Threshold
 from softpatch.calibration.extreme_value import EDGES, counted, laws
-from softpatch.threshold import RULE, cheapest, frames_needed, suggest, why_uncertain
+from softpatch.calibration.threshold import RULE, cheapest, frames_needed, suggest, why_uncertain
 
 LAWS = {
     "light": genextreme(0.1, scale=0.05),

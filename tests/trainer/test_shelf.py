@@ -12,7 +12,7 @@ from ingest.bank_state import BankState, ViewState
 from ingest.store import FsspecStore
 from softpatch.bank import InvalidBank, bank_from_bytes, bank_version
 from softpatch.images.input_faults import Usual
-from softpatch.threshold import suggest
+from softpatch.calibration.threshold import suggest
 from tests.trainer.files import bank_file
 from tests.trainer.views import AT, GRAPH, VIEW, state
 from trainer.commands import NotPossible
