@@ -3,7 +3,7 @@
 import numpy as np
 from jaxtyping import Float32
 
-from softpatch.neighbours import by_position, nearest_others
+from softpatch.discriminators.neighbours import by_position, nearest_others
 
 _PERCENTILE = 1.0
 _POSITIONS = 256

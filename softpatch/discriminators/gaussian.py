@@ -3,7 +3,7 @@
 import numpy as np
 from jaxtyping import Float32
 
-from softpatch.neighbours import per_position
+from softpatch.discriminators.neighbours import per_position
 
 
 class Gaussian:

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float32
 from numba import njit
 
-from softpatch.neighbours import nearest_others, per_position
+from softpatch.discriminators.neighbours import nearest_others, per_position
 
 _TINY = np.float32(1e-10)
 """Added to the mean reach distance, as scikit-learn does, so that copies divide by something."""

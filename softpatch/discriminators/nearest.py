@@ -3,7 +3,7 @@
 import numpy as np
 from jaxtyping import Float32
 
-from softpatch.neighbours import nearest_others, per_position
+from softpatch.discriminators.neighbours import nearest_others, per_position
 
 
 class NearestFrame:
