@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float32
 
 from softpatch.discriminators import DISCRIMINATORS
 from softpatch.groups import interleaved_groups
-from softpatch.noise_floor import noise_floor
+from softpatch.building.noise_floor import noise_floor
 from softpatch.projection import project, projection_matrix
 from softpatch.settings import BuildSettings, DiscriminatorName
 from softpatch.spill import Embeddings

@@ -9,7 +9,7 @@ from jaxtyping import Float32
 from softpatch.discriminators import DISCRIMINATORS, Discriminator
 from softpatch.groups import interleaved_groups
 from softpatch.judge import keep_mask
-from softpatch.noise_floor import noise_floor
+from softpatch.building.noise_floor import noise_floor
 from softpatch.settings import BuildSettings, DiscriminatorName
 
 EVERY = sorted(DISCRIMINATORS)
