@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float32, Int16, Int32, Int64
 from softpatch.coreset import SAMPLERS, Coreset, Loss, coreset_size
 from softpatch.groups import calibration_blocks, interleaved_groups
 from softpatch.judge import Judged, StageProgress
-from softpatch.projection import project, projection_matrix
+from softpatch.building.projection import project, projection_matrix
 from softpatch.settings import BuildSettings
 from softpatch.spill import Embeddings
 

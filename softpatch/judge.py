@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float32
 from softpatch.discriminators import DISCRIMINATORS
 from softpatch.groups import interleaved_groups
 from softpatch.building.noise_floor import noise_floor
-from softpatch.projection import project, projection_matrix
+from softpatch.building.projection import project, projection_matrix
 from softpatch.settings import BuildSettings, DiscriminatorName
 from softpatch.spill import Embeddings
 from softpatch.calibration.extreme_value import noise_share

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from softpatch.building.noise_floor import noise_floor
-from softpatch.projection import project, projection_matrix
+from softpatch.building.projection import project, projection_matrix
 from softpatch.soft_weights import soft_weights
 
 
