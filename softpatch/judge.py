@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Bool, Float32
 
 from softpatch.discriminators import DISCRIMINATORS
-from softpatch.groups import interleaved_groups
+from softpatch.building.frame_groups import interleaved_groups
 from softpatch.building.noise_floor import noise_floor
 from softpatch.building.projection import project, projection_matrix
 from softpatch.settings import BuildSettings, DiscriminatorName

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from softpatch.groups import FEWEST_BLOCKS
+from softpatch.building.frame_groups import FEWEST_BLOCKS
 from softpatch.images.geometry import Geometry
 
 DiscriminatorName = Literal["expected-nearest", "lof", "gaussian", "nearest", "none"]

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from jaxtyping import Float32
 
 from softpatch.discriminators import DISCRIMINATORS, Discriminator
-from softpatch.groups import interleaved_groups
+from softpatch.building.frame_groups import interleaved_groups
 from softpatch.judge import keep_mask
 from softpatch.building.noise_floor import noise_floor
 from softpatch.settings import BuildSettings, DiscriminatorName

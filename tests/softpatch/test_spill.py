@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from softpatch.groups import calibration_blocks, contiguous_blocks, interleaved_groups
+from softpatch.building.frame_groups import calibration_blocks, contiguous_blocks, interleaved_groups
 from softpatch.settings import BuildSettings
 from softpatch.network.sketch import sketch
 from softpatch.spill import InMemory, Spilled, room_for
