@@ -10,7 +10,7 @@ from softpatch.condense import Condensed, Patches, joined
 from softpatch.judge import Judged
 from softpatch.scoring.score import Scorer
 from softpatch.settings import BuildSettings
-from softpatch.spill import Embeddings
+from softpatch.building.embedding_buffer import Embeddings
 
 _FRAMES_AT_ONCE = 16
 

@@ -12,7 +12,7 @@ from softpatch.building.frame_groups import calibration_blocks, interleaved_grou
 from softpatch.judge import Judged, StageProgress
 from softpatch.building.projection import project, projection_matrix
 from softpatch.settings import BuildSettings
-from softpatch.spill import Embeddings
+from softpatch.building.embedding_buffer import Embeddings
 
 
 @dataclass(frozen=True)

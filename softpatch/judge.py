@@ -11,7 +11,7 @@ from softpatch.building.frame_groups import interleaved_groups
 from softpatch.building.noise_floor import noise_floor
 from softpatch.building.projection import project, projection_matrix
 from softpatch.settings import BuildSettings, DiscriminatorName
-from softpatch.spill import Embeddings
+from softpatch.building.embedding_buffer import Embeddings
 from softpatch.calibration.extreme_value import noise_share
 
 StageProgress = Callable[[int, int], None]

@@ -13,7 +13,7 @@ from softpatch.images.decode import UndecodableImage, decode
 from softpatch.images.geometry import Geometry
 from softpatch.images.statistics import measure
 from softpatch.network.sketch import sketch
-from softpatch.spill import Embeddings, room_for
+from softpatch.building.embedding_buffer import Embeddings, room_for
 
 BATCH_FRAMES = 16
 

@@ -23,7 +23,7 @@ from softpatch.evaluation.calibration import (
     rows_of,
 )
 from softpatch.settings import BuildSettings
-from softpatch.spill import room_for
+from softpatch.building.embedding_buffer import room_for
 from softpatch.threads import available_cores
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from softpatch.evaluation.methods import METHODS, TrainingWindow
 from softpatch.evaluation.protocol import AUGMENTED, split
 from softpatch.evaluation.rows import FrameScores, Row
 from softpatch.images.decode import decode
-from softpatch.spill import room_for
+from softpatch.building.embedding_buffer import room_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

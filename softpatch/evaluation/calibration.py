@@ -19,7 +19,7 @@ from softpatch.judge import judge
 from softpatch.scoring.score import Scorer
 from softpatch.scoring.search import FlatSearch
 from softpatch.settings import BuildSettings
-from softpatch.spill import Embeddings
+from softpatch.building.embedding_buffer import Embeddings
 from softpatch.calibration.threshold import suggest
 
 ASKED = (0.05, 0.02, 0.01)

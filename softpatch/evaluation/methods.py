@@ -18,7 +18,7 @@ from softpatch.padim import Padim, trusted_frames
 from softpatch.scoring.score import FrameScore
 from softpatch.scoring.search import FlatSearch
 from softpatch.settings import BuildSettings
-from softpatch.spill import Embeddings, InMemory
+from softpatch.building.embedding_buffer import Embeddings, InMemory
 from softpatch.threads import available_cores
 
 PAPER_NOISE_RATIO = 0.15

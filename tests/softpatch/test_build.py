@@ -18,7 +18,7 @@ from softpatch.scoring.self_test import ProbesDisagree, replay
 from softpatch.scoring.score import Scorer
 from softpatch.scoring.search import BruteSearch, FlatSearch
 from softpatch.settings import BuildSettings
-from softpatch.spill import InMemory
+from softpatch.building.embedding_buffer import InMemory
 from softpatch.window import TooFewFrames
 from tests.softpatch.window_of_fakes import SETTINGS, MeanColours, encoded, names, picture, window
 

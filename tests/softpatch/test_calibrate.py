@@ -12,7 +12,7 @@ from softpatch.coreset import SAMPLERS
 from softpatch.judge import judge
 from softpatch.scoring.search import BruteSearch
 from softpatch.settings import BuildSettings, SamplerName
-from softpatch.spill import InMemory
+from softpatch.building.embedding_buffer import InMemory
 
 
 def nothing(_done: int, _total: int) -> None:

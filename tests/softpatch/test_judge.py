@@ -8,7 +8,7 @@ import pytest
 from softpatch.discriminators import ExpectedNearest
 from softpatch.judge import ALIGNED_RATIO, crowded, judge, keep_mask, likeness_ratio, odd_ratio, suspicious_frames
 from softpatch.settings import BuildSettings
-from softpatch.spill import InMemory
+from softpatch.building.embedding_buffer import InMemory
 
 
 def aligned_line(frames: int, seed: int) -> np.ndarray:

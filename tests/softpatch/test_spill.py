@@ -8,7 +8,7 @@ import pytest
 from softpatch.building.frame_groups import calibration_blocks, contiguous_blocks, interleaved_groups
 from softpatch.settings import BuildSettings
 from softpatch.network.sketch import sketch
-from softpatch.spill import InMemory, Spilled, room_for
+from softpatch.building.embedding_buffer import InMemory, Spilled, room_for
 
 SHAPE = (2, 3, 5)
 
