@@ -31,7 +31,7 @@ EXPECTED = (
     ("ingest.cameras.video", "UnreadableVideo", WrongUse),
     ("softpatch.images.folders", "NoImages", WrongUse),
     ("softpatch.images.decode", "UndecodableImage", Failed),
-    ("softpatch.window", "TooFewFrames", Failed),
+    ("softpatch.building.window", "TooFewFrames", Failed),
     ("softpatch.bank", "InvalidBank", Failed),
     ("softpatch.network.graph", "InvalidGraph", WrongUse),
     ("softpatch.network.embed", "ProviderUnavailable", Failed),

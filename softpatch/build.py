@@ -19,7 +19,7 @@ from softpatch.scoring.search import FlatSearch
 from softpatch.settings import BuildSettings
 from softpatch.threads import available_cores
 from softpatch.calibration.threshold import suggest
-from softpatch.window import Progress, Window, read_window
+from softpatch.building.window import Progress, Window, read_window
 
 
 def build_bank(

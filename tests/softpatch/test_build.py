@@ -19,7 +19,7 @@ from softpatch.scoring.score import Scorer
 from softpatch.scoring.search import BruteSearch, FlatSearch
 from softpatch.settings import BuildSettings
 from softpatch.building.embedding_buffer import InMemory
-from softpatch.window import TooFewFrames
+from softpatch.building.window import TooFewFrames
 from tests.softpatch.window_of_fakes import SETTINGS, MeanColours, encoded, names, picture, window
 
 AT = "2026-01-01T00:00:00Z"
