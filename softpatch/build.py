@@ -13,7 +13,7 @@ from softpatch.calibrate import cross_fit
 from softpatch.candidate import Candidate, candidate
 from softpatch.condense import condense
 from softpatch.network.embed import Embedder
-from softpatch.judge import Judged, judge
+from softpatch.building.denoise import Judged, judge
 from softpatch.scoring.self_test import probe_scores
 from softpatch.scoring.search import FlatSearch
 from softpatch.settings import BuildSettings

@@ -7,7 +7,7 @@ from jaxtyping import Float32
 
 from softpatch.candidate import SearchMaker, scorer_of
 from softpatch.condense import Condensed, Patches, joined
-from softpatch.judge import Judged
+from softpatch.building.denoise import Judged
 from softpatch.scoring.score import Scorer
 from softpatch.settings import BuildSettings
 from softpatch.building.embedding_buffer import Embeddings

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Bool, Float32, Int32
 
 from softpatch.condense import Patches
-from softpatch.judge import Judged
+from softpatch.building.denoise import Judged
 from softpatch.scoring.score import Scorer
 from softpatch.scoring.search import Search
 from softpatch.settings import BuildSettings, Scoring

@@ -15,7 +15,7 @@ from softpatch.calibrate import cross_fit
 from softpatch.candidate import scorer_of
 from softpatch.condense import condense
 from softpatch.evaluation.report import table
-from softpatch.judge import judge
+from softpatch.building.denoise import judge
 from softpatch.scoring.score import Scorer
 from softpatch.scoring.search import FlatSearch
 from softpatch.settings import BuildSettings

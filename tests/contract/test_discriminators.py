@@ -8,7 +8,7 @@ from jaxtyping import Float32
 
 from softpatch.discriminators import DISCRIMINATORS, Discriminator
 from softpatch.building.frame_groups import interleaved_groups
-from softpatch.judge import keep_mask
+from softpatch.building.denoise import keep_mask
 from softpatch.building.noise_floor import noise_floor
 from softpatch.settings import BuildSettings, DiscriminatorName
 

@@ -13,7 +13,7 @@ from softpatch.build import build_bank
 from softpatch.candidate import candidate
 from softpatch.condense import condense
 from softpatch.images.decode import decode
-from softpatch.judge import judge, keep_mask
+from softpatch.building.denoise import judge, keep_mask
 from softpatch.scoring.self_test import ProbesDisagree, replay
 from softpatch.scoring.score import Scorer
 from softpatch.scoring.search import BruteSearch, FlatSearch

@@ -9,7 +9,7 @@ from softpatch.calibrate import cross_fit, unseen
 from softpatch.candidate import scorer_of, trusted_of
 from softpatch.condense import Patches, condense
 from softpatch.coreset import SAMPLERS
-from softpatch.judge import judge
+from softpatch.building.denoise import judge
 from softpatch.scoring.search import BruteSearch
 from softpatch.settings import BuildSettings, SamplerName
 from softpatch.building.embedding_buffer import InMemory

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from softpatch.discriminators import ExpectedNearest
-from softpatch.judge import ALIGNED_RATIO, crowded, judge, keep_mask, likeness_ratio, odd_ratio, suspicious_frames
+from softpatch.building.denoise import ALIGNED_RATIO, crowded, judge, keep_mask, likeness_ratio, odd_ratio, suspicious_frames
 from softpatch.settings import BuildSettings
 from softpatch.building.embedding_buffer import InMemory
 
