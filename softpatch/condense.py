@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Bool, Float32, Int16, Int32, Int64
 
-from softpatch.coreset import SAMPLERS, Coreset, Loss, coreset_size
+from softpatch.building.coreset import SAMPLERS, Coreset, Loss, coreset_size
 from softpatch.building.frame_groups import calibration_blocks, interleaved_groups
 from softpatch.building.denoise import Judged, StageProgress
 from softpatch.building.projection import project, projection_matrix

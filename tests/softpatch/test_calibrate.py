@@ -8,7 +8,7 @@ import pytest
 from softpatch.calibrate import cross_fit, unseen
 from softpatch.candidate import scorer_of, trusted_of
 from softpatch.condense import Patches, condense
-from softpatch.coreset import SAMPLERS
+from softpatch.building.coreset import SAMPLERS
 from softpatch.building.denoise import judge
 from softpatch.scoring.search import BruteSearch
 from softpatch.settings import BuildSettings, SamplerName

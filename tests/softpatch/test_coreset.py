@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from softpatch.coreset import SAMPLERS, Coreset, Greedy, Loss, Sampler, coreset_size
+from softpatch.building.coreset import SAMPLERS, Coreset, Greedy, Loss, Sampler, coreset_size
 from softpatch.settings import SamplerName
 
 
