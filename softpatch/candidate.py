@@ -11,7 +11,7 @@ from softpatch.building.denoise import Judged
 from softpatch.scoring.score import Scorer
 from softpatch.scoring.search import Search
 from softpatch.settings import BuildSettings, Scoring
-from softpatch.soft_weights import soft_weights
+from softpatch.building.soft_weights import soft_weights
 
 SearchMaker = Callable[[Float32[np.ndarray, "m d"]], Search]
 

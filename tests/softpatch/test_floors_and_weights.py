@@ -5,7 +5,7 @@ import pytest
 
 from softpatch.building.noise_floor import noise_floor
 from softpatch.building.projection import project, projection_matrix
-from softpatch.soft_weights import soft_weights
+from softpatch.building.soft_weights import soft_weights
 
 
 def test_the_floor_is_the_first_percentile_of_nearest_distances() -> None:
