@@ -11,7 +11,7 @@ from jaxtyping import Float32
 from softpatch.bank import Bank, Manifest
 from softpatch.calibrate import cross_fit
 from softpatch.candidate import Candidate, candidate
-from softpatch.condense import condense
+from softpatch.building.subsample import condense
 from softpatch.network.embed import Embedder
 from softpatch.building.denoise import Judged, judge
 from softpatch.scoring.self_test import probe_scores

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from softpatch.candidate import SearchMaker, scorer_of
-from softpatch.condense import Condensed, Patches, joined
+from softpatch.building.subsample import Condensed, Patches, joined
 from softpatch.building.denoise import Judged
 from softpatch.scoring.score import Scorer
 from softpatch.settings import BuildSettings

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float32, Int32
 
-from softpatch.condense import Patches
+from softpatch.building.subsample import Patches
 from softpatch.building.denoise import Judged
 from softpatch.scoring.score import Scorer
 from softpatch.scoring.search import Search

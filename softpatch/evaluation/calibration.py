@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict
 
 from softpatch.calibrate import cross_fit
 from softpatch.candidate import scorer_of
-from softpatch.condense import condense
+from softpatch.building.subsample import condense
 from softpatch.evaluation.report import table
 from softpatch.building.denoise import judge
 from softpatch.scoring.score import Scorer

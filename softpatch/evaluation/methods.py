@@ -12,7 +12,7 @@ from jaxtyping import Float32
 
 from softpatch.calibrate import cross_fit
 from softpatch.candidate import scorer_of
-from softpatch.condense import bank_size, condense, group_coreset
+from softpatch.building.subsample import bank_size, condense, group_coreset
 from softpatch.building.denoise import judge
 from softpatch.padim import Padim, trusted_frames
 from softpatch.scoring.score import FrameScore

@@ -7,7 +7,7 @@ import pytest
 
 from softpatch.calibrate import cross_fit, unseen
 from softpatch.candidate import scorer_of, trusted_of
-from softpatch.condense import Patches, condense
+from softpatch.building.subsample import Patches, condense
 from softpatch.building.coreset import SAMPLERS
 from softpatch.building.denoise import judge
 from softpatch.scoring.search import BruteSearch
