@@ -10,7 +10,7 @@ from jaxtyping import Float32
 
 from softpatch.bank import Bank, Manifest
 from softpatch.calibrate import cross_fit
-from softpatch.candidate import Candidate, candidate
+from softpatch.building.candidate import Candidate, candidate
 from softpatch.building.subsample import condense
 from softpatch.network.embed import Embedder
 from softpatch.building.denoise import Judged, judge

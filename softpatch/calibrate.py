@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 from jaxtyping import Float32
 
-from softpatch.candidate import SearchMaker, scorer_of
+from softpatch.building.candidate import SearchMaker, scorer_of
 from softpatch.building.subsample import Condensed, Patches, joined
 from softpatch.building.denoise import Judged
 from softpatch.scoring.score import Scorer

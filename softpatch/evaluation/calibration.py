@@ -12,7 +12,7 @@ from jaxtyping import Float32
 from pydantic import BaseModel, ConfigDict
 
 from softpatch.calibrate import cross_fit
-from softpatch.candidate import scorer_of
+from softpatch.building.candidate import scorer_of
 from softpatch.building.subsample import condense
 from softpatch.evaluation.report import table
 from softpatch.building.denoise import judge

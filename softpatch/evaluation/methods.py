@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from softpatch.calibrate import cross_fit
-from softpatch.candidate import scorer_of
+from softpatch.building.candidate import scorer_of
 from softpatch.building.subsample import bank_size, condense, group_coreset
 from softpatch.building.denoise import judge
 from softpatch.padim import Padim, trusted_frames

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from softpatch.bank import Bank, bank_from_bytes, bank_to_bytes
 from softpatch.build import build_bank
-from softpatch.candidate import candidate
+from softpatch.building.candidate import candidate
 from softpatch.building.subsample import condense
 from softpatch.images.decode import decode
 from softpatch.building.denoise import judge, keep_mask

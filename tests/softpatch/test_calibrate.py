@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from softpatch.calibrate import cross_fit, unseen
-from softpatch.candidate import scorer_of, trusted_of
+from softpatch.building.candidate import scorer_of, trusted_of
 from softpatch.building.subsample import Patches, condense
 from softpatch.building.coreset import SAMPLERS
 from softpatch.building.denoise import judge
