@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from softpatch.bank import Bank, Manifest
-from softpatch.calibrate import cross_fit
+from softpatch.building.cross_fit import cross_fit
 from softpatch.building.candidate import Candidate, candidate
 from softpatch.building.subsample import condense
 from softpatch.network.embed import Embedder

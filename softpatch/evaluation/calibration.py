@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float32
 from pydantic import BaseModel, ConfigDict
 
-from softpatch.calibrate import cross_fit
+from softpatch.building.cross_fit import cross_fit
 from softpatch.building.candidate import scorer_of
 from softpatch.building.subsample import condense
 from softpatch.evaluation.report import table

@@ -10,7 +10,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Float32
 
-from softpatch.calibrate import cross_fit
+from softpatch.building.cross_fit import cross_fit
 from softpatch.building.candidate import scorer_of
 from softpatch.building.subsample import bank_size, condense, group_coreset
 from softpatch.building.denoise import judge

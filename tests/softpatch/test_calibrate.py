@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from softpatch.calibrate import cross_fit, unseen
+from softpatch.building.cross_fit import cross_fit, unseen
 from softpatch.building.candidate import scorer_of, trusted_of
 from softpatch.building.subsample import Patches, condense
 from softpatch.building.coreset import SAMPLERS
