@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Self
 
 from deploy.wiring import embedder_of, graph_of
 from softpatch.bank import Bank, bank_to_bytes
-from softpatch.build import build_bank
+from softpatch.building.build import build_bank
 from softpatch.images.folders import read_folder
 
 if TYPE_CHECKING:

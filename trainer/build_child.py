@@ -106,7 +106,7 @@ def _build(order: BuildOrder, steps: Steps) -> None:
     # Imported here, after the process has stepped back: loading these takes seconds of CPU.
     from ingest.store import FsspecStore  # noqa: PLC0415
     from softpatch.bank import bank_to_bytes  # noqa: PLC0415
-    from softpatch.build import build_bank  # noqa: PLC0415
+    from softpatch.building.build import build_bank  # noqa: PLC0415
     from softpatch.network.embed import FrameShapes, OnnxEmbedder  # noqa: PLC0415
     from softpatch.network.graph import load_graph  # noqa: PLC0415
 

@@ -15,7 +15,7 @@ import time
 import cv2
 import numpy as np
 
-from softpatch.build import build_bank
+from softpatch.building.build import build_bank
 from softpatch.settings import BuildSettings
 
 SIDE_PX, CELL_PX, DIMENSION = 224, 8, 152

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from safetensors.numpy import load, save
 
 from softpatch.bank import TENSORS, Bank, InvalidBank, bank_from_bytes, bank_to_bytes, bank_version
-from softpatch.build import build_bank
+from softpatch.building.build import build_bank
 from softpatch.scoring.self_test import replay
 from softpatch.scoring.search import FlatSearch
 from softpatch.settings import Scoring

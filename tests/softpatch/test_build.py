@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from softpatch.bank import Bank, bank_from_bytes, bank_to_bytes
-from softpatch.build import build_bank
+from softpatch.building.build import build_bank
 from softpatch.building.candidate import candidate
 from softpatch.building.subsample import condense
 from softpatch.images.decode import decode

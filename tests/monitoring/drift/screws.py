@@ -10,7 +10,7 @@ import numpy as np
 
 from monitoring.drift.observation import Observation
 from monitoring.drift.reference import GRAY_LEVELS, Reference, reference_of_bank
-from softpatch.build import build_bank
+from softpatch.building.build import build_bank
 from softpatch.network.embed import OnnxEmbedder
 from softpatch.network.graph import lite0
 from softpatch.images.decode import decode
