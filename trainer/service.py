@@ -27,7 +27,7 @@ from trainer.inbox import Inbox
 from trainer.publisher import NotOurs, Publisher, Topics
 from trainer.scratch import scratch
 from trainer.shelf import Shelf
-from trainer.teacher import Teacher
+from trainer.controller import Teacher
 from trainer.windows import Windows
 
 if TYPE_CHECKING:

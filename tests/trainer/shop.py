@@ -18,7 +18,7 @@ from trainer.builds import Builds, Workshop
 from trainer.inbox import Inbox
 from trainer.settings import TrainerSettings, ViewTraining
 from trainer.shelf import Shelf
-from trainer.teacher import Teacher
+from trainer.controller import Teacher
 
 TRAINING = ViewTraining(first_build_frames=6, rebuild_every_frames=10, window_frames=20)
 PICTURES = [picture(number) for number in range(40)]
