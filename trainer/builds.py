@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from trainer.build_order import Answer, ProviderChoice
-    from trainer.holdings import View
+    from trainer.owned_views import View
     from trainer.outcome import Cause
     from trainer.settings import TrainerSettings
     from trainer.window import LastBuild

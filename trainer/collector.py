@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ingest.store import StoreError
     from monitoring.metrics import TrainerMetrics
     from softpatch.images.input_faults import Usual
-    from trainer.holdings import Holdings, View
+    from trainer.owned_views import Holdings, View
     from trainer.window import Run
     from trainer.windows import Windows
 

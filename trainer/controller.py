@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from ingest.command import Command
     from monitoring.metrics import TrainerMetrics
     from trainer.builds import Builds, Job
-    from trainer.holdings import Holdings, View
+    from trainer.owned_views import Holdings, View
     from trainer.inbox import Inbox
     from trainer.publisher import Publisher
     from trainer.shelf import Shelf

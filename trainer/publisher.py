@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ingest.kafka.loop import Loop
     from ingest.kafka.records import Claim
     from monitoring.metrics import KafkaMetrics, TrainerMetrics
-    from trainer.holdings import Holdings, View
+    from trainer.owned_views import Holdings, View
     from trainer.outcome import Outcome
     from trainer.windows import Windows
 

@@ -22,7 +22,7 @@ from monitoring.health import HealthServer, Heartbeat, Readiness
 from monitoring.metrics import declare_kafka, declare_trainer
 from trainer.builds import Builds, Workshop
 from trainer.collector import Collector
-from trainer.holdings import Holdings
+from trainer.owned_views import Holdings
 from trainer.inbox import Inbox
 from trainer.publisher import NotOurs, Publisher, Topics
 from trainer.scratch import scratch

@@ -15,7 +15,7 @@ from monitoring.metrics import TrainerMetrics, declare_kafka, declare_trainer
 from softpatch.images.input_faults import Usual
 from tests.trainer.views import AT, VIEW
 from trainer.collector import Collector
-from trainer.holdings import Holdings
+from trainer.owned_views import Holdings
 from trainer.publisher import Publisher, Topics
 from trainer.settings import ViewTraining
 from trainer.windows import Windows
