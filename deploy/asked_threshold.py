@@ -12,7 +12,7 @@ from ingest.command import CommandKind
 from ingest.store import NotInStore
 from softpatch.bank import InvalidBank, bank_from_bytes
 from softpatch.calibration.threshold import threshold_of
-from trainer.shelf import bank_path
+from trainer.bank_store import bank_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable

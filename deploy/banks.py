@@ -21,7 +21,7 @@ from ingest.kafka.writers import Sender
 from ingest.store import NotInStore
 from ingest.view import view_of_file_name
 from softpatch.bank import InvalidBank, bank_from_bytes
-from trainer.shelf import SUFFIX, bank_path
+from trainer.bank_store import SUFFIX, bank_path
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping

@@ -17,7 +17,7 @@ from trainer.commands import ViewNow, after_command, asked_by
 from trainer.learn import after_build, after_failed_build, after_stopped_build, build_due
 from trainer.limits import with_band
 from trainer.outcome import Cause, Effect, Outcome
-from trainer.shelf import named_versions
+from trainer.bank_store import named_versions
 from trainer.window import LastBuild, forgotten
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from trainer.owned_views import Holdings, View
     from trainer.inbox import Inbox
     from trainer.publisher import Publisher
-    from trainer.shelf import Shelf
+    from trainer.bank_store import Shelf
     from trainer.windows import Windows
 
 log = structlog.get_logger(__name__)

@@ -26,7 +26,7 @@ from trainer.owned_views import Holdings
 from trainer.inbox import Inbox
 from trainer.publisher import NotOurs, Publisher, Topics
 from trainer.scratch import scratch
-from trainer.shelf import Shelf
+from trainer.bank_store import Shelf
 from trainer.controller import Teacher
 from trainer.windows import Windows
 

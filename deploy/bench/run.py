@@ -19,7 +19,7 @@ from ingest.cameras.simulator import Simulator
 from ingest.store import FsspecStore
 from softpatch.bank import bank_version
 from softpatch.threads import available_cores
-from trainer.shelf import bank_path
+from trainer.bank_store import bank_path
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -30,7 +30,7 @@ from ingest.decision import Verdict
 from ingest.store import FsspecStore
 from softpatch.bank import bank_from_bytes
 from softpatch.threads import available_cores
-from trainer.shelf import bank_path
+from trainer.bank_store import bank_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

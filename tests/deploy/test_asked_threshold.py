@@ -16,7 +16,7 @@ from softpatch.calibration.threshold import threshold_of
 from tests.deploy.test_what_if import AT, decision
 from tests.trainer.files import bank_file
 from tests.trainer.views import VIEW
-from trainer.shelf import bank_path
+from trainer.bank_store import bank_path
 
 if TYPE_CHECKING:
     from pathlib import Path

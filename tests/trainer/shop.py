@@ -17,7 +17,7 @@ from trainer.build_order import Answer, BuildOrder, Finished
 from trainer.builds import Builds, Workshop
 from trainer.inbox import Inbox
 from trainer.settings import TrainerSettings, ViewTraining
-from trainer.shelf import Shelf
+from trainer.bank_store import Shelf
 from trainer.controller import Teacher
 
 TRAINING = ViewTraining(first_build_frames=6, rebuild_every_frames=10, window_frames=20)

@@ -16,7 +16,7 @@ from softpatch.calibration.threshold import suggest
 from tests.trainer.files import bank_file
 from tests.trainer.views import AT, GRAPH, VIEW, state
 from trainer.commands import NotPossible
-from trainer.shelf import Shelf, bank_path
+from trainer.bank_store import Shelf, bank_path
 
 if TYPE_CHECKING:
     from pathlib import Path

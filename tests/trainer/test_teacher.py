@@ -17,7 +17,7 @@ from tests.trainer.hands import FRAMES
 from tests.trainer.shop import TRAINING, Shop
 from tests.trainer.views import GRAPH, VIEW
 from trainer.build_order import Failed, Finished, Step
-from trainer.shelf import Shelf
+from trainer.bank_store import Shelf
 from trainer.window import LastBuild
 
 
