@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from monitoring.metrics import TrainerMetrics
     from trainer.builds import Builds, Job
     from trainer.owned_views import Holdings, View
-    from trainer.inbox import Inbox
+    from trainer.command_queue import Inbox
     from trainer.publisher import Publisher
     from trainer.bank_store import Shelf
     from trainer.windows import Windows

@@ -23,7 +23,7 @@ from monitoring.metrics import declare_kafka, declare_trainer
 from trainer.builds import Builds, Workshop
 from trainer.collector import Collector
 from trainer.owned_views import Holdings
-from trainer.inbox import Inbox
+from trainer.command_queue import Inbox
 from trainer.publisher import NotOurs, Publisher, Topics
 from trainer.scratch import scratch
 from trainer.bank_store import Shelf

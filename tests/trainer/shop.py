@@ -15,7 +15,7 @@ from tests.trainer.lines import picture
 from tests.trainer.views import AT, GRAPH, VIEW
 from trainer.build_order import Answer, BuildOrder, Finished
 from trainer.builds import Builds, Workshop
-from trainer.inbox import Inbox
+from trainer.command_queue import Inbox
 from trainer.settings import TrainerSettings, ViewTraining
 from trainer.bank_store import Shelf
 from trainer.controller import Teacher
