@@ -20,7 +20,7 @@ from trainer.learn import Built
 if TYPE_CHECKING:
     from ingest.store import Store
     from softpatch.bank import Bank
-    from trainer.outcome import Facts
+    from trainer.transition import Facts
 
 log = structlog.get_logger(__name__)
 

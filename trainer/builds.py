@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from trainer.build_order import Answer, ProviderChoice
     from trainer.owned_views import View
-    from trainer.outcome import Cause
+    from trainer.transition import Cause
     from trainer.settings import TrainerSettings
     from trainer.window import LastBuild
 

@@ -12,7 +12,7 @@ from ingest.bank_event import BankEventKind
 from ingest.bank_state import BankInForce, BankState, ViewState
 from ingest.command import Command, CommandKind
 from trainer.limits import with_band
-from trainer.outcome import Cause, Effect, Facts, Outcome, changed, event_of
+from trainer.transition import Cause, Effect, Facts, Outcome, changed, event_of
 from trainer.window import BuildAsked
 
 if TYPE_CHECKING:

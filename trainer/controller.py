@@ -16,7 +16,7 @@ from trainer.build_process import progress_ratio
 from trainer.commands import ViewNow, after_command, asked_by
 from trainer.learn import after_build, after_failed_build, after_stopped_build, build_due
 from trainer.limits import with_band
-from trainer.outcome import Cause, Effect, Outcome
+from trainer.transition import Cause, Effect, Outcome
 from trainer.bank_store import named_versions
 from trainer.window import LastBuild, forgotten
 

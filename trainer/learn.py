@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from ingest.bank_event import BankEventKind
 from ingest.bank_state import BankInForce, BankState, ViewState
 from softpatch.calibration.threshold import frames_needed, why_uncertain
-from trainer.outcome import TRAINER, Cause, Facts, Outcome, changed, event_of
+from trainer.transition import TRAINER, Cause, Facts, Outcome, changed, event_of
 
 if TYPE_CHECKING:
     from datetime import datetime

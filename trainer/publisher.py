@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ingest.kafka.records import Claim
     from monitoring.metrics import KafkaMetrics, TrainerMetrics
     from trainer.owned_views import Holdings, View
-    from trainer.outcome import Outcome
+    from trainer.transition import Outcome
     from trainer.windows import Windows
 
 log = structlog.get_logger(__name__)

@@ -16,7 +16,7 @@ from softpatch.images.input_faults import Usual
 from tests.trainer.hands import FRAMES, Hands, record
 from tests.trainer.lines import picture
 from tests.trainer.views import VIEW, state
-from trainer.outcome import Outcome
+from trainer.transition import Outcome
 from trainer.publisher import NotOurs
 from trainer.settings import ViewTraining
 from trainer.window import InvalidIndex, NewerIndex

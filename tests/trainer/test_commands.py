@@ -11,7 +11,7 @@ from ingest.bank_state import BankInForce, BankState, ViewState
 from ingest.command import Command
 from tests.trainer.views import AT, LATER, VIEW, bank, state, window
 from trainer.commands import NotPossible, ViewNow, after_command
-from trainer.outcome import Effect, Outcome
+from trainer.transition import Effect, Outcome
 from trainer.settings import ViewTraining
 from trainer.window import BuildAsked, WindowIndex
 
