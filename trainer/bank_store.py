@@ -15,7 +15,7 @@ from softpatch.images.input_faults import Usual
 from softpatch.calibration.threshold import threshold_of
 from softpatch.scoring.input_baseline import usual_of
 from trainer.commands import NotPossible
-from trainer.learn import Built
+from trainer.build_policy import Built
 
 if TYPE_CHECKING:
     from ingest.store import Store

@@ -14,7 +14,7 @@ from softpatch.bank import InvalidBank
 from trainer.build_order import Failed, Finished, Step
 from trainer.build_process import progress_ratio
 from trainer.commands import ViewNow, after_command, asked_by
-from trainer.learn import after_build, after_failed_build, after_stopped_build, build_due
+from trainer.build_policy import after_build, after_failed_build, after_stopped_build, build_due
 from trainer.limits import with_band
 from trainer.transition import Cause, Effect, Outcome
 from trainer.bank_store import named_versions

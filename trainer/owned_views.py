@@ -9,7 +9,7 @@ import structlog
 
 from ingest.kafka.records import Partition
 from monitoring.metrics import close_view, open_view, set_state
-from trainer.learn import opened
+from trainer.build_policy import opened
 from trainer.window import Bounds, WindowIndex, forgotten, shrunk
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from ingest.bank_event import BankEventKind
 from ingest.bank_state import BankState, ViewState
 from softpatch.bank import Threshold
 from tests.trainer.views import AT, GRAPH, LATER, VIEW, bank, state, window
-from trainer.learn import Built, after_build, after_failed_build, after_stopped_build, build_due, opened
+from trainer.build_policy import Built, after_build, after_failed_build, after_stopped_build, build_due, opened
 from trainer.transition import Cause
 from trainer.settings import ViewTraining
 from trainer.window import BuildAsked, LastBuild, WindowIndex
