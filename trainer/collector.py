@@ -12,7 +12,7 @@ from ingest.contract import SourceRecord
 from ingest.frame import BadFrame, parse_frame
 from softpatch.images.decode import UndecodableImage, decode
 from softpatch.images.input_faults import InputFault
-from trainer.looking import fault_of, run_with, run_with_bytes, too_long
+from trainer.input_check import fault_of, run_with, run_with_bytes, too_long
 from trainer.window import Admission, KeptFrame, admission, holds_bytes, kept, passed, thawed, without
 from trainer.windows import NewFrame
 
