@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 from ingest.bank_event import BankEventKind
 from ingest.bank_state import BankInForce, BankState, ViewState
 from ingest.command import Command, CommandKind
-from trainer.limits import with_band
+from trainer.undecided_band import with_band
 from trainer.transition import Cause, Effect, Facts, Outcome, changed, event_of
 from trainer.window import BuildAsked
 

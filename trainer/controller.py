@@ -15,7 +15,7 @@ from trainer.build_order import Failed, Finished, Step
 from trainer.build_process import progress_ratio
 from trainer.commands import ViewNow, after_command, asked_by
 from trainer.build_policy import after_build, after_failed_build, after_stopped_build, build_due
-from trainer.limits import with_band
+from trainer.undecided_band import with_band
 from trainer.transition import Cause, Effect, Outcome
 from trainer.bank_store import named_versions
 from trainer.window import LastBuild, forgotten
