@@ -25,7 +25,7 @@ from trainer.collector import Collector
 from trainer.owned_views import Holdings
 from trainer.command_queue import Inbox
 from trainer.publisher import NotOurs, Publisher, Topics
-from trainer.scratch import scratch
+from trainer.build_workdir import scratch
 from trainer.bank_store import Shelf
 from trainer.controller import Teacher
 from trainer.windows import Windows

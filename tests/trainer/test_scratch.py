@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from trainer.scratch import scratch, sweep
+from trainer.build_workdir import scratch, sweep
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 HOLDS = """
 import sys, time
 from pathlib import Path
-from trainer.scratch import scratch
+from trainer.build_workdir import scratch
 with scratch(Path(sys.argv[1])) as folder:
     print(folder, flush=True)
     time.sleep(60)
