@@ -10,7 +10,7 @@ import structlog
 
 from trainer.build_order import BuildOrder
 from trainer.build_process import BuildProcess
-from trainer.windows import frame_path
+from trainer.window_store import frame_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

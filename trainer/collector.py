@@ -14,7 +14,7 @@ from softpatch.images.decode import UndecodableImage, decode
 from softpatch.images.input_faults import InputFault
 from trainer.input_check import fault_of, run_with, run_with_bytes, too_long
 from trainer.window import Admission, KeptFrame, admission, holds_bytes, kept, passed, thawed, without
-from trainer.windows import NewFrame
+from trainer.window_store import NewFrame
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from softpatch.images.input_faults import Usual
     from trainer.owned_views import Holdings, View
     from trainer.window import Run
-    from trainer.windows import Windows
+    from trainer.window_store import Windows
 
 log = structlog.get_logger(__name__)
 

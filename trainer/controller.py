@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from trainer.command_queue import Inbox
     from trainer.publisher import Publisher
     from trainer.bank_store import Shelf
-    from trainer.windows import Windows
+    from trainer.window_store import Windows
 
 log = structlog.get_logger(__name__)
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from monitoring.metrics import TrainerMetrics
     from trainer.settings import ViewTraining
     from trainer.window import Change, KeptFrame
-    from trainer.windows import Windows
+    from trainer.window_store import Windows
 
 log = structlog.get_logger(__name__)
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from monitoring.metrics import KafkaMetrics, TrainerMetrics
     from trainer.owned_views import Holdings, View
     from trainer.transition import Outcome
-    from trainer.windows import Windows
+    from trainer.window_store import Windows
 
 log = structlog.get_logger(__name__)
 

@@ -28,7 +28,7 @@ from trainer.publisher import NotOurs, Publisher, Topics
 from trainer.build_workdir import scratch
 from trainer.bank_store import Shelf
 from trainer.controller import Teacher
-from trainer.windows import Windows
+from trainer.window_store import Windows
 
 if TYPE_CHECKING:
     from collections.abc import Callable

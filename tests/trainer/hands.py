@@ -18,7 +18,7 @@ from trainer.collector import Collector
 from trainer.owned_views import Holdings
 from trainer.publisher import Publisher, Topics
 from trainer.settings import ViewTraining
-from trainer.windows import Windows
+from trainer.window_store import Windows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -24,7 +24,7 @@ from ingest.store import FsspecStore
 from softpatch.images.geometry import Geometry
 from softpatch.settings import BuildSettings
 from trainer.settings import TrainerSettings, ViewTraining
-from trainer.windows import Windows
+from trainer.window_store import Windows
 
 if TYPE_CHECKING:
     from collections.abc import Callable
