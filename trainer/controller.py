@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from ingest.command import Command
     from monitoring.metrics import TrainerMetrics
-    from trainer.builds import Builds, Job
+    from trainer.build_queue import Builds, Job
     from trainer.owned_views import Holdings, View
     from trainer.command_queue import Inbox
     from trainer.publisher import Publisher

@@ -20,7 +20,7 @@ from ingest.kafka.transactions import State, TransactionLoop
 from ingest.store import FsspecStore, StoreError
 from monitoring.health import HealthServer, Heartbeat, Readiness
 from monitoring.metrics import declare_kafka, declare_trainer
-from trainer.builds import Builds, Workshop
+from trainer.build_queue import Builds, Workshop
 from trainer.collector import Collector
 from trainer.owned_views import Holdings
 from trainer.command_queue import Inbox

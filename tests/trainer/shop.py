@@ -14,7 +14,7 @@ from tests.trainer.hands import Hands, record
 from tests.trainer.lines import picture
 from tests.trainer.views import AT, GRAPH, VIEW
 from trainer.build_order import Answer, BuildOrder, Finished
-from trainer.builds import Builds, Workshop
+from trainer.build_queue import Builds, Workshop
 from trainer.command_queue import Inbox
 from trainer.settings import TrainerSettings, ViewTraining
 from trainer.bank_store import Shelf
