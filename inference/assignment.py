@@ -18,7 +18,7 @@ from ingest.kafka.errors import KafkaFailure
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
 
-    from inference.exchange import Exchange
+    from inference.handoff_queue import Exchange
     from inference.history import FrameIds, History
     from ingest.kafka.connecting import Deadline
     from ingest.kafka.records import Partition, Record

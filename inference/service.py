@@ -22,7 +22,7 @@ from prometheus_client import CollectorRegistry
 
 from inference.assignment import Assignment
 from inference.banks import ActiveBanks, BankLoader
-from inference.exchange import Exchange
+from inference.handoff_queue import Exchange
 from inference.follower import BankFollower
 from inference.history import History
 from inference.inspector import Destinations, Inspector, Queued

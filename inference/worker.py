@@ -6,7 +6,7 @@ from threading import Thread
 from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
-    from inference.exchange import Exchange
+    from inference.handoff_queue import Exchange
     from inference.inspector import Inspector
 
 LEAVE_SECONDS = 5.0

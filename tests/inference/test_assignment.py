@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from inference.assignment import Assignment
-from inference.exchange import Exchange
+from inference.handoff_queue import Exchange
 from inference.history import History
 from inference.settings import ViewInspection
 from ingest.contract import SourceRecord

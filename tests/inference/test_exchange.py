@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from inference.exchange import Exchange
+from inference.handoff_queue import Exchange
 from inference.inspector import Answer, Answers, Queued
 from ingest.contract import SourceRecord
 from ingest.dead_letter import dead_letter_of

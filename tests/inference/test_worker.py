@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from inference.exchange import Exchange
+from inference.handoff_queue import Exchange
 from inference.inspector import Queued
 from inference.worker import Worker
 from tests.inference.made import record
