@@ -201,7 +201,7 @@ def test_each_service_of_ours_says_whether_it_is_alive_on_the_port_it_serves() -
     for name in OURS:
         port = served_at(name)
         if port is not None:
-            assert SERVICES[name]["healthcheck"]["test"] == ["CMD", "python", "-m", "monitoring.alive", str(port)]
+            assert SERVICES[name]["healthcheck"]["test"] == ["CMD", "python", "-m", "monitoring.healthcheck", str(port)]
 
 
 def test_kafka_takes_the_largest_message_that_a_topic_takes() -> None:

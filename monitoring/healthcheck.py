@@ -1,4 +1,4 @@
-"""`python -m monitoring.alive PORT`: exit code 0 where the service with this metrics port says that it is alive.
+"""`python -m monitoring.healthcheck PORT`: exit code 0 where the service with this metrics port says that it is alive.
 
 For a container's health check, in an image that has no curl.
 """
