@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from ingest.kafka.records import Partition
     from monitoring.drift.episode import Episode
-    from monitoring.drift.follow import Distances
+    from monitoring.drift.detector import Distances
     from monitoring.metrics import KafkaMetrics, WatchMetrics
     from monitoring.watch.views import View
 

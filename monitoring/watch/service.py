@@ -24,7 +24,7 @@ from ingest.kafka.errors import Aborted, BrokerUnreachable
 from ingest.kafka.readers import WholeTopicReader
 from ingest.kafka.records import Outgoing, Work
 from ingest.kafka.transactions import State, TransactionLoop
-from monitoring.drift.follow import WINDOW_FRAMES, distances
+from monitoring.drift.detector import WINDOW_FRAMES, distances
 from monitoring.health import HealthServer, Heartbeat, Readiness
 from monitoring.metrics import declare_kafka, declare_watch
 from monitoring.watch.asking import rebuild_asked

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from ingest.view import camera_key
-from monitoring.drift.follow import Baseline, Following, follow
+from monitoring.drift.detector import Baseline, Following, follow
 from monitoring.drift.numbering import Numbering
 from monitoring.drift.observation import NotMeasured, observation_of
 from monitoring.watch.calibrations import Calibrations, NoCalibration

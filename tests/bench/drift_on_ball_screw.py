@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING
 import matplotlib as mpl
 import numpy as np
 
-from monitoring.drift.follow import Baseline, Following, follow
+from monitoring.drift.detector import Baseline, Following, follow
 from monitoring.drift.reference import reference_of_bank
 from tests.monitoring.drift.screws import decider_of, unchanged
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from monitoring.drift.follow import Episode
+    from monitoring.drift.detector import Episode
     from monitoring.drift.observation import Observation
 
 mpl.use("Agg")

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.stats import chi2, norm
 
-from monitoring.drift.follow import Baseline, Following, follow
+from monitoring.drift.detector import Baseline, Following, follow
 from tests.monitoring.drift.lines import followed
 from tests.monitoring.drift.screws import DEFECTS, Screws, blur, drawn, gain, screws, smaller
 

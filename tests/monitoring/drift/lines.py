@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from monitoring.drift.follow import Baseline, Following, follow
+from monitoring.drift.detector import Baseline, Following, follow
 from monitoring.drift.observation import Observation
 from monitoring.drift.reference import Reference, reference_of
 

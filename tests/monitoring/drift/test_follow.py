@@ -10,7 +10,7 @@ import pytest
 
 from monitoring.drift.bets import WATCHED
 from monitoring.drift.diagnosis import Verdict
-from monitoring.drift.follow import WINDOW_FRAMES, Baseline, Following, distances, follow
+from monitoring.drift.detector import WINDOW_FRAMES, Baseline, Following, distances, follow
 from monitoring.drift.observation import Observation
 from monitoring.drift.ranks import REMEMBERED, Past
 from monitoring.drift.reference import novelty

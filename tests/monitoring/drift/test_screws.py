@@ -10,7 +10,7 @@ import pytest
 from inference import scoring
 from monitoring.drift import reference
 from monitoring.drift.diagnosis import Verdict
-from monitoring.drift.follow import Baseline, Following
+from monitoring.drift.detector import Baseline, Following
 from tests.monitoring.drift.lines import followed
 from tests.monitoring.drift.screws import DEFECTS, Screws, blur, drawn, gain, screws, smaller
 
