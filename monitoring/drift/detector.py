@@ -19,7 +19,7 @@ from monitoring.drift.episode import Cause, Episode, likeliest_bet
 from monitoring.drift.evidence import FRAMES_PER_FALSE_ALARM, Evidence
 from monitoring.drift.mmd import mmd
 from monitoring.drift.psi import psi, psi_p_value
-from monitoring.drift.ranks import Past, rank_bets
+from monitoring.drift.conformal_ranks import Past, rank_bets
 from monitoring.drift.reference import QUANTITIES, Reference, novelty
 from monitoring.drift.samples import kolmogorov_smirnov, wasserstein
 

@@ -26,7 +26,7 @@ from ingest.kafka.topics import create_topics
 from ingest.kafka.transactions import State, TransactionLoop
 from ingest.kafka.writers import Sender
 from ingest.store import FsspecStore
-from monitoring.drift.ranks import REMEMBERED, Past
+from monitoring.drift.conformal_ranks import REMEMBERED, Past
 from monitoring.health import Heartbeat
 from monitoring.metrics import declare_kafka, declare_watch
 from monitoring.watch.calibrations import Calibrations

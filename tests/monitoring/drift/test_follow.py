@@ -12,7 +12,7 @@ from monitoring.drift.bets import WATCHED
 from monitoring.drift.diagnosis import Verdict
 from monitoring.drift.detector import WINDOW_FRAMES, Baseline, Following, distances, follow
 from monitoring.drift.observation import Observation
-from monitoring.drift.ranks import REMEMBERED, Past
+from monitoring.drift.conformal_ranks import REMEMBERED, Past
 from monitoring.drift.reference import novelty
 from tests.monitoring.drift.lines import blurred, darker, followed, frames, other_product, window
 

@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 from monitoring.drift.evidence import Evidence
-from monitoring.drift.ranks import NEW_DEFECTS, REMEMBERED, TAILS, Past, rank_bets
+from monitoring.drift.conformal_ranks import NEW_DEFECTS, REMEMBERED, TAILS, Past, rank_bets
 
 
 def p_values(scores: np.ndarray) -> np.ndarray:
