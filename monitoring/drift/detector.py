@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from monitoring.drift.bets import WATCHED, Bets, bets_of
-from monitoring.drift.continuity import Continuity
+from monitoring.drift.frozen_camera import Continuity
 from monitoring.drift.diagnosis import BLACK_RATIO, OF_FEW_FRAMES, Verdict, of_most_frames, verdict_of
 from monitoring.drift.episode import Cause, Episode, likeliest_bet
 from monitoring.drift.evidence import FRAMES_PER_FALSE_ALARM, Evidence

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from monitoring.drift.continuity import REPEATS_OF_AN_EPISODE, Continuity, same_instant
+from monitoring.drift.frozen_camera import REPEATS_OF_AN_EPISODE, Continuity, same_instant
 from tests.monitoring.drift.lines import frames
 
 
