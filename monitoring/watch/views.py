@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from ingest.view import camera_key
 from monitoring.drift.detector import Baseline, Following, follow
-from monitoring.drift.numbering import Numbering
+from monitoring.drift.sequence_gaps import Numbering
 from monitoring.drift.observation import NotMeasured, observation_of
 from monitoring.watch.calibrations import Calibrations, NoCalibration
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from monitoring.drift.numbering import Numbering
+from monitoring.drift.sequence_gaps import Numbering
 from tests.monitoring.decisions import decision
 
 
