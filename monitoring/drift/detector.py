@@ -21,7 +21,7 @@ from monitoring.drift.mmd import mmd
 from monitoring.drift.psi import psi, psi_p_value
 from monitoring.drift.conformal_ranks import Past, rank_bets
 from monitoring.drift.reference import QUANTITIES, Reference, novelty
-from monitoring.drift.samples import kolmogorov_smirnov, wasserstein
+from monitoring.drift.sample_distances import kolmogorov_smirnov, wasserstein
 
 if TYPE_CHECKING:
     from jaxtyping import Float64

@@ -13,7 +13,7 @@ import numpy as np
 
 from monitoring.drift.bets import negligible_ratio
 from monitoring.drift.reference import QUANTITIES, Reference
-from monitoring.drift.samples import kolmogorov_smirnov
+from monitoring.drift.sample_distances import kolmogorov_smirnov
 
 if TYPE_CHECKING:
     from jaxtyping import Float64

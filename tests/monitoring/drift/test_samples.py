@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from monitoring.drift.samples import kolmogorov_smirnov, wasserstein
+from monitoring.drift.sample_distances import kolmogorov_smirnov, wasserstein
 
 
 @pytest.mark.parametrize("seed", range(6))
