@@ -27,7 +27,7 @@ from ingest.kafka.transactions import State, TransactionLoop
 from monitoring.drift.detector import WINDOW_FRAMES, distances
 from monitoring.health import HealthServer, Heartbeat, Readiness
 from monitoring.metrics import declare_kafka, declare_watch
-from monitoring.watch.asking import rebuild_asked
+from monitoring.watch.rebuild_request import rebuild_asked
 from monitoring.watch.calibrations import Calibrations
 from monitoring.watch.replays import Replays
 from monitoring.watch.reporting import Reporting
