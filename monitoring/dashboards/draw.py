@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from monitoring.dashboards.asking import Prometheus, Span, asked
+from monitoring.dashboards.prometheus_query import Prometheus, Span, asked
 from monitoring.dashboards.files import DASHBOARDS
 from monitoring.dashboards.panel import COLUMNS, places
 from monitoring.dashboards.pictures import DRAWINGS

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from monitoring.dashboards.asking import Series, named
+from monitoring.dashboards.prometheus_query import Series, named
 from monitoring.dashboards.units import told
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float64
     from matplotlib.axes import Axes
 
-    from monitoring.dashboards.asking import Span
+    from monitoring.dashboards.prometheus_query import Span
     from monitoring.dashboards.panel import Kind, Panel, Query
 
     Answers = Sequence[tuple[Query, list[Series]]]

@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from ingest.cameras.faults import black
-from monitoring.dashboards.asking import NoAnswer, Prometheus, Span, asked
+from monitoring.dashboards.prometheus_query import NoAnswer, Prometheus, Span, asked
 from monitoring.dashboards.files import DASHBOARDS
 from monitoring.dashboards.panel import Dashboard, Panel, Query
 from tests.e2e.composed import ROOT, Composed
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from monitoring.dashboards.asking import Series
+    from monitoring.dashboards.prometheus_query import Series
     from tests.e2e.plant import Service
 
 pytestmark = [pytest.mark.kafka, pytest.mark.prometheus, pytest.mark.slow]

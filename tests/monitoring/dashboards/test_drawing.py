@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from monitoring.dashboards.asking import NoAnswer, Prometheus, Series, Span, filled, named
+from monitoring.dashboards.prometheus_query import NoAnswer, Prometheus, Series, Span, filled, named
 from monitoring.dashboards.draw import draw
 from monitoring.dashboards.files import DASHBOARDS
 from monitoring.dashboards.panel import Dashboard, Panel, Query
