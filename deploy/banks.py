@@ -10,7 +10,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from deploy.faults import Failed, WrongUse
+from deploy.errors import Failed, WrongUse
 from ingest.bank_event import BankEvent, BankEventKind
 from ingest.bank_state import BankState
 from ingest.command import Command, CommandKind

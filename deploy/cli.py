@@ -29,7 +29,7 @@ from deploy.commands import (
     up,
     watch,
 )
-from deploy.faults import fault_of
+from deploy.errors import fault_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from deploy.faults import Failed, WrongUse
+from deploy.errors import Failed, WrongUse
 from ingest.contract import BadMessage, SourceRecord
 from ingest.dead_letter import DeadLetter, parse_dead_letter
 from ingest.frame import REPLAY_OF, DeadLetterReason

@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib.metadata import PackageNotFoundError, distribution
 from typing import TYPE_CHECKING
 
-from deploy.faults import Failed
+from deploy.errors import Failed
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from deploy.faults import Failed
+from deploy.errors import Failed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

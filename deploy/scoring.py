@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import cv2
 import numpy as np
 
-from deploy.faults import Failed
+from deploy.errors import Failed
 from deploy.pictures.exhibits import boxed, heated, on_source
 from deploy.wiring import embedder_of
 from softpatch.bank import bank_from_bytes

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, time, timedelta
 from typing import TYPE_CHECKING
 
-from deploy.faults import WrongUse
+from deploy.errors import WrongUse
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -9,7 +9,7 @@ import numpy as np
 import structlog
 
 from deploy.extras import refuse_both
-from deploy.faults import WrongUse
+from deploy.errors import WrongUse
 from ingest.store import FsspecStore
 from softpatch.network.embed import OnnxEmbedder
 from softpatch.scoring.gpu_search import GpuFlatSearch

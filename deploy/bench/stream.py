@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from deploy.faults import Failed
+from deploy.errors import Failed
 from deploy.line.running import Line, Wanted
 from deploy.line.sending import GIVE_UP_SECONDS, SentFrame, send_all
 from ingest.kafka.records import Outgoing

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from deploy.commands.options import Bootstrap, JsonFile, SetFlags, SettingsFile, ViewOption, Why, load
-from deploy.faults import WrongUse
+from deploy.errors import WrongUse
 from deploy.reports import write_json
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 
 from deploy.commands.options import Bootstrap, SetFlags, SettingsFile, load
-from deploy.faults import WrongUse
+from deploy.errors import WrongUse
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from deploy.commands.options import Bootstrap, JsonFile, SetFlags, SettingsFile, ViewOption, load
-from deploy.faults import Failed, WrongUse
+from deploy.errors import Failed, WrongUse
 from deploy.reports import write_json
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from deploy.commands.options import Bootstrap, JsonFile, SetFlags
-from deploy.faults import Failed, WrongUse
+from deploy.errors import Failed, WrongUse
 from deploy.reports import write_json
 
 if TYPE_CHECKING:

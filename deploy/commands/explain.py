@@ -7,7 +7,7 @@ import typer
 from rich.console import Console
 
 from deploy.commands.options import JsonFile, SetFlags, SettingsFile, load
-from deploy.faults import Failed, WrongUse
+from deploy.errors import Failed, WrongUse
 from deploy.reports import write_json
 
 if TYPE_CHECKING:

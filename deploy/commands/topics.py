@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from deploy.commands.options import Bootstrap, JsonFile, SetFlags, SettingsFile, load
-from deploy.faults import Failed
+from deploy.errors import Failed
 from deploy.reports import write_json
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 
 from deploy.commands.options import Bootstrap, SetFlags, SettingsFile, load, settings_file
-from deploy.faults import Failed, WrongUse
+from deploy.errors import Failed, WrongUse
 
 if TYPE_CHECKING:
     from deploy.line.supervisor import Program

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from deploy.faults import WrongUse
+from deploy.errors import WrongUse
 from ingest.cameras.source import GOOD
 from softpatch.threads import available_cores
 

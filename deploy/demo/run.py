@@ -18,7 +18,7 @@ from deploy.demo.summary import (
     once_each,
     undecided,
 )
-from deploy.faults import Failed, WrongUse
+from deploy.errors import Failed, WrongUse
 from deploy.line.outcomes import OutcomeReader, all_outcomes, balance, end_offsets
 from deploy.line.running import Line, Wanted
 from deploy.line.sending import held_back, send_all

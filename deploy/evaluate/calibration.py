@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from rich.console import Console
 
 from deploy.evaluate.calibration_frames import CHUNK_FRAMES, SimulatedLine
-from deploy.faults import WrongUse
+from deploy.errors import WrongUse
 from softpatch.evaluation.calibration import (
     FOLDS,
     CalibrationRow,

@@ -16,7 +16,7 @@ from deploy.evaluate.embeddings import EmbeddingCache
 from deploy.evaluate.ledger import Ledger
 from deploy.evaluate.plot import plot
 from deploy.evaluate.study import Asked, Category, carry_out, tasks
-from deploy.faults import WrongUse
+from deploy.errors import WrongUse
 from ingest.cameras.parts import VARIANTS
 from softpatch.network.embed import OnnxEmbedder
 from softpatch.evaluation.calibration import calibration_report

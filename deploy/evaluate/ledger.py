@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from deploy.faults import WrongUse
+from deploy.errors import WrongUse
 from softpatch.evaluation.rows import FrameScores, Row
 
 if TYPE_CHECKING:

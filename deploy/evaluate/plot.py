@@ -6,7 +6,7 @@ from collections import defaultdict
 from statistics import mean
 from typing import TYPE_CHECKING
 
-from deploy.faults import WrongUse
+from deploy.errors import WrongUse
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -15,7 +15,7 @@ from urllib.request import urlopen
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
-from deploy.faults import Failed
+from deploy.errors import Failed
 from deploy.line.embedded_broker import EmbeddedBroker, free_port
 from deploy.line.supervisor import Program, Supervisor, WillNotRun
 from deploy.settings import PREFIX, read_settings

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from deploy.banks import StoredBank, looked_into, newest_first, role_of, stored, the_one, the_view
-from deploy.faults import WrongUse
+from deploy.errors import WrongUse
 from ingest.bank_state import BankInForce, BankState, ViewState
 from ingest.store import FsspecStore
 from softpatch.bank import bank_version

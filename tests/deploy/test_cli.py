@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.faults import EXPECTED, Failed, WrongUse, fault_of
+from deploy.errors import EXPECTED, Failed, WrongUse, fault_of
 
 COMMANDS = (
     *("demo", "bench", "up", "train", "inspect", "camera", "topics", "bank", "dead-letters"),

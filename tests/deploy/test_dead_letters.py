@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from deploy.dead_letters import Kept, Wanted, facts_of, frame_of, moment_from, place_from, reason_from
-from deploy.faults import WrongUse
+from deploy.errors import WrongUse
 from ingest.contract import SourceRecord
 from ingest.dead_letter import DeadLetter, dead_letter_of
 from ingest.frame import REPLAY_OF, DeadLetterReason, parse_frame

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from deploy.extras import installed, refuse_both
-from deploy.faults import Failed
+from deploy.errors import Failed
 
 
 @pytest.mark.parametrize("pair", [("onnxruntime", "onnxruntime-gpu"), ("faiss-cpu", "faiss-gpu-cu12")])

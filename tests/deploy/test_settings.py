@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.faults import WrongUse
+from deploy.errors import WrongUse
 from deploy.settings import read_settings, setting_names
 
 EXAMPLE = Path(__file__).parents[2] / "patchline.example.yaml"

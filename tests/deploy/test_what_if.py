@@ -6,7 +6,7 @@ from datetime import UTC, datetime, time, timedelta, timezone
 
 import pytest
 
-from deploy.faults import WrongUse
+from deploy.errors import WrongUse
 from deploy.shifts import hours_from, shift_of
 from deploy.what_if import KEPT_FLIPS, decided_again, what_if
 from inference.decide import Limits

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from deploy.demo.plan import overlap, simulated
-from deploy.faults import WrongUse
+from deploy.errors import WrongUse
 from ingest.cameras.source import CameraFrame
 
 AT = datetime(2026, 11, 24, tzinfo=UTC)

@@ -13,7 +13,7 @@ from deploy.evaluate.calibration import ROWS, CalibrationRequest, Line, read_row
 from deploy.evaluate.calibration_frames import SimulatedLine
 from deploy.evaluate.command import CalibrationAsked, Request, between, category_of, run_request
 from deploy.evaluate.embeddings import EmbeddingCache
-from deploy.faults import WrongUse
+from deploy.errors import WrongUse
 from ingest.cameras.simulator import Simulator
 from softpatch.network.embed import OnnxEmbedder
 from softpatch.evaluation.calibration import ASKED, FOLDS

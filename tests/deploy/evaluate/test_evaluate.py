@@ -16,7 +16,7 @@ from deploy.evaluate.embeddings import EmbeddingCache
 from deploy.evaluate.ledger import Ledger
 from deploy.evaluate.plot import drawn
 from deploy.evaluate.study import Asked, Category, carry_out, tasks
-from deploy.faults import WrongUse
+from deploy.errors import WrongUse
 from softpatch.network.embed import OnnxEmbedder
 from softpatch.evaluation.rows import Row
 from softpatch.network.graph import lite0
