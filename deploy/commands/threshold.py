@@ -16,7 +16,7 @@ from deploy.reports import write_json
 if TYPE_CHECKING:
     from deploy.asked_threshold import Asked, StoredBanks
     from deploy.settings import Settings
-    from deploy.what_if import Tally, WhatIf
+    from deploy.history.threshold_replay import Tally, WhatIf
     from ingest.bank_event import BankEvent
     from ingest.bank_state import BankInForce, BankState
     from softpatch.bank import Bank
@@ -171,7 +171,7 @@ def _found(
     from deploy.dead_letters import moment_from  # noqa: PLC0415
     from deploy.recorded import decisions_of  # noqa: PLC0415
     from deploy.shifts import hours_from  # noqa: PLC0415
-    from deploy.what_if import what_if  # noqa: PLC0415
+    from deploy.history.threshold_replay import what_if  # noqa: PLC0415
 
     view, hours, begin = state.view, hours_from(shifts), moment_from(since, now=datetime.now(UTC))
     in_force = state.active

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
     from jaxtyping import UInt8
 
-    from deploy.what_if import Flip, WhatIf
+    from deploy.history.threshold_replay import Flip, WhatIf
     from ingest.decision import Decision
     from softpatch.images.geometry import Geometry
 

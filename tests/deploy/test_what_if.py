@@ -8,7 +8,7 @@ import pytest
 
 from deploy.errors import WrongUse
 from deploy.shifts import hours_from, shift_of
-from deploy.what_if import KEPT_FLIPS, decided_again, what_if
+from deploy.history.threshold_replay import KEPT_FLIPS, decided_again, what_if
 from inference.decide import Limits
 from ingest.contract import SourceRecord
 from ingest.decision import BankRef, Decision, Reason, Verdict, decision_id
