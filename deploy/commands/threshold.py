@@ -14,7 +14,7 @@ from deploy.errors import Failed, WrongUse
 from deploy.reports import write_json
 
 if TYPE_CHECKING:
-    from deploy.asked_threshold import Asked, StoredBanks
+    from deploy.history.requested_threshold import Asked, StoredBanks
     from deploy.settings import Settings
     from deploy.history.threshold_replay import Tally, WhatIf
     from ingest.bank_event import BankEvent
@@ -79,7 +79,7 @@ def threshold(
     --cost-escape the ratio asked is the cheapest, if as many parts are defective as in the bank's window.
     """
     from deploy import banks  # noqa: PLC0415 -- kafka loads when it is needed
-    from deploy.asked_threshold import StoredBanks  # noqa: PLC0415
+    from deploy.history.requested_threshold import StoredBanks  # noqa: PLC0415
     from deploy.wiring import store_of  # noqa: PLC0415
 
     loaded, asked = load(settings, flags, bootstrap=bootstrap), _asked(false_reject, value, band)
@@ -106,7 +106,7 @@ def threshold(
 
 
 def _asked(false_reject: float | None, value: float | None, band: tuple[float, float] | None) -> "Asked":
-    from deploy.asked_threshold import Asked  # noqa: PLC0415 -- loads the libraries of vectors
+    from deploy.history.requested_threshold import Asked  # noqa: PLC0415 -- loads the libraries of vectors
 
     if false_reject is not None and value is not None:
         raise WrongUse("give --false-reject or --threshold, not both")
@@ -167,7 +167,7 @@ def _found(
     """What it would have done. Raises Failed where nothing is recorded."""
     from collections import deque  # noqa: PLC0415 -- with its only use
 
-    from deploy.asked_threshold import limits_by  # noqa: PLC0415
+    from deploy.history.requested_threshold import limits_by  # noqa: PLC0415
     from deploy.dead_letters import moment_from  # noqa: PLC0415
     from deploy.recorded import decisions_of  # noqa: PLC0415
     from deploy.shifts import hours_from  # noqa: PLC0415
@@ -265,7 +265,7 @@ def _applied(
     loaded: "Settings", asked: "Asked", in_force: "BankInForce", stored: "StoredBanks", *, view: str, why: str
 ) -> "BankEvent":
     from deploy import banks  # noqa: PLC0415 -- kafka loads when it is needed
-    from deploy.asked_threshold import command_for  # noqa: PLC0415
+    from deploy.history.requested_threshold import command_for  # noqa: PLC0415
 
     if not asked.anything:
         raise WrongUse("--apply needs --false-reject, --threshold, costs or --band")

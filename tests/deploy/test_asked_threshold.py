@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from deploy.asked_threshold import Asked, StoredBanks, command_for, limits_by
+from deploy.history.requested_threshold import Asked, StoredBanks, command_for, limits_by
 from inference.decide import Limits
 from ingest.bank_state import BankInForce
 from ingest.command import CommandKind
