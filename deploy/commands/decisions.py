@@ -39,7 +39,7 @@ def decisions(
 ) -> None:
     """Show the latest recorded decisions of a view; --json FILE has them whole."""
     from deploy.dead_letters import moment_from  # noqa: PLC0415 -- kafka loads when it is needed
-    from deploy.recorded import decisions_of  # noqa: PLC0415
+    from deploy.history.decision_reader import decisions_of  # noqa: PLC0415
     from ingest.decision import Reason, Verdict  # noqa: PLC0415
 
     _check("--verdict", verdict, [each.value for each in Verdict])

@@ -169,7 +169,7 @@ def _found(
 
     from deploy.history.requested_threshold import limits_by  # noqa: PLC0415
     from deploy.dead_letters import moment_from  # noqa: PLC0415
-    from deploy.recorded import decisions_of  # noqa: PLC0415
+    from deploy.history.decision_reader import decisions_of  # noqa: PLC0415
     from deploy.shifts import hours_from  # noqa: PLC0415
     from deploy.history.threshold_replay import what_if  # noqa: PLC0415
 
@@ -238,7 +238,7 @@ def _draw(
     import cv2  # noqa: PLC0415 -- loads the libraries of pixels
 
     from deploy.pictures.flips import flips_sheet  # noqa: PLC0415
-    from deploy.recorded import frame_of  # noqa: PLC0415
+    from deploy.history.decision_reader import frame_of  # noqa: PLC0415
     from ingest.decision import Decision  # noqa: PLC0415
 
     def picture_of(decision: Decision) -> bytes | None:

@@ -7,7 +7,7 @@ import tracemalloc
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deploy.recorded import PAGE, Told
+from deploy.history.decision_reader import PAGE, Told
 from ingest.contract import SourceRecord
 
 SOURCES = st.builds(
