@@ -6,7 +6,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from deploy.shifts import shift_of
+from deploy.history.shifts import shift_of
 from inference.decide import Limits, by_score
 from ingest.decision import Decision, Reason, Verdict
 

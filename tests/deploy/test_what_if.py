@@ -7,7 +7,7 @@ from datetime import UTC, datetime, time, timedelta, timezone
 import pytest
 
 from deploy.errors import WrongUse
-from deploy.shifts import hours_from, shift_of
+from deploy.history.shifts import hours_from, shift_of
 from deploy.history.threshold_replay import KEPT_FLIPS, decided_again, what_if
 from inference.decide import Limits
 from ingest.contract import SourceRecord
