@@ -14,7 +14,7 @@ from deploy.errors import Failed, WrongUse
 from deploy.reports import write_json
 
 if TYPE_CHECKING:
-    from deploy.dead_letters import Kept, Replayed, Wanted
+    from deploy.history.dead_letters import Kept, Replayed, Wanted
 
 app = typer.Typer(
     help="Records no decision could be made of: list them, look into one, send it again.", no_args_is_help=True
@@ -119,7 +119,7 @@ def replay(
 
 
 def _wanted(view: str | None, reason: str | None, since: str | None) -> "Wanted":
-    from deploy.dead_letters import Wanted, moment_from, reason_from  # noqa: PLC0415 -- kafka loads when it is needed
+    from deploy.history.dead_letters import Wanted, moment_from, reason_from  # noqa: PLC0415 -- kafka loads when it is needed
 
     return Wanted(
         view,

@@ -38,7 +38,7 @@ def decisions(
     json: JsonFile = None,
 ) -> None:
     """Show the latest recorded decisions of a view; --json FILE has them whole."""
-    from deploy.dead_letters import moment_from  # noqa: PLC0415 -- kafka loads when it is needed
+    from deploy.history.dead_letters import moment_from  # noqa: PLC0415 -- kafka loads when it is needed
     from deploy.history.decision_reader import decisions_of  # noqa: PLC0415
     from ingest.decision import Reason, Verdict  # noqa: PLC0415
 

@@ -168,7 +168,7 @@ def _found(
     from collections import deque  # noqa: PLC0415 -- with its only use
 
     from deploy.history.requested_threshold import limits_by  # noqa: PLC0415
-    from deploy.dead_letters import moment_from  # noqa: PLC0415
+    from deploy.history.dead_letters import moment_from  # noqa: PLC0415
     from deploy.history.decision_reader import decisions_of  # noqa: PLC0415
     from deploy.history.shifts import hours_from  # noqa: PLC0415
     from deploy.history.threshold_replay import what_if  # noqa: PLC0415

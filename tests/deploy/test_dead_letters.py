@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from deploy.dead_letters import Kept, Wanted, facts_of, frame_of, moment_from, place_from, reason_from
+from deploy.history.dead_letters import Kept, Wanted, facts_of, frame_of, moment_from, place_from, reason_from
 from deploy.errors import WrongUse
 from ingest.contract import SourceRecord
 from ingest.dead_letter import DeadLetter, dead_letter_of
