@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from deploy.banks import command
+from deploy.history.banks import command
 from inference.decide import Limits
 from ingest.command import CommandKind
 from ingest.store import NotInStore

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from deploy.banks import StoredBank, looked_into, newest_first, role_of, stored, the_one, the_view
+from deploy.history.banks import StoredBank, looked_into, newest_first, role_of, stored, the_one, the_view
 from deploy.errors import WrongUse
 from ingest.bank_state import BankInForce, BankState, ViewState
 from ingest.store import FsspecStore
