@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 from deploy.bench.in_process import in_process, state_of
 from deploy.bench.machine import machine
 from deploy.bench.stream import Stream, build_order, put_in_force, wanted
-from deploy.building import built
+from deploy.offline.build_folder import built
 from deploy.line.outcomes import OutcomeReader
 from deploy.line.running import Line
 from deploy.wiring import embedder_of, graph_of

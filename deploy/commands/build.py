@@ -26,7 +26,7 @@ def build(
     json: JsonFile = None,
 ) -> None:
     """Build a bank from a folder of pictures. Defective ones among them are found and left out as far as may be."""
-    from deploy.building import build_from_folder  # noqa: PLC0415 -- loads the libraries of pixels and vectors
+    from deploy.offline.build_folder import build_from_folder  # noqa: PLC0415 -- loads the libraries of pixels and vectors
     from deploy.commands.bank import facts_of  # noqa: PLC0415
     from deploy.progress import Progress  # noqa: PLC0415
     from softpatch.bank import bank_version  # noqa: PLC0415

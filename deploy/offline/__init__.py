@@ -1,0 +1,1 @@
+"""Banks and pictures in files, without Kafka: build, score, explain."""
