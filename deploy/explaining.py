@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from deploy.scoring import embedder_for
+from deploy.offline.score_image import embedder_for
 from ingest.store import NotInStore
 from ingest.view import file_name
 from softpatch.bank import bank_from_bytes

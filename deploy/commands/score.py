@@ -27,7 +27,7 @@ def score(
     json: JsonFile = None,
 ) -> None:
     """Score one picture: score, threshold, verdict, and where it looks wrong."""
-    from deploy.scoring import overlay_of, score_image  # noqa: PLC0415 -- loads pixels and vectors
+    from deploy.offline.score_image import overlay_of, score_image  # noqa: PLC0415 -- loads pixels and vectors
     from softpatch.bank import InvalidBank  # noqa: PLC0415
     from softpatch.images.decode import UndecodableImage  # noqa: PLC0415
 
