@@ -11,7 +11,7 @@ from deploy.errors import Failed, WrongUse
 from deploy.reports import write_json
 
 if TYPE_CHECKING:
-    from deploy.explaining import Explanation
+    from deploy.offline.explain_image import Explanation
 
 Image = Annotated[Path, typer.Argument(metavar="IMAGE", help="JPEG, PNG, BMP or TIFF.")]
 BankFile = Annotated[Path, typer.Option("--bank", metavar="FILE", help="A bank file; patchline build makes one.")]
@@ -43,7 +43,7 @@ def explain(
     """
     import cv2  # noqa: PLC0415 -- loads pixels and vectors
 
-    from deploy.explaining import explain_image  # noqa: PLC0415
+    from deploy.offline.explain_image import explain_image  # noqa: PLC0415
     from deploy.pictures.explanation import render_explanation  # noqa: PLC0415
     from deploy.wiring import store_of  # noqa: PLC0415
     from softpatch.bank import InvalidBank, bank_version  # noqa: PLC0415

@@ -15,7 +15,7 @@ from deploy.pictures.exhibits import BOX, BOX_EDGE, HEAT_FROM, heated, on_source
 if TYPE_CHECKING:
     from jaxtyping import UInt8
 
-    from deploy.explaining import ExplainedPatch, Explanation
+    from deploy.offline.explain_image import ExplainedPatch, Explanation
     from softpatch.images.geometry import Geometry
 
     Picture = UInt8[np.ndarray, "h w 3"]

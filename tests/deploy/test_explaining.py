@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from deploy.explaining import Explanation, SourceFrames, explain_image, worst_apart
+from deploy.offline.explain_image import Explanation, SourceFrames, explain_image, worst_apart
 from deploy.pictures.contact_sheet import RED
 from deploy.pictures.explanation import render_explanation
 from deploy.settings import RuntimeSettings
