@@ -94,7 +94,7 @@ def patchline(
     if context.invoked_subcommand is None:
         welcome(Console(), settings_here=Path("patchline.yaml").exists())
         return
-    from deploy.logs import configure_logs  # noqa: PLC0415 -- a bare `patchline` logs nothing
+    from deploy.process.logs import configure_logs  # noqa: PLC0415 -- a bare `patchline` logs nothing
 
     configure_logs(context.invoked_subcommand, quiet=True)  # services turn their logs up
 

@@ -76,7 +76,7 @@ def camera(
     from prometheus_client import CollectorRegistry  # noqa: PLC0415
 
     from deploy.line.sending import stream  # noqa: PLC0415
-    from deploy.logs import configure_logs  # noqa: PLC0415 -- after --help had its chance
+    from deploy.process.logs import configure_logs  # noqa: PLC0415 -- after --help had its chance
     from deploy.progress import Progress  # noqa: PLC0415
     from deploy.signals import stop_on_signals  # noqa: PLC0415
     from ingest.view import view_name  # noqa: PLC0415

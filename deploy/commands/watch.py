@@ -9,7 +9,7 @@ def watch(*, settings: SettingsFile = None, flags: SetFlags = None, bootstrap: B
     """Watch for drift: it follows the decisions on every view and says in words when the line has changed."""
     from prometheus_client import CollectorRegistry  # noqa: PLC0415 -- a service's libraries load when one starts
 
-    from deploy.logs import configure_logs  # noqa: PLC0415
+    from deploy.process.logs import configure_logs  # noqa: PLC0415
     from deploy.signals import stop_on_signals  # noqa: PLC0415
     from deploy.wiring import store_of  # noqa: PLC0415
     from monitoring.watch.service import serve  # noqa: PLC0415

@@ -10,7 +10,7 @@ def test_a_log_record_is_one_line_of_keys_and_values() -> None:
     """Tracebacks and library logs included: a collector reads line by line."""
     code = (
         "import logging, structlog\n"
-        "from deploy.logs import configure_logs\n"
+        "from deploy.process.logs import configure_logs\n"
         "configure_logs('train')\n"
         "structlog.get_logger().info('bank built', view='l/c', patches=4, provisional=True, owned=['a', 'b'])\n"
         "try: 1 / 0\n"
@@ -29,7 +29,7 @@ def test_quiet_logs_let_only_warnings_through() -> None:
     """A command for people speaks for itself."""
     code = (
         "import structlog\n"
-        "from deploy.logs import configure_logs\n"
+        "from deploy.process.logs import configure_logs\n"
         "configure_logs('demo', quiet=True)\n"
         "log = structlog.get_logger()\n"
         "log.info('noise'); log.warning('kafka_client', message='noise'); log.warning('matters')\n"
