@@ -10,7 +10,7 @@ def train(*, settings: SettingsFile = None, flags: SetFlags = None, bootstrap: B
     from prometheus_client import CollectorRegistry  # noqa: PLC0415 -- a service's libraries load when one starts
 
     from deploy.process.logs import configure_logs  # noqa: PLC0415
-    from deploy.signals import stop_on_signals  # noqa: PLC0415
+    from deploy.process.signals import stop_on_signals  # noqa: PLC0415
     from deploy.wiring import graph_of  # noqa: PLC0415
     from trainer.service import serve  # noqa: PLC0415
 
@@ -33,7 +33,7 @@ def train(*, settings: SettingsFile = None, flags: SetFlags = None, bootstrap: B
 def inspect(*, settings: SettingsFile = None, flags: SetFlags = None, bootstrap: Bootstrap = None) -> None:
     """Run the inspection: it decides every frame by the bank in force, exactly once."""
     from deploy.process.logs import configure_logs  # noqa: PLC0415 -- a service's libraries load when one starts
-    from deploy.signals import stop_on_signals  # noqa: PLC0415
+    from deploy.process.signals import stop_on_signals  # noqa: PLC0415
     from deploy.wiring import embedder_of, search_of, store_of  # noqa: PLC0415
     from inference.service import serve  # noqa: PLC0415
 

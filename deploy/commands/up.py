@@ -42,7 +42,7 @@ def up(
 
     from deploy.line.supervisor import Supervisor, WillNotRun  # noqa: PLC0415
     from deploy.process.logs import configure_logs  # noqa: PLC0415
-    from deploy.signals import stop_on_signals  # noqa: PLC0415
+    from deploy.process.signals import stop_on_signals  # noqa: PLC0415
     from ingest.kafka.errors import BrokerUnreachable  # noqa: PLC0415
     from ingest.kafka.topics import create_topics  # noqa: PLC0415
 

@@ -10,7 +10,7 @@ def watch(*, settings: SettingsFile = None, flags: SetFlags = None, bootstrap: B
     from prometheus_client import CollectorRegistry  # noqa: PLC0415 -- a service's libraries load when one starts
 
     from deploy.process.logs import configure_logs  # noqa: PLC0415
-    from deploy.signals import stop_on_signals  # noqa: PLC0415
+    from deploy.process.signals import stop_on_signals  # noqa: PLC0415
     from deploy.wiring import store_of  # noqa: PLC0415
     from monitoring.watch.service import serve  # noqa: PLC0415
 
