@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import structlog
 
-from deploy.extras import refuse_both
+from deploy.process.extras import refuse_both
 from deploy.errors import WrongUse
 from ingest.store import FsspecStore
 from softpatch.network.embed import OnnxEmbedder

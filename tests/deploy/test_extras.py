@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from deploy.extras import installed, refuse_both
+from deploy.process.extras import installed, refuse_both
 from deploy.errors import Failed
 
 
