@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from deploy.progress import Progress
+    from deploy.output.progress import Progress
     from ingest.cameras.source import CameraFrame
 
 VIEW = "bench/camera-1"

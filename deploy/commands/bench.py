@@ -36,7 +36,7 @@ def bench(
     of their own.
     """
     from deploy.bench.run import Bench, run_bench  # noqa: PLC0415 -- loads everything
-    from deploy.progress import Progress  # noqa: PLC0415
+    from deploy.output.progress import Progress  # noqa: PLC0415
 
     console = Console()
     prefix = f"patchline-bench-{uuid4().hex[:8]}." if bootstrap else ""

@@ -28,7 +28,7 @@ def build(
     """Build a bank from a folder of pictures. Defective ones among them are found and left out as far as may be."""
     from deploy.offline.build_folder import build_from_folder  # noqa: PLC0415 -- loads the libraries of pixels and vectors
     from deploy.commands.bank import facts_of  # noqa: PLC0415
-    from deploy.progress import Progress  # noqa: PLC0415
+    from deploy.output.progress import Progress  # noqa: PLC0415
     from softpatch.bank import bank_version  # noqa: PLC0415
 
     out.parent.mkdir(parents=True, exist_ok=True)  # what cannot be written is told before the work

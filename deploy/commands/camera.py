@@ -77,7 +77,7 @@ def camera(
 
     from deploy.line.sending import stream  # noqa: PLC0415
     from deploy.process.logs import configure_logs  # noqa: PLC0415 -- after --help had its chance
-    from deploy.progress import Progress  # noqa: PLC0415
+    from deploy.output.progress import Progress  # noqa: PLC0415
     from deploy.process.signals import stop_on_signals  # noqa: PLC0415
     from ingest.view import view_name  # noqa: PLC0415
     from monitoring.health import HealthServer, Heartbeat, Readiness  # noqa: PLC0415

@@ -54,7 +54,7 @@ def demo(
     """
     from deploy.demo.run import Demo, run_demo  # noqa: PLC0415 -- loads everything
     from deploy.line.embedded_broker import broker_program  # noqa: PLC0415
-    from deploy.progress import Progress  # noqa: PLC0415
+    from deploy.output.progress import Progress  # noqa: PLC0415
 
     if bootstrap is None:
         broker_program()  # where the demo extra is missing, say so before frames are drawn

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from deploy.demo.plan import Plan
     from deploy.line.outcomes import Balance, Outcome
     from deploy.line.sending import SentFrame
-    from deploy.progress import Progress
+    from deploy.output.progress import Progress
     from softpatch.bank import Bank
 
 VIEW = "demo/camera-1"

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from deploy.progress import Progress, Step
+    from deploy.output.progress import Progress, Step
     from deploy.settings import Settings
 
 
