@@ -10,7 +10,7 @@ from rich.table import Table
 
 from deploy.commands.options import Bootstrap, JsonFile, SetFlags, SettingsFile, ViewOption, Why, load
 from deploy.errors import WrongUse
-from deploy.reports import write_json
+from deploy.output.reports import write_json
 
 if TYPE_CHECKING:
     from deploy.settings import Settings

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from deploy.commands.options import Bootstrap, JsonFile, SetFlags
-from deploy.reports import write_json
+from deploy.output.reports import write_json
 
 Frames = Annotated[int, typer.Option("--frames", min=64, help="Frames of each measurement through the broker.")]
 Rate = Annotated[float, typer.Option("--rate", min=0.1, help="Frames a second where latency is measured.")]

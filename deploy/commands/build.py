@@ -9,7 +9,7 @@ from rich.console import Console
 
 from deploy.commands.options import JsonFile, SetFlags, SettingsFile, load
 from deploy.errors import WrongUse
-from deploy.reports import write_json
+from deploy.output.reports import write_json
 
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Pictures: directly in it, or in MVTec layout (train).")]
 Out = Annotated[Path, typer.Option("--out", metavar="FILE", help="The bank file to write.")]

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from deploy.commands.options import Bootstrap, JsonFile, SetFlags
 from deploy.errors import Failed, WrongUse
-from deploy.reports import write_json
+from deploy.output.reports import write_json
 
 if TYPE_CHECKING:
     from deploy.demo.plan import Plan

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from deploy.commands.options import JsonFile, SetFlags, SettingsFile, load
 from deploy.errors import Failed, WrongUse
-from deploy.reports import write_json
+from deploy.output.reports import write_json
 
 if TYPE_CHECKING:
     from deploy.offline.explain_image import Explanation

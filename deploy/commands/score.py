@@ -8,7 +8,7 @@ from rich.console import Console
 
 from deploy.commands.options import JsonFile, SetFlags, SettingsFile, load
 from deploy.errors import Failed
-from deploy.reports import write_json
+from deploy.output.reports import write_json
 
 Image = Annotated[Path, typer.Argument(metavar="IMAGE", help="JPEG, PNG, BMP or TIFF.")]
 BankFile = Annotated[Path, typer.Option("--bank", metavar="FILE", help="A bank file; patchline build makes one.")]

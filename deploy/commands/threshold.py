@@ -11,7 +11,7 @@ from rich.table import Table
 
 from deploy.commands.options import Bootstrap, JsonFile, SetFlags, SettingsFile, Why, load
 from deploy.errors import Failed, WrongUse
-from deploy.reports import write_json
+from deploy.output.reports import write_json
 
 if TYPE_CHECKING:
     from deploy.history.requested_threshold import Asked, StoredBanks

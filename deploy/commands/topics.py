@@ -8,7 +8,7 @@ from rich.table import Table
 
 from deploy.commands.options import Bootstrap, JsonFile, SetFlags, SettingsFile, load
 from deploy.errors import Failed
-from deploy.reports import write_json
+from deploy.output.reports import write_json
 
 if TYPE_CHECKING:
     from ingest.kafka.topics import TopicReport
