@@ -23,7 +23,7 @@ from deploy.line.outcomes import OutcomeReader, all_outcomes, balance, end_offse
 from deploy.line.running import Line, Wanted
 from deploy.line.sending import held_back, send_all
 from deploy.pictures.contact_sheet import Heading, render
-from deploy.pictures.exhibits import Exhibit
+from deploy.pictures.annotated_frame import Exhibit
 from ingest.cameras.source import GOOD
 from ingest.contract import SourceRecord
 from ingest.decision import Verdict

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from deploy.errors import Failed
-from deploy.pictures.exhibits import boxed, heated, on_source
+from deploy.pictures.annotated_frame import boxed, heated, on_source
 from deploy.wiring import embedder_of
 from softpatch.bank import bank_from_bytes
 from softpatch.images.decode import decode

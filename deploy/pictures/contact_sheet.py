@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from deploy.pictures.canvas import BOLD, Box, Canvas, Colour, shortened, text_width
-from deploy.pictures.exhibits import BOX, BOX_EDGE, HEAT_FROM, HEAT_TO, TRUTH, boxed, heat_colours, heated, outlined
+from deploy.pictures.annotated_frame import BOX, BOX_EDGE, HEAT_FROM, HEAT_TO, TRUTH, boxed, heat_colours, heated, outlined
 from ingest.decision import Verdict
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from jaxtyping import UInt8
 
-    from deploy.pictures.exhibits import Exhibit
+    from deploy.pictures.annotated_frame import Exhibit
 
     _Section = tuple[str, list[Exhibit], tuple[int, int], int, Callable[[Canvas, Exhibit, Box, "_Layout"], None]]
     """Title, members, size of each (width, height), columns, and how one is drawn."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from deploy.pictures.contact_sheet import Heading, render_cards, title_of
-from deploy.pictures.exhibits import Exhibit
+from deploy.pictures.annotated_frame import Exhibit
 from ingest.decision import Verdict
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from deploy.pictures.exhibits import Exhibit
+from deploy.pictures.annotated_frame import Exhibit
 from ingest.contract import SourceRecord
 from ingest.decision import BankRef, Decision, DefectRegion, Reason, SmallMap, Verdict, decision_id
 from softpatch.images.geometry import Geometry
