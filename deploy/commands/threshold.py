@@ -237,7 +237,7 @@ def _draw(
 ) -> None:
     import cv2  # noqa: PLC0415 -- loads the libraries of pixels
 
-    from deploy.pictures.flips import flips_sheet  # noqa: PLC0415
+    from deploy.pictures.changed_verdicts import flips_sheet  # noqa: PLC0415
     from deploy.history.decision_reader import frame_of  # noqa: PLC0415
     from ingest.decision import Decision  # noqa: PLC0415
 
