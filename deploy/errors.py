@@ -37,7 +37,7 @@ EXPECTED = (
     ("softpatch.network.embed", "ProviderUnavailable", Failed),
     ("trainer.window", "NewerIndex", Failed),
     ("monitoring.health", "PortInUse", Failed),
-    ("deploy.line.embedded_broker", "EmbeddedBrokerError", Failed),
+    ("deploy.local_stack.embedded_broker", "EmbeddedBrokerError", Failed),
 )
 """What the packages below raise when the world is not as it should be: their texts say what to do."""
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from jaxtyping import install_import_hook
 
-from deploy.line.embedded_broker import EmbeddedBroker
+from deploy.local_stack.embedded_broker import EmbeddedBroker
 from tests.brokers import KafkaBroker
 
 if TYPE_CHECKING:

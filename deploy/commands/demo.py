@@ -53,7 +53,7 @@ def demo(
     Exit code 1 where a frame was lost or decided twice.
     """
     from deploy.demo.run import Demo, run_demo  # noqa: PLC0415 -- loads everything
-    from deploy.line.embedded_broker import broker_program  # noqa: PLC0415
+    from deploy.local_stack.embedded_broker import broker_program  # noqa: PLC0415
     from deploy.output.progress import Progress  # noqa: PLC0415
 
     if bootstrap is None:

@@ -97,7 +97,7 @@ def programs(
 
 def _broker(stack: ExitStack, servers: str) -> str:
     """Start it where the settings look for a broker, so that other commands find it without a flag."""
-    from deploy.line.embedded_broker import EmbeddedBroker  # noqa: PLC0415 -- an extra
+    from deploy.local_stack.embedded_broker import EmbeddedBroker  # noqa: PLC0415 -- an extra
     from ingest.kafka.connecting import addresses  # noqa: PLC0415
 
     (host, port), *others = addresses(servers)

@@ -16,7 +16,7 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from deploy.errors import Failed
-from deploy.line.embedded_broker import EmbeddedBroker, free_port
+from deploy.local_stack.embedded_broker import EmbeddedBroker, free_port
 from deploy.line.supervisor import Program, Supervisor, WillNotRun
 from deploy.settings import PREFIX, read_settings
 from ingest.kafka.topics import create_topics

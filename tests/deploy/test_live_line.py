@@ -71,7 +71,7 @@ def test_the_demo_learns_decides_and_shows(tmp_path: Path) -> None:
 @pytest.fixture
 def line(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
     """`patchline up --ephemeral` in a folder of its own, stopped by SIGTERM."""
-    from deploy.line.embedded_broker import free_port  # noqa: PLC0415 -- an extra
+    from deploy.local_stack.embedded_broker import free_port  # noqa: PLC0415 -- an extra
 
     (tmp_path / "patchline.yaml").write_text(
         f"kafka: {{bootstrap_servers: '127.0.0.1:{free_port()}'}}\n"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from deploy.line.embedded_broker import EmbeddedBroker, EmbeddedBrokerError, broker_program
+from deploy.local_stack.embedded_broker import EmbeddedBroker, EmbeddedBrokerError, broker_program
 from tests.brokers import alive, answers, free_port
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def test_it_does_not_outlive_a_process_that_is_killed() -> None:
     """Kill -9 of the demo must not leave a broker behind."""
     program = (
         "import sys, time\n"
-        "from deploy.line.embedded_broker import EmbeddedBroker\n"
+        "from deploy.local_stack.embedded_broker import EmbeddedBroker\n"
         "broker = EmbeddedBroker.start()\n"
         "print(broker.pid, flush=True)\n"
         "time.sleep(60)\n"

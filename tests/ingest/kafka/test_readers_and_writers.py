@@ -26,7 +26,7 @@ from tests.ingest.kafka.streams import (
 )
 
 if TYPE_CHECKING:
-    from deploy.line.embedded_broker import EmbeddedBroker
+    from deploy.local_stack.embedded_broker import EmbeddedBroker
     from tests.brokers import KafkaBroker
 
 

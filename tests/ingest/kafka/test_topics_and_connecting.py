@@ -29,7 +29,7 @@ from ingest.kafka.topics import (
 from tests.brokers import KafkaBroker, free_port
 
 if TYPE_CHECKING:
-    from deploy.line.embedded_broker import EmbeddedBroker
+    from deploy.local_stack.embedded_broker import EmbeddedBroker
 
 
 def nowhere(**changes: object) -> KafkaSettings:
