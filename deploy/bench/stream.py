@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from deploy.line.outcomes import OutcomeReader
+    from deploy.local_stack.outcomes import OutcomeReader
     from ingest.bank_state import BankState
     from ingest.cameras.source import CameraFrame
     from softpatch.network.graph import Graph

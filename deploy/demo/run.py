@@ -19,7 +19,7 @@ from deploy.demo.summary import (
     undecided,
 )
 from deploy.errors import Failed, WrongUse
-from deploy.line.outcomes import OutcomeReader, all_outcomes, balance, end_offsets
+from deploy.local_stack.outcomes import OutcomeReader, all_outcomes, balance, end_offsets
 from deploy.line.running import Line, Wanted
 from deploy.line.sending import held_back, send_all
 from deploy.pictures.contact_sheet import Heading, render
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from deploy.demo.plan import Plan
-    from deploy.line.outcomes import Balance, Outcome
+    from deploy.local_stack.outcomes import Balance, Outcome
     from deploy.line.sending import SentFrame
     from deploy.output.progress import Progress
     from softpatch.bank import Bank

@@ -8,7 +8,7 @@ from urllib.request import urlopen
 
 import pytest
 
-from deploy.line.outcomes import end_offsets
+from deploy.local_stack.outcomes import end_offsets
 from tests.brokers import free_port
 from tests.e2e.plant import Plant, wait_until
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 from scipy.stats import mannwhitneyu
 
-from deploy.line.outcomes import end_offsets
+from deploy.local_stack.outcomes import end_offsets
 from deploy.line.sending import send_all
 from ingest.bank_event import BankEvent, BankEventKind
 from ingest.cameras.simulator import Simulator

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from deploy.line.outcomes import Balance, Outcome, balance, outcome_of
+from deploy.local_stack.outcomes import Balance, Outcome, balance, outcome_of
 from ingest.contract import BadMessage
 from ingest.dead_letter import dead_letter_of, headers_of
 from ingest.frame import DeadLetterReason
