@@ -13,7 +13,7 @@ from deploy.bench.machine import machine
 from deploy.bench.stream import Stream, build_order, put_in_force, wanted
 from deploy.offline.build_folder import built
 from deploy.local_stack.outcomes import OutcomeReader
-from deploy.line.running import Line
+from deploy.local_stack.running import Line
 from deploy.wiring import embedder_of, graph_of
 from ingest.cameras.simulator import Simulator
 from ingest.store import FsspecStore

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from deploy.errors import Failed
-from deploy.line.running import Line, Wanted
+from deploy.local_stack.running import Line, Wanted
 from deploy.line.sending import GIVE_UP_SECONDS, SentFrame, send_all
 from ingest.kafka.records import Outgoing
 from ingest.kafka.writers import Sender

@@ -20,7 +20,7 @@ from deploy.demo.summary import (
 )
 from deploy.errors import Failed, WrongUse
 from deploy.local_stack.outcomes import OutcomeReader, all_outcomes, balance, end_offsets
-from deploy.line.running import Line, Wanted
+from deploy.local_stack.running import Line, Wanted
 from deploy.line.sending import held_back, send_all
 from deploy.pictures.contact_sheet import Heading, render
 from deploy.pictures.annotated_frame import Exhibit
