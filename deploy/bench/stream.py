@@ -12,7 +12,7 @@ import numpy as np
 
 from deploy.errors import Failed
 from deploy.local_stack.running import Line, Wanted
-from deploy.line.sending import GIVE_UP_SECONDS, SentFrame, send_all
+from deploy.local_stack.sending import GIVE_UP_SECONDS, SentFrame, send_all
 from ingest.kafka.records import Outgoing
 from ingest.kafka.writers import Sender
 from trainer.build_order import BuildOrder, Finished

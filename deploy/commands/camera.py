@@ -75,7 +75,7 @@ def camera(
     """
     from prometheus_client import CollectorRegistry  # noqa: PLC0415
 
-    from deploy.line.sending import stream  # noqa: PLC0415
+    from deploy.local_stack.sending import stream  # noqa: PLC0415
     from deploy.process.logs import configure_logs  # noqa: PLC0415 -- after --help had its chance
     from deploy.output.progress import Progress  # noqa: PLC0415
     from deploy.process.signals import stop_on_signals  # noqa: PLC0415

@@ -21,7 +21,7 @@ from deploy.demo.summary import (
 from deploy.errors import Failed, WrongUse
 from deploy.local_stack.outcomes import OutcomeReader, all_outcomes, balance, end_offsets
 from deploy.local_stack.running import Line, Wanted
-from deploy.line.sending import held_back, send_all
+from deploy.local_stack.sending import held_back, send_all
 from deploy.pictures.contact_sheet import Heading, render
 from deploy.pictures.annotated_frame import Exhibit
 from ingest.cameras.source import GOOD
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from deploy.demo.plan import Plan
     from deploy.local_stack.outcomes import Balance, Outcome
-    from deploy.line.sending import SentFrame
+    from deploy.local_stack.sending import SentFrame
     from deploy.output.progress import Progress
     from softpatch.bank import Bank
 

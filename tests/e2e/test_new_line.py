@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from deploy.line.sending import send_all
+from deploy.local_stack.sending import send_all
 from ingest.bank_state import BankState, ViewState
 from ingest.cameras.faults import black, from_frame, frozen, gain
 from ingest.cameras.simulator import Simulator

@@ -13,7 +13,7 @@ import pytest
 from scipy.stats import mannwhitneyu
 
 from deploy.local_stack.outcomes import end_offsets
-from deploy.line.sending import send_all
+from deploy.local_stack.sending import send_all
 from ingest.bank_event import BankEvent, BankEventKind
 from ingest.cameras.simulator import Simulator
 from ingest.cameras.source import GOOD
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from deploy.line.sending import SentFrame
+    from deploy.local_stack.sending import SentFrame
     from ingest.cameras.parts import Variant
     from ingest.cameras.source import CameraFrame
     from ingest.decision import Decision

@@ -13,7 +13,7 @@ from uuid import uuid4
 
 import yaml
 
-from deploy.line.sending import send_all
+from deploy.local_stack.sending import send_all
 from ingest.cameras.faults import Knock
 from ingest.cameras.lighting import Lighting
 from ingest.cameras.simulator import Simulator
