@@ -15,7 +15,7 @@ from deploy.commands.options import Bootstrap, SetFlags, SettingsFile, load, set
 from deploy.errors import Failed, WrongUse
 
 if TYPE_CHECKING:
-    from deploy.line.supervisor import Program
+    from deploy.local_stack.supervisor import Program
 
 SERVICES = ("train", "inspect", "watch")
 LOOPBACK = ("127.0.0.1", "localhost")
@@ -40,7 +40,7 @@ def up(
     """Run all services here; waits for a broker, and starts again what dies. Ctrl-C or SIGTERM stops them in order."""
     import structlog  # noqa: PLC0415 -- after --help had its chance
 
-    from deploy.line.supervisor import Supervisor, WillNotRun  # noqa: PLC0415
+    from deploy.local_stack.supervisor import Supervisor, WillNotRun  # noqa: PLC0415
     from deploy.process.logs import configure_logs  # noqa: PLC0415
     from deploy.process.signals import stop_on_signals  # noqa: PLC0415
     from ingest.kafka.errors import BrokerUnreachable  # noqa: PLC0415
@@ -77,7 +77,7 @@ def programs(
     file: Path | None, flags: Sequence[str], *, bootstrap: str | None, log_folder: Path | None = None
 ) -> "list[Program]":
     """The command line of every service: the same settings, read the same way."""
-    from deploy.line.supervisor import Program  # noqa: PLC0415 -- after --help had its chance
+    from deploy.local_stack.supervisor import Program  # noqa: PLC0415 -- after --help had its chance
 
     arguments = ["--settings", str(file)] if file else []
     for flag in flags:

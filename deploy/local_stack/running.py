@@ -17,7 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from deploy.errors import Failed
 from deploy.local_stack.embedded_broker import EmbeddedBroker, free_port
-from deploy.line.supervisor import Program, Supervisor, WillNotRun
+from deploy.local_stack.supervisor import Program, Supervisor, WillNotRun
 from deploy.settings import PREFIX, read_settings
 from ingest.kafka.topics import create_topics
 from ingest.view import merged

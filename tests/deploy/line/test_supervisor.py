@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from deploy.line.supervisor import Program, Supervisor, WillNotRun
+from deploy.local_stack.supervisor import Program, Supervisor, WillNotRun
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -73,7 +73,7 @@ def test_a_process_that_says_wrong_use_is_not_restarted() -> None:
 
 def test_a_process_that_ends_at_once_every_time_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """A port that is taken stays taken: the person at the terminal must be told, not scrolled away."""
-    monkeypatch.setattr("deploy.line.supervisor.QUICK_DEATHS", 2)
+    monkeypatch.setattr("deploy.local_stack.supervisor.QUICK_DEATHS", 2)
     with Supervisor(restart_seconds=0.01) as supervisor:
         supervisor.start(program("raise SystemExit(1)"))
         with pytest.raises(WillNotRun, match="sleeper ended 2 times at once"):
@@ -107,7 +107,7 @@ def test_leaving_stops_everything() -> None:
 
 def test_a_process_that_ignores_sigterm_is_killed_in_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A hanging service must not hold up a restart of the machine."""
-    monkeypatch.setattr("deploy.line.supervisor.STOP_SECONDS", 0.5)
+    monkeypatch.setattr("deploy.local_stack.supervisor.STOP_SECONDS", 0.5)
     log = tmp_path / "log"
     with Supervisor() as supervisor:
         supervisor.start(program(STUBBORN, log_file=log))
@@ -120,7 +120,7 @@ def test_services_die_with_a_killed_supervisor() -> None:
     """Two inspections under one instance id would fence each other."""
     code = (
         "import os, sys, time\n"
-        "from deploy.line.supervisor import Program, Supervisor\n"
+        "from deploy.local_stack.supervisor import Program, Supervisor\n"
         f"s = Supervisor(); s.start(Program('x', [sys.executable, '-c', {SLEEPER!r}], dict(os.environ)))\n"
         "print(s.pid('x'), flush=True); time.sleep(60)"
     )
