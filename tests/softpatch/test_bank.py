@@ -16,7 +16,7 @@ from softpatch.building.build import build_bank
 from softpatch.scoring.self_test import replay
 from softpatch.scoring.search import FlatSearch
 from softpatch.settings import Scoring
-from tests.softpatch.window_of_fakes import SETTINGS, MeanColours, names, window
+from tests.softpatch.random_embeddings import SETTINGS, MeanColours, names, window
 
 GOLDEN = Path(__file__).parent / "golden" / "bank-v1.safetensors"
 GOLDEN_2, GOLDEN_3 = (GOLDEN.with_name(f"bank-v{version}.safetensors") for version in (2, 3))

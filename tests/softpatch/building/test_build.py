@@ -20,7 +20,7 @@ from softpatch.scoring.search import BruteSearch, FlatSearch
 from softpatch.settings import BuildSettings
 from softpatch.building.embedding_buffer import InMemory
 from softpatch.building.window import TooFewFrames
-from tests.softpatch.window_of_fakes import SETTINGS, MeanColours, encoded, names, picture, window
+from tests.softpatch.random_embeddings import SETTINGS, MeanColours, encoded, names, picture, window
 
 AT = "2026-01-01T00:00:00Z"
 
