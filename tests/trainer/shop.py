@@ -10,7 +10,7 @@ from ingest.bank_state import BankState
 from ingest.command import Command
 from ingest.kafka.records import Record
 from tests.trainer.files import bank_file
-from tests.trainer.hands import Hands, record
+from tests.trainer.fake_loop import Hands, record
 from tests.trainer.lines import picture
 from tests.trainer.views import AT, GRAPH, VIEW
 from trainer.build_order import Answer, BuildOrder, Finished

@@ -13,7 +13,7 @@ from ingest.kafka.connecting import Deadline
 from ingest.kafka.errors import Aborted
 from ingest.store import NotInStore, StoreFull
 from softpatch.images.input_faults import Usual
-from tests.trainer.hands import FRAMES, Hands, record
+from tests.trainer.fake_loop import FRAMES, Hands, record
 from tests.trainer.lines import picture
 from tests.trainer.views import VIEW, state
 from trainer.transition import Outcome
