@@ -14,7 +14,7 @@ from ingest.kafka.records import Partition
 from ingest.store import StoreFull
 from tests.trainer.files import bank_file
 from tests.trainer.fake_loop import FRAMES
-from tests.trainer.shop import TRAINING, Shop
+from tests.trainer.fake_builds import TRAINING, Shop
 from tests.trainer.views import GRAPH, VIEW
 from trainer.build_order import Failed, Finished, Step
 from trainer.bank_store import Shelf
