@@ -12,7 +12,7 @@ from deploy.errors import WrongUse
 from ingest.bank_state import BankInForce, BankState, ViewState
 from ingest.store import FsspecStore
 from softpatch.bank import bank_version
-from tests.trainer.files import bank_file
+from tests.trainer.bank_files import bank_file
 from tests.trainer.views import VIEW
 from trainer.bank_store import bank_path
 

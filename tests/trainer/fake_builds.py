@@ -9,7 +9,7 @@ from ingest.bank_event import BankEvent
 from ingest.bank_state import BankState
 from ingest.command import Command
 from ingest.kafka.records import Record
-from tests.trainer.files import bank_file
+from tests.trainer.bank_files import bank_file
 from tests.trainer.fake_loop import Hands, record
 from tests.trainer.lines import picture
 from tests.trainer.views import AT, GRAPH, VIEW

@@ -13,7 +13,7 @@ from ingest.store import FsspecStore
 from softpatch.bank import InvalidBank, bank_from_bytes, bank_version
 from softpatch.images.input_faults import Usual
 from softpatch.calibration.threshold import suggest
-from tests.trainer.files import bank_file
+from tests.trainer.bank_files import bank_file
 from tests.trainer.views import AT, GRAPH, VIEW, state
 from trainer.commands import NotPossible
 from trainer.bank_store import Shelf, bank_path

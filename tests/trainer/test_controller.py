@@ -12,7 +12,7 @@ from ingest.kafka.connecting import Deadline
 from ingest.kafka.errors import Aborted
 from ingest.kafka.records import Partition
 from ingest.store import StoreFull
-from tests.trainer.files import bank_file
+from tests.trainer.bank_files import bank_file
 from tests.trainer.fake_loop import FRAMES
 from tests.trainer.fake_builds import TRAINING, Shop
 from tests.trainer.views import GRAPH, VIEW
