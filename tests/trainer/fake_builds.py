@@ -11,7 +11,7 @@ from ingest.command import Command
 from ingest.kafka.records import Record
 from tests.trainer.bank_files import bank_file
 from tests.trainer.fake_loop import Hands, record
-from tests.trainer.lines import picture
+from tests.trainer.kafka_line import picture
 from tests.trainer.views import AT, GRAPH, VIEW
 from trainer.build_order import Answer, BuildOrder, Finished
 from trainer.build_queue import Builds, Workshop

@@ -14,7 +14,7 @@ from ingest.kafka.errors import Aborted
 from ingest.store import NotInStore, StoreFull
 from softpatch.images.input_faults import Usual
 from tests.trainer.fake_loop import FRAMES, Hands, record
-from tests.trainer.lines import picture
+from tests.trainer.kafka_line import picture
 from tests.trainer.views import VIEW, state
 from trainer.transition import Outcome
 from trainer.publisher import NotOurs

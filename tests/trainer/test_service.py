@@ -14,7 +14,7 @@ from ingest.bank_state import ViewState
 from ingest.command import Command
 from ingest.store import FsspecStore
 from softpatch.bank import Bank, bank_from_bytes, bank_version
-from tests.trainer.lines import QUICK, SMALL, VIEW, Line
+from tests.trainer.kafka_line import QUICK, SMALL, VIEW, Line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
