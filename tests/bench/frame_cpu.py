@@ -33,7 +33,7 @@ from softpatch.images.geometry import Geometry
 from softpatch.scoring.search import FlatSearch
 from tests.bench import loop_throughput
 from tests.brokers import KafkaBroker
-from tests.inference.made import encoded, made_bank, picture, record, state, state_record, stored
+from tests.inference.sample_bank import encoded, made_bank, picture, record, state, state_record, stored
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

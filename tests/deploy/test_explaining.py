@@ -18,7 +18,7 @@ from softpatch.bank import bank_to_bytes
 from softpatch.network.embed import OnnxEmbedder
 from softpatch.network.graph import lite0
 from softpatch.images.decode import decode
-from tests.inference.made import VIEW, encoded, jpeg, made_bank, picture
+from tests.inference.sample_bank import VIEW, encoded, jpeg, made_bank, picture
 
 if TYPE_CHECKING:
     from pathlib import Path

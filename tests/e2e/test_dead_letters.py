@@ -15,7 +15,7 @@ from ingest.frame import DeadLetterReason
 from ingest.kafka.records import Outgoing
 from ingest.kafka.writers import Sender
 from tests.e2e.plant import Answers, Plant, run, wait_until
-from tests.inference.made import jpeg
+from tests.inference.sample_bank import jpeg
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

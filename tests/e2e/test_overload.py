@@ -17,7 +17,7 @@ from ingest.store import FsspecStore
 from softpatch.network.embed import OnnxEmbedder
 from softpatch.network.graph import lite0
 from tests.e2e.plant import Answers, Plant, Service, wait_until
-from tests.inference.made import VIEW, jpeg, made_bank, state, stored
+from tests.inference.sample_bank import VIEW, jpeg, made_bank, state, stored
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

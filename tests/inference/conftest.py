@@ -11,7 +11,7 @@ from ingest.store import FsspecStore
 from monitoring.metrics import InferenceMetrics, declare_inference
 from softpatch.network.embed import OnnxEmbedder
 from softpatch.network.graph import lite0
-from tests.inference.made import made_bank
+from tests.inference.sample_bank import made_bank
 
 if TYPE_CHECKING:
     from pathlib import Path

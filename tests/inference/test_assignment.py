@@ -15,7 +15,7 @@ from ingest.kafka.connecting import Deadline
 from ingest.kafka.errors import BrokerUnreachable
 from ingest.kafka.records import Partition, Record
 from softpatch.images.input_faults import Usual
-from tests.inference.made import AT, VIEW, shown
+from tests.inference.sample_bank import AT, VIEW, shown
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator

@@ -15,7 +15,7 @@ from ingest.decision import Reason
 from ingest.kafka.records import Record
 from softpatch.bank import bank_to_bytes
 from softpatch.scoring.search import FlatSearch
-from tests.inference.made import VIEW, made_bank, state, state_record, stored
+from tests.inference.sample_bank import VIEW, made_bank, state, state_record, stored
 
 if TYPE_CHECKING:
     from ingest.store import FsspecStore

@@ -16,7 +16,7 @@ from ingest.contract import SourceRecord
 from ingest.decision import Decision, Reason, Verdict, decision_id
 from ingest.frame import Frame
 from softpatch.images.input_faults import InputFault
-from tests.inference.made import shown
+from tests.inference.sample_bank import shown
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 PLAIN = InForce(version="a" * 64, epoch=7, limits=Limits(threshold=2.0, low=2.0, high=2.0), provisional=False)

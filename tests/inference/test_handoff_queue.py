@@ -10,7 +10,7 @@ from ingest.contract import SourceRecord
 from ingest.dead_letter import dead_letter_of
 from ingest.frame import DeadLetterReason
 from ingest.kafka.records import Partition, Work
-from tests.inference.made import AT, record
+from tests.inference.sample_bank import AT, record
 
 
 def queued(*offsets: int, partition: int = 0) -> list[Queued]:

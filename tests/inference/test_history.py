@@ -8,7 +8,7 @@ from ingest.contract import SourceRecord
 from ingest.frame import Frame
 from ingest.view import camera_key
 from softpatch.images.input_faults import Usual
-from tests.inference.made import shown
+from tests.inference.sample_bank import shown
 
 INSPECTION = ViewInspection(dead_letter_cap_ratio=0.2, dead_letter_window_records=10)
 

@@ -28,7 +28,7 @@ from softpatch.images.decode import decode
 from softpatch.images.geometry import Geometry
 from softpatch.scoring.score import Scorer
 from softpatch.scoring.search import BruteSearch, FlatSearch
-from tests.inference.made import AT, VIEW, encoded, jpeg, made_bank, picture, record, state, state_record, stored
+from tests.inference.sample_bank import AT, VIEW, encoded, jpeg, made_bank, picture, record, state, state_record, stored
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -20,7 +20,7 @@ from monitoring.metrics import declare_inference, declare_kafka
 from softpatch.images.input_faults import InputFault, Usual
 from softpatch.scoring.score import Scorer
 from softpatch.scoring.search import BruteSearch
-from tests.inference.made import AT, VIEW, record
+from tests.inference.sample_bank import AT, VIEW, record
 from tests.inference.test_decide import LEARNING, PLAIN, facts
 
 if TYPE_CHECKING:

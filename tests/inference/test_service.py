@@ -28,7 +28,7 @@ from ingest.kafka.topics import create_topics
 from ingest.kafka.writers import Sender
 from softpatch.scoring.search import FlatSearch
 from tests.brokers import free_port
-from tests.inference.made import VIEW, jpeg, made_bank, state, stored
+from tests.inference.sample_bank import VIEW, jpeg, made_bank, state, stored
 from tests.inference.test_inspector import BAD
 
 if TYPE_CHECKING:

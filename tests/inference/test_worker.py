@@ -9,7 +9,7 @@ import pytest
 from inference.handoff_queue import Exchange
 from inference.inspector import Queued
 from inference.worker import Worker
-from tests.inference.made import record
+from tests.inference.sample_bank import record
 
 
 class Breaks:

@@ -21,7 +21,7 @@ from ingest.store import FsspecStore
 from softpatch.bank import bank_from_bytes, bank_version
 from tests.e2e.faults.fault import bank_states
 from tests.e2e.plant import wait_until
-from tests.inference.made import stored
+from tests.inference.sample_bank import stored
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -37,7 +37,7 @@ from tests.e2e.faults.clocks import (
 from tests.e2e.faults.fault import Fault
 from tests.e2e.faults.stream import view_of
 from tests.e2e.plant import wait_until
-from tests.inference.made import jpeg
+from tests.inference.sample_bank import jpeg
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -14,7 +14,7 @@ from ingest.kafka.errors import KafkaFailure
 from ingest.kafka.readers import WholeTopicReader
 from ingest.kafka.records import Outgoing
 from ingest.kafka.writers import Sender
-from tests.inference.made import jpeg
+from tests.inference.sample_bank import jpeg
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
