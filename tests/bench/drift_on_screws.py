@@ -20,7 +20,7 @@ import numpy as np
 from scipy.stats import chi2, norm
 
 from monitoring.drift.detector import Baseline, Following, follow
-from tests.monitoring.drift.lines import followed
+from tests.monitoring.drift.synthetic_streams import followed
 from tests.monitoring.drift.screws import DEFECTS, Screws, blur, drawn, gain, screws, smaller
 
 if TYPE_CHECKING:

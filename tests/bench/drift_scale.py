@@ -36,7 +36,7 @@ from monitoring.watch.service import ROOM, Watch
 from monitoring.watch.settings import WatchSettings
 from monitoring.watch.views import Views
 from tests.brokers import KafkaBroker
-from tests.monitoring.drift.lines import frames
+from tests.monitoring.drift.synthetic_streams import frames
 from tests.monitoring.watch.plant import calibrated_bank, decisions, state_of, state_record, stored
 
 if TYPE_CHECKING:

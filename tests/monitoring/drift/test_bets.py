@@ -8,7 +8,7 @@ from scipy import stats
 
 from monitoring.drift.bets import WATCHED, bets_of, largest_share_beyond
 from monitoring.drift.reference import reference_of
-from tests.monitoring.drift.lines import MEANS, THRESHOLD, window
+from tests.monitoring.drift.synthetic_streams import MEANS, THRESHOLD, window
 
 
 @pytest.mark.parametrize(("rank", "count"), [(1, 30), (3, 300), (15, 300), (60, 300)])

@@ -14,7 +14,7 @@ from monitoring.drift.detector import WINDOW_FRAMES, Baseline, Following, distan
 from monitoring.drift.observation import Observation
 from monitoring.drift.conformal_ranks import REMEMBERED, Past
 from monitoring.drift.reference import novelty
-from tests.monitoring.drift.lines import blurred, darker, followed, frames, other_product, window
+from tests.monitoring.drift.synthetic_streams import blurred, darker, followed, frames, other_product, window
 
 if TYPE_CHECKING:
     from collections.abc import Callable

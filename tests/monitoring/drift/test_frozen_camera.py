@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from monitoring.drift.frozen_camera import REPEATS_OF_AN_EPISODE, Continuity, same_instant
-from tests.monitoring.drift.lines import frames
+from tests.monitoring.drift.synthetic_streams import frames
 
 
 def test_a_camera_is_frozen_after_many_equal_frames_never_after_one() -> None:

@@ -11,7 +11,7 @@ from ingest.decision import Decision
 from monitoring.drift.observation import MEASURED, NotMeasured, observation_of
 from monitoring.drift.reference import TooFewCalibrationFrames, novelty, reference_of, reference_of_bank
 from softpatch.bank import STATISTICS, bank_from_bytes
-from tests.monitoring.drift.lines import THRESHOLD, window
+from tests.monitoring.drift.synthetic_streams import THRESHOLD, window
 
 GOLDEN = Path(__file__).parents[2]
 

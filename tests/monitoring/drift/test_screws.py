@@ -11,7 +11,7 @@ from inference import scoring
 from monitoring.drift import reference
 from monitoring.drift.diagnosis import Verdict
 from monitoring.drift.detector import Baseline, Following
-from tests.monitoring.drift.lines import followed
+from tests.monitoring.drift.synthetic_streams import followed
 from tests.monitoring.drift.screws import DEFECTS, Screws, blur, drawn, gain, screws, smaller
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from softpatch.bank import Bank, Manifest, Threshold, bank_to_bytes, bank_versio
 from softpatch.images.geometry import Geometry
 from softpatch.settings import BuildSettings
 from tests.monitoring.decisions import AT, VIEW, decision
-from tests.monitoring.drift.lines import THRESHOLD, frames
+from tests.monitoring.drift.synthetic_streams import THRESHOLD, frames
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -21,7 +21,7 @@ from ingest.kafka.writers import Sender
 from monitoring.watch.service import serve
 from monitoring.watch.settings import WatchSettings
 from tests.monitoring.decisions import VIEW
-from tests.monitoring.drift.lines import blurred, frames
+from tests.monitoring.drift.synthetic_streams import blurred, frames
 from tests.monitoring.watch.plant import calibrated_bank, decisions, state_of, stored
 
 if TYPE_CHECKING:

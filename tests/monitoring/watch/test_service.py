@@ -24,7 +24,7 @@ from monitoring.watch.service import Progress
 from monitoring.watch.settings import WatchSettings
 from monitoring.watch.views import Views
 from tests.monitoring.decisions import VIEW, decision
-from tests.monitoring.drift.lines import darker, frames
+from tests.monitoring.drift.synthetic_streams import darker, frames
 from tests.monitoring.watch.plant import calibrated_bank, decisions, records, state_of, state_record, stored
 from tests.monitoring.watch.process import HOME, HeldPartition, Process
 
