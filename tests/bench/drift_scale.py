@@ -37,7 +37,7 @@ from monitoring.watch.settings import WatchSettings
 from monitoring.watch.views import Views
 from tests.brokers import KafkaBroker
 from tests.monitoring.drift.synthetic_streams import frames
-from tests.monitoring.watch.plant import calibrated_bank, decisions, state_of, state_record, stored
+from tests.monitoring.watch.banks_in_store import calibrated_bank, decisions, state_of, state_record, stored
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

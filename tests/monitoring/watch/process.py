@@ -19,7 +19,7 @@ from monitoring.watch.service import Watch
 from monitoring.watch.settings import WatchSettings
 from monitoring.watch.views import Views
 from tests.monitoring.decisions import VIEW
-from tests.monitoring.watch.plant import state_of, state_record
+from tests.monitoring.watch.banks_in_store import state_of, state_record
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 from ingest.kafka.records import Record
 from monitoring.watch.calibrations import Calibrations, NoCalibration
 from tests.monitoring.decisions import VIEW
-from tests.monitoring.watch.plant import calibrated_bank, state_of, state_record, stored
+from tests.monitoring.watch.banks_in_store import calibrated_bank, state_of, state_record, stored
 
 if TYPE_CHECKING:
     from ingest.store import FsspecStore

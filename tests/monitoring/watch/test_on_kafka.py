@@ -22,7 +22,7 @@ from monitoring.watch.service import serve
 from monitoring.watch.settings import WatchSettings
 from tests.monitoring.decisions import VIEW
 from tests.monitoring.drift.synthetic_streams import blurred, frames
-from tests.monitoring.watch.plant import calibrated_bank, decisions, state_of, stored
+from tests.monitoring.watch.banks_in_store import calibrated_bank, decisions, state_of, stored
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -25,7 +25,7 @@ from monitoring.watch.settings import WatchSettings
 from monitoring.watch.views import Views
 from tests.monitoring.decisions import VIEW, decision
 from tests.monitoring.drift.synthetic_streams import darker, frames
-from tests.monitoring.watch.plant import calibrated_bank, decisions, records, state_of, state_record, stored
+from tests.monitoring.watch.banks_in_store import calibrated_bank, decisions, records, state_of, state_record, stored
 from tests.monitoring.watch.process import HOME, HeldPartition, Process
 
 if TYPE_CHECKING:

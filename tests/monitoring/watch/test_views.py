@@ -15,7 +15,7 @@ from monitoring.watch.settings import WatchSettings
 from monitoring.watch.views import Followed, Skipped, View, Views
 from tests.monitoring.decisions import VIEW, decision
 from tests.monitoring.drift.synthetic_streams import darker, frames
-from tests.monitoring.watch.plant import calibrated_bank, decisions, state_of, state_record, stored
+from tests.monitoring.watch.banks_in_store import calibrated_bank, decisions, state_of, state_record, stored
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
