@@ -13,7 +13,7 @@ from ingest.command import CommandKind
 from ingest.store import FsspecStore
 from softpatch.bank import bank_from_bytes, bank_version
 from softpatch.calibration.threshold import threshold_of
-from tests.deploy.test_what_if import AT, decision
+from tests.deploy.history.test_threshold_replay import AT, decision
 from tests.trainer.bank_files import bank_file
 from tests.trainer.views import VIEW
 from trainer.bank_store import bank_path
