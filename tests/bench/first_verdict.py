@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from ingest.bank_event import BankEvent, BankEventKind
 from ingest.kafka.readers import WholeTopicReader
 from tests.brokers import KafkaBroker
-from tests.e2e.plant import Answers, Plant
+from tests.e2e.services import Answers, Plant
 
 if TYPE_CHECKING:
     from ingest.kafka.settings import KafkaSettings

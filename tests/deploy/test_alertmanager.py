@@ -18,7 +18,7 @@ import yaml
 from monitoring.metrics.values import UNDECIDED_REASONS
 from tests.brokers import free_port
 from tests.e2e.composed import debian_program
-from tests.e2e.plant import wait_until
+from tests.e2e.services import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

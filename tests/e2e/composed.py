@@ -19,7 +19,7 @@ import pytest
 import yaml
 
 from tests.brokers import KafkaBroker, free_port
-from tests.e2e.plant import PATCHLINE, Service, environment, run
+from tests.e2e.services import PATCHLINE, Service, environment, run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from monitoring.dashboards.prometheus_query import Series
-    from tests.e2e.plant import Service
+    from tests.e2e.services import Service
 
 pytestmark = [pytest.mark.kafka, pytest.mark.prometheus, pytest.mark.slow]
 

@@ -21,7 +21,7 @@ from ingest.kafka.writers import Sender
 from ingest.store import FsspecStore
 from softpatch.network.embed import OnnxEmbedder
 from softpatch.network.graph import lite0
-from tests.e2e.plant import Answers, Plant, page, wait_until
+from tests.e2e.services import Answers, Plant, page, wait_until
 from tests.inference.sample_bank import VIEW, encoded, jpeg, made_bank, picture, state, stored
 from tests.softpatch.images.test_decode import CMYK
 

@@ -10,7 +10,7 @@ import pytest
 
 from deploy.local_stack.outcomes import end_offsets
 from tests.brokers import free_port
-from tests.e2e.plant import Plant, wait_until
+from tests.e2e.services import Plant, wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path

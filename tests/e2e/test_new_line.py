@@ -16,7 +16,7 @@ from ingest.cameras.simulator import Simulator
 from ingest.decision import Reason, Verdict
 from ingest.kafka.readers import WholeTopicReader
 from softpatch.images.input_faults import InputFault
-from tests.e2e.plant import Answers, Plant, wait_until
+from tests.e2e.services import Answers, Plant, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ingest.cameras.source import CameraFrame
     from ingest.kafka.settings import KafkaSettings
     from tests.brokers import KafkaBroker
-    from tests.e2e.plant import Service
+    from tests.e2e.services import Service
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 

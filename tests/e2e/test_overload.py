@@ -16,7 +16,7 @@ from ingest.kafka.writers import Sender
 from ingest.store import FsspecStore
 from softpatch.network.embed import OnnxEmbedder
 from softpatch.network.graph import lite0
-from tests.e2e.plant import Answers, Plant, Service, wait_until
+from tests.e2e.services import Answers, Plant, Service, wait_until
 from tests.inference.sample_bank import VIEW, jpeg, made_bank, state, stored
 
 if TYPE_CHECKING:

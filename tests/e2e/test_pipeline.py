@@ -21,7 +21,7 @@ from ingest.contract import SourceRecord
 from ingest.decision import Reason, Verdict
 from ingest.frame import DeadLetterReason
 from ingest.kafka.readers import WholeTopicReader
-from tests.e2e.plant import Answers, Plant, wait_until
+from tests.e2e.services import Answers, Plant, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence

@@ -14,7 +14,7 @@ from ingest.decision import Decision, Verdict
 from ingest.kafka.readers import WholeTopicReader
 from ingest.kafka.records import Outgoing
 from ingest.kafka.writers import Sender
-from tests.e2e.plant import Answers, Plant, run, wait_until
+from tests.e2e.services import Answers, Plant, run, wait_until
 from tests.inference.sample_bank import jpeg
 
 if TYPE_CHECKING:

@@ -9,14 +9,14 @@ import pytest
 
 from ingest.kafka.settings import KafkaSettings
 from tests.brokers import KafkaBroker, free_port
-from tests.e2e.plant import Plant, begun, page, run, wait_until
+from tests.e2e.services import Plant, begun, page, run, wait_until
 
 if TYPE_CHECKING:
     import subprocess
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.e2e.plant import Service
+    from tests.e2e.services import Service
 
 SERVICES = ("train", "inspect")
 

@@ -21,7 +21,7 @@ from ingest.frame import FRAME_ID, SEQUENCE
 from ingest.kafka.records import Outgoing
 from ingest.kafka.settings import KafkaSettings
 from ingest.kafka.writers import Sender
-from tests.e2e.plant import wait_until
+from tests.e2e.services import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from ingest.cameras.faults import Fault
     from ingest.cameras.source import CameraFrame
     from tests.e2e.composed import Composed
-    from tests.e2e.plant import Service
+    from tests.e2e.services import Service
 
 SHORTER = 60
 """What is a minute in rules.yml and alertmanager.yml is a second here: `for`, `keep_firing_for`, each group's waits."""

@@ -20,7 +20,7 @@ from tests.e2e.faults.catalog import FAULTS
 from tests.e2e.faults.fault import tried
 from tests.e2e.faults.ledger import enter, entries, table, to_try
 from tests.e2e.faults.rig import SETTINGS, Rig
-from tests.e2e.plant import Plant
+from tests.e2e.services import Plant
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -20,7 +20,7 @@ from ingest.kafka.writers import Sender
 from ingest.store import FsspecStore
 from softpatch.bank import bank_from_bytes, bank_version
 from tests.e2e.faults.fault import bank_states
-from tests.e2e.plant import wait_until
+from tests.e2e.services import wait_until
 from tests.inference.sample_bank import stored
 
 if TYPE_CHECKING:

@@ -36,7 +36,7 @@ from tests.e2e.faults.clocks import (
 )
 from tests.e2e.faults.fault import Fault
 from tests.e2e.faults.stream import view_of
-from tests.e2e.plant import wait_until
+from tests.e2e.services import wait_until
 from tests.inference.sample_bank import jpeg
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ingest.frame import DeadLetterReason
 from tests.e2e.faults.fault import bank_states
-from tests.e2e.plant import wait_until
+from tests.e2e.services import wait_until
 
 if TYPE_CHECKING:
     from random import Random

@@ -12,7 +12,7 @@ from ingest.bank_state import BankState
 from ingest.kafka.readers import WholeTopicReader
 from ingest.store import FsspecStore
 from tests.e2e.faults.stream import frames_ends, whole
-from tests.e2e.plant import wait_until
+from tests.e2e.services import wait_until
 from trainer.window import WindowIndex
 
 if TYPE_CHECKING:

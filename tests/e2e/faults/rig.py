@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Self
 
 from tests.brokers import free_port
 from tests.e2e.faults.stream import Feeder, Follower
-from tests.e2e.plant import Plant, environment, page, wait_until
+from tests.e2e.services import Plant, environment, page, wait_until
 
 if TYPE_CHECKING:
     from tests.brokers import KafkaBroker

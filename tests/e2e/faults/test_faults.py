@@ -12,7 +12,7 @@ from tests.e2e.faults.catalog import FAULTS
 from tests.e2e.faults.clocks import libfaketime
 from tests.e2e.faults.fault import Trial, tried
 from tests.e2e.faults.ledger import enter, entries, table, to_try
-from tests.e2e.plant import wait_until
+from tests.e2e.services import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
