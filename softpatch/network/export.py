@@ -2,7 +2,7 @@
 
 `lite0`, `wide_resnet50_2`, any timm name, or `resnet18=FILE` for the weights in a state-dict file:
 
-    python -m softpatch.network.export lite0 --out softpatch/graphs/lite0.onnx
+    python -m softpatch.network.export lite0 --out softpatch/network/graphs/lite0.onnx
     python -m softpatch.network.export resnet18=weights.pth --out resnet18.onnx
 """
 

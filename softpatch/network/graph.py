@@ -35,7 +35,7 @@ class Graph:
 @cache
 def lite0() -> Graph:
     """The embedded default, EfficientNet-Lite0 with 40 + 112 channels; it needs no torch."""
-    return graph_from_bytes((files("softpatch") / "graphs" / "lite0.onnx").read_bytes(), source="lite0.onnx")
+    return graph_from_bytes((files("softpatch.network") / "graphs" / "lite0.onnx").read_bytes(), source="lite0.onnx")
 
 
 def load_graph(path: Path) -> Graph:

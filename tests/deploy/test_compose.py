@@ -240,7 +240,7 @@ def test_the_image_is_built_from_what_the_package_is_made_of() -> None:
     for source in copied:
         assert (ROOT / source).exists(), source
         assert let_through(source), source
-    assert let_through("softpatch/graphs/lite0.onnx")
+    assert let_through("softpatch/network/graphs/lite0.onnx")
     assert not let_through("tests/conftest.py")
     assert not let_through("inference/__pycache__/service.cpython-311.pyc")
 
