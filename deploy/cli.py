@@ -29,7 +29,7 @@ from deploy.commands import (
     up,
     watch,
 )
-from deploy.errors import fault_of
+from deploy.errors import command_error_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -119,7 +119,7 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.exit(130)
     except Exception as error:
-        fault = fault_of(error)
+        fault = command_error_of(error)
         if fault is None:
             raise  # a fault of ours: the traceback is what helps
         say_fault(str(fault))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from deploy.errors import WrongUse
+from deploy.errors import UsageError
 from inference.settings import InferenceSettings, ViewInspection
 from ingest.kafka.settings import KafkaSettings
 from ingest.view import merged, settings_of_view
@@ -84,7 +84,7 @@ def read_settings(
     """The settings of a command: file, environment, `--set section.key=value` flags, then what the command fixes.
 
     Raises:
-        WrongUse: in one sentence, what is wrong, where it was said, and the nearest right name.
+        UsageError: in one sentence, what is wrong, where it was said, and the nearest right name.
     """
     document = read_document(path) if path else {}
     source = str(path) if path else "settings"
@@ -96,21 +96,21 @@ def read_settings(
 
 
 def read_document(path: Path) -> dict[str, object]:
-    """The mapping in a YAML file. Raises WrongUse where there is no file, no YAML or no mapping."""
+    """The mapping in a YAML file. Raises UsageError where there is no file, no YAML or no mapping."""
     try:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise WrongUse(f"{path} does not exist; copy patchline.example.yaml, or leave --settings away") from None
+        raise UsageError(f"{path} does not exist; copy patchline.example.yaml, or leave --settings away") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise WrongUse(f"{path} cannot be read: {error}") from None
+        raise UsageError(f"{path} cannot be read: {error}") from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        raise WrongUse(f"{path} is not YAML{where}: {getattr(error, 'problem', None) or 'malformed'}") from None
+        raise UsageError(f"{path} is not YAML{where}: {getattr(error, 'problem', None) or 'malformed'}") from None
     if document is None:
         return {}
     if not isinstance(document, dict):
-        raise WrongUse(f"{path} must hold sections such as `kafka:`, not a {type(document).__name__}")
+        raise UsageError(f"{path} must hold sections such as `kafka:`, not a {type(document).__name__}")
     return document
 
 
@@ -118,7 +118,7 @@ def environment_overrides(environ: Mapping[str, str]) -> dict[str, object]:
     """What `PATCHLINE__SECTION__KEY` variables say, as a document; values are read as YAML.
 
     Raises:
-        WrongUse: a variable names no setting; `PATCHLINE_TEST_*` is ignored, as is all that is plainly not ours.
+        UsageError: a variable names no setting; `PATCHLINE_TEST_*` is ignored, as is all that is plainly not ours.
     """
     overrides: dict[str, object] = {}
     for name, text in sorted(environ.items()):
@@ -128,32 +128,32 @@ def environment_overrides(environ: Mapping[str, str]) -> dict[str, object]:
             keys = [key.lower() for key in name.removeprefix(PREFIX).split("__")]
             overrides = merged(overrides, _nested(keys, text, said_by=name))
         elif name.startswith(HALF_PREFIX) and "__" in name:
-            raise WrongUse(f"{name} is no setting; did you mean {PREFIX}{name.removeprefix(HALF_PREFIX)}?")
+            raise UsageError(f"{name} is no setting; did you mean {PREFIX}{name.removeprefix(HALF_PREFIX)}?")
     return overrides
 
 
 def flag_overrides(flags: Sequence[str]) -> dict[str, object]:
-    """What `--set section.key=value` flags say, as a document. Raises WrongUse where one names no setting."""
+    """What `--set section.key=value` flags say, as a document. Raises UsageError where one names no setting."""
     overrides: dict[str, object] = {}
     for flag in flags:
         name, equals, text = flag.partition("=")
         if not equals:
-            raise WrongUse(f"--set {name} lacks a value; write --set section.key=value")
+            raise UsageError(f"--set {name} lacks a value; write --set section.key=value")
         overrides = merged(overrides, _nested(name.split("."), text, said_by=f"--set {name}"))
     return overrides
 
 
 def refuse_unknown(document: Mapping[str, object], said_by: str) -> None:
-    """Raise WrongUse for the first key of a document that is no setting."""
+    """Raise UsageError for the first key of a document that is no setting."""
     for path in _unknown(document, Settings):
-        raise WrongUse(f"{said_by}: {_sentence_on(path)}")
+        raise UsageError(f"{said_by}: {_sentence_on(path)}")
 
 
 def _nested(keys: Sequence[str], text: str, *, said_by: str) -> dict[str, object]:
     try:
         value = yaml.safe_load(text)
     except yaml.YAMLError:
-        raise WrongUse(f"{said_by} holds a value that is not YAML; put it in quotes") from None
+        raise UsageError(f"{said_by} holds a value that is not YAML; put it in quotes") from None
     document: Any = value
     for key in reversed(keys):
         document = {key: document}
@@ -242,7 +242,7 @@ def _validated(document: Mapping[str, object], sources: Sequence[tuple[str, Mapp
     try:
         settings = Settings.model_validate(document)
     except ValidationError as error:
-        raise WrongUse(_first_fault(error, (), sources)) from None
+        raise UsageError(_first_fault(error, (), sources)) from None
     for pattern, section in settings.views.items():
         _check_view(pattern, section, settings.views, sources)
     return settings
@@ -261,7 +261,7 @@ def _check_view(
         try:
             model.model_validate({key: value for key, value in whole.items() if key in model.model_fields})
         except ValidationError as error:
-            raise WrongUse(_first_fault(error, ("views", pattern), sources)) from None
+            raise UsageError(_first_fault(error, ("views", pattern), sources)) from None
 
 
 def _first_fault(error: ValidationError, at: Sequence[str], sources: Sequence[tuple[str, Mapping[str, object]]]) -> str:

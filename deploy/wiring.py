@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import structlog
 
+from deploy.errors import UsageError
 from deploy.process.extras import refuse_both
-from deploy.errors import WrongUse
 from ingest.store import FsspecStore
 from softpatch.network.embed import OnnxEmbedder
-from softpatch.scoring.gpu_search import GpuFlatSearch
 from softpatch.network.graph import lite0, load_graph
+from softpatch.scoring.gpu_search import GpuFlatSearch
 from softpatch.scoring.search import FlatSearch
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def graph_of(runtime: RuntimeSettings) -> Graph:
 
     Raises:
         Failed: two runtimes are installed that would run it.
-        WrongUse: it is neither built in nor a file.
+        UsageError: it is neither built in nor a file.
         InvalidGraph: the file is no network of ours.
     """
     refuse_both()
@@ -40,7 +40,7 @@ def graph_of(runtime: RuntimeSettings) -> Graph:
         return lite0()
     path = Path(runtime.backbone)
     if not path.is_file():
-        raise WrongUse(
+        raise UsageError(
             f"runtime.backbone {runtime.backbone} is neither {EMBEDDED} nor a file; "
             "python -m softpatch.network.export makes one from any other network"
         )

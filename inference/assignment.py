@@ -18,7 +18,7 @@ from ingest.kafka.errors import KafkaFailure
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
 
-    from inference.handoff_queue import Exchange
+    from inference.handoff_queue import HandoffQueue
     from inference.history import FrameIds, History
     from ingest.kafka.connecting import Deadline
     from ingest.kafka.records import Partition, Record
@@ -45,7 +45,7 @@ class _Decided(BaseModel):
 class Assignment:
     """The ownership of the loop; called on its thread."""
 
-    def __init__(self, exchange: Exchange, history: History, read_tail: ReadTail) -> None:
+    def __init__(self, exchange: HandoffQueue, history: History, read_tail: ReadTail) -> None:
         self._exchange = exchange
         self._history = history
         self._read_tail = read_tail

@@ -18,9 +18,9 @@ from ingest.contract import BadMessage
 from ingest.decision import Reason
 from ingest.store import StoreError
 from softpatch.bank import Bank, InvalidBank, bank_from_bytes, bank_version
-from softpatch.scoring.self_test import ProbesDisagree, replay
+from softpatch.scoring.input_baseline import input_baseline_of
 from softpatch.scoring.score import Scorer
-from softpatch.scoring.input_baseline import usual_of
+from softpatch.scoring.self_test import ProbesDisagree, run_self_test
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from ingest.kafka.records import Record
     from ingest.store import Store
     from monitoring.metrics import InferenceMetrics
+    from softpatch.images.input_faults import InputBaseline
     from softpatch.network.embed import Embedder
-    from softpatch.images.input_faults import Usual
     from softpatch.scoring.search import Search
 
 log = structlog.get_logger(__name__)
@@ -48,11 +48,11 @@ class Serving:
     in_force: InForce
     bank: Bank
     scorer: Scorer
-    usual: Usual
+    usual: InputBaseline
     """What the view's frames look like when nothing is wrong with its camera."""
 
 
-Standing = Serving | NoBank
+BankStatus = Serving | NoBank
 """How a view stands: by which bank it is scored, or why by none."""
 
 
@@ -64,7 +64,7 @@ class BankLoader:
         self._embedder = embedder
         self._make_search = make_search
 
-    def load(self, view: str, wanted: BankInForce) -> tuple[Bank, Scorer, Usual]:
+    def load(self, view: str, wanted: BankInForce) -> tuple[Bank, Scorer, InputBaseline]:
         """Fetch, check and prove; what the view usually looks like comes along.
 
         Raises:
@@ -79,8 +79,8 @@ class BankLoader:
         bank = self._read(view, wanted)
         try:
             search = self._make_search(bank.vectors)
-            replay(bank, self._embedder, search)
-            usual = usual_of(bank)
+            run_self_test(bank, self._embedder, search)
+            usual = input_baseline_of(bank)
         except ProbesDisagree as error:
             raise BankRefused(str(error)) from error
         except Exception as error:  # a bank that breaks its own proof (memory, sizes) must not end the service
@@ -111,10 +111,10 @@ class ActiveBanks:
         self._loader = loader
         self._announce = announce
         self._metrics = metrics
-        self._standings: dict[str, Standing] = {}
+        self._standings: dict[str, BankStatus] = {}
         self._unfetched: dict[str, BankState] = {}
 
-    def standing(self, view: str) -> Standing:
+    def standing(self, view: str) -> BankStatus:
         """By which bank a view is scored now."""
         return self._standings.get(view, NoBank(Reason.LEARNING))
 
@@ -191,7 +191,7 @@ class ActiveBanks:
     def _without_bank(self, view: str) -> bool:
         return isinstance(self.standing(view), NoBank)
 
-    def _put(self, view: str, standing: Standing) -> None:
+    def _put(self, view: str, standing: BankStatus) -> None:
         self._standings[view] = standing
         if isinstance(standing, Serving):
             self._announce(view, standing.in_force)

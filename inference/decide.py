@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from ingest.contract import SourceRecord
     from ingest.decision import DefectRegion, ImageFacts, InputFaultPolicy, NearestPatch, SmallMap
     from ingest.frame import Frame
-    from softpatch.images.input_faults import InputFault, Look
+    from softpatch.images.input_faults import FrameThumbnail, InputFault
 
 
 @dataclass(frozen=True)
@@ -81,12 +81,12 @@ class Seen:
     image: ImageFacts
     size_wh_px: tuple[int, int]
     difference_hash: int
-    look: Look
+    look: FrameThumbnail
     exposure_fault: InputFault | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
-class Evidence:
+class ScoreEvidence:
     """What scoring found; `score` may be anything a network can give, NaN included."""
 
     score: float
@@ -99,13 +99,13 @@ class Evidence:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Facts:
+class DecisionFacts:
     """All that one decision depends on."""
 
     frame: Frame
     standing: InForce | NoBank
     seen: Seen
-    evidence: Evidence | None
+    evidence: ScoreEvidence | None
     late: bool
     dead_letters_over_cap: bool
     input_fault: InputFault | None
@@ -160,7 +160,7 @@ def usable(score: float, limits: Limits) -> bool:
     return score >= 0 and isfinite(score / limits.threshold)
 
 
-def decide(facts: Facts) -> Decision:
+def decide(facts: DecisionFacts) -> Decision:
     """The decision on one frame; a score that is unusable is left out together with all that was derived from it."""
     frame = facts.frame
     ruling = rule(
@@ -195,7 +195,7 @@ def decide(facts: Facts) -> Decision:
     )
 
 
-def _by_bank(standing: InForce | NoBank, evidence: Evidence | None) -> dict[str, Any]:
+def _by_bank(standing: InForce | NoBank, evidence: ScoreEvidence | None) -> dict[str, Any]:
     """The fields that need a bank, and those that need a score by it."""
     if isinstance(standing, NoBank):
         return {}

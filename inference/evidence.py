@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from inference.decide import Evidence
+from inference.decide import ScoreEvidence
 from ingest.decision import DefectRegion, NearestPatch, SmallMap
-from softpatch.scoring.score import anomaly_map, regions
 from softpatch.network.sketch import sketch
+from softpatch.scoring.score import anomaly_map, regions
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,9 +22,9 @@ MAX_REGIONS = 32
 
 def evidence_of(
     found: FrameScore, embedding: np.ndarray, serving: Serving, embedder: Embedder, *, source_wh: tuple[int, int]
-) -> Evidence:
+) -> ScoreEvidence:
     """The evidence of one frame; `embedding` is its float32 [p, q, d], `source_wh` its size as it came."""
-    return Evidence(
+    return ScoreEvidence(
         score=found.score,
         provider=embedder.provider,
         precision=embedder.precision,

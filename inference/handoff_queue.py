@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from inference.inspector import Answers, Queued
+    from inference.inspector import AnswerBatch, Queued
     from ingest.kafka.records import Partition
 
 
-class Exchange:
+class HandoffQueue:
     """Hands records over and takes answers back; the loop's thread and the worker's thread, one each."""
 
     def __init__(self, *, room_frames: int, room_bytes: int) -> None:
@@ -26,7 +26,7 @@ class Exchange:
         self._room_bytes = room_bytes
         self._condition = Condition()
         self._waiting: deque[Queued] = deque()
-        self._answered: deque[Answers] = deque()
+        self._answered: deque[AnswerBatch] = deque()
         self._outstanding = 0
         self._taken_bytes: deque[int] = deque()
         """Of each batch taken and not yet collected."""
@@ -82,13 +82,13 @@ class Exchange:
             self._taken_bytes.append(sum(map(_size_bytes, taken)))
             return taken
 
-    def answer(self, answers: Answers) -> None:
+    def answer(self, answers: AnswerBatch) -> None:
         """The worker gives a batch back."""
         with self._condition:
             self._answered.append(answers)
             self._condition.notify_all()
 
-    def collect(self, timeout_seconds: float) -> list[Answers]:
+    def collect(self, timeout_seconds: float) -> list[AnswerBatch]:
         """The loop takes all batches answered so far, waiting up to `timeout_seconds` for the first."""
         with self._condition:
             self._condition.wait_for(lambda: self._answered or self._closed, timeout_seconds)

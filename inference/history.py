@@ -13,14 +13,14 @@ from collections import OrderedDict, deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from softpatch.images.input_faults import Stillness
+from softpatch.images.input_faults import FrozenRun
 
 if TYPE_CHECKING:
     from inference.decide import Seen
     from inference.settings import ViewInspection
     from ingest.contract import SourceRecord
     from ingest.frame import Frame
-    from softpatch.images.input_faults import Usual
+    from softpatch.images.input_faults import InputBaseline
 
 FrameIds = dict[tuple[str, str], int]
 """View and frame id to the offset of the first record, in the order they were decided."""
@@ -41,13 +41,13 @@ class Recalled:
 
 
 @dataclass
-class _Partition:
+class _PartitionHistory:
     tenure: int
     read_through: int = -1
     """The highest offset seen: what comes at or below it is read again."""
     frame_ids: OrderedDict[tuple[str, str], int] = field(default_factory=OrderedDict)
     hashes: dict[str, int] = field(default_factory=dict)
-    stillness: dict[str, Stillness] = field(default_factory=dict)
+    stillness: dict[str, FrozenRun] = field(default_factory=dict)
     frozen: OrderedDict[int, None] = field(default_factory=OrderedDict)
     """Offsets of frames said to be frozen: read again, they are so still, whatever the camera showed after them."""
     sequences: dict[str, tuple[str, int]] = field(default_factory=dict)
@@ -60,7 +60,7 @@ class History:
 
     def __init__(self, *, remembered_frame_ids: int) -> None:
         self._remembered = remembered_frame_ids
-        self._partitions: dict[int, _Partition] = {}
+        self._partitions: dict[int, _PartitionHistory] = {}
         self._recovered: dict[int, FrameIds] = {}
 
     def reaches(self, partition: int, offset: int) -> bool:
@@ -72,7 +72,9 @@ class History:
         """Give back what others decided; from any thread, before the partition's next record is told of."""
         self._recovered[partition] = frame_ids
 
-    def frame(self, frame: Frame, seen: Seen, usual: Usual, inspection: ViewInspection, *, tenure: int) -> Recalled:
+    def frame(
+        self, frame: Frame, seen: Seen, usual: InputBaseline, inspection: ViewInspection, *, tenure: int
+    ) -> Recalled:
         """Remember a frame that could be decoded, and say what its past says of it."""
         past = self._past(frame.source, tenure)
         again = not _advance(past, frame.source.offset)
@@ -90,7 +92,7 @@ class History:
             return Recalled(None, duplicate, 0, _over_cap(past, frame.view, inspection))
         before = past.hashes.get(frame.view)
         past.hashes[frame.view] = seen.difference_hash
-        stillness = past.stillness[frame.view] = past.stillness.get(frame.view, Stillness()).after(seen.look, usual)
+        stillness = past.stillness[frame.view] = past.stillness.get(frame.view, FrozenRun()).after(seen.look, usual)
         frozen = stillness.frozen(inspection.frozen_frames)
         if frozen:
             past.frozen[frame.source.offset] = None
@@ -109,10 +111,10 @@ class History:
         if _advance(past, source.offset):
             _remember_outcome(past, view, inspection, dead=True)
 
-    def _past(self, source: SourceRecord, tenure: int) -> _Partition:
-        past = self._partitions.setdefault(source.partition, _Partition(tenure))
+    def _past(self, source: SourceRecord, tenure: int) -> _PartitionHistory:
+        past = self._partitions.setdefault(source.partition, _PartitionHistory(tenure))
         if past.tenure != tenure and source.offset > past.read_through + 1:
-            past = self._partitions[source.partition] = _Partition(tenure, frame_ids=past.frame_ids)
+            past = self._partitions[source.partition] = _PartitionHistory(tenure, frame_ids=past.frame_ids)
         past.tenure = tenure
         recovered = self._recovered.pop(source.partition, None)
         if recovered is not None:
@@ -120,12 +122,12 @@ class History:
             self._forget(past)
         return past
 
-    def _forget(self, past: _Partition) -> None:
+    def _forget(self, past: _PartitionHistory) -> None:
         for names in (past.frame_ids, past.frozen):
             while len(names) > self._remembered:
                 names.popitem(last=False)
 
-    def _duplicate(self, past: _Partition, frame: Frame) -> SourceRecord | None:
+    def _duplicate(self, past: _PartitionHistory, frame: Frame) -> SourceRecord | None:
         name, offset = (frame.view, frame.frame_id), frame.source.offset
         first = past.frame_ids.get(name)
         if first is not None and first < offset:
@@ -135,13 +137,13 @@ class History:
         return None
 
 
-def _advance(past: _Partition, offset: int) -> bool:
+def _advance(past: _PartitionHistory, offset: int) -> bool:
     new = offset > past.read_through
     past.read_through = max(past.read_through, offset)
     return new
 
 
-def _missing(past: _Partition, frame: Frame) -> int:
+def _missing(past: _PartitionHistory, frame: Frame) -> int:
     """Numbers left out between two frames of one camera start; a start is what its frame ids begin with."""
     if frame.sequence is None:
         return 0
@@ -155,7 +157,7 @@ def _missing(past: _Partition, frame: Frame) -> int:
     return max(0, frame.sequence - last - 1)
 
 
-def _remember_outcome(past: _Partition, view: str, inspection: ViewInspection, *, dead: bool) -> None:
+def _remember_outcome(past: _PartitionHistory, view: str, inspection: ViewInspection, *, dead: bool) -> None:
     window = inspection.dead_letter_window_records
     outcomes = past.outcomes.get(view)
     if outcomes is None or outcomes.maxlen != window:
@@ -163,7 +165,7 @@ def _remember_outcome(past: _Partition, view: str, inspection: ViewInspection, *
     outcomes.append(dead)
 
 
-def _over_cap(past: _Partition, view: str, inspection: ViewInspection) -> bool:
+def _over_cap(past: _PartitionHistory, view: str, inspection: ViewInspection) -> bool:
     """Whether dead letters pass the cap; the window's full length divides, so that one bad first frame does not."""
     dead = sum(past.outcomes.get(view, ()))
     return dead > inspection.dead_letter_cap_ratio * inspection.dead_letter_window_records

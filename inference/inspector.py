@@ -8,20 +8,20 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from inference.decide import Facts, NoBank, decide
+from inference.decide import DecisionFacts, NoBank, decide
 from inference.scoring import StageClock
 from ingest.contract import SourceRecord
 from ingest.dead_letter import DeadLetter, dead_letter_of, headers_of
 from ingest.frame import BadFrame, DeadLetterReason, Frame, parse_frame, view_named_by
 from ingest.kafka.records import Outgoing, Record, Work
-from softpatch.images.input_faults import InputFault, Usual
+from softpatch.images.input_faults import InputBaseline, InputFault
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from inference.banks import ActiveBanks, Standing
+    from inference.banks import ActiveBanks, BankStatus
     from inference.history import History
-    from inference.scoring import Inspected, Scoring
+    from inference.scoring import FrameScoring, Inspected
     from inference.settings import ViewInspection
     from ingest.decision import Decision
 
@@ -37,7 +37,7 @@ class Queued:
 
 
 @dataclass(frozen=True)
-class Answer:
+class FrameAnswer:
     """What one record became; `view` is empty where the record names none."""
 
     work: Work
@@ -48,11 +48,11 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class Answers:
+class AnswerBatch:
     """What one batch became, in the order of its records, and where the time went."""
 
-    answers: tuple[Answer, ...]
-    standings: Mapping[str, Standing] = field(default_factory=dict)
+    answers: tuple[FrameAnswer, ...]
+    standings: Mapping[str, BankStatus] = field(default_factory=dict)
     """How each view stood while the batch was decided."""
     stage_seconds: dict[str, float] = field(default_factory=dict)
 
@@ -71,7 +71,7 @@ class Inspector:
     def __init__(
         self,
         *,
-        scoring: Scoring,
+        scoring: FrameScoring,
         banks: ActiveBanks,
         history: History,
         inspection_of: Callable[[str], ViewInspection],
@@ -87,7 +87,7 @@ class Inspector:
         self._clock = clock
         self._now = now
 
-    def inspect(self, batch: Sequence[Queued]) -> Answers:
+    def inspect(self, batch: Sequence[Queued]) -> AnswerBatch:
         """One answer per record, in order."""
         taken_at = self._clock()
         stages = StageClock(self._clock)
@@ -104,11 +104,11 @@ class Inspector:
             elif isinstance(frame, Frame):
                 answers.append(self._answered(queued.record, frame, standings[frame.view], found, waited))
         _log_dead_letters(answers)
-        return Answers(tuple(answers), standings, dict(stages.seconds))
+        return AnswerBatch(tuple(answers), standings, dict(stages.seconds))
 
     def _answered(
-        self, record: Record, frame: Frame, standing: Standing, found: Inspected, queue_seconds: float
-    ) -> Answer:
+        self, record: Record, frame: Frame, standing: BankStatus, found: Inspected, queue_seconds: float
+    ) -> FrameAnswer:
         """A decision; or, where a fault of ours prevents one, a dead letter: a crash would meet the record again."""
         try:
             return self._decision(record, frame, standing, found, queue_seconds)
@@ -118,14 +118,14 @@ class Inspector:
             return self._dead_letter(record, why, queue_seconds)
 
     def _decision(
-        self, record: Record, frame: Frame, standing: Standing, found: Inspected, queue_seconds: float
-    ) -> Answer:
+        self, record: Record, frame: Frame, standing: BankStatus, found: Inspected, queue_seconds: float
+    ) -> FrameAnswer:
         inspection = self._inspection_of(frame.view)
-        usual = Usual() if isinstance(standing, NoBank) else standing.usual
+        usual = InputBaseline() if isinstance(standing, NoBank) else standing.usual
         recalled = self._history.frame(frame, found.seen, usual, inspection, tenure=_tenure(record))
         appended_at, decided_at = _moment(frame.appended_ms), self._now()
         decision = decide(
-            Facts(
+            DecisionFacts(
                 frame=frame,
                 standing=standing if isinstance(standing, NoBank) else standing.in_force,
                 seen=found.seen,
@@ -146,9 +146,9 @@ class Inspector:
             self._destinations.decisions, frame.key.encode(), decision.to_bytes(), partition=record.partition
         )
         work = Work.of(record, (outgoing,))
-        return Answer(work, frame.view, decision, queue_seconds, recalled.missing_frames)
+        return FrameAnswer(work, frame.view, decision, queue_seconds, recalled.missing_frames)
 
-    def _dead_letter(self, record: Record, why: BadFrame, queue_seconds: float) -> Answer:
+    def _dead_letter(self, record: Record, why: BadFrame, queue_seconds: float) -> FrameAnswer:
         letter = dead_letter_of(
             source=_source(record),
             reason=why.reason,
@@ -168,7 +168,7 @@ class Inspector:
             headers_of(letter),
             partition=record.partition,
         )
-        return Answer(Work.of(record, (outgoing,)), view or "", letter, queue_seconds)
+        return FrameAnswer(Work.of(record, (outgoing,)), view or "", letter, queue_seconds)
 
 
 def _parsed(record: Record) -> Frame | BadFrame:
@@ -188,7 +188,7 @@ def _source(record: Record) -> SourceRecord:
     return SourceRecord(topic=record.topic, partition=record.partition, offset=record.offset)
 
 
-def _log_dead_letters(answers: Sequence[Answer]) -> None:
+def _log_dead_letters(answers: Sequence[FrameAnswer]) -> None:
     """One line a batch, however many: a storm of them must not become a storm of log lines."""
     letters = [answer.said for answer in answers if isinstance(answer.said, DeadLetter)]
     if letters:

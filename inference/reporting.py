@@ -13,13 +13,13 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from inference.decide import InForce
-    from inference.inspector import Answer, Answers
+    from inference.inspector import AnswerBatch, FrameAnswer
     from ingest.decision import Decision
     from ingest.kafka.records import Partition, Record, Work
     from monitoring.metrics import InferenceMetrics, KafkaMetrics
 
 
-class Reporting:
+class InspectionReporting:
     """Keeps the metrics of one process; views come with their first record and go with their partition."""
 
     def __init__(self, inference: InferenceMetrics, kafka: KafkaMetrics, *, provider: str, precision: str) -> None:
@@ -40,7 +40,7 @@ class Reporting:
         """A poll that ended in an abort."""
         self._kafka.polls_failed.inc()
 
-    def worked(self, batch: Answers) -> None:
+    def worked(self, batch: AnswerBatch) -> None:
         """A batch left the worker."""
         ours = {answer.view for answer in batch.answers if _partition_of(answer) not in self._gone}
         for view, standing in batch.standings.items():
@@ -57,7 +57,7 @@ class Reporting:
         """A transaction that did not happen."""
         self._kafka.transactions_aborted.inc()
 
-    def committed(self, answers: Iterable[Answer], done: Iterable[Work], seconds: float, at: datetime) -> None:
+    def committed(self, answers: Iterable[FrameAnswer], done: Iterable[Work], seconds: float, at: datetime) -> None:
         """Only what is in Kafka counts as decided."""
         self._kafka.transactions_committed.inc()
         self._kafka.commit_seconds.observe(seconds)
@@ -100,7 +100,7 @@ class Reporting:
         said = {"provider": self._provider, "precision": self._precision}
         set_bank(self._inference, view, version=bank.version, epoch=bank.epoch, **said)
 
-    def _open(self, answer: Answer) -> None:
+    def _open(self, answer: FrameAnswer) -> None:
         """A record that names no view opens none: its dead letter and its arrival count under the empty name."""
         if not answer.view or _partition_of(answer) in self._gone:
             return
@@ -108,7 +108,7 @@ class Reporting:
             open_view(self._inference, answer.view)
         self._partition_of[answer.view] = _partition_of(answer)
 
-    def _finished(self, answer: Answer, at: datetime) -> None:
+    def _finished(self, answer: FrameAnswer, at: datetime) -> None:
         self._inference.frames_received.labels(view=answer.view).inc()
         if answer.missing_frames:
             self._inference.sequence_gaps.labels(view=answer.view).inc(answer.missing_frames)
@@ -131,5 +131,5 @@ class Reporting:
         self._inference.latency.labels(view=view).observe(max(0.0, (at - decision.appended_at).total_seconds()))
 
 
-def _partition_of(answer: Answer) -> int:
+def _partition_of(answer: FrameAnswer) -> int:
     return answer.work.claim.partition.partition

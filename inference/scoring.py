@@ -16,13 +16,13 @@ import numpy as np
 import structlog
 
 from inference.banks import Serving
-from inference.decide import Evidence, NoBank, Seen
+from inference.decide import NoBank, ScoreEvidence, Seen
 from inference.evidence import evidence_of
 from ingest.decision import ImageFacts
 from ingest.frame import BadFrame, DeadLetterReason
 from softpatch.images.decode import UndecodableImage, decode
 from softpatch.images.geometry import Geometry
-from softpatch.images.input_faults import Look, Usual, exposure_fault
+from softpatch.images.input_faults import FrameThumbnail, InputBaseline, exposure_fault
 from softpatch.images.statistics import difference_hash, measure
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ class Inspected:
     """What one frame showed; without evidence it had no bank, or no score."""
 
     seen: Seen
-    evidence: Evidence | None
+    evidence: ScoreEvidence | None
     stage_seconds: dict[str, float]
     """Of its own decoding, and its share of the work done together."""
 
@@ -87,7 +87,7 @@ class _Waiting:
     serving: Serving
 
 
-class Scoring:
+class FrameScoring:
     """Scores batches on one embedder, decoding in `pool`. One thread only."""
 
     def __init__(self, embedder: Embedder, *, pool: Executor, max_pixels: int, clock: Callable[[], float]) -> None:
@@ -117,7 +117,7 @@ class Scoring:
     def _look(self, frame: Frame, standing: Serving | NoBank) -> _Shaped | BadFrame:
         """Decode and shape one frame, and say what its pixels say; runs in the pool."""
         started = self._clock()
-        geometry, usual = LOOKS, Usual()
+        geometry, usual = LOOKS, InputBaseline()
         if isinstance(standing, Serving):
             geometry, usual = standing.bank.manifest.geometry, standing.usual
         try:
@@ -131,16 +131,16 @@ class Scoring:
             return BadFrame(DeadLetterReason.CORRUPT, f"{type(error).__name__}: {error}")
         return _Shaped(pixels, seen, self._clock() - started)
 
-    def _evidence(self, waiting: Sequence[_Waiting], stages: StageClock) -> dict[int, Evidence]:
+    def _evidence(self, waiting: Sequence[_Waiting], stages: StageClock) -> dict[int, ScoreEvidence]:
         """By place in the batch; frames that could not be scored are left out."""
-        found: dict[int, Evidence] = {}
+        found: dict[int, ScoreEvidence] = {}
         for members in _grouped(waiting, lambda each: each.shaped.pixels.shape):
             found |= self._guarded(members, lambda some: self._embed_and_score(some, stages))
         return found
 
     def _guarded(
-        self, members: Sequence[_Waiting], work: Callable[[Sequence[_Waiting]], dict[int, Evidence]]
-    ) -> dict[int, Evidence]:
+        self, members: Sequence[_Waiting], work: Callable[[Sequence[_Waiting]], dict[int, ScoreEvidence]]
+    ) -> dict[int, ScoreEvidence]:
         """Where a group fails, each of its frames is tried alone: one bad frame must not take others with it."""
         try:
             return work(members)
@@ -151,10 +151,10 @@ class Scoring:
             log.warning("batch_not_scored", frames=len(members), cause=f"{type(error).__name__}: {error}")
         return {place: each for one in members for place, each in self._guarded([one], work).items()}
 
-    def _embed_and_score(self, members: Sequence[_Waiting], stages: StageClock) -> dict[int, Evidence]:
+    def _embed_and_score(self, members: Sequence[_Waiting], stages: StageClock) -> dict[int, ScoreEvidence]:
         with stages.timed("embed"):
             embeddings = self._embedder.embed(np.stack([each.shaped.pixels for each in members]))
-        found: dict[int, Evidence] = {}
+        found: dict[int, ScoreEvidence] = {}
         for group in _grouped(list(enumerate(members)), lambda each: id(each[1].serving)):
             # All frames of one bank is the usual case, and half a megabyte a frame need not be copied for it.
             own = embeddings if len(group) == len(members) else embeddings[[row for row, _ in group]]
@@ -166,7 +166,7 @@ class Scoring:
 
     def _shown(
         self, members: Sequence[_Waiting], scores: Sequence[FrameScore], embeddings: np.ndarray
-    ) -> dict[int, Evidence]:
+    ) -> dict[int, ScoreEvidence]:
         return {
             each.place: evidence_of(
                 score, embedding, each.serving, self._embedder, source_wh=each.shaped.seen.size_wh_px
@@ -175,11 +175,11 @@ class Scoring:
         }
 
 
-def _inspected(shaped: _Shaped, evidence: Evidence | None, shared: dict[str, float]) -> Inspected:
+def _inspected(shaped: _Shaped, evidence: ScoreEvidence | None, shared: dict[str, float]) -> Inspected:
     return Inspected(shaped.seen, evidence, {"decode": shaped.decode_seconds} | (shared if evidence else {}))
 
 
-def _seen(pixels: np.ndarray, usual: Usual, *, size_wh_px: tuple[int, int]) -> Seen:
+def _seen(pixels: np.ndarray, usual: InputBaseline, *, size_wh_px: tuple[int, int]) -> Seen:
     """Measured on the network's input, as the bank's calibration is, so that it compares whatever the resolution."""
     measured = measure(pixels)
     return Seen(
@@ -192,7 +192,7 @@ def _seen(pixels: np.ndarray, usual: Usual, *, size_wh_px: tuple[int, int]) -> S
         ),
         size_wh_px=size_wh_px,
         difference_hash=difference_hash(pixels),
-        look=Look.of(pixels),
+        look=FrameThumbnail.of(pixels),
         exposure_fault=exposure_fault(measured, usual),
     )
 

@@ -22,12 +22,12 @@ from prometheus_client import CollectorRegistry
 
 from inference.assignment import Assignment
 from inference.banks import ActiveBanks, BankLoader
-from inference.handoff_queue import Exchange
 from inference.follower import BankFollower
+from inference.handoff_queue import HandoffQueue
 from inference.history import History
 from inference.inspector import Destinations, Inspector, Queued
-from inference.reporting import Reporting
-from inference.scoring import Scoring
+from inference.reporting import InspectionReporting
+from inference.scoring import FrameScoring
 from inference.worker import Worker
 from ingest.kafka.errors import Aborted
 from ingest.kafka.readers import tail_of
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from inference.assignment import ReadTail
-    from inference.inspector import Answers
+    from inference.inspector import AnswerBatch
     from inference.settings import InferenceSettings, ViewInspection
     from ingest.kafka.loop import Loop
     from ingest.kafka.records import Claim, Record
@@ -67,11 +67,11 @@ class Service:
     def __init__(
         self,
         loop: Loop,
-        exchange: Exchange,
+        exchange: HandoffQueue,
         *,
         checks: Sequence[Callable[[], None]],
         settings: InferenceSettings,
-        reporting: Reporting,
+        reporting: InspectionReporting,
         heartbeat: Heartbeat,
         clock: Callable[[], float],
         now: Callable[[], datetime],
@@ -139,7 +139,7 @@ class Service:
         paused = 0 if self._exchange.room else len(claims)
         self._reporting.queue(waiting=self._exchange.waiting, paused=paused, owned=len(claims))
 
-    def _commit(self, batches: Sequence[Answers]) -> None:
+    def _commit(self, batches: Sequence[AnswerBatch]) -> None:
         answers = [answer for batch in batches for answer in batch.answers]
         for batch in batches:
             self._reporting.worked(batch)
@@ -179,13 +179,13 @@ def serve(
     registry = registry or CollectorRegistry()
     metrics = declare_inference(registry)
     heartbeat = Heartbeat(limit_seconds=settings.silence_seconds, clock=clock)
-    exchange = Exchange(room_frames=settings.queue_frames, room_bytes=settings.queue_bytes)
+    exchange = HandoffQueue(room_frames=settings.queue_frames, room_bytes=settings.queue_bytes)
     kafka_metrics = declare_kafka(registry)
-    reporting = Reporting(metrics, kafka_metrics, provider=embedder.provider, precision=embedder.precision)
+    reporting = InspectionReporting(metrics, kafka_metrics, provider=embedder.provider, precision=embedder.precision)
     loader = BankLoader(store, embedder, make_search)
     banks = ActiveBanks(loader, metrics, announce=reporting.bank_in_force)
     follower = BankFollower(banks, kafka, retry_seconds=settings.bank_retry_seconds, clock=clock)
-    progress = Progress(follower.ready, banks)
+    progress = ServiceProgress(follower.ready, banks)
     destinations = Destinations(kafka.topic("decisions"), kafka.topic("frames.dead-letter"))
     with ExitStack() as stack:
         host, port = settings.metrics_host, settings.metrics_port
@@ -199,7 +199,7 @@ def serve(
         pool = stack.enter_context(ThreadPoolExecutor(settings.decode_threads, "decode"))
         history = History(remembered_frame_ids=settings.remembered_frame_ids)
         inspector = Inspector(
-            scoring=Scoring(embedder, pool=pool, max_pixels=settings.max_pixels, clock=clock),
+            scoring=FrameScoring(embedder, pool=pool, max_pixels=settings.max_pixels, clock=clock),
             banks=banks,
             history=history,
             inspection_of=inspection_of,
@@ -225,7 +225,7 @@ def serve(
 
 
 @dataclass
-class Progress:
+class ServiceProgress:
     """How far the start has come, for `/readyz`: the banks first, then the group."""
 
     banks_ready: Event

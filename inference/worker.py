@@ -6,7 +6,7 @@ from threading import Thread
 from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
-    from inference.handoff_queue import Exchange
+    from inference.handoff_queue import HandoffQueue
     from inference.inspector import Inspector
 
 LEAVE_SECONDS = 5.0
@@ -16,7 +16,7 @@ LEAVE_SECONDS = 5.0
 class Worker:
     """The thread that scores, while it is entered: a batch is whatever waits when the one before is done."""
 
-    def __init__(self, exchange: Exchange, inspector: Inspector, *, batch_frames: int) -> None:
+    def __init__(self, exchange: HandoffQueue, inspector: Inspector, *, batch_frames: int) -> None:
         self._exchange = exchange
         self._inspector = inspector
         self._batch_frames = batch_frames

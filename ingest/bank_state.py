@@ -10,7 +10,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, PositiveFloat, model_validator
 
-from ingest.contract import Message, Moment, Sha256, Value
+from ingest.contract import FrozenModel, Message, Moment, Sha256
 from ingest.view import ViewName
 
 
@@ -26,7 +26,7 @@ class ViewState(StrEnum):
     """Verdicts go on with the active bank, but nothing is learnt or promoted until a person says so."""
 
 
-class BankInForce(Value):
+class BankInForce(FrozenModel):
     """A bank with what decides by it. Limits and threshold are L2 distances of this bank."""
 
     version: Sha256

@@ -33,13 +33,13 @@ class NewerSchema(BadMessage):
         )
 
 
-class Value(BaseModel):
+class FrozenModel(BaseModel):
     """A frozen part of a message."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, ser_json_inf_nan="null")
 
 
-class Message(Value):
+class Message(FrozenModel):
     """A whole JSON message. `patchline_schema` is its major version."""
 
     patchline_schema: Annotated[int, Field(ge=1, le=SCHEMA)] = SCHEMA
@@ -70,7 +70,7 @@ class Message(Value):
             raise BadMessage(f"{cls.__name__} breaks its contract: {faults}") from error
 
 
-class SourceRecord(Value):
+class SourceRecord(FrozenModel):
     """Where a frame stands in Kafka: the identity of an input record."""
 
     topic: str

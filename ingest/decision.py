@@ -10,7 +10,7 @@ from typing import Annotated, Literal, Self
 import numpy as np
 from pydantic import Field, NonNegativeFloat, PositiveFloat, StringConstraints, model_validator
 
-from ingest.contract import Message, Moment, Sha256, SourceRecord, Value
+from ingest.contract import FrozenModel, Message, Moment, Sha256, SourceRecord
 from ingest.view import ViewName
 from softpatch.images.input_faults import InputFault
 
@@ -42,7 +42,7 @@ class Reason(StrEnum):
     BANK_REFUSED = "bank_refused"
 
 
-class DefectRegion(Value):
+class DefectRegion(FrozenModel):
     """A place that is not like the bank. Pixels of the frame as it came; x right, y down, end exclusive."""
 
     box_xyxy_px: tuple[float, float, float, float]
@@ -50,7 +50,7 @@ class DefectRegion(Value):
     """Largest score in the region over the threshold."""
 
 
-class SmallMap(Value):
+class SmallMap(FrozenModel):
     """The patch scores of the frame, coarse enough for a message: one byte a patch."""
 
     rows: Annotated[int, Field(ge=1, le=512)]
@@ -82,7 +82,7 @@ class SmallMap(Value):
         return self
 
 
-class NearestPatch(Value):
+class NearestPatch(FrozenModel):
     """The bank patch that the frame's worst patch is nearest to: where it was learnt."""
 
     source_frame: str
@@ -90,7 +90,7 @@ class NearestPatch(Value):
     column: Annotated[int, Field(ge=0)]
 
 
-class ImageFacts(Value):
+class ImageFacts(FrozenModel):
     """What the pixels say before any network: brightness, contrast and sharpness on 0 to 255 gray levels."""
 
     brightness: NonNegativeFloat
@@ -100,7 +100,7 @@ class ImageFacts(Value):
     saturated_ratio: Ratio
 
 
-class BankRef(Value):
+class BankRef(FrozenModel):
     """The bank that scored the frame, and the epoch of the bank state that put it in force."""
 
     version: Sha256

@@ -23,8 +23,8 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from softpatch.images.geometry import Geometry
-from softpatch.settings import RETIRED_SETTINGS, BuildSettings, Scoring
 from softpatch.network.sketch import SKETCH_FLOATS
+from softpatch.settings import RETIRED_SETTINGS, BuildSettings, ScoringRule
 
 FORMAT_VERSION: Literal[3] = 3
 """Written, and the newest that is read. Version 1 has no doubtful patches and no scoring beyond the paper's; version 2
@@ -131,7 +131,7 @@ class Bank:
     probes: tuple[bytes, ...]
 
     @property
-    def scoring(self) -> Scoring:
+    def scoring(self) -> ScoringRule:
         """How it was calibrated to score."""
         rule = self.manifest.settings.scoring
         return rule if self.manifest.format_version > 2 else replace(rule, credit="of the other")  # noqa: PLR2004

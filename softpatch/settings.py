@@ -18,8 +18,8 @@ RETIRED_SETTINGS = frozenset({"calibration_patches"})
 
 
 @dataclass(frozen=True)
-class Scoring:
-    """How distances to a bank become patch scores; softpatch/scoring/score.py says what for. The defaults are the paper's.
+class ScoringRule:
+    """How distances to a bank become patch scores; softpatch/scoring/score.py says what for. Defaults are the paper's.
 
     The credit that a witness or a doubtful patch gets is a share of its own distance, or, as in banks of version 2, of
     the distance that it lowers. Neither lowers a score below its own distance.
@@ -128,9 +128,9 @@ class BuildSettings(BaseModel):
         return self
 
     @property
-    def scoring(self) -> Scoring:
+    def scoring(self) -> ScoringRule:
         """The part that scoring needs."""
-        return Scoring(self.witness_ratio, self.doubt_ratio, self.blur_cells)
+        return ScoringRule(self.witness_ratio, self.doubt_ratio, self.blur_cells)
 
     @property
     def fewest_frames(self) -> int:

@@ -10,17 +10,17 @@ from ingest.bank_state import BankInForce, BankState
 from ingest.store import NotInStore, StoreError
 from ingest.view import file_name
 from softpatch.bank import InvalidBank, bank_from_bytes, bank_version
-from softpatch.images.decode import UndecodableImage
-from softpatch.images.input_faults import Usual
 from softpatch.calibration.threshold import threshold_of
-from softpatch.scoring.input_baseline import usual_of
+from softpatch.images.decode import UndecodableImage
+from softpatch.images.input_faults import InputBaseline
+from softpatch.scoring.input_baseline import input_baseline_of
+from trainer.build_policy import BuiltBank
 from trainer.commands import NotPossible
-from trainer.build_policy import Built
 
 if TYPE_CHECKING:
     from ingest.store import Store
     from softpatch.bank import Bank
-    from trainer.transition import Facts
+    from trainer.transition import EventFacts
 
 log = structlog.get_logger(__name__)
 
@@ -32,7 +32,7 @@ def bank_path(view: str, version: str) -> str:
     return f"{_folder(view)}/{version}{SUFFIX}"
 
 
-class Shelf:
+class BankStore:
     """The bank files of all views. Methods raise StoreError where the store does not do its part."""
 
     def __init__(self, store: Store, *, graph_hash: str, keep: int) -> None:
@@ -40,15 +40,15 @@ class Shelf:
         self._graph_hash = graph_hash
         self._keep = keep
         self._created: dict[str, str] = {}
-        self._usual: dict[str, tuple[str, Usual]] = {}
+        self._usual: dict[str, tuple[str, InputBaseline]] = {}
         """Of each view the version in force when it was last asked, and what it says: others are not asked again."""
 
-    def put(self, data: bytes) -> Built:
+    def put(self, data: bytes) -> BuiltBank:
         """Store a bank file under its version and say what it is. Raises InvalidBank, StoreError."""
         bank = bank_from_bytes(data)
         in_force = _in_force(bank, bank_version(data))
         self._store.put(in_force.uri, data)
-        return Built(in_force, bank.manifest.threshold, len(bank.calibration_scores), facts_of(bank))
+        return BuiltBank(in_force, bank.manifest.threshold, len(bank.calibration_scores), facts_of(bank))
 
     def bank(self, view: str, version: str) -> BankInForce:
         """A bank with the threshold it suggests. Raises NotPossible where it cannot come into force here."""
@@ -64,20 +64,20 @@ class Shelf:
         bank = self._read(view, version)
         return threshold_of(bank, false_reject_ratio)
 
-    def usual(self, state: BankState) -> Usual:
+    def usual(self, state: BankState) -> InputBaseline:
         """What the frames of a view look like by its bank in force; where none can be asked, what holds for all."""
         if state.active is None:
-            return Usual()
+            return InputBaseline()
         version, known = state.active.version, self._usual.get(state.view)
         if known is not None and known[0] == version:
             return known[1]
         try:
-            usual = usual_of(self._read(state.view, version))
+            usual = input_baseline_of(self._read(state.view, version))
         except (NotPossible, UndecodableImage) as error:
-            usual = Usual()
+            usual = InputBaseline()
             log.warning("bank_tells_no_input_faults", view=state.view, version=version, cause=str(error))
         except StoreError:  # asked again with the next frame
-            return Usual()
+            return InputBaseline()
         self._usual[state.view] = (version, usual)
         return usual
 
@@ -118,7 +118,7 @@ def named_versions(state: BankState) -> frozenset[str]:
     return frozenset([*(bank.version for bank in banks if bank is not None), *pinned])
 
 
-def facts_of(bank: Bank) -> Facts:
+def facts_of(bank: Bank) -> EventFacts:
     """The figures of a bank that its `built` event tells."""
     said = bank.manifest
     return {

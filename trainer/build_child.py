@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, overload
 
-from trainer.build_order import Answer, BuildOrder, Failed, Finished, Step, line_of
+from trainer.build_order import BuildAnswer, BuildFailed, BuildFinished, BuildOrder, BuildStep, line_of
 
 if TYPE_CHECKING:
     from ingest.store import Store
@@ -32,7 +32,7 @@ def main(order_file: str, parent_pid: str) -> int:
     try:
         _build(order, steps)
     except Exception as error:  # noqa: BLE001 -- whatever it was, the view's history tells it
-        steps.say(Failed(failed=sentence(error)))
+        steps.say(BuildFailed(failed=sentence(error)))
         return 1
     steps.say(steps.finished())
     return 0
@@ -66,20 +66,20 @@ class Steps:
         """Take one step of the build; softpatch calls it."""
         if not self._began or self._began[-1][0] != stage:
             self._began.append((stage, self._clock()))
-        self.say(Step(stage=stage, done=done, total=total))
+        self.say(BuildStep(stage=stage, done=done, total=total))
 
-    def say(self, answer: Answer) -> None:
+    def say(self, answer: BuildAnswer) -> None:
         """Send one line."""
         self._answers.write(line_of(answer))
         self._answers.flush()
 
-    def finished(self) -> Finished:
+    def finished(self) -> BuildFinished:
         """The stages with their seconds; a stage that came more than once counts all its times."""
         ends = [at for _, at in self._began[1:]] + [self._clock()]
         seconds: dict[str, float] = {}
         for (stage, began), end in zip(self._began, ends, strict=True):
             seconds[stage] = seconds.get(stage, 0.0) + end - began
-        return Finished(stage_seconds=seconds)
+        return BuildFinished(stage_seconds=seconds)
 
 
 class StoredFrames(Sequence[bytes]):

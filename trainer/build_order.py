@@ -35,7 +35,7 @@ class BuildOrder(_Wire):
     """Where the bank is written: beside it first, then renamed."""
 
 
-class Step(_Wire):
+class BuildStep(_Wire):
     """How far the build is: `done` of `total` in this stage."""
 
     stage: str
@@ -43,27 +43,27 @@ class Step(_Wire):
     total: int
 
 
-class Finished(_Wire):
+class BuildFinished(_Wire):
     """The bank lies where the order wanted it. Seconds each stage took, from its first step to the next one's."""
 
     stage_seconds: dict[str, float]
 
 
-class Failed(_Wire):
+class BuildFailed(_Wire):
     """There is no bank, and one sentence that says why."""
 
     failed: str
 
 
-Answer = Step | Finished | Failed
-_ANSWER: TypeAdapter[Answer] = TypeAdapter(Answer)
+BuildAnswer = BuildStep | BuildFinished | BuildFailed
+_ANSWER: TypeAdapter[BuildAnswer] = TypeAdapter(BuildAnswer)
 
 
-def line_of(answer: Answer) -> bytes:
+def line_of(answer: BuildAnswer) -> bytes:
     """An answer as one line."""
     return answer.model_dump_json().encode() + b"\n"
 
 
-def answer_of(line: bytes) -> Answer:
+def answer_of(line: bytes) -> BuildAnswer:
     """The answer in a line. Raises ValidationError for a line that is none."""
     return _ANSWER.validate_json(line)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from ingest.bank_event import BankEventKind
 from ingest.bank_state import BankInForce, BankState, ViewState
 from softpatch.calibration.threshold import frames_needed, why_uncertain
-from trainer.transition import TRAINER, Cause, Facts, Outcome, changed, event_of
+from trainer.transition import TRAINER, EventFacts, Initiator, Transition, changed, event_of
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Built:
+class BuiltBank:
     """What a build gave, and the threshold that its calibration on so many frames suggests."""
 
     bank: BankInForce
     threshold: Threshold
     frames: int
-    facts: Facts = field(default_factory=dict)
+    facts: EventFacts = field(default_factory=dict)
 
     @property
     def interval_ratio(self) -> float:
@@ -46,12 +46,12 @@ def opened(view: str, *, at: datetime) -> BankState:
     )
 
 
-def build_due(index: WindowIndex, state: BankState, training: ViewTraining, *, graph_hash: str) -> Cause | None:
+def build_due(index: WindowIndex, state: BankState, training: ViewTraining, *, graph_hash: str) -> Initiator | None:
     """Why this view should build a bank now; None while it should not."""
     if len(index.frames) < training.build.fewest_frames:
         return None
     if index.asked is not None:
-        return Cause(index.asked.who, index.asked.why, index.asked.command_id)
+        return Initiator(index.asked.who, index.asked.why, index.asked.command_id)
     if state.state is ViewState.HELD or _failed_lately(index, training):
         return None
     if state.active is None:
@@ -61,17 +61,19 @@ def build_due(index: WindowIndex, state: BankState, training: ViewTraining, *, g
     return _again(index, state, training)
 
 
-def after_build(state: BankState, built: Built, cause: Cause, *, interval_ratio_limit: float, at: datetime) -> Outcome:
+def after_build(
+    state: BankState, built: BuiltBank, cause: Initiator, *, interval_ratio_limit: float, at: datetime
+) -> Transition:
     """The new bank becomes the candidate and, since nothing stands between yet, is promoted."""
     candidate = changed(state, cause, at, candidate=built.bank)
     event = event_of(candidate, BankEventKind.BUILT, cause, bank=built.bank, facts=built.facts, at=at)
     promoted = promote_candidate(candidate, built, cause, interval_ratio_limit=interval_ratio_limit, at=at)
-    return Outcome(promoted.state, (event, *promoted.events))
+    return Transition(promoted.state, (event, *promoted.events))
 
 
 def promote_candidate(
-    state: BankState, built: Built, cause: Cause, *, interval_ratio_limit: float, at: datetime
-) -> Outcome:
+    state: BankState, built: BuiltBank, cause: Initiator, *, interval_ratio_limit: float, at: datetime
+) -> Transition:
     """The candidate comes into force; whatever is to examine it first stands between `after_build` and this."""
     settled = state.state is ViewState.ACTIVE or built.interval_ratio <= interval_ratio_limit
     doubt: dict[str, str | int] = {} if settled else _doubt(built, interval_ratio_limit)
@@ -86,40 +88,42 @@ def promote_candidate(
         previous=state.active or state.previous,
         candidate=None,
     )
-    facts: Facts = {
+    facts: EventFacts = {
         "threshold": built.bank.threshold,
         "interval_ratio": built.interval_ratio,
         "provisional": not settled,
         **doubt,
     }
-    return Outcome(promoted, (event_of(promoted, BankEventKind.PROMOTED, cause, bank=built.bank, facts=facts, at=at),))
+    return Transition(
+        promoted, (event_of(promoted, BankEventKind.PROMOTED, cause, bank=built.bank, facts=facts, at=at),)
+    )
 
 
-def after_failed_build(state: BankState, reason: str, cause: Cause, *, at: datetime) -> Outcome:
+def after_failed_build(state: BankState, reason: str, cause: Initiator, *, at: datetime) -> Transition:
     """The state stays; the event says why there is no new bank."""
-    failed = Cause(cause.who, reason, cause.command_id)
-    facts: Facts = {"asked_because": cause.why}
-    return Outcome(None, (event_of(state, BankEventKind.BUILD_FAILED, failed, facts=facts, at=at),))
+    failed = Initiator(cause.who, reason, cause.command_id)
+    facts: EventFacts = {"asked_because": cause.why}
+    return Transition(None, (event_of(state, BankEventKind.BUILD_FAILED, failed, facts=facts, at=at),))
 
 
-def after_stopped_build(state: BankState, reason: str, cause: Cause, *, at: datetime) -> Outcome:
+def after_stopped_build(state: BankState, reason: str, cause: Initiator, *, at: datetime) -> Transition:
     """A person wanted something else: it did not fail of itself, and the event's facts say so."""
-    stopped = Cause(cause.who, reason, cause.command_id)
-    facts: Facts = {"asked_because": cause.why, "stopped": True}
-    return Outcome(None, (event_of(state, BankEventKind.BUILD_FAILED, stopped, facts=facts, at=at),))
+    stopped = Initiator(cause.who, reason, cause.command_id)
+    facts: EventFacts = {"asked_because": cause.why, "stopped": True}
+    return Transition(None, (event_of(state, BankEventKind.BUILD_FAILED, stopped, facts=facts, at=at),))
 
 
-def _doubt(built: Built, interval_ratio_limit: float) -> dict[str, str | int]:
+def _doubt(built: BuiltBank, interval_ratio_limit: float) -> dict[str, str | int]:
     """Why a bank leaves its view provisional, and about how many frames it still needs: fields of state and event."""
     why = why_uncertain(built.threshold, frames=built.frames, interval_ratio_limit=interval_ratio_limit)
     needed = frames_needed(built.threshold, frames=built.frames, interval_ratio_limit=interval_ratio_limit)
     return {"provisional_because": why or "", "frames_needed": needed}
 
 
-def _again(index: WindowIndex, state: BankState, training: ViewTraining) -> Cause | None:
+def _again(index: WindowIndex, state: BankState, training: ViewTraining) -> Initiator | None:
     begun = 0 if index.last_build is None else index.last_build.seen
     if state.state is ViewState.PROVISIONAL and 0 < begun < training.window_frames and index.seen >= 2 * begun:
-        return Cause(TRAINER, f"still provisional, and twice the frames came: {index.seen}")
+        return Initiator(TRAINER, f"still provisional, and twice the frames came: {index.seen}")
     return _at(index.seen - begun, training.rebuild_every_frames, "by schedule: {} frames since the last build")
 
 
@@ -129,5 +133,5 @@ def _failed_lately(index: WindowIndex, training: ViewTraining) -> bool:
     return last is not None and last.failed and index.seen < last.seen + training.first_build_frames
 
 
-def _at(frames: int, needed: int, why: str) -> Cause | None:
-    return Cause(TRAINER, why.format(frames)) if frames >= needed else None
+def _at(frames: int, needed: int, why: str) -> Initiator | None:
+    return Initiator(TRAINER, why.format(frames)) if frames >= needed else None

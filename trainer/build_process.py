@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import structlog
 from pydantic import ValidationError
 
-from trainer.build_order import Answer, BuildOrder, Failed, Finished, Step, answer_of
+from trainer.build_order import BuildAnswer, BuildFailed, BuildFinished, BuildOrder, BuildStep, answer_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -52,7 +52,7 @@ class BuildProcess:
         self._clock = clock
         self._started_at = clock()
         self._rest = b""
-        self._last: Answer | None = None
+        self._last: BuildAnswer | None = None
         told = Path(order.result).with_suffix(".order")
         told.write_bytes(order.model_dump_json().encode())
         self._process = subprocess.Popen(  # noqa: S603 -- our own interpreter and module
@@ -73,18 +73,20 @@ class BuildProcess:
         """Since it was started."""
         return self._clock() - self._started_at
 
-    def poll(self) -> Answer | None:
+    def poll(self) -> BuildAnswer | None:
         """The latest step, or how the build ended; None before its first word. Ended, it answers the same again."""
-        if isinstance(self._last, Finished | Failed):
+        if isinstance(self._last, BuildFinished | BuildFailed):
             return self._last
         ended = self._process.poll() is not None  # before the last lines are read, or they could be missed
         for answer in self._answers():
             self._last = answer
-        if ended and not isinstance(self._last, Finished | Failed):
-            self._last = Failed(failed=_death(self._process.returncode))
+        if ended and not isinstance(self._last, BuildFinished | BuildFailed):
+            self._last = BuildFailed(failed=_death(self._process.returncode))
         elif not ended and self.seconds > self._timeout_seconds:
             self.kill()
-            self._last = Failed(failed=f"the build took longer than build_timeout_seconds, {self._timeout_seconds:g} s")
+            self._last = BuildFailed(
+                failed=f"the build took longer than build_timeout_seconds, {self._timeout_seconds:g} s"
+            )
         return self._last
 
     def kill(self) -> None:
@@ -103,7 +105,7 @@ class BuildProcess:
     def _stdout(self) -> int:
         return self._process.stdout.fileno() if self._process.stdout is not None else -1
 
-    def _answers(self) -> Iterator[Answer]:
+    def _answers(self) -> Iterator[BuildAnswer]:
         *lines, self._rest = (self._rest + self._read()).split(b"\n")
         for line in lines:
             try:
@@ -121,7 +123,7 @@ class BuildProcess:
         return b"".join(parts)
 
 
-def progress_ratio(step: Step) -> float:
+def progress_ratio(step: BuildStep) -> float:
     """How far the stage is, 0 to 1."""
     return min(1.0, step.done / step.total) if step.total else 0.0
 

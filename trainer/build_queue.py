@@ -16,17 +16,17 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from datetime import datetime
 
-    from trainer.build_order import Answer, ProviderChoice
-    from trainer.owned_views import View
-    from trainer.transition import Cause
+    from trainer.build_order import BuildAnswer, ProviderChoice
+    from trainer.owned_views import OwnedView
     from trainer.settings import TrainerSettings
+    from trainer.transition import Initiator
     from trainer.window import LastBuild
 
 log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
-class Workshop:
+class BuildEnvironment:
     """What every build of this process works with."""
 
     graph_file: Path
@@ -42,18 +42,18 @@ class Job:
     """A build under way. `seen`: the view's frames when it began; `before`: its last build then."""
 
     view: str
-    cause: Cause
+    cause: Initiator
     seen: int
     before: LastBuild | None
     process: BuildProcess
 
 
-class Builds:
+class BuildQueue:
     """Runs builds one at a time: a second one would only take the cores from the first, and from scoring."""
 
     def __init__(
         self,
-        workshop: Workshop,
+        workshop: BuildEnvironment,
         settings: TrainerSettings,
         *,
         clock: Callable[[], float],
@@ -68,7 +68,7 @@ class Builds:
         self._began: dict[str, float] = {}
         self.running: Job | None = None
 
-    def start(self, view: View, cause: Cause) -> Job:
+    def start(self, view: OwnedView, cause: Initiator) -> Job:
         """Start the build of a view's window as it is. Raises OSError where no process can be started."""
         order = order_for(view, cause, self._workshop, self._settings, created_at=self._now())
         process = self._start(order, timeout_seconds=self._settings.build_timeout_seconds, clock=self._clock)
@@ -77,7 +77,7 @@ class Builds:
         log.info("build_started", view=view.name, frames=len(order.frames), why=cause.why, pid=process.pid)
         return self.running
 
-    def poll(self) -> Answer | None:
+    def poll(self) -> BuildAnswer | None:
         """How the running build is doing; None where none runs or it has not said a word."""
         return None if self.running is None else self.running.process.poll()
 
@@ -102,7 +102,7 @@ class Builds:
         """Whether the running build reads this view's frames."""
         return self.running is not None and self.running.view == view
 
-    def next_of(self, due: Iterable[tuple[View, Cause]]) -> tuple[View, Cause] | None:
+    def next_of(self, due: Iterable[tuple[OwnedView, Initiator]]) -> tuple[OwnedView, Initiator] | None:
         """Whose turn it is: first what a person asked for, then the view whose last build began longest ago."""
         return min(
             due,
@@ -112,7 +112,7 @@ class Builds:
 
 
 def order_for(
-    view: View, cause: Cause, workshop: Workshop, settings: TrainerSettings, *, created_at: datetime
+    view: OwnedView, cause: Initiator, workshop: BuildEnvironment, settings: TrainerSettings, *, created_at: datetime
 ) -> BuildOrder:
     """The build of a view's window as it is."""
     frames, active = view.index.frames, view.state.active

@@ -17,7 +17,7 @@ LOCK = "in-use"
 
 
 @contextmanager
-def scratch(parent: Path | None = None) -> Iterator[Path]:
+def build_workdir(parent: Path | None = None) -> Iterator[Path]:
     """A new folder in `parent` (default: where temporary files go), after the folders of dead trainers are removed."""
     parent = parent or Path(gettempdir())
     sweep(parent)

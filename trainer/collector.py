@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from ingest.kafka.records import Record
     from ingest.store import StoreError
     from monitoring.metrics import TrainerMetrics
-    from softpatch.images.input_faults import Usual
-    from trainer.owned_views import Holdings, View
-    from trainer.window import Run
-    from trainer.window_store import Windows
+    from softpatch.images.input_faults import InputBaseline
+    from trainer.owned_views import OwnedView, OwnedViews
+    from trainer.window import FrozenRunState
+    from trainer.window_store import WindowStore
 
 log = structlog.get_logger(__name__)
 
@@ -41,11 +41,11 @@ class Collector:
 
     def __init__(
         self,
-        holdings: Holdings,
-        windows: Windows,
+        holdings: OwnedViews,
+        windows: WindowStore,
         metrics: TrainerMetrics,
         *,
-        usual: Callable[[BankState], Usual],
+        usual: Callable[[BankState], InputBaseline],
         clock: Callable[[], float],
     ) -> None:
         """`usual` says what the frames of a view in this state look like when nothing is wrong with its camera."""
@@ -81,7 +81,7 @@ class Collector:
             if id(frame) not in lost:
                 self._metrics.frames_collected.labels(view=frame.view).inc()
 
-    def _offer(self, frame: Frame, view: View) -> None:
+    def _offer(self, frame: Frame, view: OwnedView) -> None:
         at = frame.source
         verdict = admission(view.index, partition=at.partition, offset=at.offset, frame_id=frame.frame_id)
         if verdict is Admission.REPLAYED:
@@ -95,7 +95,7 @@ class Collector:
         else:
             self._examine(frame, view)
 
-    def _examine(self, frame: Frame, view: View) -> None:
+    def _examine(self, frame: Frame, view: OwnedView) -> None:
         sha256 = hashlib.sha256(frame.encoded).hexdigest()
         if holds_bytes(view.index, sha256):
             self._repeated(frame, view, run_with_bytes(view.index, sha256))
@@ -115,7 +115,7 @@ class Collector:
         else:
             self._pass_by(frame, view, fault.value)
 
-    def _repeated(self, frame: Frame, view: View, run: Run | None) -> None:
+    def _repeated(self, frame: Frame, view: OwnedView, run: FrozenRunState | None) -> None:
         """A frame that shows what the window shows already: of a run of many, only the first stays."""
         if run is not None and too_long(run, view.training):
             view.take(thawed(view.index, run))
@@ -124,7 +124,7 @@ class Collector:
             view.index = view.index.model_copy(update={"run": run})
             self._pass_by(frame, view, "duplicate")
 
-    def _keep(self, frame: Frame, view: View, sha256: str, run: Run) -> None:
+    def _keep(self, frame: Frame, view: OwnedView, sha256: str, run: FrozenRunState) -> None:
         entry = KeptFrame(
             partition=frame.source.partition,
             offset=frame.source.offset,
@@ -141,7 +141,7 @@ class Collector:
         if change.write is not None:
             self._unwritten.append(NewFrame(view.name, entry, frame.encoded))
 
-    def _pass_by(self, frame: Frame, view: View, reason: str, *, counted: bool = False) -> None:
+    def _pass_by(self, frame: Frame, view: OwnedView, reason: str, *, counted: bool = False) -> None:
         view.index = passed(view.index, partition=frame.source.partition, offset=frame.source.offset, counted=counted)
         view.dirty = True
         self._skip(view.name, reason)

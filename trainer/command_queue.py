@@ -26,7 +26,7 @@ class CommandReader(Protocol):
         ...
 
 
-class Inbox:
+class CommandQueue:
     """The commands of every view that are not known to be carried out. People write them: there are few."""
 
     def __init__(self, reader: CommandReader) -> None:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Protocol
 from ingest.bank_event import BankEventKind
 from ingest.bank_state import BankInForce, BankState, ViewState
 from ingest.command import Command, CommandKind
+from trainer.transition import Effect, EventFacts, Initiator, Transition, changed, event_of
 from trainer.undecided_band import with_band
-from trainer.transition import Cause, Effect, Facts, Outcome, changed, event_of
 from trainer.window import BuildAsked
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class Banks(Protocol):
         ...
 
 
-def after_command(command: Command, offset: int, view: ViewNow, banks: Banks, *, at: datetime) -> Outcome | None:
+def after_command(command: Command, offset: int, view: ViewNow, banks: Banks, *, at: datetime) -> Transition | None:
     """What a command changes. None for one that is carried out already; a refused one has its event too.
 
     Args:
@@ -85,16 +85,16 @@ class _Now:
         effect: Effect = Effect.NONE,
         *,
         bank: BankInForce | None = None,
-        facts: Facts | None = None,
+        facts: EventFacts | None = None,
         **update: object,
-    ) -> Outcome:
+    ) -> Transition:
         """The outcome of a command that changed something."""
-        cause = Cause(self.command.who, self.command.why, self.command.id)
+        cause = Initiator(self.command.who, self.command.why, self.command.id)
         state = changed(self.state, cause, self.at, **update)
-        return Outcome(state, (event_of(state, kind, cause, bank=bank, facts=facts, at=self.at),), effect)
+        return Transition(state, (event_of(state, kind, cause, bank=bank, facts=facts, at=self.at),), effect)
 
 
-def _promote(now: _Now) -> Outcome:
+def _promote(now: _Now) -> Transition:
     version = str(now.command.bank_version)
     if now.state.active is not None and now.state.active.version == version:
         raise NotPossible(f"bank {version[:12]} is in force already")
@@ -111,7 +111,7 @@ def _promote(now: _Now) -> Outcome:
     )
 
 
-def _roll_back(now: _Now) -> Outcome:
+def _roll_back(now: _Now) -> Transition:
     bank = now.state.previous
     if bank is None:
         raise NotPossible("there is no previous bank to go back to; `promote` takes any bank that is still kept")
@@ -128,7 +128,7 @@ def _roll_back(now: _Now) -> Outcome:
     )
 
 
-def _rebuild(now: _Now) -> Outcome:
+def _rebuild(now: _Now) -> Transition:
     """Its event is the build's own: built or build_failed, with the command's id."""
     fewest, held = now.training.build.fewest_frames, len(now.index.frames)
     if now.index.asked is not None and now.index.asked.command_id != now.command.id:
@@ -138,11 +138,11 @@ def _rebuild(now: _Now) -> Outcome:
     state = now.state.state
     if state is ViewState.HELD:
         state = ViewState.ACTIVE if now.state.active else ViewState.LEARNING
-    cause = Cause(now.command.who, now.command.why, now.command.id)
-    return Outcome(changed(now.state, cause, now.at, state=state), (), Effect.BUILD)
+    cause = Initiator(now.command.who, now.command.why, now.command.id)
+    return Transition(changed(now.state, cause, now.at, state=state), (), Effect.BUILD)
 
 
-def _relearn(now: _Now) -> Outcome:
+def _relearn(now: _Now) -> Transition:
     """The bank in force goes too: it knows the line as it was. A rollback brings it back."""
     return now.done(
         BankEventKind.RELEARNING,
@@ -156,7 +156,7 @@ def _relearn(now: _Now) -> Outcome:
     )
 
 
-def _pin(now: _Now) -> Outcome:
+def _pin(now: _Now) -> Transition:
     version = now.command.bank_version
     if version is None and now.state.active is None:
         raise NotPossible("no bank is in force: name the bank to pin")
@@ -164,7 +164,7 @@ def _pin(now: _Now) -> Outcome:
     return now.done(BankEventKind.PINNED, bank=bank, pinned=bank.version if bank else None)
 
 
-def _set_threshold(now: _Now) -> Outcome:
+def _set_threshold(now: _Now) -> Transition:
     active, command = now.state.active, now.command
     if active is None:
         raise NotPossible("no bank is in force, so there is no threshold to set")
@@ -182,7 +182,7 @@ def _set_threshold(now: _Now) -> Outcome:
     bank = active.model_copy(update={"threshold": threshold, "low_limit": low, "high_limit": high})
     if low is None and high is None:
         bank = with_band(bank, now.training.undecided_band)
-    facts: Facts = {"threshold": threshold, "threshold_before": active.threshold}
+    facts: EventFacts = {"threshold": threshold, "threshold_before": active.threshold}
     for name, limit in (("low_limit", bank.low_limit), ("high_limit", bank.high_limit)):
         if limit is not None:
             facts[name] = limit
@@ -191,7 +191,7 @@ def _set_threshold(now: _Now) -> Outcome:
     return now.done(BankEventKind.THRESHOLD_CHANGED, bank=bank, facts=facts, active=bank)
 
 
-_CARRIED_OUT: dict[CommandKind, Callable[[_Now], Outcome]] = {
+_CARRIED_OUT: dict[CommandKind, Callable[[_Now], Transition]] = {
     CommandKind.PROMOTE: _promote,
     CommandKind.ROLLBACK: _roll_back,
     CommandKind.REBUILD: _rebuild,
@@ -206,12 +206,12 @@ def asked_by(command: Command) -> BuildAsked:
     return BuildAsked(command_id=command.id, who=command.who, why=command.why)
 
 
-def _refused(now: _Now, reason: str) -> Outcome:
-    facts: Facts = {"command": now.command.kind.value, "asked_because": now.command.why}
+def _refused(now: _Now, reason: str) -> Transition:
+    facts: EventFacts = {"command": now.command.kind.value, "asked_because": now.command.why}
     # The state says what it said, but for the place of the next command.
-    state = changed(now.state, Cause(now.state.by, now.state.why), now.at)
-    refusal = Cause(now.command.who, reason, now.command.id)
-    return Outcome(state, (event_of(state, BankEventKind.COMMAND_REFUSED, refusal, facts=facts, at=now.at),))
+    state = changed(now.state, Initiator(now.state.by, now.state.why), now.at)
+    refusal = Initiator(now.command.who, reason, now.command.id)
+    return Transition(state, (event_of(state, BankEventKind.COMMAND_REFUSED, refusal, facts=facts, at=now.at),))
 
 
 def _named(now: _Now, version: str) -> BankInForce:

@@ -11,13 +11,13 @@ import structlog
 
 from ingest.bank_event import BankEventKind
 from softpatch.bank import InvalidBank
-from trainer.build_order import Failed, Finished, Step
+from trainer.bank_store import named_versions
+from trainer.build_order import BuildFailed, BuildFinished, BuildStep
+from trainer.build_policy import after_build, after_failed_build, after_stopped_build, build_due
 from trainer.build_process import progress_ratio
 from trainer.commands import ViewNow, after_command, asked_by
-from trainer.build_policy import after_build, after_failed_build, after_stopped_build, build_due
+from trainer.transition import Effect, Initiator, Transition
 from trainer.undecided_band import with_band
-from trainer.transition import Cause, Effect, Outcome
-from trainer.bank_store import named_versions
 from trainer.window import LastBuild, forgotten
 
 if TYPE_CHECKING:
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 
     from ingest.command import Command
     from monitoring.metrics import TrainerMetrics
-    from trainer.build_queue import Builds, Job
-    from trainer.owned_views import Holdings, View
-    from trainer.command_queue import Inbox
+    from trainer.bank_store import BankStore
+    from trainer.build_queue import BuildQueue, Job
+    from trainer.command_queue import CommandQueue
+    from trainer.owned_views import OwnedView, OwnedViews
     from trainer.publisher import Publisher
-    from trainer.bank_store import Shelf
-    from trainer.window_store import Windows
+    from trainer.window_store import WindowStore
 
 log = structlog.get_logger(__name__)
 
@@ -38,17 +38,17 @@ STAGE_NAMES = {"condense": "coreset"}
 """Where softpatch and the metrics call the same stage by two names."""
 
 
-class Teacher:
+class ViewController:
     """Teaches the views in hand. Its methods raise StoreError, NotOurs and Aborted; what they did not do stays due."""
 
     def __init__(
         self,
         *,
-        holdings: Holdings,
-        inbox: Inbox,
-        builds: Builds,
-        shelf: Shelf,
-        windows: Windows,
+        holdings: OwnedViews,
+        inbox: CommandQueue,
+        builds: BuildQueue,
+        shelf: BankStore,
+        windows: WindowStore,
         publisher: Publisher,
         metrics: TrainerMetrics,
         graph_hash: str,
@@ -68,7 +68,7 @@ class Teacher:
         """Give every view that has none its first bank state, and the metrics the age of the bank in force."""
         for view in self._holdings:
             if not view.announced:
-                self._publisher.publish(view, Outcome(view.state, ()))
+                self._publisher.publish(view, Transition(view.state, ()))
             if view.state.active is not None and view.state.active.version != view.dated:
                 self._date(view, view.state.active.version)
 
@@ -87,37 +87,37 @@ class Teacher:
             self._start_next()
             return
         answer = self._builds.poll()
-        if isinstance(answer, Step):
+        if isinstance(answer, BuildStep):
             self._metrics.build_progress.labels(view=job.view).set(progress_ratio(answer))
-        elif isinstance(answer, Failed):
+        elif isinstance(answer, BuildFailed):
             self._fail(job, answer.failed)
-        elif isinstance(answer, Finished):
+        elif isinstance(answer, BuildFinished):
             self._finish(job, answer)
 
-    def _date(self, view: View, version: str) -> None:
+    def _date(self, view: OwnedView, version: str) -> None:
         created = self._shelf.created_at(view.name, version)
         if created:
             self._metrics.bank_created.labels(view=view.name).set(datetime.fromisoformat(created).timestamp())
         view.dated = version
 
-    def _carry_out(self, view: View, command: Command, offset: int) -> None:
+    def _carry_out(self, view: OwnedView, command: Command, offset: int) -> None:
         now = ViewNow(view.state, view.index, view.training)
         outcome = after_command(command, offset, now, self._shelf, at=self._now())
         if outcome is None:
             return
         # The window first: a crash before the state is published only has the command carried out again.
         stopped = self._take_effect(view, command, outcome)
-        self._publisher.publish(view, Outcome(outcome.state, (*outcome.events, *stopped.events)))
+        self._publisher.publish(view, Transition(outcome.state, (*outcome.events, *stopped.events)))
         refused = any(event.kind is BankEventKind.COMMAND_REFUSED for event in outcome.events)
         self._metrics.commands.labels(view=view.name, verdict="refused" if refused else "done").inc()
 
-    def _take_effect(self, view: View, command: Command, outcome: Outcome) -> Outcome:
+    def _take_effect(self, view: OwnedView, command: Command, outcome: Transition) -> Transition:
         """Do to window and builds what a command asks; the events of a build that it stopped."""
         if outcome.effect is Effect.NONE:
-            return Outcome(None, ())
+            return Transition(None, ())
         view.dirty = True
         self._publisher.flush(in_use=self._builds.reads)  # a trainer that was left behind learns it here
-        stopped = Outcome(None, ())
+        stopped = Transition(None, ())
         if outcome.effect is Effect.BUILD:
             view.index = view.index.model_copy(update={"asked": asked_by(command)})
         else:
@@ -128,16 +128,16 @@ class Teacher:
         self._publisher.save(view)
         return stopped
 
-    def _stop_build(self, view: View, command: Command, outcome: Outcome) -> Outcome:
+    def _stop_build(self, view: OwnedView, command: Command, outcome: Transition) -> Transition:
         """End the view's build, running or asked for: what it would give was not what this command wants."""
         job, asked = self._builds.stop(view.name), view.index.asked
         view.index = view.index.model_copy(
             update={"asked": None, "last_build": LastBuild(seen=view.index.seen, failed=False)}
         )
         self._metrics.build_progress.labels(view=view.name).set(0)
-        cause = job.cause if job else Cause(asked.who, asked.why, asked.command_id) if asked else None
+        cause = job.cause if job else Initiator(asked.who, asked.why, asked.command_id) if asked else None
         if cause is None:
-            return Outcome(None, ())
+            return Transition(None, ())
         why = f"stopped by {command.kind.value} of {command.who}"
         return after_stopped_build(outcome.state or view.state, why, cause, at=self._now())
 
@@ -151,7 +151,7 @@ class Teacher:
         if self._due(view) == cause:
             self._builds.start(view, cause)
 
-    def _due(self, view: View) -> Cause | None:
+    def _due(self, view: OwnedView) -> Initiator | None:
         return build_due(view.index, view.state, view.training, graph_hash=self._graph_hash)
 
     def _let_go(self) -> None:
@@ -160,12 +160,12 @@ class Teacher:
         if job is not None and self._holdings.positions and self._holdings.held(job.view) is None:
             self._builds.stop(job.view)
 
-    def _owner_of(self, job: Job) -> View | None:
+    def _owner_of(self, job: Job) -> OwnedView | None:
         """The view of a build; None where it is not ours, or was built for by another trainer while it was not."""
         view = self._holdings.held(job.view)
         return view if view is not None and view.index.last_build == job.before else None
 
-    def _finish(self, job: Job, finished: Finished) -> None:
+    def _finish(self, job: Job, finished: BuildFinished) -> None:
         view = self._owner_of(job)
         if view is None:
             self._builds.clear()
@@ -199,7 +199,7 @@ class Teacher:
         self._publisher.publish(view, after_failed_build(view.state, reason, job.cause, at=self._now()))
         self._end(job, view, "failed")
 
-    def _end(self, job: Job, view: View, verdict: str) -> None:
+    def _end(self, job: Job, view: OwnedView, verdict: str) -> None:
         last = LastBuild(seen=job.seen, failed=verdict == "failed")
         asked = view.index.asked
         answered = asked is None or asked.command_id == job.cause.command_id  # else it came while this one ran

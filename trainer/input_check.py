@@ -5,9 +5,9 @@ from __future__ import annotations
 from base64 import b64decode, b64encode
 from typing import TYPE_CHECKING
 
-from softpatch.images.input_faults import InputFault, Look, Stillness, Usual, exposure_fault
+from softpatch.images.input_faults import FrameThumbnail, FrozenRun, InputBaseline, InputFault, exposure_fault
 from softpatch.images.statistics import measure
-from trainer.window import Run
+from trainer.window import FrozenRunState
 
 if TYPE_CHECKING:
     import numpy as np
@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from trainer.window import WindowIndex
 
 
-def fault_of(pixels: np.ndarray, run: Run, training: ViewTraining, usual: Usual) -> InputFault | None:
+def fault_of(
+    pixels: np.ndarray, run: FrozenRunState, training: ViewTraining, usual: InputBaseline
+) -> InputFault | None:
     """Why a frame (uint8 RGB at the network's input) shows nothing to learn from; `run` ends with it."""
     if training.input_fault == "inspect":
         return None
@@ -24,28 +26,28 @@ def fault_of(pixels: np.ndarray, run: Run, training: ViewTraining, usual: Usual)
     return fault or (InputFault.FROZEN if too_long(run, training) else None)
 
 
-def run_with(index: WindowIndex, pixels: np.ndarray, sha256: str, usual: Usual) -> Run:
+def run_with(index: WindowIndex, pixels: np.ndarray, sha256: str, usual: InputBaseline) -> FrozenRunState:
     """The run of like frames that a frame (uint8 RGB at the network's input) goes on with, or begins."""
-    look = Look.of(pixels)
+    look = FrameThumbnail.of(pixels)
     before = index.run
     if before is None:
         return _begun(look, sha256)
-    still = Stillness(Look.from_bytes(b64decode(before.look_base64)), before.repeats).after(look, usual)
+    still = FrozenRun(FrameThumbnail.from_bytes(b64decode(before.look_base64)), before.repeats).after(look, usual)
     return before.model_copy(update={"repeats": still.repeats}) if still.repeats else _begun(look, sha256)
 
 
-def run_with_bytes(index: WindowIndex, sha256: str) -> Run | None:
+def run_with_bytes(index: WindowIndex, sha256: str) -> FrozenRunState | None:
     """The same for a frame whose bytes the window holds, without a look at its pixels."""
     run = index.run
     return None if run is None or run.sha256 != sha256 else run.model_copy(update={"repeats": run.repeats + 1})
 
 
-def too_long(run: Run | None, training: ViewTraining) -> bool:
+def too_long(run: FrozenRunState | None, training: ViewTraining) -> bool:
     """Whether a run is so long that the camera, or the line, stands still."""
     if run is None or training.input_fault == "inspect":
         return False
-    return Stillness(None, run.repeats).frozen(training.frozen_frames)
+    return FrozenRun(None, run.repeats).frozen(training.frozen_frames)
 
 
-def _begun(look: Look, sha256: str) -> Run:
-    return Run(look_base64=b64encode(look.to_bytes()).decode("ascii"), sha256=sha256)
+def _begun(look: FrameThumbnail, sha256: str) -> FrozenRunState:
+    return FrozenRunState(look_base64=b64encode(look.to_bytes()).decode("ascii"), sha256=sha256)

@@ -21,13 +21,13 @@ if TYPE_CHECKING:
     from monitoring.metrics import TrainerMetrics
     from trainer.settings import ViewTraining
     from trainer.window import Change, KeptFrame
-    from trainer.window_store import Windows
+    from trainer.window_store import WindowStore
 
 log = structlog.get_logger(__name__)
 
 
 @dataclass
-class View:
+class OwnedView:
     """One view in this process's hands."""
 
     name: str
@@ -56,14 +56,14 @@ class View:
         self.dirty = True
 
 
-class Holdings:
+class OwnedViews:
     """Which views are ours. The transaction loop says which partitions come and go; we load and drop their views."""
 
     def __init__(
         self,
         *,
         topic: str,
-        windows: Windows,
+        windows: WindowStore,
         training_of: Callable[[str], ViewTraining],
         read_states: Callable[[], Mapping[str, BankState]],
         ends: Callable[[], Mapping[Partition, int]],
@@ -92,7 +92,7 @@ class Holdings:
         self._metrics = metrics
         self._now = now
         self._states: Mapping[str, BankState] = {}
-        self._views: dict[str, View] = {}
+        self._views: dict[str, OwnedView] = {}
         self.positions: dict[int, int] = {}
         """Per owned partition, the first offset that is not yet in the windows (in memory)."""
 
@@ -117,7 +117,7 @@ class Holdings:
         for number in numbers:
             self.positions.pop(number, None)
 
-    def view(self, name: str, *, partition: int) -> View:
+    def view(self, name: str, *, partition: int) -> OwnedView:
         """A view by its name; one that was never seen opens."""
         found = self._views.get(name)
         if found is not None:
@@ -127,11 +127,11 @@ class Holdings:
             stored = WindowIndex(view=name, topic=self._topic, home=partition)
         return self._hold(stored)
 
-    def held(self, name: str) -> View | None:
+    def held(self, name: str) -> OwnedView | None:
         """A view that is ours, or None."""
         return self._views.get(name)
 
-    def __iter__(self) -> Iterator[View]:
+    def __iter__(self) -> Iterator[OwnedView]:
         return iter(list(self._views.values()))
 
     def _load(self, index: WindowIndex, ends: Mapping[Partition, int]) -> None:
@@ -147,10 +147,10 @@ class Holdings:
         else:
             view.take(shrunk(view.index, view.bounds))
 
-    def _hold(self, index: WindowIndex) -> View:
+    def _hold(self, index: WindowIndex) -> OwnedView:
         known = self._states.get(index.view)
         state = known or opened(index.view, at=self._now())
-        view = View(index.view, self._training_of(index.view), index, state, announced=known is not None)
+        view = OwnedView(index.view, self._training_of(index.view), index, state, announced=known is not None)
         self._views[view.name] = view
         open_view(self._metrics, view.name)
         set_state(self._metrics, view.name, state.state.value)

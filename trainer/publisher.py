@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from ingest.kafka.loop import Loop
     from ingest.kafka.records import Claim
     from monitoring.metrics import KafkaMetrics, TrainerMetrics
-    from trainer.owned_views import Holdings, View
-    from trainer.transition import Outcome
-    from trainer.window_store import Windows
+    from trainer.owned_views import OwnedView, OwnedViews
+    from trainer.transition import Transition
+    from trainer.window_store import WindowStore
 
 log = structlog.get_logger(__name__)
 
@@ -49,8 +49,8 @@ class Publisher:
     def __init__(
         self,
         loop: Loop,
-        holdings: Holdings,
-        windows: Windows,
+        holdings: OwnedViews,
+        windows: WindowStore,
         topics: Topics,
         *,
         metrics: TrainerMetrics,
@@ -64,7 +64,7 @@ class Publisher:
         self._kafka_metrics = kafka_metrics
         self._flushed: dict[Claim, int] = {}
 
-    def publish(self, view: View, outcome: Outcome) -> None:
+    def publish(self, view: OwnedView, outcome: Transition) -> None:
         """Write a view's new state and its events, and go on with them.
 
         Raises:
@@ -109,7 +109,7 @@ class Publisher:
             self._windows.save_position(self._topics.frames, work.claim.partition.partition, work.next_offset)
             self._flushed[work.claim] = work.next_offset
 
-    def save(self, view: View) -> None:
+    def save(self, view: OwnedView) -> None:
         """Write the index of one view, if it changed. Raises StoreError."""
         if view.dirty:
             self._windows.save(view.index)
@@ -125,13 +125,13 @@ class Publisher:
         self._kafka_metrics.transactions_committed.inc(bool(committed.done))
         return committed
 
-    def _clear(self, view: View) -> None:
+    def _clear(self, view: OwnedView) -> None:
         """Delete what the saved index no longer names; a topic made anew may have given a name again."""
         named = {frame.name for frame in view.index.frames}
         self._windows.delete(view.name, [frame for frame in view.doomed if frame.name not in named])
         view.doomed.clear()
 
-    def _records(self, view: View, outcome: Outcome) -> tuple[Outgoing, ...]:
+    def _records(self, view: OwnedView, outcome: Transition) -> tuple[Outgoing, ...]:
         key = view.name.encode()
         states = [] if outcome.state is None else [Outgoing(self._topics.banks, key, outcome.state.to_bytes())]
         events = [Outgoing(self._topics.bank_events, key, event.to_bytes()) for event in outcome.events]

@@ -20,15 +20,15 @@ from ingest.kafka.transactions import State, TransactionLoop
 from ingest.store import FsspecStore, StoreError
 from monitoring.health import HealthServer, Heartbeat, Readiness
 from monitoring.metrics import declare_kafka, declare_trainer
-from trainer.build_queue import Builds, Workshop
+from trainer.bank_store import BankStore
+from trainer.build_queue import BuildEnvironment, BuildQueue
+from trainer.build_workdir import build_workdir
 from trainer.collector import Collector
-from trainer.owned_views import Holdings
-from trainer.command_queue import Inbox
+from trainer.command_queue import CommandQueue
+from trainer.controller import ViewController
+from trainer.owned_views import OwnedViews
 from trainer.publisher import NotOurs, Publisher, Topics
-from trainer.build_workdir import scratch
-from trainer.bank_store import Shelf
-from trainer.controller import Teacher
-from trainer.window_store import Windows
+from trainer.window_store import WindowStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,9 +60,9 @@ class Trainer:
         *,
         loop: Loop,
         collector: Collector,
-        teacher: Teacher,
+        teacher: ViewController,
         publisher: Publisher,
-        builds: Builds,
+        builds: BuildQueue,
         settings: TrainerSettings,
         kafka_metrics: KafkaMetrics,
         heartbeat: Heartbeat,
@@ -193,12 +193,12 @@ def serve(
     with ExitStack() as stack:
         stack.enter_context(_health(settings, registry, heartbeat, status))
         workshop = _workshop(stack, graph, provider, store_url)
-        builds = Builds(workshop, settings, clock=clock, now=now)
+        builds = BuildQueue(workshop, settings, clock=clock, now=now)
         topics = topics_of(kafka)
         frames = stack.enter_context(WholeTopicReader.open(kafka, topics=[topics.frames], stop=stop))
         commands = stack.enter_context(WholeTopicReader.open(kafka, topics=[topics.commands], stop=stop))
-        windows, shelf = Windows(store), Shelf(store, graph_hash=graph.hash, keep=settings.keep_banks)
-        holdings = Holdings(
+        windows, shelf = WindowStore(store), BankStore(store, graph_hash=graph.hash, keep=settings.keep_banks)
+        holdings = OwnedViews(
             topic=topics.frames,
             windows=windows,
             training_of=training_of,
@@ -211,9 +211,9 @@ def serve(
         status.loop = stack.enter_context(_loop(kafka, topics, holdings, stop))
         kafka_metrics = declare_kafka(registry)
         publisher = Publisher(status.loop, holdings, windows, topics, metrics=metrics, kafka_metrics=kafka_metrics)
-        teacher = Teacher(
+        teacher = ViewController(
             holdings=holdings,
-            inbox=Inbox(commands),
+            inbox=CommandQueue(commands),
             builds=builds,
             shelf=shelf,
             windows=windows,
@@ -247,7 +247,7 @@ def _health(
     )
 
 
-def _loop(kafka: KafkaSettings, topics: Topics, holdings: Holdings, stop: Event) -> TransactionLoop:
+def _loop(kafka: KafkaSettings, topics: Topics, holdings: OwnedViews, stop: Event) -> TransactionLoop:
     return TransactionLoop.open(
         kafka,
         group_id=kafka.group(kafka.trainer_group),
@@ -285,8 +285,8 @@ def read_states(kafka: KafkaSettings, topic: str) -> dict[str, BankState]:
     return states
 
 
-def _workshop(stack: ExitStack, graph: Graph, provider: ProviderChoice, store_url: str) -> Workshop:
-    folder = stack.enter_context(scratch())
+def _workshop(stack: ExitStack, graph: Graph, provider: ProviderChoice, store_url: str) -> BuildEnvironment:
+    folder = stack.enter_context(build_workdir())
     graph_file = folder / "graph.onnx"
     graph_file.write_bytes(graph.model)
-    return Workshop(graph_file=graph_file, provider=provider, store_url=store_url, folder=folder)
+    return BuildEnvironment(graph_file=graph_file, provider=provider, store_url=store_url, folder=folder)

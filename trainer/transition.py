@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 TRAINER = "trainer"
 """Who acted, where no person did."""
-Facts = dict[str, float | int | str | bool]
+EventFacts = dict[str, float | int | str | bool]
 
 
 class Effect(StrEnum):
@@ -33,7 +33,7 @@ class Effect(StrEnum):
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Transition:
     """What follows from one happening: the next state (None: unchanged), its events, and what else is to be done."""
 
     state: BankState | None
@@ -42,7 +42,7 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Cause:
+class Initiator:
     """Who wants a build, and why."""
 
     who: str
@@ -50,7 +50,7 @@ class Cause:
     command_id: str | None = None
 
 
-def changed(state: BankState, cause: Cause, at: datetime, /, **update: object) -> BankState:
+def changed(state: BankState, cause: Initiator, at: datetime, /, **update: object) -> BankState:
     """The next state; validated, since `model_copy` alone is not. What made it provisional goes with that."""
     said = {"epoch": state.epoch + 1, "at": at, "by": cause.who, "why": cause.why} | update
     if said.get("state", state.state) is not ViewState.PROVISIONAL:
@@ -61,10 +61,10 @@ def changed(state: BankState, cause: Cause, at: datetime, /, **update: object) -
 def event_of(
     state: BankState,
     kind: BankEventKind,
-    cause: Cause,
+    cause: Initiator,
     *,
     bank: BankInForce | None = None,
-    facts: Facts | None = None,
+    facts: EventFacts | None = None,
     at: datetime,
 ) -> BankEvent:
     """One line of the history of the view whose state is now `state`."""

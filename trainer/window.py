@@ -22,7 +22,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, ValidationError
 
-from ingest.contract import Sha256, Value
+from ingest.contract import FrozenModel, Sha256
 from ingest.view import ViewName
 
 Count = Annotated[int, Field(ge=0)]
@@ -45,7 +45,7 @@ class Bounds:
     span_frames: int
 
 
-class KeptFrame(Value):
+class KeptFrame(FrozenModel):
     """One frame of a window; its bytes lie in the file `name`."""
 
     partition: Count
@@ -63,14 +63,14 @@ class KeptFrame(Value):
         return f"{self.partition}-{self.offset}.frame"
 
 
-class LastBuild(Value):
+class LastBuild(FrozenModel):
     """The latest build of a view: how many frames had been seen when it began, and how it ended."""
 
     seen: Count
     failed: bool
 
 
-class Run(Value):
+class FrozenRunState(FrozenModel):
     """The latest frames that were looked at and show the same instant, as far as they do."""
 
     look_base64: str
@@ -83,7 +83,7 @@ class Run(Value):
     """File names of those among them that the window holds."""
 
 
-class BuildAsked(Value):
+class BuildAsked(FrozenModel):
     """A build that a command asked for and that has not ended yet."""
 
     command_id: str
@@ -91,7 +91,7 @@ class BuildAsked(Value):
     why: str
 
 
-class WindowIndex(Value):
+class WindowIndex(FrozenModel):
     """What a window holds and how far its partitions were read. Written as one JSON file; the truth after a restart."""
 
     format_version: Literal[1, 2] = 2
@@ -105,7 +105,7 @@ class WindowIndex(Value):
     frames: tuple[KeptFrame, ...] = ()
     next_offsets: dict[Count, Count] = Field(default_factory=dict)
     """Per partition, the first offset that is not yet taken into account."""
-    run: Run | None = None
+    run: FrozenRunState | None = None
     last_build: LastBuild | None = None
     asked: BuildAsked | None = None
 
@@ -200,7 +200,7 @@ def within(index: WindowIndex, bounds: Bounds) -> WindowIndex:
     return index
 
 
-def thawed(index: WindowIndex, run: Run) -> Change:
+def thawed(index: WindowIndex, run: FrozenRunState) -> Change:
     """The index without the repeats of a run that has become too long; its first frame stays."""
     repeats = tuple(frame for frame in index.frames if frame.name in run.kept)
     rid = without(index, frozenset(run.kept))

@@ -45,7 +45,7 @@ class NewFrame:
     encoded: bytes
 
 
-class Windows:
+class WindowStore:
     """Reads and writes windows. Methods raise StoreError where the store does not do its part."""
 
     def __init__(self, store: Store) -> None:

@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry
 from inference.banks import ActiveBanks, BankLoader
 from inference.history import History
 from inference.inspector import Destinations, Inspector, Queued
-from inference.scoring import Scoring
+from inference.scoring import FrameScoring
 from ingest.bank_state import BankInForce, BankState, ViewState
 from ingest.decision import Decision
 from ingest.kafka.records import Claim, Partition, Record
@@ -97,7 +97,7 @@ def _inspector(
     active = ActiveBanks(loader, declare_inference(CollectorRegistry()), announce=lambda _, __: None)
     active.take([Record("banks", 0, 0, 0, "log_append_time", state.view.encode(), state.to_bytes())])
     return Inspector(
-        scoring=Scoring(embedder, pool=pool, max_pixels=settings.inference.max_pixels, clock=time.perf_counter),
+        scoring=FrameScoring(embedder, pool=pool, max_pixels=settings.inference.max_pixels, clock=time.perf_counter),
         banks=active,
         history=History(remembered_frame_ids=settings.inference.remembered_frame_ids),
         inspection_of=settings.inspection_of,

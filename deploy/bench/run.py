@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Literal
 from deploy.bench.in_process import in_process, state_of
 from deploy.bench.machine import machine
 from deploy.bench.stream import Stream, build_order, put_in_force, wanted
-from deploy.offline.build_folder import built
 from deploy.local_stack.outcomes import OutcomeReader
-from deploy.local_stack.running import Line
+from deploy.local_stack.running import LocalStack
+from deploy.offline.build_folder import built
 from deploy.wiring import embedder_of, graph_of
 from ingest.cameras.simulator import Simulator
 from ingest.store import FsspecStore
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from deploy.output.progress import Progress
+    from deploy.output.progress import ProgressDisplay
     from ingest.cameras.source import CameraFrame
 
 VIEW = "bench/camera-1"
@@ -47,7 +47,7 @@ class Bench:
     topic_prefix: str = ""
 
 
-def run_bench(bench: Bench, progress: Progress) -> dict[str, object]:
+def run_bench(bench: Bench, progress: ProgressDisplay) -> dict[str, object]:
     """Measure everything once; the JSON document.
 
     Raises Failed where a step did not happen in time.
@@ -56,7 +56,7 @@ def run_bench(bench: Bench, progress: Progress) -> dict[str, object]:
     with progress.step("Drawing 400 frames of 512 px"):
         frames = _frames(bench.seed)
     with progress.step("Starting broker and topics"):
-        line = Line.start(wanted(bench.folder, VIEW, bench.flags, bench.bootstrap, bench.topic_prefix))
+        line = LocalStack.start(wanted(bench.folder, VIEW, bench.flags, bench.bootstrap, bench.topic_prefix))
     with line:
         begun = time.monotonic()
         encoded = [frame.encoded for frame in frames]
@@ -94,7 +94,9 @@ def run_bench(bench: Bench, progress: Progress) -> dict[str, object]:
     }
 
 
-def _streamed(line: Line, frames: Sequence[CameraFrame], bench: Bench, progress: Progress) -> dict[str, object]:
+def _streamed(
+    line: LocalStack, frames: Sequence[CameraFrame], bench: Bench, progress: ProgressDisplay
+) -> dict[str, object]:
     with OutcomeReader(line.settings.kafka) as outcomes:
         stream = Stream(line, VIEW, frames, outcomes)
         with progress.step("Through the broker, full speed"):

@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from deploy.errors import Failed
-from deploy.local_stack.running import Line, Wanted
+from deploy.errors import CommandFailed
+from deploy.local_stack.running import LocalStack, StackOptions
 from deploy.local_stack.sending import GIVE_UP_SECONDS, SentFrame, send_all
 from ingest.kafka.records import Outgoing
-from ingest.kafka.writers import Sender
-from trainer.build_order import BuildOrder, Finished
-from trainer.build_order import Failed as BuildFailed
+from ingest.kafka.writers import KafkaSender
+from trainer.build_order import BuildFailed, BuildFinished, BuildOrder
 from trainer.build_process import BuildProcess
 
 if TYPE_CHECKING:
@@ -44,29 +43,29 @@ class Latency:
     worst_seconds: float
 
 
-def wanted(folder: Path, view: str, flags: Sequence[str], bootstrap: str | None, prefix: str) -> Wanted:
+def wanted(folder: Path, view: str, flags: Sequence[str], bootstrap: str | None, prefix: str) -> StackOptions:
     """A line whose frames never miss their deadline: a bench asks how fast, not whether in time."""
     over = {"views": {view: {"deadline_seconds": NO_DEADLINE_SECONDS}}}
-    return Wanted(folder, flags, bootstrap, prefix, over)
+    return StackOptions(folder, flags, bootstrap, prefix, over)
 
 
-def put_in_force(line: Line, state: BankState) -> None:
+def put_in_force(line: LocalStack, state: BankState) -> None:
     """Publish a bank state as the trainer would, start the inspection, and wait until it decides by the bank."""
     kafka = line.settings.kafka
     topic = kafka.topic("banks")
-    with Sender.open(kafka, writes=(topic,), give_up_seconds=GIVE_UP_SECONDS) as sender:
+    with KafkaSender.open(kafka, writes=(topic,), give_up_seconds=GIVE_UP_SECONDS) as sender:
         sender.send_and_wait(Outgoing(topic, state.view.encode(), state.to_bytes()))
     line.run("inspect")
     port = line.settings.inference.metrics_port
     line.wait_until(lambda: line.ready(port), seconds=READY_SECONDS, what="the start of the inspection")
     if line.bank_in_force(state.view) is None:
-        raise Failed(f"the inspection refused the bank; see {line.folder}/inspect.log")
+        raise CommandFailed(f"the inspection refused the bank; see {line.folder}/inspect.log")
 
 
 class Stream:
     """A camera on a running line, and a reader of what becomes of its frames."""
 
-    def __init__(self, line: Line, view: str, frames: Sequence[CameraFrame], outcomes: OutcomeReader) -> None:
+    def __init__(self, line: LocalStack, view: str, frames: Sequence[CameraFrame], outcomes: OutcomeReader) -> None:
         self._line = line
         self._view = view
         self._frames = frames
@@ -87,7 +86,7 @@ class Stream:
     def latency_during(self, order: BuildOrder, rate: float) -> tuple[Latency, float]:
         """The same for as long as a build runs beside it, and the seconds of that build.
 
-        Raises Failed where there is no bank in the end.
+        Raises CommandFailed where there is no bank in the end.
         """
         build = BuildProcess(order, timeout_seconds=BUILD_SECONDS, clock=time.monotonic)
         try:
@@ -97,7 +96,7 @@ class Stream:
         finally:
             build.kill()
         if isinstance(ended, BuildFailed):
-            raise Failed(f"the build beside the line failed: {ended.failed}")
+            raise CommandFailed(f"the build beside the line failed: {ended.failed}")
         return self._latencies(sent, rate), seconds
 
     def _send(self, count: int, rate: float | None) -> list[SentFrame]:
@@ -107,7 +106,9 @@ class Stream:
     def _wait_for(self, sent: list[SentFrame]) -> list[SentFrame]:
         self._sent += len(sent)
         if not self._outcomes.wait_for(self._sent, DECIDE_SECONDS):
-            raise Failed(f"{self._sent - self._outcomes.answered} frames were not decided; see {self._line.folder}")
+            raise CommandFailed(
+                f"{self._sent - self._outcomes.answered} frames were not decided; see {self._line.folder}"
+            )
         return sent
 
     def _latencies(self, sent: Sequence[SentFrame], rate: float) -> Latency:
@@ -117,7 +118,7 @@ class Stream:
         return Latency(len(sent), rate, float(p50), float(p99), float(seconds.max()))
 
 
-def build_order(line: Line, view: str, frames: Sequence[CameraFrame], graph: Graph) -> BuildOrder:
+def build_order(line: LocalStack, view: str, frames: Sequence[CameraFrame], graph: Graph) -> BuildOrder:
     """A build as the trainer would order it, of frames put into the line's store."""
     from ingest.store import FsspecStore  # noqa: PLC0415 -- only where a build runs beside
 
@@ -147,6 +148,6 @@ def build_order(line: Line, view: str, frames: Sequence[CameraFrame], graph: Gra
 
 def _while_running(frames: Iterator[CameraFrame], build: BuildProcess) -> Iterator[CameraFrame]:
     for frame in frames:
-        if isinstance(build.poll(), Finished | BuildFailed):
+        if isinstance(build.poll(), BuildFinished | BuildFailed):
             return
         yield frame

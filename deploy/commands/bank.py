@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from deploy.commands.options import Bootstrap, JsonFile, SetFlags, SettingsFile, ViewOption, Why, load
-from deploy.errors import WrongUse
+from deploy.errors import UsageError
 from deploy.output.reports import write_json
 
 if TYPE_CHECKING:
@@ -33,13 +33,13 @@ def list_banks(
     json: JsonFile = None,
 ) -> None:
     """List the banks in the store, the newest of each view first, and which of them is in force."""
-    from deploy import banks  # noqa: PLC0415 -- kafka loads when it is needed
+    from deploy.history import banks  # noqa: PLC0415 -- kafka loads when it is needed
     from ingest.store import FsspecStore  # noqa: PLC0415
 
     loaded = load(settings, flags, bootstrap=bootstrap)
     known = banks.states(loaded)
     store = FsspecStore.open(loaded.store.url)
-    found = banks.newest_first([banks.looked_into(store, each) for each in banks.stored(store, known, view=view)])
+    found = banks.newest_first([banks.summarised(store, each) for each in banks.stored(store, known, view=view)])
     console, table = Console(), Table("view", "state", "bank", "built", "threshold", "role")
     table.columns[4].justify = "right"
     for each in found:
@@ -96,7 +96,7 @@ def promote(
     json: JsonFile = None,
 ) -> None:
     """Put a bank in force and wait until it is."""
-    from deploy import banks  # noqa: PLC0415 -- kafka loads when it is needed
+    from deploy.history import banks  # noqa: PLC0415 -- kafka loads when it is needed
     from ingest.command import CommandKind  # noqa: PLC0415
     from ingest.store import FsspecStore  # noqa: PLC0415
 
@@ -118,7 +118,7 @@ def rollback(
     json: JsonFile = None,
 ) -> None:
     """Put the bank before the present one back in force and wait until it is."""
-    from deploy import banks  # noqa: PLC0415 -- kafka loads when it is needed
+    from deploy.history import banks  # noqa: PLC0415 -- kafka loads when it is needed
     from ingest.command import CommandKind  # noqa: PLC0415
 
     loaded = load(settings, flags, bootstrap=bootstrap)
@@ -160,11 +160,11 @@ def _readable(value: object) -> str:
 
 
 def _from_store(settings: "Settings", start: str) -> bytes:
-    from deploy import banks  # noqa: PLC0415 -- kafka loads when it is needed
+    from deploy.history import banks  # noqa: PLC0415 -- kafka loads when it is needed
     from ingest.store import FsspecStore  # noqa: PLC0415
 
     if not start or not set(start) <= set("0123456789abcdef"):
-        raise WrongUse(f"{start} is neither a bank file nor the start of a version; patchline bank list shows them")
+        raise UsageError(f"{start} is neither a bank file nor the start of a version; patchline bank list shows them")
     store = FsspecStore.open(settings.store.url)
     return store.get(banks.the_one(banks.stored(store, {}, view=None), start).path)
 

@@ -36,12 +36,12 @@ def bench(
     of their own.
     """
     from deploy.bench.run import Bench, run_bench  # noqa: PLC0415 -- loads everything
-    from deploy.output.progress import Progress  # noqa: PLC0415
+    from deploy.output.progress import ProgressDisplay  # noqa: PLC0415
 
     console = Console()
     prefix = f"patchline-bench-{uuid4().hex[:8]}." if bootstrap else ""
     asked = Bench(out, frames, rate, seed, with_build, flags or (), bootstrap, prefix)
-    measured = run_bench(asked, Progress(console))
+    measured = run_bench(asked, ProgressDisplay(console))
     console.print(table_of(measured))
     write_json(json, measured)
 

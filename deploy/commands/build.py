@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 
 from deploy.commands.options import JsonFile, SetFlags, SettingsFile, load
-from deploy.errors import WrongUse
+from deploy.errors import UsageError
 from deploy.output.reports import write_json
 
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Pictures: directly in it, or in MVTec layout (train).")]
@@ -26,17 +26,17 @@ def build(
     json: JsonFile = None,
 ) -> None:
     """Build a bank from a folder of pictures. Defective ones among them are found and left out as far as may be."""
-    from deploy.offline.build_folder import build_from_folder  # noqa: PLC0415 -- loads the libraries of pixels and vectors
     from deploy.commands.bank import facts_of  # noqa: PLC0415
-    from deploy.output.progress import Progress  # noqa: PLC0415
+    from deploy.offline.build_folder import build_from_folder  # noqa: PLC0415 -- loads the libraries of pixels and vectors
+    from deploy.output.progress import ProgressDisplay  # noqa: PLC0415
     from softpatch.bank import bank_version  # noqa: PLC0415
 
     out.parent.mkdir(parents=True, exist_ok=True)  # what cannot be written is told before the work
     if out.is_dir():
-        raise WrongUse(f"--out {out} is a folder; name a file in it")
+        raise UsageError(f"--out {out} is a folder; name a file in it")
     console = Console()
     loaded = load(settings, flags)
-    bank, data = build_from_folder(folder, loaded, view=view, at=datetime.now(UTC), progress=Progress(console))
+    bank, data = build_from_folder(folder, loaded, view=view, at=datetime.now(UTC), progress=ProgressDisplay(console))
     out.write_bytes(data)
     threshold = bank.manifest.threshold
     console.print(

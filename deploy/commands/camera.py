@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 
 from deploy.commands.options import Bootstrap, SetFlags, SettingsFile, load
-from deploy.errors import WrongUse
+from deploy.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -76,15 +76,15 @@ def camera(
     from prometheus_client import CollectorRegistry  # noqa: PLC0415
 
     from deploy.local_stack.sending import stream  # noqa: PLC0415
+    from deploy.output.progress import ProgressDisplay  # noqa: PLC0415
     from deploy.process.logs import configure_logs  # noqa: PLC0415 -- after --help had its chance
-    from deploy.output.progress import Progress  # noqa: PLC0415
     from deploy.process.signals import stop_on_signals  # noqa: PLC0415
     from ingest.view import view_name  # noqa: PLC0415
     from monitoring.health import HealthServer, Heartbeat, Readiness  # noqa: PLC0415
     from monitoring.metrics import declare_camera  # noqa: PLC0415
 
     if sum(source is not None for source in (folder, video, simulate)) != 1:
-        raise WrongUse("choose one of --folder DIR, --video FILE and --simulate PART")
+        raise UsageError("choose one of --folder DIR, --video FILE and --simulate PART")
     configure_logs("camera")
     view_name(key, product)  # a name that is none is told before a broker is asked
     loaded = load(settings, flags, bootstrap=bootstrap)
@@ -112,7 +112,7 @@ def camera(
             stack.enter_context(
                 HealthServer(registry=registry, heartbeat=heartbeat, ready=ready, port=metrics_port, host=metrics_host)
             )
-        step = stack.enter_context(Progress(console).counted(f"Sending {key}", frames or 0))
+        step = stack.enter_context(ProgressDisplay(console).counted(f"Sending {key}", frames or 0))
         for _ in sending:
             sent += 1
             heartbeat.beat()
@@ -122,19 +122,19 @@ def camera(
 
 
 def _interrupted(source: "Iterable[CameraFrame]", text: str) -> "Iterable[CameraFrame]":
-    """A source with a fault among its frames. Raises WrongUse where the text names none."""
+    """A source with a fault among its frames. Raises UsageError where the text names none."""
     from ingest.cameras.faults import Interruption  # noqa: PLC0415 -- loads the libraries of pixels
 
     try:
         return Interruption.parse(text).over(source)
     except ValueError as error:
-        raise WrongUse(f"--fault {error}") from None
+        raise UsageError(f"--fault {error}") from None
 
 
 def source_of(
     *, folder: Path | None, video: Path | None, simulate: str | None, frames: int | None, seed: int, defects: float
 ) -> "Iterable[CameraFrame]":
-    """The source that the options name. Raises WrongUse for a part that is none."""
+    """The source that the options name. Raises UsageError for a part that is none."""
 
     def clock() -> datetime:
         return datetime.now(UTC)
@@ -153,4 +153,4 @@ def source_of(
     for variant in VARIANTS:
         if variant == simulate:
             return Simulator(variant, seed=seed, clock=clock, frames=frames, defect_ratio=defects)
-    raise WrongUse(f"--simulate {simulate} is none of {', '.join(VARIANTS)}")
+    raise UsageError(f"--simulate {simulate} is none of {', '.join(VARIANTS)}")

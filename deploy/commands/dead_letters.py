@@ -10,11 +10,11 @@ from rich.markup import escape
 from rich.table import Table
 
 from deploy.commands.options import Bootstrap, JsonFile, SetFlags, SettingsFile, ViewOption, load
-from deploy.errors import Failed, WrongUse
+from deploy.errors import CommandFailed, UsageError
 from deploy.output.reports import write_json
 
 if TYPE_CHECKING:
-    from deploy.history.dead_letters import Kept, Replayed, Wanted
+    from deploy.history.dead_letters import LetterFilter, Replayed, StoredLetter
 
 app = typer.Typer(
     help="Records no decision could be made of: list them, look into one, send it again.", no_args_is_help=True
@@ -44,7 +44,7 @@ def list_letters(
     json: JsonFile = None,
 ) -> None:
     """List the dead letters: what, why, from where."""
-    from deploy import dead_letters  # noqa: PLC0415 -- kafka loads when it is needed
+    from deploy.history import dead_letters  # noqa: PLC0415 -- kafka loads when it is needed
 
     kafka = load(settings, flags, bootstrap=bootstrap).kafka
     found = [dead_letters.facts_of(kept) for kept in dead_letters.find(kafka, _wanted(view, reason, since))]
@@ -68,7 +68,7 @@ def show(
     json: JsonFile = None,
 ) -> None:
     """Show one dead letter with its key and headers, and get its bytes back."""
-    from deploy import dead_letters  # noqa: PLC0415 -- kafka loads when it is needed
+    from deploy.history import dead_letters  # noqa: PLC0415 -- kafka loads when it is needed
 
     kafka = load(settings, flags, bootstrap=bootstrap).kafka
     kept = dead_letters.the_one(kafka, dead_letters.place_from(letter, kafka))
@@ -103,32 +103,32 @@ def replay(
     A running inspection decides them; each decision says in replay_of which letter it answers. What is as bad as it was
     becomes a dead letter again. Exit code 1 where a frame could not be sent.
     """
-    from deploy import dead_letters  # noqa: PLC0415 -- kafka loads when it is needed
+    from deploy.history import dead_letters  # noqa: PLC0415 -- kafka loads when it is needed
 
     kafka, wanted = load(settings, flags, bootstrap=bootstrap).kafka, _wanted(view, reason, since)
     if not (letters or wanted.narrows or every):
-        raise WrongUse("name letters, narrow with --view, --reason or --since, or say --all")
+        raise UsageError("name letters, narrow with --view, --reason or --since, or say --all")
     done = []
     for each in dead_letters.replay(kafka, dead_letters.chosen(kafka, letters or [], wanted)):
         Console().print(_said(each))
         done.append(each)
     write_json(json, {"replayed": [_outcome(each) for each in done]})
     if failed := sum(each.frame is None for each in done):
-        raise Failed(f"{failed} of {len(done)} frames could not be sent again")
+        raise CommandFailed(f"{failed} of {len(done)} frames could not be sent again")
     Console().print(f"Sent {len(done)} frames again.")
 
 
-def _wanted(view: str | None, reason: str | None, since: str | None) -> "Wanted":
-    from deploy.history.dead_letters import Wanted, moment_from, reason_from  # noqa: PLC0415 -- kafka loads when it is needed
+def _wanted(view: str | None, reason: str | None, since: str | None) -> "LetterFilter":
+    from deploy.history.dead_letters import LetterFilter, moment_from, reason_from  # noqa: PLC0415 -- kafka loads when it is needed
 
-    return Wanted(
+    return LetterFilter(
         view,
         None if reason is None else reason_from(reason),
         None if since is None else moment_from(since, now=datetime.now(UTC)),
     )
 
 
-def _as_sent(kept: "Kept") -> dict[str, object]:
+def _as_sent(kept: "StoredLetter") -> dict[str, object]:
     letter = kept.letter
     return {
         "key": None if letter.key is None else letter.key.decode("utf-8", "backslashreplace"),

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from deploy.commands.options import Bootstrap, JsonFile, SetFlags, SettingsFile, load
-from deploy.errors import WrongUse
+from deploy.errors import UsageError
 from deploy.output.reports import write_json
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def decisions(
 
 def _check(option: str, word: str | None, known: list[str]) -> None:
     if word is not None and word not in known:
-        raise WrongUse(f"{option} {word} is none of {', '.join(known)}")
+        raise UsageError(f"{option} {word} is none of {', '.join(known)}")
 
 
 def _table(found: "deque[Decision]") -> Table:

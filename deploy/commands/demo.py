@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from deploy.commands.options import Bootstrap, JsonFile, SetFlags
-from deploy.errors import Failed, WrongUse
+from deploy.errors import CommandFailed, UsageError
 from deploy.output.reports import write_json
 
 if TYPE_CHECKING:
@@ -54,12 +54,12 @@ def demo(
     """
     from deploy.demo.run import Demo, run_demo  # noqa: PLC0415 -- loads everything
     from deploy.local_stack.embedded_broker import broker_program  # noqa: PLC0415
-    from deploy.output.progress import Progress  # noqa: PLC0415
+    from deploy.output.progress import ProgressDisplay  # noqa: PLC0415
 
     if bootstrap is None:
         broker_program()  # where the demo extra is missing, say so before frames are drawn
     console = Console()
-    progress = Progress(console)
+    progress = ProgressDisplay(console)
     with progress.step("Preparing frames"):
         plan = _folder_plan(images, noise, seed) if images else _simulated_plan(noise, seed, window, frames)
     prefix = f"patchline-demo-{uuid4().hex[:8]}." if bootstrap else ""
@@ -69,7 +69,9 @@ def demo(
     console.print(f"Contact sheet: [bold]{report.contact_sheet}[/]", soft_wrap=True)
     write_json(json, report.to_json())
     if report.lost or report.doubled:
-        raise Failed(f"{report.lost} frames lost, {report.doubled} decided more than once; the logs are in {out}")
+        raise CommandFailed(
+            f"{report.lost} frames lost, {report.doubled} decided more than once; the logs are in {out}"
+        )
 
 
 def table_of(report: "DemoReport", plan: "Plan", *, rate_per_second: float) -> Table:
@@ -125,6 +127,6 @@ def _folder_plan(images: Path, noise: float, seed: int) -> "Plan":
 
     layout = read_folder(images)
     if layout.kind != "mvtec" or not layout.train or not layout.test:
-        raise WrongUse(f"{images} is not in MVTec layout: it needs train/good and test/<type>")
+        raise UsageError(f"{images} is not in MVTec layout: it needs train/good and test/<type>")
     train, test = (list(FolderCamera(part, clock=lambda: datetime.now(UTC))) for part in (layout.train, layout.test))
     return overlap(train, test, noise=noise, seed=seed, about=images.resolve().name)

@@ -7,7 +7,7 @@ import typer
 from rich.console import Console
 
 from deploy.commands.options import JsonFile, SetFlags, SettingsFile, load
-from deploy.errors import Failed, WrongUse
+from deploy.errors import CommandFailed, UsageError
 from deploy.output.reports import write_json
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def explain(
     from softpatch.images.decode import UndecodableImage  # noqa: PLC0415
 
     if threshold is not None and not threshold > 0:
-        raise WrongUse(f"--threshold {threshold:g} must be above 0")
+        raise UsageError(f"--threshold {threshold:g} must be above 0")
     loaded, data = load(settings, flags), bank.read_bytes()
     try:
         found = explain_image(
@@ -64,16 +64,16 @@ def explain(
             threshold=threshold,
         )
     except InvalidBank as error:
-        raise Failed(f"{bank}: {error}") from None
+        raise CommandFailed(f"{bank}: {error}") from None
     except UndecodableImage as error:
-        raise Failed(f"{image}: {error}") from None
+        raise CommandFailed(f"{image}: {error}") from None
     out.parent.mkdir(parents=True, exist_ok=True)
     try:
         written = cv2.imwrite(str(out), cv2.cvtColor(render_explanation(found), cv2.COLOR_RGB2BGR))
     except cv2.error:
         written = False
     if not written:
-        raise Failed(f"cannot write {out}; name a .png in a folder you may write to")
+        raise CommandFailed(f"cannot write {out}; name a .png in a folder you may write to")
     console = Console()
     console.print(
         f"{image}: {found.ratio:.2f} of the {found.threshold_words}. Drawn: [bold]{out}[/]",

@@ -7,7 +7,7 @@ import typer
 from rich.console import Console
 
 from deploy.commands.options import JsonFile, SetFlags, SettingsFile, load
-from deploy.errors import Failed
+from deploy.errors import CommandFailed
 from deploy.output.reports import write_json
 
 Image = Annotated[Path, typer.Argument(metavar="IMAGE", help="JPEG, PNG, BMP or TIFF.")]
@@ -34,9 +34,9 @@ def score(
     try:
         scored = score_image(_read(image), _read(bank), load(settings, flags).runtime)
     except InvalidBank as error:
-        raise Failed(f"{bank}: {error}") from None
+        raise CommandFailed(f"{bank}: {error}") from None
     except UndecodableImage as error:
-        raise Failed(f"{image}: {error}") from None
+        raise CommandFailed(f"{image}: {error}") from None
     console = Console()
     colour = "red" if scored.verdict == "fail" else "green"
     console.print(
@@ -58,4 +58,4 @@ def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise Failed(f"cannot read {path}: {error.strerror}") from None
+        raise CommandFailed(f"cannot read {path}: {error.strerror}") from None

@@ -10,13 +10,13 @@ from rich.console import Console
 from rich.table import Table
 
 from deploy.commands.options import Bootstrap, JsonFile, SetFlags, SettingsFile, Why, load
-from deploy.errors import Failed, WrongUse
+from deploy.errors import CommandFailed, UsageError
 from deploy.output.reports import write_json
 
 if TYPE_CHECKING:
-    from deploy.history.requested_threshold import Asked, StoredBanks
+    from deploy.history.requested_threshold import RequestedThreshold, StoredBanks
+    from deploy.history.threshold_replay import Tally, ThresholdReplay
     from deploy.settings import Settings
-    from deploy.history.threshold_replay import Tally, WhatIf
     from ingest.bank_event import BankEvent
     from ingest.bank_state import BankInForce, BankState
     from softpatch.bank import Bank
@@ -78,7 +78,7 @@ def threshold(
     command to the trainer; the view's history keeps who changed the threshold, when and why. With --cost-reject and
     --cost-escape the ratio asked is the cheapest, if as many parts are defective as in the bank's window.
     """
-    from deploy import banks  # noqa: PLC0415 -- kafka loads when it is needed
+    from deploy.history import banks  # noqa: PLC0415 -- kafka loads when it is needed
     from deploy.history.requested_threshold import StoredBanks  # noqa: PLC0415
     from deploy.wiring import store_of  # noqa: PLC0415
 
@@ -87,7 +87,7 @@ def threshold(
     known = banks.states(loaded)
     state = known[banks.the_view(known, view)]
     if state.active is None:
-        raise Failed(f"{view} is {state.state.value}: no bank is in force, so there is no threshold yet")
+        raise CommandFailed(f"{view} is {state.state.value}: no bank is in force, so there is no threshold yet")
     stored, console = StoredBanks(store_of(loaded), view), Console()
     if costs is not None:
         asked = _priced(console, asked, _bank(stored, state.active), *costs)
@@ -105,38 +105,42 @@ def threshold(
     write_json(json, report)
 
 
-def _asked(false_reject: float | None, value: float | None, band: tuple[float, float] | None) -> "Asked":
-    from deploy.history.requested_threshold import Asked  # noqa: PLC0415 -- loads the libraries of vectors
+def _asked(false_reject: float | None, value: float | None, band: tuple[float, float] | None) -> "RequestedThreshold":
+    from deploy.history.requested_threshold import RequestedThreshold  # noqa: PLC0415 -- loads the libraries of vectors
 
     if false_reject is not None and value is not None:
-        raise WrongUse("give --false-reject or --threshold, not both")
+        raise UsageError("give --false-reject or --threshold, not both")
     if false_reject is not None and not 0 < false_reject < 0.5:  # noqa: PLR2004 -- as the contract of commands has it
-        raise WrongUse(f"--false-reject {false_reject:g} must lie between 0 and 0.5, as 0.01 for one in a hundred")
+        raise UsageError(f"--false-reject {false_reject:g} must lie between 0 and 0.5, as 0.01 for one in a hundred")
     if value is not None and not value > 0:
-        raise WrongUse(f"--threshold {value:g} must be above 0")
+        raise UsageError(f"--threshold {value:g} must be above 0")
     if band is not None and not 0 < band[0] <= 1 <= band[1]:
-        raise WrongUse(f"--band {band[0]:g} {band[1]:g} must hold 1, the threshold, as 0.9 1.1")
-    return Asked(false_reject, value, band)
+        raise UsageError(f"--band {band[0]:g} {band[1]:g} must hold 1, the threshold, as 0.9 1.1")
+    return RequestedThreshold(false_reject, value, band)
 
 
-def _costs(cost_reject: float | None, cost_escape: float | None, asked: "Asked") -> tuple[float, float] | None:
+def _costs(
+    cost_reject: float | None, cost_escape: float | None, asked: "RequestedThreshold"
+) -> tuple[float, float] | None:
     """Both, or neither."""
     if cost_reject is None and cost_escape is None:
         return None
     if cost_reject is None or cost_escape is None:
-        raise WrongUse("give both --cost-reject and --cost-escape: only what one is to the other counts")
+        raise UsageError("give both --cost-reject and --cost-escape: only what one is to the other counts")
     if (asked.false_reject_ratio, asked.threshold) != (None, None):
-        raise WrongUse("costs say which ratio to ask for: leave --false-reject and --threshold away")
+        raise UsageError("costs say which ratio to ask for: leave --false-reject and --threshold away")
     if not (cost_reject > 0 and cost_escape > 0):
-        raise WrongUse(f"--cost-reject {cost_reject:g} and --cost-escape {cost_escape:g} must be above 0")
+        raise UsageError(f"--cost-reject {cost_reject:g} and --cost-escape {cost_escape:g} must be above 0")
     return cost_reject, cost_escape
 
 
-def _priced(console: Console, asked: "Asked", bank: "Bank", cost_reject: float, cost_escape: float) -> "Asked":
+def _priced(
+    console: Console, asked: "RequestedThreshold", bank: "Bank", cost_reject: float, cost_escape: float
+) -> "RequestedThreshold":
     """The ratio that costs least by the calibration of the bank in force."""
-    from softpatch.calibration.threshold import cheapest  # noqa: PLC0415 -- loads the libraries of vectors
+    from softpatch.calibration.threshold import cheapest_ratio  # noqa: PLC0415 -- loads the libraries of vectors
 
-    found = cheapest(bank.calibration_scores, cost_reject=cost_reject, cost_escape=cost_escape)
+    found = cheapest_ratio(bank.calibration_scores, cost_reject=cost_reject, cost_escape=cost_escape)
     console.print(
         f"Costs least where [bold]{100 * found.false_reject_ratio:.2g} %[/] of good parts are rejected: "
         f"about {1000 * found.cost_per_frame:.3g} per 1,000 frames.",
@@ -148,7 +152,7 @@ def _priced(console: Console, asked: "Asked", bank: "Bank", cost_reject: float, 
 def _bank(stored: "StoredBanks", in_force: "BankInForce") -> "Bank":
     bank = stored.get(in_force.version)
     if bank is None:
-        raise Failed(
+        raise CommandFailed(
             f"the store has no bank {in_force.version[:SHORT]}: set store.url to where the trainer keeps banks"
         )
     return bank
@@ -156,38 +160,46 @@ def _bank(stored: "StoredBanks", in_force: "BankInForce") -> "Bank":
 
 def _found(
     loaded: "Settings",
-    asked: "Asked",
+    asked: "RequestedThreshold",
     state: "BankState",
     stored: "StoredBanks",
     *,
     since: str,
     last: int | None,
     shifts: str,
-) -> "WhatIf":
-    """What it would have done. Raises Failed where nothing is recorded."""
+) -> "ThresholdReplay":
+    """What it would have done. Raises CommandFailed where nothing is recorded."""
     from collections import deque  # noqa: PLC0415 -- with its only use
 
-    from deploy.history.requested_threshold import limits_by  # noqa: PLC0415
     from deploy.history.dead_letters import moment_from  # noqa: PLC0415
     from deploy.history.decision_reader import decisions_of  # noqa: PLC0415
+    from deploy.history.requested_threshold import limits_by  # noqa: PLC0415
     from deploy.history.shifts import hours_from  # noqa: PLC0415
-    from deploy.history.threshold_replay import what_if  # noqa: PLC0415
+    from deploy.history.threshold_replay import threshold_replay  # noqa: PLC0415
 
     view, hours, begin = state.view, hours_from(shifts), moment_from(since, now=datetime.now(UTC))
     in_force = state.active
     if in_force is None:
-        raise Failed(f"no bank is in force for {view}")
+        raise CommandFailed(f"no bank is in force for {view}")
     limits = limits_by(asked, stored, in_force, usual_band=loaded.training_of(view).undecided_band)
     recorded = decisions_of(loaded.kafka, view, since=begin)
     chosen = recorded if last is None else deque(recorded, maxlen=last)
     policy = loaded.inspection_of(view).input_fault
-    found = what_if(chosen, limits if asked.anything else None, hours=hours, zone=None, input_fault=policy)
+    found = threshold_replay(chosen, limits if asked.anything else None, hours=hours, zone=None, input_fault=policy)
     if not found.whole.frames and not found.not_judged:
-        raise Failed(f"no decision of {view} is recorded since {begin:%Y-%m-%d %H:%M} UTC; give a longer --since")
+        raise CommandFailed(
+            f"no decision of {view} is recorded since {begin:%Y-%m-%d %H:%M} UTC; give a longer --since"
+        )
     return found
 
 
-def _print(console: Console, in_force: "BankInForce", asked: "Asked", stored: "StoredBanks", found: "WhatIf") -> None:
+def _print(
+    console: Console,
+    in_force: "BankInForce",
+    asked: "RequestedThreshold",
+    stored: "StoredBanks",
+    found: "ThresholdReplay",
+) -> None:
     now = _threshold_of(in_force, asked, stored)
     words = f"threshold [bold]{in_force.threshold:.4g}[/]"
     if now is not None and now != in_force.threshold:
@@ -200,7 +212,7 @@ def _print(console: Console, in_force: "BankInForce", asked: "Asked", stored: "S
         console.print(f"{found.not_judged} frames were decided by banks that this says nothing of.", highlight=False)
 
 
-def _table(found: "WhatIf", *, compared: bool) -> Table:
+def _table(found: "ThresholdReplay", *, compared: bool) -> Table:
     names = ("fail", "undecided")
     heads = [head for name in names for head in ((name, f"{name} as asked") if compared else (name,))]
     table = Table("shift from", "frames", *heads)
@@ -222,7 +234,7 @@ def _cells(tally: "Tally", *, compared: bool) -> list[str]:
     return cells
 
 
-def _threshold_of(in_force: "BankInForce", asked: "Asked", stored: "StoredBanks") -> float | None:
+def _threshold_of(in_force: "BankInForce", asked: "RequestedThreshold", stored: "StoredBanks") -> float | None:
     """What is asked, as a threshold of the bank in force; None where its file is gone."""
     from softpatch.calibration.threshold import threshold_of  # noqa: PLC0415 -- loads the libraries of vectors
 
@@ -233,12 +245,12 @@ def _threshold_of(in_force: "BankInForce", asked: "Asked", stored: "StoredBanks"
 
 
 def _draw(
-    console: Console, loaded: "Settings", found: "WhatIf", stored: "StoredBanks", *, title: str, out: Path
+    console: Console, loaded: "Settings", found: "ThresholdReplay", stored: "StoredBanks", *, title: str, out: Path
 ) -> None:
     import cv2  # noqa: PLC0415 -- loads the libraries of pixels
 
-    from deploy.pictures.changed_verdicts import flips_sheet  # noqa: PLC0415
     from deploy.history.decision_reader import frame_of  # noqa: PLC0415
+    from deploy.pictures.changed_verdicts import changed_verdicts_sheet  # noqa: PLC0415
     from ingest.decision import Decision  # noqa: PLC0415
 
     def picture_of(decision: Decision) -> bytes | None:
@@ -249,7 +261,7 @@ def _draw(
         bank = stored.get(decision.bank.version) if decision.bank else None
         return None if bank is None else bank.manifest.geometry
 
-    sheet, gone = flips_sheet(found, title, picture_of=picture_of, geometry_of=geometry_of)
+    sheet, gone = changed_verdicts_sheet(found, title, picture_of=picture_of, geometry_of=geometry_of)
     if sheet is None:
         console.print(
             f"No picture to draw: {gone} are no longer kept." if gone else "No frame would change: no picture."
@@ -257,24 +269,30 @@ def _draw(
         return
     out.mkdir(parents=True, exist_ok=True)
     if not cv2.imwrite(str(out / SHEET), cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR)):
-        raise Failed(f"cannot write {out / SHEET}; name a folder you may write to")
+        raise CommandFailed(f"cannot write {out / SHEET}; name a folder you may write to")
     console.print(f"Pictures: [bold]{out / SHEET}[/]", soft_wrap=True, highlight=False)
 
 
 def _applied(
-    loaded: "Settings", asked: "Asked", in_force: "BankInForce", stored: "StoredBanks", *, view: str, why: str
+    loaded: "Settings",
+    asked: "RequestedThreshold",
+    in_force: "BankInForce",
+    stored: "StoredBanks",
+    *,
+    view: str,
+    why: str,
 ) -> "BankEvent":
-    from deploy import banks  # noqa: PLC0415 -- kafka loads when it is needed
+    from deploy.history import banks  # noqa: PLC0415 -- kafka loads when it is needed
     from deploy.history.requested_threshold import command_for  # noqa: PLC0415
 
     if not asked.anything:
-        raise WrongUse("--apply needs --false-reject, --threshold, costs or --band")
+        raise UsageError("--apply needs --false-reject, --threshold, costs or --band")
     bank = _bank(stored, in_force)
     return banks.carry_out(loaded, command_for(asked, view, bank, in_force, why=why, at=datetime.now(UTC)))
 
 
 def _report(
-    view: str, in_force: "BankInForce", asked: "Asked", stored: "StoredBanks", found: "WhatIf"
+    view: str, in_force: "BankInForce", asked: "RequestedThreshold", stored: "StoredBanks", found: "ThresholdReplay"
 ) -> dict[str, Any]:
     return {
         "view": view,

@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from deploy.commands.options import Bootstrap, JsonFile, SetFlags, SettingsFile, load
-from deploy.errors import Failed
+from deploy.errors import CommandFailed
 from deploy.output.reports import write_json
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def show(
     reports = describe_topics(load(settings, flags, bootstrap=bootstrap).kafka)
     _report(reports, json)
     if missing := [report.name for report in reports if report.state == "missing"]:
-        raise Failed(f"missing: {', '.join(missing)}; run patchline topics create")
+        raise CommandFailed(f"missing: {', '.join(missing)}; run patchline topics create")
 
 
 def _report(reports: "list[TopicReport]", json: JsonFile) -> None:

@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 
 from deploy.commands.options import Bootstrap, SetFlags, SettingsFile, load, settings_file
-from deploy.errors import Failed, WrongUse
+from deploy.errors import CommandFailed, UsageError
 
 if TYPE_CHECKING:
     from deploy.local_stack.supervisor import Program
@@ -47,7 +47,7 @@ def up(
     from ingest.kafka.topics import create_topics  # noqa: PLC0415
 
     if ephemeral and bootstrap:
-        raise WrongUse("--ephemeral starts a broker of its own; leave --bootstrap-servers away")
+        raise UsageError("--ephemeral starts a broker of its own; leave --bootstrap-servers away")
     configure_logs("up")
     stop = Event()
     stop_on_signals(stop)
@@ -70,7 +70,7 @@ def up(
         try:
             supervisor.watch(stop)
         except WillNotRun as error:
-            raise Failed(str(error)) from None
+            raise CommandFailed(str(error)) from None
 
 
 def programs(
@@ -102,5 +102,5 @@ def _broker(stack: ExitStack, servers: str) -> str:
 
     (host, port), *others = addresses(servers)
     if others or host not in LOOPBACK:
-        raise WrongUse(f"--ephemeral starts a broker on this machine, but kafka.bootstrap_servers is {servers}")
+        raise UsageError(f"--ephemeral starts a broker on this machine, but kafka.bootstrap_servers is {servers}")
     return stack.enter_context(EmbeddedBroker.start(port=port)).bootstrap_servers

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from deploy.errors import WrongUse
+from deploy.errors import UsageError
 from ingest.cameras.source import GOOD
 from softpatch.threads import available_cores
 
@@ -61,13 +61,13 @@ def overlap(train: Sequence[CameraFrame], test: Sequence[CameraFrame], *, noise:
     The window is every training frame plus round(noise x their number) defective test frames, in random order; the
     injected ones are decided like all others, as frames of their own.
 
-    Raises WrongUse where there are too few defective frames.
+    Raises UsageError where there are too few defective frames.
     """
     defective = [frame for frame in test if frame.label != GOOD]
     wanted = round(noise * len(train))
     if wanted > len(defective):
         most = math.floor(100 * len(defective) / max(len(train), 1)) / 100
-        raise WrongUse(
+        raise UsageError(
             f"--noise {noise:g} needs {wanted} defective frames, {about} has {len(defective)}; "
             f"ask for at most {most:.2f}"
         )

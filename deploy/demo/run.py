@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import cv2
 
 from deploy.demo.summary import (
-    Judged,
+    JudgedFrame,
     false_reject_ratio,
     image_auroc,
     latency_seconds,
@@ -18,12 +18,12 @@ from deploy.demo.summary import (
     once_each,
     undecided,
 )
-from deploy.errors import Failed, WrongUse
+from deploy.errors import CommandFailed, UsageError
 from deploy.local_stack.outcomes import OutcomeReader, all_outcomes, balance, end_offsets
-from deploy.local_stack.running import Line, Wanted
+from deploy.local_stack.running import LocalStack, StackOptions
 from deploy.local_stack.sending import held_back, send_all
+from deploy.pictures.annotated_frame import AnnotatedFrame
 from deploy.pictures.contact_sheet import Heading, render
-from deploy.pictures.annotated_frame import Exhibit
 from ingest.cameras.source import GOOD
 from ingest.contract import SourceRecord
 from ingest.decision import Verdict
@@ -36,9 +36,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from deploy.demo.plan import Plan
-    from deploy.local_stack.outcomes import Balance, Outcome
+    from deploy.local_stack.outcomes import Balance, FrameOutcome
     from deploy.local_stack.sending import SentFrame
-    from deploy.output.progress import Progress
+    from deploy.output.progress import ProgressDisplay
     from softpatch.bank import Bank
 
 VIEW = "demo/camera-1"
@@ -91,16 +91,16 @@ class DemoReport:
         return asdict(self)
 
 
-def run_demo(demo: Demo, progress: Progress) -> DemoReport:
+def run_demo(demo: Demo, progress: ProgressDisplay) -> DemoReport:
     """Run the whole line once.
 
     Raises:
-        WrongUse: the frames would not fit into the embedded broker.
-        Failed: a step did not happen in time.
+        UsageError: the frames would not fit into the embedded broker.
+        CommandFailed: a step did not happen in time.
     """
     _keep_to_the_budget(demo)
     with progress.step("Starting broker and topics"):
-        line = Line.start(_wanted(demo))
+        line = LocalStack.start(_wanted(demo))
     with line, OutcomeReader(line.settings.kafka) as outcomes:
         line.run("train", "inspect", "watch")
         window = _send_window(line, demo.plan, progress)
@@ -118,7 +118,7 @@ def run_demo(demo: Demo, progress: Progress) -> DemoReport:
 
 def report(
     rest: Sequence[SentFrame],
-    first: Mapping[SourceRecord, Outcome],
+    first: Mapping[SourceRecord, FrameOutcome],
     whole: Balance,
     bank: Bank,
     *,
@@ -149,12 +149,12 @@ def report(
 
 
 def draw_sheet(
-    plan: Plan, rest: Sequence[SentFrame], first: Mapping[SourceRecord, Outcome], bank: Bank, path: Path
+    plan: Plan, rest: Sequence[SentFrame], first: Mapping[SourceRecord, FrameOutcome], bank: Bank, path: Path
 ) -> Path:
-    """Write the contact sheet of a run. Raises Failed where nothing was decided."""
+    """Write the contact sheet of a run. Raises CommandFailed where nothing was decided."""
     decided = [(sent, first[sent.source].decision) for sent in rest if sent.source in first]
     exhibits = [
-        Exhibit(
+        AnnotatedFrame(
             "/".join(Path(sent.frame.source).parts[-2:]),
             sent.frame.encoded,
             decision,
@@ -166,14 +166,14 @@ def draw_sheet(
         if decision is not None
     ]
     if not exhibits:
-        raise Failed("no frame was decided, so there is nothing to show; the services' logs say why")
+        raise CommandFailed("no frame was decided, so there is nothing to show; the services' logs say why")
     judged = once_each([judged_by(sent, first.get(sent.source)) for sent in rest])
     picture = render(exhibits, heading(plan, judged))
     cv2.imwrite(str(path), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
     return path
 
 
-def heading(plan: Plan, judged: Sequence[Judged]) -> Heading:
+def heading(plan: Plan, judged: Sequence[JudgedFrame]) -> Heading:
     """What the contact sheet says of the run."""
     failed = sum(each.decision is not None and each.decision.verdict is Verdict.FAIL for each in judged)
     noise = sum(frame.label not in (GOOD, None) for frame in plan.window)
@@ -189,22 +189,22 @@ def heading(plan: Plan, judged: Sequence[Judged]) -> Heading:
     )
 
 
-def judged_by(sent: SentFrame, outcome: Outcome | None) -> Judged:
+def judged_by(sent: SentFrame, outcome: FrameOutcome | None) -> JudgedFrame:
     """A frame with its truth and what was said of it."""
     if outcome is None:
-        return Judged(sent.frame.label, None)
-    return Judged(sent.frame.label, outcome.decision, outcome.seen_at - sent.sent_at)
+        return JudgedFrame(sent.frame.label, None)
+    return JudgedFrame(sent.frame.label, outcome.decision, outcome.seen_at - sent.sent_at)
 
 
 def _keep_to_the_budget(demo: Demo) -> None:
     if demo.bootstrap is None and demo.plan.size_bytes > BUDGET_BYTES:
-        raise WrongUse(
+        raise UsageError(
             f"{demo.plan.size_bytes / 2**20:.0f} MiB of frames do not fit into the embedded broker "
             f"({BUDGET_BYTES / 2**20:.0f} MiB); choose a smaller folder, or give --bootstrap-servers"
         )
 
 
-def _wanted(demo: Demo) -> Wanted:
+def _wanted(demo: Demo) -> StackOptions:
     """First bank after exactly the window, and no second one: the figures are of one bank."""
     frames = demo.plan.distinct_window_frames
     learning = {
@@ -216,15 +216,15 @@ def _wanted(demo: Demo) -> Wanted:
     }
     # Until the bank is there nobody else needs the cores.
     over = {"views": {VIEW: learning}, "trainer": {"build_threads": available_cores()}}
-    return Wanted(demo.folder, demo.flags, demo.bootstrap, demo.topic_prefix, over)
+    return StackOptions(demo.folder, demo.flags, demo.bootstrap, demo.topic_prefix, over)
 
 
-def _send_window(line: Line, plan: Plan, progress: Progress) -> list[SentFrame]:
+def _send_window(line: LocalStack, plan: Plan, progress: ProgressDisplay) -> list[SentFrame]:
     with progress.counted("Streaming the window", len(plan.window)) as step:
         return send_all(line.settings.kafka, VIEW, plan.window, rate_per_second=None, on_sent=lambda _: step.advance())
 
 
-def _learn(line: Line, progress: Progress) -> tuple[Bank, float]:
+def _learn(line: LocalStack, progress: ProgressDisplay) -> tuple[Bank, float]:
     """Wait until inference reports the bank that the trainer promoted; returns it and the seconds of its build."""
     with progress.step("Services join their groups"):
         ports = line.settings.inference.metrics_port, line.settings.trainer.metrics_port
@@ -240,27 +240,29 @@ def _learn(line: Line, progress: Progress) -> tuple[Bank, float]:
     return _bank(line)
 
 
-def _build_progress(line: Line) -> float:
+def _build_progress(line: LocalStack) -> float:
     samples = line.samples(line.settings.trainer.metrics_port)
     return next((value for name, _, value in samples if name == "patchline_build_progress_ratio"), 0.0)
 
 
-def _bank(line: Line) -> tuple[Bank, float]:
+def _bank(line: LocalStack) -> tuple[Bank, float]:
     """The bank that inference decides by, and the seconds its build took."""
     version = line.bank_in_force(VIEW)
     if version is None:
-        raise Failed(f"inference lost its bank; see {line.folder}/inspect.log")
+        raise CommandFailed(f"inference lost its bank; see {line.folder}/inspect.log")
     data = FsspecStore.open(line.settings.store.url).get(bank_path(VIEW, version))
     return bank_from_bytes(data), build_seconds_of(line)
 
 
-def build_seconds_of(line: Line) -> float:
+def build_seconds_of(line: LocalStack) -> float:
     """What the stages of all builds so far took, as the trainer measures them."""
     samples = line.samples(line.settings.trainer.metrics_port)
     return sum(value for name, _, value in samples if name == "patchline_build_stage_seconds_sum")
 
 
-def _decide(line: Line, demo: Demo, outcomes: OutcomeReader, before: int, progress: Progress) -> list[SentFrame]:
+def _decide(
+    line: LocalStack, demo: Demo, outcomes: OutcomeReader, before: int, progress: ProgressDisplay
+) -> list[SentFrame]:
     """Send the rest at the line's beat, never more under way than inference can decide in time."""
     sent = 0
     with progress.counted("Inspecting", len(demo.plan.rest)) as step:
@@ -285,7 +287,7 @@ def _decide(line: Line, demo: Demo, outcomes: OutcomeReader, before: int, progre
     return rest
 
 
-def _decided(line: Line, outcomes: OutcomeReader, count: int, tell: Callable[[int], None]) -> None:
+def _decided(line: LocalStack, outcomes: OutcomeReader, count: int, tell: Callable[[int], None]) -> None:
     """Wait until so many records have an outcome; what is missing after that is counted as lost."""
     ends = time.monotonic() + DECIDE_SECONDS
     while not outcomes.wait_for(count, 0.2) and time.monotonic() < ends:
@@ -294,7 +296,7 @@ def _decided(line: Line, outcomes: OutcomeReader, count: int, tell: Callable[[in
     tell(outcomes.answered)
 
 
-def _inputs(line: Line) -> list[SourceRecord]:
+def _inputs(line: LocalStack) -> list[SourceRecord]:
     """Every input record there is: no transaction writes to `frames`, so offsets have no gaps."""
     return [
         SourceRecord(topic=topic, partition=partition, offset=offset)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Judged:
+class JudgedFrame:
     """One frame that was sent, what is known of it, and what was decided."""
 
     label: str | None
@@ -31,9 +31,9 @@ class Judged:
         return None if self.label is None else self.label != GOOD
 
 
-def once_each(frames: Sequence[Judged]) -> list[Judged]:
+def once_each(frames: Sequence[JudgedFrame]) -> list[JudgedFrame]:
     """Each part once: of several decisions with one id (a frame sent or delivered again) the first counts."""
-    first: dict[str, Judged] = {}
+    first: dict[str, JudgedFrame] = {}
     unanswered = [frame for frame in frames if frame.decision is None]
     for frame in frames:
         if frame.decision is not None:
@@ -41,7 +41,7 @@ def once_each(frames: Sequence[Judged]) -> list[Judged]:
     return [*first.values(), *unanswered]
 
 
-def image_auroc(frames: Sequence[Judged]) -> float | None:
+def image_auroc(frames: Sequence[JudgedFrame]) -> float | None:
     """AUROC of the score ratio over all frames of known truth; None where there are not both good and bad ones.
 
     An undecided frame counts with its score ratio where it has one. A frame without any score loses every comparison:
@@ -57,34 +57,34 @@ def image_auroc(frames: Sequence[Judged]) -> float | None:
         return None
 
 
-def _rank_by(frame: Judged) -> float:
+def _rank_by(frame: JudgedFrame) -> float:
     if frame.decision is not None and frame.decision.score_ratio is not None:
         return frame.decision.score_ratio
     return -np.inf if frame.defective else np.inf
 
 
-def false_reject_ratio(frames: Sequence[Judged]) -> float | None:
+def false_reject_ratio(frames: Sequence[JudgedFrame]) -> float | None:
     """Share of the good frames that failed; None without good frames."""
     return _share([frame for frame in frames if frame.defective is False], Verdict.FAIL)
 
 
-def miss_ratio(frames: Sequence[Judged]) -> float | None:
+def miss_ratio(frames: Sequence[JudgedFrame]) -> float | None:
     """Share of the defective frames that passed; None without defective frames."""
     return _share([frame for frame in frames if frame.defective], Verdict.PASS)
 
 
-def undecided(frames: Sequence[Judged]) -> int:
+def undecided(frames: Sequence[JudgedFrame]) -> int:
     """How many frames got neither pass nor fail."""
     return sum(frame.decision is not None and frame.decision.verdict is Verdict.UNDECIDED for frame in frames)
 
 
-def latency_seconds(frames: Sequence[Judged], percent: float) -> float | None:
+def latency_seconds(frames: Sequence[JudgedFrame], percent: float) -> float | None:
     """A percentile of the latencies; None where there are none."""
     known = [frame.latency_seconds for frame in frames if frame.latency_seconds is not None]
     return float(np.percentile(known, percent)) if known else None
 
 
-def _share(frames: Sequence[Judged], verdict: Verdict) -> float | None:
+def _share(frames: Sequence[JudgedFrame], verdict: Verdict) -> float | None:
     if not frames:
         return None
     return sum(frame.decision is not None and frame.decision.verdict is verdict for frame in frames) / len(frames)

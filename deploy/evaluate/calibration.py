@@ -11,8 +11,9 @@ import numpy as np
 from pydantic import ValidationError
 from rich.console import Console
 
+from deploy.errors import UsageError
 from deploy.evaluate.calibration_frames import CHUNK_FRAMES, SimulatedLine
-from deploy.errors import WrongUse
+from softpatch.building.embedding_buffer import buffer_for
 from softpatch.evaluation.calibration import (
     FOLDS,
     CalibrationRow,
@@ -23,7 +24,6 @@ from softpatch.evaluation.calibration import (
     rows_of,
 )
 from softpatch.settings import BuildSettings
-from softpatch.building.embedding_buffer import room_for
 from softpatch.threads import available_cores
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from deploy.evaluate.embeddings import EmbeddingCache
     from deploy.evaluate.study import Category
     from ingest.cameras.parts import Variant
-    from softpatch.evaluation.calibration import Built, CalibrationKey
+    from softpatch.evaluation.calibration import CalibratedBank, CalibrationKey
     from softpatch.images.folders import LabelledImage
     from softpatch.scoring.score import Scorer
 
@@ -42,7 +42,7 @@ MEMORY_BYTES = 2 << 30
 
 
 @dataclass(frozen=True)
-class Line:
+class EvaluatedLine:
     """How much of a simulated line is looked at: a window, then good frames, and defective ones for recall.
 
     `every` thins the good frames out by whole chunks of 250: as much time passes, and fewer frames are drawn.
@@ -70,7 +70,7 @@ class CalibrationRequest:
     seeds: tuple[int, ...]
     out: Path
     in_time: bool = False
-    line: Line = field(default_factory=Line)
+    line: EvaluatedLine = field(default_factory=EvaluatedLine)
 
 
 def run_calibration(request: CalibrationRequest, cache: EmbeddingCache, backbone: str) -> list[CalibrationRow]:
@@ -135,7 +135,7 @@ def _in_time(good: Sequence[LabelledImage], defective: int, *, noise: float, see
     )
 
 
-def _simulated_fold(simulated: SimulatedLine, line: Line, *, noise: float) -> Fold:
+def _simulated_fold(simulated: SimulatedLine, line: EvaluatedLine, *, noise: float) -> Fold:
     """A window of the line's first frames, that share of them defective; then good frames only."""
     rng = np.random.default_rng((simulated.seed, 14))
     marred = set(rng.permutation(line.window)[: round(noise * line.window)].tolist())
@@ -155,14 +155,14 @@ def _mixed(simulated: SimulatedLine, marred: set[int], frames: range) -> Iterato
         yield np.where(chosen[:, None, None, None], defective, good)
 
 
-def _built(batches: Iterable[np.ndarray], frames: int, *, seed: int) -> Built:
+def _built(batches: Iterable[np.ndarray], frames: int, *, seed: int) -> CalibratedBank:
     embeddings = None
     for batch in batches:
         if embeddings is None:
-            embeddings = room_for(frames, batch.shape[1:], memory_bytes=MEMORY_BYTES)
+            embeddings = buffer_for(frames, batch.shape[1:], memory_bytes=MEMORY_BYTES)
         embeddings.append(batch)
     if embeddings is None:
-        raise WrongUse("a category without good frames cannot be calibrated on")
+        raise UsageError("a category without good frames cannot be calibrated on")
     with ThreadPoolExecutor(available_cores(), "build") as pool:
         return built(embeddings, frames, BuildSettings(seed=seed), pool)
 
@@ -179,13 +179,13 @@ def _few(batch: np.ndarray) -> list[np.ndarray]:
 
 
 def read_rows(path: Path) -> list[CalibrationRow]:
-    """The rows measured so far. Raises WrongUse for a file that is not ours."""
+    """The rows measured so far. Raises UsageError for a file that is not ours."""
     if not path.exists():
         return []
     try:
         return [CalibrationRow.model_validate_json(line) for line in path.read_text().splitlines() if line]
     except ValidationError as error:
-        raise WrongUse(f"{path} holds other rows ({error.errors()[0]['msg']}): use another --out") from error
+        raise UsageError(f"{path} holds other rows ({error.errors()[0]['msg']}): use another --out") from error
 
 
 def append(path: Path, rows: Sequence[CalibrationRow]) -> None:

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ingest.cameras.parts import Variant
-    from softpatch.network.embed import Embedder
     from softpatch.images.geometry import Geometry
+    from softpatch.network.embed import Embedder
 
 Parts = Literal["good", "defective"]
 

@@ -11,20 +11,20 @@ import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from deploy.evaluate.calibration import CalibrationRequest, Line, run_calibration
+from deploy.errors import UsageError
+from deploy.evaluate.calibration import CalibrationRequest, EvaluatedLine, run_calibration
 from deploy.evaluate.embeddings import EmbeddingCache
 from deploy.evaluate.ledger import Ledger
 from deploy.evaluate.plot import plot
-from deploy.evaluate.study import Asked, Category, carry_out, tasks
-from deploy.errors import WrongUse
+from deploy.evaluate.study import Category, StudyPlan, carry_out, tasks
 from ingest.cameras.parts import VARIANTS
-from softpatch.network.embed import OnnxEmbedder
 from softpatch.evaluation.calibration import calibration_report
 from softpatch.evaluation.methods import METHODS
 from softpatch.evaluation.protocol import LARGEST_NOISE, Setting, split
 from softpatch.evaluation.report import report as markdown
-from softpatch.network.graph import Graph, InvalidGraph, lite0, load_graph
 from softpatch.images.folders import read_folder
+from softpatch.network.embed import OnnxEmbedder
+from softpatch.network.graph import Graph, InvalidGraph, lite0, load_graph
 from softpatch.settings import BuildSettings
 
 if TYPE_CHECKING:
@@ -69,13 +69,13 @@ class Request:
 
 
 def run_request(request: Request) -> None:
-    """Run what the ledger lacks, then write report, plot and JSON. Raises WrongUse for what cannot be."""
+    """Run what the ledger lacks, then write report, plot and JSON. Raises UsageError for what cannot be."""
     if request.calibration is not None:
         calibrate(request, request.calibration)
         return
     asked = asked_of(request)
     if not request.folders:
-        raise WrongUse("name at least one folder of inspection images")
+        raise UsageError("name at least one folder of inspection images")
     categories = [category_of(folder) for folder in request.folders]
     ledger = Ledger(request.out)
     caches = {graph.name: cache_of(graph, request.cache) for graph in map(graph_of, request.backbones)}
@@ -88,11 +88,11 @@ def run_request(request: Request) -> None:
 
 
 def calibrate(request: Request, asked: CalibrationAsked) -> None:
-    """Asked against observed false rejects. Raises WrongUse for what cannot be."""
+    """Asked against observed false rejects. Raises UsageError for what cannot be."""
     if request.methods or request.settings or request.export:
-        raise WrongUse("--calibration measures the product's default: leave out --method, --setting and --export")
+        raise UsageError("--calibration measures the product's default: leave out --method, --setting and --export")
     if not request.folders and not asked.simulated:
-        raise WrongUse("--calibration needs a folder of inspection images or --simulated")
+        raise UsageError("--calibration needs a folder of inspection images or --simulated")
     _refuse_unknown("simulated", asked.simulated, VARIANTS)
     wanted = CalibrationRequest(
         categories=tuple(category_of(folder) for folder in request.folders),
@@ -101,7 +101,7 @@ def calibrate(request: Request, asked: CalibrationAsked) -> None:
         seeds=request.seeds or (0,),
         out=request.out,
         in_time=asked.in_time,
-        line=Line(every=asked.every),
+        line=EvaluatedLine(every=asked.every),
     )
     rows: list[CalibrationRow] = []
     for graph in map(graph_of, request.backbones):
@@ -112,46 +112,46 @@ def calibrate(request: Request, asked: CalibrationAsked) -> None:
         request.json_file.write_text(as_json(rows))
 
 
-def asked_of(request: Request) -> Asked:
-    """The request with its defaults. Raises WrongUse for an unknown method or setting, or a noise out of range."""
+def asked_of(request: Request) -> StudyPlan:
+    """The request with its defaults. Raises UsageError for an unknown method or setting, or a noise out of range."""
     methods = request.methods or DEFAULT_METHODS
     settings = request.settings or ("overlap", "no-overlap")
     _refuse_unknown("method", methods, METHODS)
     _refuse_unknown("setting", settings, get_args(Setting))
     noises = request.noises or (0.1,)
     if wrong := [noise for noise in noises if not 0 <= noise <= LARGEST_NOISE]:
-        raise WrongUse(f"--noise {wrong[0]} is outside 0 to {LARGEST_NOISE}")
+        raise UsageError(f"--noise {wrong[0]} is outside 0 to {LARGEST_NOISE}")
     if request.export not in (None, "embeddings"):
-        raise WrongUse(f"--export {request.export}: only embeddings can be exported")
-    return Asked(tuple(methods), cast("tuple[Setting, ...]", tuple(settings)), noises, request.seeds or (0,))
+        raise UsageError(f"--export {request.export}: only embeddings can be exported")
+    return StudyPlan(tuple(methods), cast("tuple[Setting, ...]", tuple(settings)), noises, request.seeds or (0,))
 
 
 def _refuse_unknown(what: str, names: Sequence[str], known: Iterable[str]) -> None:
     choices = list(known)
     if wrong := [name for name in names if name not in choices]:
-        raise WrongUse(f"--{what} {wrong[0]} is unknown; choose from {', '.join(choices)}")
+        raise UsageError(f"--{what} {wrong[0]} is unknown; choose from {', '.join(choices)}")
 
 
 def category_of(folder: Path) -> Category:
-    """A category named by its folder and the folder above. Raises WrongUse where it cannot be evaluated."""
+    """A category named by its folder and the folder above. Raises UsageError where it cannot be evaluated."""
     try:
         images = read_folder(folder).images
     except ValueError as error:
-        raise WrongUse(str(error)) from error
+        raise UsageError(str(error)) from error
     if not any(image.split == "test" and image.label != "good" for image in images):
-        raise WrongUse(f"{folder} has no test/<defect type> images: evaluation needs MVTec or BTAD layout")
+        raise UsageError(f"{folder} has no test/<defect type> images: evaluation needs MVTec or BTAD layout")
     where = folder.resolve()
     return Category(dataset=where.parent.name, name=where.name, images=tuple(images))
 
 
 def graph_of(backbone: str) -> Graph:
-    """`lite0`, or an exported graph file. Raises WrongUse for a file that is none."""
+    """`lite0`, or an exported graph file. Raises UsageError for a file that is none."""
     if backbone == "lite0":
         return lite0()
     try:
         return load_graph(Path(backbone))
     except (InvalidGraph, OSError) as error:
-        raise WrongUse(f"--backbone {backbone}: {error}") from error
+        raise UsageError(f"--backbone {backbone}: {error}") from error
 
 
 def cache_of(graph: Graph, folder: Path) -> EmbeddingCache:
@@ -201,22 +201,24 @@ def as_json(rows: Sequence[BaseModel]) -> str:
 
 
 def between_marks(path: Path, text: str) -> str:
-    """The file with `text` between its evaluate marks. Raises WrongUse where it has none."""
+    """The file with `text` between its evaluate marks. Raises UsageError where it has none."""
     return between(path, text, (BEGIN, END))
 
 
 def between(path: Path, text: str, marks: tuple[str, str]) -> str:
-    """The file with `text` between two marks; a new file is made of them. Raises WrongUse where it has none."""
+    """The file with `text` between two marks; a new file is made of them. Raises UsageError where it has none."""
     first, last = marks
     whole = path.read_text() if path.exists() else f"{first}\n{last}\n"
     head, begin, rest = whole.partition(first)
     _, end, tail = rest.partition(last)
     if not begin or not end:
-        raise WrongUse(f"{path} has no lines {first} and {last} to write between")
+        raise UsageError(f"{path} has no lines {first} and {last} to write between")
     return f"{head}{begin}\n\n{text}\n{end}{tail}"
 
 
-def _export(categories: Sequence[Category], asked: Asked, caches: dict[str, EmbeddingCache], request: Request) -> None:
+def _export(
+    categories: Sequence[Category], asked: StudyPlan, caches: dict[str, EmbeddingCache], request: Request
+) -> None:
     """Per category, backbone, noise and seed one `.npz`: window, injected, test, defective; setting overlap."""
     request.out.mkdir(parents=True, exist_ok=True)
     for backbone, cache in caches.items():

@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from softpatch.network.embed import Embedder
     from softpatch.evaluation.protocol import Setting
     from softpatch.images.folders import LabelledImage
     from softpatch.images.geometry import Geometry
+    from softpatch.network.embed import Embedder
 
 BATCH_FRAMES = 16
 

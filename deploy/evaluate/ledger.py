@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from deploy.errors import WrongUse
+from deploy.errors import UsageError
 from softpatch.evaluation.rows import FrameScores, Row
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ class Ledger:
     folder: Path
 
     def rows(self) -> list[Row]:
-        """All rows, in the order they were measured. Raises WrongUse for a file that is not ours."""
+        """All rows, in the order they were measured. Raises UsageError for a file that is not ours."""
         return list(_read(self.folder / ROWS, Row))
 
     def scores(self) -> dict[RowKey, FrameScores]:
@@ -53,7 +53,7 @@ def _read(path: Path, kind: type[Line]) -> list[Line]:
     try:
         return [kind.model_validate_json(line) for line in lines]
     except ValidationError as error:
-        raise WrongUse(
+        raise UsageError(
             f"{path} is not a ledger of this release ({error.errors()[0]['msg']}): use another --out"
         ) from error
 

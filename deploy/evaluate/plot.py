@@ -6,7 +6,7 @@ from collections import defaultdict
 from statistics import mean
 from typing import TYPE_CHECKING
 
-from deploy.errors import WrongUse
+from deploy.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,11 +19,11 @@ FIRST = ("patchline", "softpatch-lof", "patchcore", "clean-patchcore")
 
 
 def plot(rows: Sequence[Row], path: Path) -> None:
-    """Draw the means over seeds. Raises WrongUse where matplotlib is not installed."""
+    """Draw the means over seeds. Raises UsageError where matplotlib is not installed."""
     try:
         import matplotlib as mpl  # noqa: PLC0415 -- the evaluate extra
     except ImportError as error:
-        raise WrongUse("the plot needs the evaluate extra: pip install 'patchline[evaluate]'") from error
+        raise UsageError("the plot needs the evaluate extra: pip install 'patchline[evaluate]'") from error
     mpl.use("Agg")
     from matplotlib import pyplot as plt  # noqa: PLC0415 -- after its backend is chosen
 

@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from softpatch.building.embedding_buffer import buffer_for
 from softpatch.evaluation.experiment import TestFrames, run
 from softpatch.evaluation.methods import METHODS, TrainingWindow
 from softpatch.evaluation.protocol import AUGMENTED, split
 from softpatch.evaluation.rows import FrameScores, Row
 from softpatch.images.decode import decode
-from softpatch.building.embedding_buffer import room_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from deploy.evaluate.embeddings import EmbeddingCache
     from deploy.evaluate.ledger import Ledger
-    from softpatch.evaluation.experiment import Outcome
+    from softpatch.evaluation.experiment import MethodResult
     from softpatch.evaluation.protocol import Setting
     from softpatch.evaluation.rows import RowKey
     from softpatch.images.folders import LabelledImage
@@ -38,7 +38,7 @@ class Category:
 
 
 @dataclass(frozen=True)
-class Asked:
+class StudyPlan:
     """What a study is to measure."""
 
     methods: tuple[str, ...]
@@ -63,7 +63,7 @@ class Task:
         return (self.category.dataset, self.category.name, self.backbone, method, setting, self.noise, self.seed)
 
 
-def tasks(categories: Sequence[Category], backbone: str, asked: Asked, done: set[RowKey]) -> list[Task]:
+def tasks(categories: Sequence[Category], backbone: str, asked: StudyPlan, done: set[RowKey]) -> list[Task]:
     """What is left to do. Settings that train on the same frames share a window, and so one build per method."""
     plain = tuple(setting for setting in asked.settings if setting not in AUGMENTED)
     groups = ([plain] if plain else []) + [(setting,) for setting in asked.settings if setting in AUGMENTED]
@@ -113,7 +113,7 @@ def training_window(
     for kind, indices in kinds:
         found = cache.batches([images[index] for index in indices], kind, seed=seed)
         parts.update(zip(indices, (frame for batch in found for frame in batch), strict=True))
-    embeddings = room_for(len(images), parts[0].shape, memory_bytes=2 << 30)
+    embeddings = buffer_for(len(images), parts[0].shape, memory_bytes=2 << 30)
     for index in range(len(images)):
         embeddings.append(parts.pop(index)[None])
     return TrainingWindow(embeddings, len(images), tuple(good))
@@ -139,7 +139,7 @@ def _mask(image: LabelledImage, cache: EmbeddingCache) -> np.ndarray | None:
 
 
 def _lines(
-    task: Task, method: str, outcomes: dict[str, Outcome], tested: Mapping[str, np.ndarray]
+    task: Task, method: str, outcomes: dict[str, MethodResult], tested: Mapping[str, np.ndarray]
 ) -> tuple[list[Row], list[FrameScores]]:
     rows, scores = [], []
     for setting, mask in tested.items():

@@ -10,14 +10,14 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from deploy.errors import Failed, WrongUse
+from deploy.errors import CommandFailed, UsageError
 from ingest.bank_event import BankEvent, BankEventKind
 from ingest.bank_state import BankState
 from ingest.command import Command, CommandKind
 from ingest.contract import BadMessage
 from ingest.kafka.readers import WholeTopicReader
 from ingest.kafka.records import Outgoing
-from ingest.kafka.writers import Sender
+from ingest.kafka.writers import KafkaSender
 from ingest.store import NotInStore
 from ingest.view import view_of_file_name
 from softpatch.bank import InvalidBank, bank_from_bytes
@@ -51,7 +51,7 @@ class StoredBank:
 
 
 @dataclass(frozen=True)
-class Looked:
+class BankSummary:
     """A stored bank with what its manifest says; nothing where the file cannot be read, no date where it has none."""
 
     bank: StoredBank
@@ -82,13 +82,13 @@ class Looked:
         }
 
 
-def looked_into(store: Store, bank: StoredBank) -> Looked:
+def summarised(store: Store, bank: StoredBank) -> BankSummary:
     """A bank with its date and threshold."""
     try:
         manifest = bank_from_bytes(store.get(bank.path)).manifest
     except (NotInStore, InvalidBank):  # swept away meanwhile, or damaged
-        return Looked(bank)
-    return Looked(bank, _moment_in(manifest.created_at), manifest.threshold.value)
+        return BankSummary(bank)
+    return BankSummary(bank, _moment_in(manifest.created_at), manifest.threshold.value)
 
 
 def _moment_in(created_at: str) -> datetime | None:
@@ -100,7 +100,7 @@ def _moment_in(created_at: str) -> datetime | None:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-def newest_first(banks: Iterable[Looked]) -> list[Looked]:
+def newest_first(banks: Iterable[BankSummary]) -> list[BankSummary]:
     """By view, and of each view the newest first."""
     long_ago = datetime.fromtimestamp(0, UTC)
     by_age = sorted(banks, key=lambda each: each.created_at or long_ago, reverse=True)
@@ -140,23 +140,23 @@ def role_of(state: BankState | None, version: str) -> str:
 
 
 def the_view(known: Collection[str], view: str) -> str:
-    """The view, which has a state: no trainer answers for another. Raises WrongUse with the nearest that has."""
+    """The view, which has a state: no trainer answers for another. Raises UsageError with the nearest that has."""
     if view in known:
         return view
     if not known:
-        raise WrongUse(f"{view} has no bank, nor has any other view yet; the first is built once enough frames came")
+        raise UsageError(f"{view} has no bank, nor has any other view yet; the first is built once enough frames came")
     near = get_close_matches(view, known, n=1, cutoff=0.0)
-    raise WrongUse(f"{view} has no bank; did you mean {near[0]}? patchline bank list shows all")
+    raise UsageError(f"{view} has no bank; did you mean {near[0]}? patchline bank list shows all")
 
 
 def the_one(banks: list[StoredBank], start: str) -> StoredBank:
-    """The bank whose version starts so. Raises WrongUse where there is none, or more than one."""
+    """The bank whose version starts so. Raises UsageError where there is none, or more than one."""
     fitting = [bank for bank in banks if bank.version.startswith(start)]
     if len({bank.version for bank in fitting}) == 1:
         return fitting[0]
     if not fitting:
-        raise WrongUse(f"no bank version starts with {start}; patchline bank list shows them")
-    raise WrongUse(f"{len(fitting)} bank versions start with {start}; write more of it")
+        raise UsageError(f"no bank version starts with {start}; patchline bank list shows them")
+    raise UsageError(f"{len(fitting)} bank versions start with {start}; write more of it")
 
 
 def command(
@@ -188,19 +188,21 @@ def carry_out(settings: Settings, asked: Command, *, seconds: float = ANSWER_SEC
     """Send a command to the trainer and wait for the event that answers it.
 
     Raises:
-        Failed: the trainer refused, with its reason, or did not answer in time.
+        CommandFailed: the trainer refused, with its reason, or did not answer in time.
     """
     events = settings.kafka.topic("bank-events")
     with WholeTopicReader.open(settings.kafka, topics=[events], give_up_seconds=GIVE_UP_SECONDS) as reader:
         reader.read_to_end(READ_SECONDS)
         commands = settings.kafka.topic("commands")
-        with Sender.open(settings.kafka, writes=(commands,), give_up_seconds=GIVE_UP_SECONDS) as sender:
+        with KafkaSender.open(settings.kafka, writes=(commands,), give_up_seconds=GIVE_UP_SECONDS) as sender:
             sender.send_and_wait(Outgoing(commands, asked.view.encode(), asked.to_bytes()))
         answer = _answer(reader, asked.id, seconds)
     if answer is None:
-        raise Failed(f"no answer within {seconds:g} s; is a trainer running? It will carry the command out when it is")
+        raise CommandFailed(
+            f"no answer within {seconds:g} s; is a trainer running? It will carry the command out when it is"
+        )
     if answer.kind in (BankEventKind.COMMAND_REFUSED, BankEventKind.BUILD_FAILED):
-        raise Failed(f"the trainer refused to {asked.kind.value}: {answer.why}")
+        raise CommandFailed(f"the trainer refused to {asked.kind.value}: {answer.why}")
     return answer
 
 

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from deploy.errors import Failed, WrongUse
+from deploy.errors import CommandFailed, UsageError
 from ingest.contract import BadMessage, SourceRecord
 from ingest.dead_letter import DeadLetter, parse_dead_letter
 from ingest.frame import REPLAY_OF, DeadLetterReason
 from ingest.kafka.errors import SendFailed
 from ingest.kafka.readers import WholeTopicReader, record_at
 from ingest.kafka.records import Outgoing, Partition
-from ingest.kafka.writers import Sender
+from ingest.kafka.writers import KafkaSender
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -35,7 +35,7 @@ UNITS_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 @dataclass(frozen=True)
-class Kept:
+class StoredLetter:
     """A dead letter, and the record of `frames.dead-letter` that it is."""
 
     place: SourceRecord
@@ -48,7 +48,7 @@ class Kept:
 
 
 @dataclass(frozen=True)
-class Wanted:
+class LetterFilter:
     """Which letters are meant; what is None does not narrow."""
 
     view: str | None = None
@@ -73,46 +73,46 @@ class Wanted:
 class Replayed:
     """What became of one letter: where its frame now lies, or why it could not be sent."""
 
-    kept: Kept
+    kept: StoredLetter
     frame: SourceRecord | None
     why_not: str | None = None
 
 
 def moment_from(text: str, *, now: datetime) -> datetime:
-    """A moment written as RFC 3339, or as how long ago: 30m, 2h, 7d. Raises WrongUse."""
+    """A moment written as RFC 3339, or as how long ago: 30m, 2h, 7d. Raises UsageError."""
     if ago := re.fullmatch(r"(\d{1,6})([smhd])", text):
         return now - timedelta(seconds=int(ago[1]) * UNITS_SECONDS[ago[2]])
     try:
         moment = datetime.fromisoformat(text)
     except ValueError as error:
-        raise WrongUse(f"{text!r} is no time: write 30m, 2h, 7d or 2026-11-24T08:00:00+00:00") from error
+        raise UsageError(f"{text!r} is no time: write 30m, 2h, 7d or 2026-11-24T08:00:00+00:00") from error
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def reason_from(text: str) -> DeadLetterReason:
-    """The reason of that name. Raises WrongUse, naming all there are."""
+    """The reason of that name. Raises UsageError, naming all there are."""
     try:
         return DeadLetterReason(text)
     except ValueError as error:
-        raise WrongUse(f"--reason {text} is none of {', '.join(DeadLetterReason)}") from error
+        raise UsageError(f"--reason {text} is none of {', '.join(DeadLetterReason)}") from error
 
 
 def place_from(name: str, kafka: KafkaSettings) -> SourceRecord:
-    """The record a letter's name means: partition:offset, or topic:partition:offset. Raises WrongUse."""
+    """The record a letter's name means: partition:offset, or topic:partition:offset. Raises UsageError."""
     topic = kafka.topic("frames.dead-letter")
     text = name if name.count(":") > 1 else f"{topic}:{name}"
     try:
         place = SourceRecord.parse(text)
     except ValueError as error:
-        raise WrongUse(
+        raise UsageError(
             f"{name!r} names no dead letter: write partition:offset, as patchline dead-letters list"
         ) from error
     if place.topic != topic:
-        raise WrongUse(f"{name} is no record of {topic}")
+        raise UsageError(f"{name} is no record of {topic}")
     return place
 
 
-def find(kafka: KafkaSettings, wanted: Wanted) -> Iterator[Kept]:
+def find(kafka: KafkaSettings, wanted: LetterFilter) -> Iterator[StoredLetter]:
     """The letters there are now, read as they are asked for: their bytes never lie in memory together.
 
     Raises KafkaFailure.
@@ -126,12 +126,12 @@ def find(kafka: KafkaSettings, wanted: Wanted) -> Iterator[Kept]:
                 yield kept
 
 
-def the_one(kafka: KafkaSettings, place: SourceRecord) -> Kept:
-    """One letter. Raises Failed where there is none, KafkaFailure."""
+def the_one(kafka: KafkaSettings, place: SourceRecord) -> StoredLetter:
+    """One letter. Raises CommandFailed where there is none, KafkaFailure."""
     record = record_at(kafka, Partition(place.topic, place.partition), place.offset, timeout_seconds=ANSWER_SECONDS)
     kept = _kept(record) if record else None
     if kept is None:
-        raise Failed(
+        raise CommandFailed(
             f"there is no dead letter {place}: it expired, or never was; patchline dead-letters list shows them"
         )
     return kept
@@ -141,7 +141,7 @@ def content_of(kafka: KafkaSettings, letter: DeadLetter) -> bytes:
     """The bytes as they came; those that did not fit into the letter are read from `frames` while it keeps them.
 
     Raises:
-        Failed: `frames` keeps them no more, or has others there.
+        CommandFailed: `frames` keeps them no more, or has others there.
         KafkaFailure: it cannot be read.
     """
     if not letter.pointer_only:
@@ -149,16 +149,16 @@ def content_of(kafka: KafkaSettings, letter: DeadLetter) -> bytes:
     source = letter.source
     record = record_at(kafka, Partition(source.topic, source.partition), source.offset, timeout_seconds=ANSWER_SECONDS)
     if record is None:
-        raise Failed(
+        raise CommandFailed(
             f"the bytes of {source} are gone: they did not fit into the letter, and {source.topic} expired them"
         )
     content = record.value or b""
     if hashlib.sha256(content).hexdigest() != letter.sha256:
-        raise Failed(f"{source} holds other bytes than those that were refused: was the topic made anew?")
+        raise CommandFailed(f"{source} holds other bytes than those that were refused: was the topic made anew?")
     return content
 
 
-def frame_of(kept: Kept, content: bytes, *, topic: str) -> Outgoing:
+def frame_of(kept: StoredLetter, content: bytes, *, topic: str) -> Outgoing:
     """The frame as it first came, to the same partition, with one header more that says what it replays."""
     letter = kept.letter
     headers = tuple((name, data) for name, data in letter.headers if name != REPLAY_OF)
@@ -171,28 +171,31 @@ def frame_of(kept: Kept, content: bytes, *, topic: str) -> Outgoing:
     )
 
 
-def replay(kafka: KafkaSettings, letters: Iterable[Kept]) -> Iterator[Replayed]:
+def replay(kafka: KafkaSettings, letters: Iterable[StoredLetter]) -> Iterator[Replayed]:
     """Send the frames of these letters again, each acknowledged before the next. Raises KafkaFailure."""
     topic = kafka.topic("frames")
-    with Sender.open(kafka, writes=(topic,), give_up_seconds=GIVE_UP_SECONDS) as sender:
+    with KafkaSender.open(kafka, writes=(topic,), give_up_seconds=GIVE_UP_SECONDS) as sender:
         for kept in letters:
             try:
                 sent = sender.send_and_wait(frame_of(kept, content_of(kafka, kept.letter), topic=topic))
-            except (Failed, SendFailed) as error:
+            except (CommandFailed, SendFailed) as error:
                 yield Replayed(kept, None, str(error))
             else:
                 yield Replayed(kept, SourceRecord(topic=topic, partition=sent.partition.partition, offset=sent.offset))
 
 
-def chosen(kafka: KafkaSettings, names: Sequence[str], wanted: Wanted) -> Iterator[Kept]:
-    """The letters of these names; without names, those that are wanted. Raises WrongUse, Failed, KafkaFailure."""
+def chosen(kafka: KafkaSettings, names: Sequence[str], wanted: LetterFilter) -> Iterator[StoredLetter]:
+    """The letters of these names; without names, those that are wanted.
+
+    Raises UsageError, CommandFailed, KafkaFailure.
+    """
     if not names:
         return find(kafka, wanted)
     places = [place_from(name, kafka) for name in names]
     return (kept for kept in (the_one(kafka, place) for place in places) if wanted.means(kept.letter))
 
 
-def facts_of(kept: Kept) -> dict[str, object]:
+def facts_of(kept: StoredLetter) -> dict[str, object]:
     """What a person or a script asks of a letter; never its bytes."""
     letter = kept.letter
     return {
@@ -208,11 +211,11 @@ def facts_of(kept: Kept) -> dict[str, object]:
     }
 
 
-def _kept(record: Record) -> Kept | None:
+def _kept(record: Record) -> StoredLetter | None:
     """The letter in a record; a record somebody else put into the topic is told of and passed by."""
     place = SourceRecord(topic=record.topic, partition=record.partition, offset=record.offset)
     try:
-        return Kept(place, parse_dead_letter(key=record.key, value=record.value, headers=record.headers))
+        return StoredLetter(place, parse_dead_letter(key=record.key, value=record.value, headers=record.headers))
     except BadMessage as error:
         log.warning("not_a_dead_letter", record=str(place), why=str(error))
         return None

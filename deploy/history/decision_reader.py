@@ -33,7 +33,7 @@ PAGE = 1 << 16
 """Offsets whose bits lie in one block."""
 
 
-class Told:
+class RecordedDecision:
     """Which input records were told of, a bit each: a week of a fast camera is a megabyte."""
 
     def __init__(self) -> None:
@@ -55,7 +55,7 @@ def decisions_of(kafka: KafkaSettings, view: str, *, since: datetime) -> Iterato
     Raises KafkaFailure.
     """
     topic, key = kafka.topic("decisions"), camera_key(view).encode()
-    told = Told()
+    told = RecordedDecision()
     with WholeTopicReader.open(kafka, topics=[topic], give_up_seconds=GIVE_UP_SECONDS) as reader:
         reader.skip_to(since)
         for record in _to_end(reader):

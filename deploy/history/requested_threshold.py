@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Asked:
+class RequestedThreshold:
     """What is asked; with neither ratio nor threshold, only the band changes. Limits of the band are score ratios."""
 
     false_reject_ratio: float | None = None
@@ -67,7 +67,7 @@ class StoredBanks:
 
 
 def limits_by(
-    asked: Asked, banks: StoredBanks, in_force: BankInForce, *, usual_band: tuple[float, float] | None
+    asked: RequestedThreshold, banks: StoredBanks, in_force: BankInForce, *, usual_band: tuple[float, float] | None
 ) -> Callable[[Decision], Limits | None]:
     """The limits each decision would have been held against; None where its bank is gone, or has another scale.
 
@@ -96,7 +96,9 @@ def limits_by(
     return limits
 
 
-def command_for(asked: Asked, view: str, bank: Bank, in_force: BankInForce, *, why: str, at: datetime) -> Command:
+def command_for(
+    asked: RequestedThreshold, view: str, bank: Bank, in_force: BankInForce, *, why: str, at: datetime
+) -> Command:
     """The command that puts what is asked in force; a distance names the bank that it is a distance of."""
     threshold = asked.threshold or in_force.threshold
     said = {"threshold": threshold}

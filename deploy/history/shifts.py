@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, time, timedelta
 from typing import TYPE_CHECKING
 
-from deploy.errors import WrongUse
+from deploy.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -14,11 +14,11 @@ USUAL = "06:00,14:00,22:00"
 
 
 def hours_from(text: str) -> tuple[time, ...]:
-    """The hours at which shifts begin, in order: 06:00,14:00,22:00. Raises WrongUse."""
+    """The hours at which shifts begin, in order: 06:00,14:00,22:00. Raises UsageError."""
     try:
         hours = sorted({time.fromisoformat(each.strip()) for each in text.split(",")})
     except ValueError as error:
-        raise WrongUse(f"--shifts {text} must be times of day, as {USUAL}") from error
+        raise UsageError(f"--shifts {text} must be times of day, as {USUAL}") from error
     return tuple(hours)
 
 

@@ -27,7 +27,7 @@ BY_SCORE = (None, Reason.NEAR_THRESHOLD)
 
 
 @dataclass(frozen=True)
-class Flip:
+class ChangedVerdict:
     """A decision that would have been another one, and what it would have been."""
 
     was: Decision
@@ -50,34 +50,34 @@ class Tally:
 
 
 @dataclass
-class WhatIf:
+class ThresholdReplay:
     """What a setting would have done. `not_judged` frames were decided by banks whose limits nobody knows now."""
 
     whole: Tally = field(default_factory=Tally)
     shifts: dict[datetime, Tally] = field(default_factory=lambda: defaultdict(Tally))
     changes: dict[tuple[Verdict, Verdict], int] = field(default_factory=lambda: defaultdict(int))
-    flips: list[Flip] = field(default_factory=list)
+    flips: list[ChangedVerdict] = field(default_factory=list)
     not_judged: int = 0
 
-    def flipped(self, now: Verdict) -> list[Flip]:
+    def flipped(self, now: Verdict) -> list[ChangedVerdict]:
         """The kept decisions that would have come to this verdict, the largest score first."""
         found = [each for each in self.flips if each.now.verdict is now]
         return sorted(found, key=lambda each: -(each.now.score_ratio or 0.0))
 
 
-def what_if(
+def threshold_replay(
     decisions: Iterable[Decision],
     limits_of: LimitsOf | None,
     *,
     hours: Sequence[time],
     zone: tzinfo | None,
     input_fault: InputFaultPolicy = "undecided",
-) -> WhatIf:
+) -> ThresholdReplay:
     """Decide recorded decisions again, by the limits that each would have been held against; None: as they were.
 
     `zone` None is the machine's own: shifts begin at its hours. `input_fault` is the view's policy.
     """
-    result = WhatIf()
+    result = ThresholdReplay()
     for was in decisions:
         now = was if limits_of is None else decided_again(was, limits_of, input_fault=input_fault)
         if now is None:
@@ -89,7 +89,7 @@ def what_if(
             change = (was.verdict, now.verdict)
             result.changes[change] += 1
             if result.changes[change] <= KEPT_FLIPS:
-                result.flips.append(Flip(was, now))
+                result.flips.append(ChangedVerdict(was, now))
     return result
 
 

@@ -25,7 +25,7 @@ GIVE_UP_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
-class Outcome:
+class FrameOutcome:
     """One committed decision or dead letter, and when (monotonic seconds) a read_committed reader saw it."""
 
     said: Decision | DeadLetter
@@ -52,7 +52,7 @@ class Balance:
     """Input records with more than one."""
 
 
-def balance(sent: Iterable[SourceRecord], outcomes: Iterable[Outcome]) -> Balance:
+def balance(sent: Iterable[SourceRecord], outcomes: Iterable[FrameOutcome]) -> Balance:
     """Hold every input record against its outcomes."""
     answers: dict[SourceRecord, int] = defaultdict(int)
     for outcome in outcomes:
@@ -70,13 +70,13 @@ class OutcomeReader:
     def __init__(self, kafka: KafkaSettings, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._kafka = kafka
         self._clock = clock
-        self._first: dict[SourceRecord, Outcome] = {}
+        self._first: dict[SourceRecord, FrameOutcome] = {}
         self._changed = threading.Condition()
         self._stop = threading.Event()
         self._failure: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="outcomes", daemon=True)
 
-    def first_of(self, sources: Collection[SourceRecord]) -> dict[SourceRecord, Outcome]:
+    def first_of(self, sources: Collection[SourceRecord]) -> dict[SourceRecord, FrameOutcome]:
         """The first outcome of each of these records that has one."""
         with self._changed:
             return {source: self._first[source] for source in sources if source in self._first}
@@ -126,17 +126,17 @@ class OutcomeReader:
                 self._changed.notify_all()
 
 
-def all_outcomes(kafka: KafkaSettings, *, seconds: float) -> list[Outcome]:
+def all_outcomes(kafka: KafkaSettings, *, seconds: float) -> list[FrameOutcome]:
     """Every decision and dead letter there is now, from the beginning. Raises BrokerUnreachable."""
     with _reader(kafka) as reader:
         return [outcome_of(record, kafka, 0.0) for record in reader.read_to_end(seconds)]
 
 
-def outcome_of(record: Record, kafka: KafkaSettings, seen_at: float) -> Outcome:
+def outcome_of(record: Record, kafka: KafkaSettings, seen_at: float) -> FrameOutcome:
     """The outcome in a record of one of the two topics. Raises BadMessage where it is neither."""
     if record.topic == kafka.topic("decisions"):
-        return Outcome(Decision.from_bytes(record.value or b""), seen_at)
-    return Outcome(parse_dead_letter(key=record.key, value=record.value, headers=record.headers), seen_at)
+        return FrameOutcome(Decision.from_bytes(record.value or b""), seen_at)
+    return FrameOutcome(parse_dead_letter(key=record.key, value=record.value, headers=record.headers), seen_at)
 
 
 def end_offsets(kafka: KafkaSettings) -> Mapping[tuple[str, int], int]:

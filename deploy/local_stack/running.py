@@ -15,7 +15,7 @@ from urllib.request import urlopen
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
-from deploy.errors import Failed
+from deploy.errors import CommandFailed
 from deploy.local_stack.embedded_broker import EmbeddedBroker, free_port
 from deploy.local_stack.supervisor import Program, Supervisor, WillNotRun
 from deploy.settings import PREFIX, read_settings
@@ -35,7 +35,7 @@ SETTINGS_FILE = "patchline.yaml"
 
 
 @dataclass(frozen=True)
-class Wanted:
+class StackOptions:
     """What a run asks of its line. `bootstrap` None starts the embedded broker; `over` is laid over all settings."""
 
     folder: Path
@@ -45,7 +45,7 @@ class Wanted:
     over: dict[str, Any] | None = None
 
 
-class Line:
+class LocalStack:
     """A running line; use it as a context manager."""
 
     def __init__(self, settings: Settings, folder: Path, supervisor: Supervisor, stack: ExitStack) -> None:
@@ -55,7 +55,7 @@ class Line:
         self._stack = stack
 
     @classmethod
-    def start(cls, wanted: Wanted) -> Self:
+    def start(cls, wanted: StackOptions) -> Self:
         """A broker with topics, and the settings that the services will read; no service runs yet.
 
         Raises:
@@ -86,19 +86,19 @@ class Line:
             )
 
     def look(self) -> None:
-        """Start again what has died. Raises Failed where a service says that it cannot run."""
+        """Start again what has died. Raises CommandFailed where a service says that it cannot run."""
         try:
             self._supervisor.look()
         except WillNotRun as error:
-            raise Failed(f"{error}: {self.folder}/*.log") from None
+            raise CommandFailed(f"{error}: {self.folder}/*.log") from None
 
     def wait_until(self, happened: Callable[[], bool], *, seconds: float, what: str) -> None:
-        """Look after the services until something has happened. Raises Failed where it does not in time."""
+        """Look after the services until something has happened. Raises CommandFailed where it does not in time."""
         ends = time.monotonic() + seconds
         while not happened():
             self.look()
             if time.monotonic() > ends:
-                raise Failed(f"{what} did not happen within {seconds:g} s; see {self.folder}/*.log")
+                raise CommandFailed(f"{what} did not happen within {seconds:g} s; see {self.folder}/*.log")
             time.sleep(LOOK_SECONDS)
 
     def ready(self, port: int) -> bool:
@@ -133,7 +133,7 @@ class Line:
         self._stack.close()
 
 
-def _settings(wanted: Wanted, bootstrap: str) -> Settings:
+def _settings(wanted: StackOptions, bootstrap: str) -> Settings:
     fixed = {
         "kafka": {"bootstrap_servers": bootstrap, "topic_prefix": wanted.topic_prefix},
         "store": {"url": str(wanted.folder / "store")},

@@ -9,7 +9,7 @@ from uuid import uuid4
 
 from ingest.cameras.camera import Camera
 from ingest.contract import SourceRecord
-from ingest.kafka.writers import Sender
+from ingest.kafka.writers import KafkaSender
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -34,10 +34,10 @@ class SentFrame:
     sent_at: float
 
 
-class Remembering:
+class RecordingSender:
     """A sender that keeps what it sent, to be asked afterwards where each record lies."""
 
-    def __init__(self, sender: Sender, *, clock: Callable[[], float]) -> None:
+    def __init__(self, sender: KafkaSender, *, clock: Callable[[], float]) -> None:
         self._sender = sender
         self._clock = clock
         self.pending: list[tuple[Pending, float]] = []
@@ -76,8 +76,8 @@ def send_all(
     `on_sent` is told after each frame how many bytes have been sent. Raises SendFailed, BrokerUnreachable.
     """
     topic = kafka.topic("frames")
-    with Sender.open(kafka, writes=(topic,), give_up_seconds=GIVE_UP_SECONDS) as sender:
-        remembering = Remembering(sender, clock=clock)
+    with KafkaSender.open(kafka, writes=(topic,), give_up_seconds=GIVE_UP_SECONDS) as sender:
+        remembering = RecordingSender(sender, clock=clock)
         camera = Camera(remembering, key, start=uuid4(), topic=topic)
         sent = []
         for _, frame in camera.stream(frames, rate_per_second=rate_per_second, sleep=sleep, clock=clock):
@@ -101,7 +101,7 @@ def stream(
     Raises SendFailed, BrokerUnreachable, TopicMissing; BadViewName where key and product name no view.
     """
     topic = kafka.topic("frames")
-    with Sender.open(kafka, writes=(topic,), give_up_seconds=GIVE_UP_SECONDS) as sender:
+    with KafkaSender.open(kafka, writes=(topic,), give_up_seconds=GIVE_UP_SECONDS) as sender:
         camera = Camera(Flushed(sender), key, start=start, product=product, topic=topic, metrics=metrics)
         for _, frame in camera.stream(frames, rate_per_second=rate_per_second, sleep=time.sleep, clock=time.monotonic):
             yield frame
@@ -110,7 +110,7 @@ def stream(
 class Flushed:
     """A sender whose flush has a deadline, as a camera expects it."""
 
-    def __init__(self, sender: Sender) -> None:
+    def __init__(self, sender: KafkaSender) -> None:
         self._sender = sender
 
     def send(self, record: Outgoing, /) -> None:

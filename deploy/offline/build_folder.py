@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from deploy.output.progress import Progress, Step
+    from deploy.output.progress import ProgressDisplay, ProgressStep
     from deploy.settings import Settings
 
 
 def build_from_folder(
-    folder: Path, settings: Settings, *, view: str, at: datetime, progress: Progress
+    folder: Path, settings: Settings, *, view: str, at: datetime, progress: ProgressDisplay
 ) -> tuple[Bank, bytes]:
     """The bank of a folder's training pictures, and its file's bytes.
 
@@ -35,7 +35,13 @@ def build_from_folder(
 
 
 def built(
-    encoded: Sequence[bytes], names: Sequence[str], settings: Settings, *, view: str, at: datetime, progress: Progress
+    encoded: Sequence[bytes],
+    names: Sequence[str],
+    settings: Settings,
+    *,
+    view: str,
+    at: datetime,
+    progress: ProgressDisplay,
 ) -> tuple[Bank, bytes]:
     """The bank of these pictures by a view's settings, and its file's bytes."""
     embedder, graph = embedder_of(settings.runtime), graph_of(settings.runtime)
@@ -56,11 +62,11 @@ def built(
 class Stages:
     """The stages of one build, each a bar of its own; use it as a context manager."""
 
-    def __init__(self, progress: Progress) -> None:
+    def __init__(self, progress: ProgressDisplay) -> None:
         self._progress = progress
         self._stack = ExitStack()
         self._stage = ""
-        self._step: Step | None = None
+        self._step: ProgressStep | None = None
 
     def tell(self, stage: str, done: int, total: int) -> None:
         """What softpatch calls at every step of a build."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import cv2
 import numpy as np
 
-from deploy.errors import Failed
+from deploy.errors import CommandFailed
 from deploy.pictures.annotated_frame import boxed, heated, on_source
 from deploy.wiring import embedder_of
 from softpatch.bank import bank_from_bytes
@@ -57,10 +57,10 @@ class ScoredImage:
 
 
 def embedder_for(manifest: Manifest, runtime: RuntimeSettings) -> Embedder:
-    """The network that the bank was built with. Raises Failed where the settings name another one."""
+    """The network that the bank was built with. Raises CommandFailed where the settings name another one."""
     embedder = embedder_of(runtime)
     if manifest.graph_hash != embedder.graph_hash:
-        raise Failed(
+        raise CommandFailed(
             f"the bank was built with {manifest.graph_name}, and runtime.backbone is {runtime.backbone}; "
             "set it to the network of the bank"
         )
@@ -73,7 +73,7 @@ def score_image(encoded: bytes, bank_file: bytes, runtime: RuntimeSettings) -> S
     Raises:
         UndecodableImage: it is not a picture that can be read.
         InvalidBank: the file is no bank.
-        Failed: the bank belongs to another network.
+        CommandFailed: the bank belongs to another network.
     """
     bank = bank_from_bytes(bank_file)
     manifest, embedder = bank.manifest, embedder_for(bank.manifest, runtime)
@@ -94,7 +94,7 @@ def score_image(encoded: bytes, bank_file: bytes, runtime: RuntimeSettings) -> S
 
 
 def overlay_of(scored: ScoredImage, path: Path) -> None:
-    """Write the picture under its heat map, with boxes. Raises Failed where it cannot be written."""
+    """Write the picture under its heat map, with boxes. Raises CommandFailed where it cannot be written."""
     picture = boxed(heated(scored.image, scored.heat), [box for box, _ in scored.regions], (1.0, 1.0))
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -102,4 +102,4 @@ def overlay_of(scored: ScoredImage, path: Path) -> None:
     except cv2.error:
         written = False
     if not written:
-        raise Failed(f"cannot write {path}; name a .png in a folder you may write to")
+        raise CommandFailed(f"cannot write {path}; name a .png in a folder you may write to")

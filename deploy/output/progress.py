@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.progress import TaskID
 
 
-class Step:
+class ProgressStep:
     """One piece of work of known length."""
 
     def __init__(self, bars: Bars, task: TaskID) -> None:
@@ -31,7 +31,7 @@ class Step:
         self._bars.update(self._task, completed=done)
 
 
-class Progress:
+class ProgressDisplay:
     """Shows one step at a time, and leaves a line with its seconds behind each."""
 
     def __init__(self, console: Console) -> None:
@@ -44,13 +44,15 @@ class Progress:
             yield
 
     @contextmanager
-    def counted(self, words: str, total: int) -> Iterator[Step]:
+    def counted(self, words: str, total: int) -> Iterator[ProgressStep]:
         """Work of `total` pieces."""
         with self._counted(words, total, BarColumn(bar_width=32), MofNCompleteColumn()) as step:
             yield step
 
     @contextmanager
-    def _counted(self, words: str, total: int | None, *columns: BarColumn | MofNCompleteColumn) -> Iterator[Step]:
+    def _counted(
+        self, words: str, total: int | None, *columns: BarColumn | MofNCompleteColumn
+    ) -> Iterator[ProgressStep]:
         bars = Bars(
             SpinnerColumn(),
             TextColumn("{task.description:<32}"),
@@ -62,6 +64,6 @@ class Progress:
         )
         with bars:
             task = bars.add_task(words, total=total)
-            yield Step(bars, task)
+            yield ProgressStep(bars, task)
         seconds = bars.tasks[bars.task_ids.index(task)].elapsed or 0.0
         self._console.print(f"[green]✓[/] {words:<32} [dim]{seconds:6.1f} s[/]", highlight=False)

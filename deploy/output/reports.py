@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from deploy.errors import Failed
+from deploy.errors import CommandFailed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -13,11 +13,13 @@ if TYPE_CHECKING:
 
 
 def write_json(path: Path | None, document: Mapping[str, object]) -> None:
-    """Write a document where a file was asked for. Raises Failed where it cannot be written."""
+    """Write a document where a file was asked for. Raises CommandFailed where it cannot be written."""
     if path is None:
         return
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(document, indent=2, allow_nan=False, default=str) + "\n", encoding="utf-8")
     except OSError as error:
-        raise Failed(f"cannot write {path}: {error.strerror}; name a file in a folder you may write to") from error
+        raise CommandFailed(
+            f"cannot write {path}: {error.strerror}; name a file in a folder you may write to"
+        ) from error

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from deploy.pictures.annotated_frame import AnnotatedFrame
 from deploy.pictures.contact_sheet import Heading, render_cards, title_of
-from deploy.pictures.annotated_frame import Exhibit
 from ingest.decision import Verdict
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
     from jaxtyping import UInt8
 
-    from deploy.history.threshold_replay import Flip, WhatIf
+    from deploy.history.threshold_replay import ChangedVerdict, ThresholdReplay
     from ingest.decision import Decision
     from softpatch.images.geometry import Geometry
 
@@ -27,8 +27,8 @@ TITLES = {
 }
 
 
-def flips_sheet(
-    found: WhatIf,
+def changed_verdicts_sheet(
+    found: ThresholdReplay,
     title: str,
     *,
     picture_of: Callable[[Decision], bytes | None],
@@ -52,17 +52,19 @@ def flips_sheet(
 
 
 def _exhibit(
-    flip: Flip, picture_of: Callable[[Decision], bytes | None], geometry_of: Callable[[Decision], Geometry | None]
-) -> Exhibit | None:
+    flip: ChangedVerdict,
+    picture_of: Callable[[Decision], bytes | None],
+    geometry_of: Callable[[Decision], Geometry | None],
+) -> AnnotatedFrame | None:
     geometry, encoded = geometry_of(flip.was), picture_of(flip.was)
     if geometry is None or encoded is None:
         return None
     at = flip.was.decided_at.astimezone().strftime("%d %b %H:%M:%S")
-    return Exhibit(
+    return AnnotatedFrame(
         f"{at}, {flip.was.source.partition}:{flip.was.source.offset}", encoded, flip.now, geometry, was=flip.was.verdict
     )
 
 
-def _figures(found: WhatIf) -> Sequence[tuple[str, str]]:
+def _figures(found: ThresholdReplay) -> Sequence[tuple[str, str]]:
     was, now = (f"{tally[Verdict.FAIL]}" for tally in (found.whole.was, found.whole.now))
     return [("rejects as it was", was), ("rejects as asked", now)]

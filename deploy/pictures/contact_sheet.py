@@ -8,8 +8,18 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from deploy.pictures.annotated_frame import (
+    BOX,
+    BOX_EDGE,
+    HEAT_FROM,
+    HEAT_TO,
+    TRUTH,
+    boxed,
+    heat_colours,
+    heated,
+    outlined,
+)
 from deploy.pictures.canvas import BOLD, Box, Canvas, Colour, shortened, text_width
-from deploy.pictures.annotated_frame import BOX, BOX_EDGE, HEAT_FROM, HEAT_TO, TRUTH, boxed, heat_colours, heated, outlined
 from ingest.decision import Verdict
 
 if TYPE_CHECKING:
@@ -17,9 +27,11 @@ if TYPE_CHECKING:
 
     from jaxtyping import UInt8
 
-    from deploy.pictures.annotated_frame import Exhibit
+    from deploy.pictures.annotated_frame import AnnotatedFrame
 
-    _Section = tuple[str, list[Exhibit], tuple[int, int], int, Callable[[Canvas, Exhibit, Box, "_Layout"], None]]
+    _Section = tuple[
+        str, list[AnnotatedFrame], tuple[int, int], int, Callable[[Canvas, AnnotatedFrame, Box, "_Layout"], None]
+    ]
     """Title, members, size of each (width, height), columns, and how one is drawn."""
 
 PAPER, CARD, INK, SOFT, LINE = (244, 245, 247), (255, 255, 255), (23, 28, 38), (104, 112, 126), (222, 225, 231)
@@ -45,16 +57,16 @@ class Heading:
 class Choice:
     """Which frames a sheet shows. What is known to be decided wrongly is shown as openly as what was found."""
 
-    worst: list[Exhibit]
-    missed: list[Exhibit]
+    worst: list[AnnotatedFrame]
+    missed: list[AnnotatedFrame]
     """All that are known to be defective, and passed: the clearest miss first."""
-    rejected: list[Exhibit]
+    rejected: list[AnnotatedFrame]
     """All that are known to be good, and failed, beyond those among the worst."""
-    good: list[Exhibit]
+    good: list[AnnotatedFrame]
     """Passes, spread evenly from nearly rejected to plain."""
 
 
-def choose(exhibits: Sequence[Exhibit], *, strip: int) -> Choice:
+def choose(exhibits: Sequence[AnnotatedFrame], *, strip: int) -> Choice:
     """Pick the worst frames, all others that were decided wrongly, and at most `strip` good passes."""
     ranked = sorted(exhibits, key=lambda each: -each.ratio)
     worst, rest = ranked[:WORST], ranked[WORST:]
@@ -69,7 +81,7 @@ def choose(exhibits: Sequence[Exhibit], *, strip: int) -> Choice:
     )
 
 
-def render(exhibits: Sequence[Exhibit], heading: Heading) -> UInt8[np.ndarray, "h w 3"]:
+def render(exhibits: Sequence[AnnotatedFrame], heading: Heading) -> UInt8[np.ndarray, "h w 3"]:
     """The contact sheet of a run, RGB.
 
     Raises ValueError where there is no frame to show.
@@ -97,7 +109,9 @@ def render(exhibits: Sequence[Exhibit], heading: Heading) -> UInt8[np.ndarray, "
     return _sheet(sections, heading, layout, has_truth=any(each.mask is not None for each in exhibits))
 
 
-def render_cards(groups: Sequence[tuple[str, Sequence[Exhibit]]], heading: Heading) -> UInt8[np.ndarray, "h w 3"]:
+def render_cards(
+    groups: Sequence[tuple[str, Sequence[AnnotatedFrame]]], heading: Heading
+) -> UInt8[np.ndarray, "h w 3"]:
     """A sheet with a card for every frame, in titled groups, RGB. Raises ValueError where there is no frame to show."""
     exhibits = [each for _, members in groups for each in members]
     if not exhibits:
@@ -107,7 +121,7 @@ def render_cards(groups: Sequence[tuple[str, Sequence[Exhibit]]], heading: Headi
     return _sheet(sections, heading, layout, has_truth=False)
 
 
-def _aspect(exhibits: Sequence[Exhibit]) -> float:
+def _aspect(exhibits: Sequence[AnnotatedFrame]) -> float:
     aspect = float(np.median([each.size_wh[1] / each.size_wh[0] for each in exhibits]))
     return min(max(aspect, FLATTEST), TALLEST)
 
@@ -177,7 +191,7 @@ def _header(canvas: Canvas, heading: Heading) -> None:
     canvas.pixels[HEADER - 18 : HEADER - 16, MARGIN : WIDTH - MARGIN] = LINE
 
 
-def _card(canvas: Canvas, each: Exhibit, box: Box, layout: _Layout) -> None:
+def _card(canvas: Canvas, each: AnnotatedFrame, box: Box, layout: _Layout) -> None:
     canvas.panel(box, CARD, radius_px=14)
     left, right = layout.pair(box)
     canvas.picture(_framed(each, left, hot=False, truth=True), left, radius_px=8)
@@ -193,7 +207,7 @@ def _card(canvas: Canvas, each: Exhibit, box: Box, layout: _Layout) -> None:
     canvas.text(shortened(each.name, room, size=15), (x1, base + 2), size=15, colour=SOFT, align="right")
 
 
-def _thumb(canvas: Canvas, each: Exhibit, box: Box, layout: _Layout) -> None:
+def _thumb(canvas: Canvas, each: AnnotatedFrame, box: Box, layout: _Layout) -> None:
     x0, y0, x1, _ = box
     place = x0, y0, x1, y0 + layout.thumb_height
     canvas.picture(_framed(each, place, hot=True, truth=each.decision.verdict is Verdict.PASS), place, radius_px=8)
@@ -204,7 +218,7 @@ def _thumb(canvas: Canvas, each: Exhibit, box: Box, layout: _Layout) -> None:
     canvas.text(words, (x0, base), size=16, colour=_truth(each)[1])
 
 
-def _framed(each: Exhibit, place: Box, *, hot: bool, truth: bool) -> UInt8[np.ndarray, "h w 3"]:
+def _framed(each: AnnotatedFrame, place: Box, *, hot: bool, truth: bool) -> UInt8[np.ndarray, "h w 3"]:
     """The frame fitted into its place: `hot` under its heat map with boxes, `truth` with the known defect."""
     width, height = place[2] - place[0], place[3] - place[1]
     image = each.image
@@ -225,13 +239,13 @@ def _framed(each: Exhibit, place: Box, *, hot: bool, truth: bool) -> UInt8[np.nd
     return ground
 
 
-def _verdict(each: Exhibit) -> tuple[str, Colour]:
+def _verdict(each: AnnotatedFrame) -> tuple[str, Colour]:
     colours = {Verdict.FAIL: RED, Verdict.PASS: GREEN, Verdict.UNDECIDED: AMBER}
     said = each.decision.verdict.value.upper()
     return said if each.was is None else f"{said}, was {each.was.value}", colours[each.decision.verdict]
 
 
-def _truth(each: Exhibit) -> tuple[str, Colour]:
+def _truth(each: AnnotatedFrame) -> tuple[str, Colour]:
     """What is known of the part, and red or green by whether the verdict agrees."""
     if each.label is None:
         return "", SOFT

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from deploy.pictures.annotated_frame import BOX, BOX_EDGE, HEAT_FROM, heated, on_source
 from deploy.pictures.canvas import BOLD, Box, Canvas, shortened
 from deploy.pictures.contact_sheet import CARD, GREEN, INK, LINE, MARGIN, PAD, PAPER, RED, SOFT, WHITE, WIDTH
-from deploy.pictures.annotated_frame import BOX, BOX_EDGE, HEAT_FROM, heated, on_source
 
 if TYPE_CHECKING:
     from jaxtyping import UInt8

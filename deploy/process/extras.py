@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib.metadata import PackageNotFoundError, distribution
 from typing import TYPE_CHECKING
 
-from deploy.errors import Failed
+from deploy.errors import CommandFailed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,10 +24,10 @@ def installed(name: str) -> bool:
 
 
 def refuse_both(is_installed: Callable[[str], bool] = installed) -> None:
-    """Raise Failed where both of a pair are installed."""
+    """Raise CommandFailed where both of a pair are installed."""
     for cpu, gpu in PAIRS:
         if is_installed(cpu) and is_installed(gpu):
-            raise Failed(
+            raise CommandFailed(
                 f"{cpu} and {gpu} are both installed and share an import name: uninstall both, "
                 "then install patchline[cpu] or patchline[gpu]"
             )

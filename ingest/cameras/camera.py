@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from monitoring.metrics import CameraMetrics
 
 
-class Sender(Protocol):
+class FrameSink(Protocol):
     """What a camera needs of a producer: `send` may return before the broker has the record, `flush` may not."""
 
     def send(self, record: Outgoing, /) -> object:
@@ -36,7 +36,7 @@ class Camera:
 
     def __init__(
         self,
-        sender: Sender,
+        sender: FrameSink,
         key: str,
         *,
         start: UUID,

@@ -39,7 +39,7 @@ class Topic:
 
 
 @dataclass(frozen=True)
-class Difference:
+class SettingDifference:
     """A setting of an existing topic that is not as this table says; `found` is None where the broker has none."""
 
     setting: str
@@ -54,7 +54,7 @@ class TopicReport:
     name: str
     state: Literal["created", "existing", "differing", "missing"]
     partitions: int
-    differences: tuple[Difference, ...] = ()
+    differences: tuple[SettingDifference, ...] = ()
 
 
 # Topics keyed by view are small and read whole by everyone: one partition gives them one order.
@@ -111,9 +111,11 @@ def describe_topics(settings: KafkaSettings, *, give_up_seconds: float = 10.0) -
         return _describe(admin, settings)
 
 
-def differences(wanted: Mapping[str, str], found: Mapping[str, str | None]) -> tuple[Difference, ...]:
+def differences(wanted: Mapping[str, str], found: Mapping[str, str | None]) -> tuple[SettingDifference, ...]:
     """The wanted settings that are not so."""
-    return tuple(Difference(name, value, found.get(name)) for name, value in wanted.items() if found.get(name) != value)
+    return tuple(
+        SettingDifference(name, value, found.get(name)) for name, value in wanted.items() if found.get(name) != value
+    )
 
 
 def _renamed(report: TopicReport) -> TopicReport:

@@ -43,7 +43,7 @@ class Pending:
         return Sent(Partition(written.topic, written.partition), written.offset, written.timestamp)
 
 
-class Sender:
+class KafkaSender:
     """Sends records in order per partition. One thread at a time."""
 
     def __init__(self, producer: Untyped, settings: KafkaSettings, *, pending_bytes: int = PENDING_BYTES) -> None:

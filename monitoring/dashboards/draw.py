@@ -10,10 +10,10 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from monitoring.dashboards.prometheus_query import Prometheus, Span, asked
 from monitoring.dashboards.files import DASHBOARDS
 from monitoring.dashboards.panel import COLUMNS, places
 from monitoring.dashboards.pictures import DRAWINGS
+from monitoring.dashboards.prometheus_query import Prometheus, Span, asked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

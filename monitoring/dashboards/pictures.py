@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from jaxtyping import Float64
     from matplotlib.axes import Axes
 
-    from monitoring.dashboards.prometheus_query import Span
     from monitoring.dashboards.panel import Kind, Panel, Query
+    from monitoring.dashboards.prometheus_query import Span
 
     Answers = Sequence[tuple[Query, list[Series]]]
     Drawing = Callable[[Axes, Panel, Answers, Span], None]

@@ -36,7 +36,7 @@ REMEMBERED = 16_384
 
 
 @dataclass(frozen=True)
-class Past:
+class RankHistory:
     """Scores of a view under one bank, rising: all since it began, and those of its second half."""
 
     scores: Float32[np.ndarray, "frames"] = field(default_factory=lambda: np.empty(0, np.float32))
@@ -52,12 +52,12 @@ class Past:
         higher = len(self.scores) - int(np.searchsorted(self.scores, np.float32(score), side="left"))
         return (higher + 1) / (len(self.scores) + 1)
 
-    def with_score(self, score: float) -> Past:
+    def with_score(self, score: float) -> RankHistory:
         """The past with one frame more."""
         younger = _with(self.younger, score) if len(self.scores) >= REMEMBERED // 2 else self.younger
         if self.full:
-            return Past(younger)
-        return Past(_with(self.scores, score), younger)
+            return RankHistory(younger)
+        return RankHistory(_with(self.scores, score), younger)
 
 
 @lru_cache(maxsize=1)

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from monitoring.drift.bets import WATCHED, Bets, bets_of
-from monitoring.drift.frozen_camera import Continuity
-from monitoring.drift.diagnosis import BLACK_RATIO, OF_FEW_FRAMES, Verdict, of_most_frames, verdict_of
-from monitoring.drift.episode import Cause, Episode, likeliest_bet
-from monitoring.drift.evidence import FRAMES_PER_FALSE_ALARM, Evidence
+from monitoring.drift.conformal_ranks import RankHistory, rank_bets
+from monitoring.drift.diagnosis import BLACK_RATIO, OF_FEW_FRAMES, DriftVerdict, of_most_frames, verdict_of
+from monitoring.drift.episode import Episode, EpisodeCause, likeliest_bet
+from monitoring.drift.evidence import FRAMES_PER_FALSE_ALARM, DriftEvidence
+from monitoring.drift.frozen_camera import FrozenCamera
 from monitoring.drift.mmd import mmd
 from monitoring.drift.psi import psi, psi_p_value
-from monitoring.drift.conformal_ranks import Past, rank_bets
 from monitoring.drift.reference import QUANTITIES, Reference, novelty
 from monitoring.drift.sample_distances import kolmogorov_smirnov, wasserstein
 
@@ -51,16 +51,16 @@ class Baseline:
 
 
 @dataclass(frozen=True)
-class Following:
+class DriftState:
     """All that is remembered of a view: at most 128 kB. `seen` frames; the newest is row (seen - 1) mod 64.
 
     `rank_alarming`: for how many frames on end the ranks have been saying enough for an alarm.
     """
 
-    evidence: Evidence
-    rank_evidence: Evidence
-    past: Past
-    continuity: Continuity
+    evidence: DriftEvidence
+    rank_evidence: DriftEvidence
+    past: RankHistory
+    continuity: FrozenCamera
     watched: Float64[np.ndarray, "64 9"]
     sketches: Float64[np.ndarray, "64 32"]
     seen: int = 0
@@ -72,7 +72,14 @@ class Following:
         """Before the first frame under a bank."""
         watched = np.zeros((WINDOW_FRAMES, len(WATCHED)))
         sketches = np.zeros((WINDOW_FRAMES, baseline.reference.sketches.shape[1]))
-        return cls(Evidence.none(baseline.bets), Evidence.none(rank_bets()), Past(), Continuity(), watched, sketches)
+        return cls(
+            DriftEvidence.none(baseline.bets),
+            DriftEvidence.none(rank_bets()),
+            RankHistory(),
+            FrozenCamera(),
+            watched,
+            sketches,
+        )
 
     def newest(self, frames: int) -> Float64[np.ndarray, "frames 9"]:
         """The last frames' watched quantities, in no order that matters; fewer where fewer were seen."""
@@ -102,12 +109,12 @@ class Distances:
 
 
 def follow(
-    state: Following,
+    state: DriftState,
     observation: Observation,
     baseline: Baseline,
     *,
     frames_per_false_alarm: float = FRAMES_PER_FALSE_ALARM,
-) -> Following:
+) -> DriftState:
     """One decision later. No bet is taken while an episode is open; it ends when its cause is back within bounds."""
     state = _remembered(state, observation, baseline)
     if state.episode is not None:
@@ -117,7 +124,7 @@ def follow(
     return _judged(_weighed(state, baseline), baseline, PROCEDURES * frames_per_false_alarm)
 
 
-def distances(state: Following, baseline: Baseline, rng: np.random.Generator) -> Distances:
+def distances(state: DriftState, baseline: Baseline, rng: np.random.Generator) -> Distances:
     """What is published beside the verdict. Raises ValueError before the window is full: small samples mislead."""
     if state.seen < WINDOW_FRAMES:
         raise ValueError(f"{state.seen} frames seen, distances need {WINDOW_FRAMES}")
@@ -136,7 +143,7 @@ def distances(state: Following, baseline: Baseline, rng: np.random.Generator) ->
     )
 
 
-def _remembered(state: Following, observation: Observation, baseline: Baseline) -> Following:
+def _remembered(state: DriftState, observation: Observation, baseline: Baseline) -> DriftState:
     continuity = state.continuity.after(observation, still=baseline.reference.still)
     row = state.seen % WINDOW_FRAMES
     watched, sketches = state.watched.copy(), state.sketches.copy()
@@ -148,27 +155,27 @@ def _remembered(state: Following, observation: Observation, baseline: Baseline) 
     return replace(state, continuity=continuity, watched=watched, sketches=sketches, seen=state.seen + 1)
 
 
-def _stood_still(state: Following) -> Following:
+def _stood_still(state: DriftState) -> DriftState:
     """The same picture again is no new evidence of anything but a dead camera."""
     if not state.continuity.frozen:
         return state
     black = state.newest(1)[0, WATCHED.index("dark_ratio")] >= BLACK_RATIO
-    return _opened(state, Verdict.COVERED if black else Verdict.FROZEN, state.continuity.equal_in_a_row, None)
+    return _opened(state, DriftVerdict.COVERED if black else DriftVerdict.FROZEN, state.continuity.equal_in_a_row, None)
 
 
-def _weighed(state: Following, baseline: Baseline) -> Following:
+def _weighed(state: DriftState, baseline: Baseline) -> DriftState:
     newest = state.newest(1)[0]
     ranks = rank_bets()
     rank_evidence = state.rank_evidence.after(ranks.outside(newest), ranks)
     return replace(
         state,
         evidence=state.evidence.after(baseline.bets.outside(newest), baseline.bets),
-        rank_evidence=Evidence.none(ranks) if state.past.full else rank_evidence,
+        rank_evidence=DriftEvidence.none(ranks) if state.past.full else rank_evidence,
         past=state.past.with_score(float(newest[0])),
     )
 
 
-def _judged(state: Following, baseline: Baseline, needed: float) -> Following:
+def _judged(state: DriftState, baseline: Baseline, needed: float) -> DriftState:
     """An alarm waits until the last DIAGNOSED_FRAMES can name its cause.
 
     Against the bank they can once the change is that old. Among the ranks most changes are dated far too early, so
@@ -185,18 +192,18 @@ def _judged(state: Following, baseline: Baseline, needed: float) -> Following:
     return replace(state, rank_alarming=alarming)
 
 
-def _diagnosed(state: Following, bets: Bets, bet: int, since: int, baseline: Baseline) -> Following:
-    cause = Cause.of(bets, bet)
+def _diagnosed(state: DriftState, bets: Bets, bet: int, since: int, baseline: Baseline) -> DriftState:
+    cause = EpisodeCause.of(bets, bet)
     recent = state.newest(DIAGNOSED_FRAMES)[:, : len(QUANTITIES)]
     driver = WATCHED[cause.column]
     return _opened(state, verdict_of(recent, baseline.reference, driver=driver, side=int(cause.side)), since, cause)
 
 
-def _opened(state: Following, verdict: Verdict, since: int, cause: Cause | None) -> Following:
+def _opened(state: DriftState, verdict: DriftVerdict, since: int, cause: EpisodeCause | None) -> DriftState:
     return replace(state, episode=Episode(verdict, state.seen - since, state.seen, cause))
 
 
-def _later(state: Following, episode: Episode, baseline: Baseline) -> Following:
+def _later(state: DriftState, episode: Episode, baseline: Baseline) -> DriftState:
     """The episode goes on, by its name or a better one, or is over."""
     if episode.cause is None:
         return state if state.continuity.frozen else _recovered(state, baseline)
@@ -208,7 +215,7 @@ def _later(state: Following, episode: Episode, baseline: Baseline) -> Following:
     return replace(state, episode=_reconsidered(state, episode, baseline))
 
 
-def _reconsidered(state: Following, episode: Episode, baseline: Baseline) -> Episode:
+def _reconsidered(state: DriftState, episode: Episode, baseline: Baseline) -> Episode:
     """A second look when twice the frames are there: the first few may have named it wrongly.
 
     Later looks only tell where a change of few frames has become one of most: a worn tool must not hide a knocked
@@ -222,12 +229,12 @@ def _reconsidered(state: Following, episode: Episode, baseline: Baseline) -> Epi
     found = of_most_frames(recent, baseline.reference)
     if later > DIAGNOSED_FRAMES and (found is None or episode.verdict not in OF_FEW_FRAMES):
         return episode
-    cause = episode.cause if found is None else Cause.of(baseline.bets, likeliest_bet(watched, baseline.bets))
+    cause = episode.cause if found is None else EpisodeCause.of(baseline.bets, likeliest_bet(watched, baseline.bets))
     driver, side = WATCHED[episode.cause.column], int(episode.cause.side)
     verdict = found or verdict_of(recent, baseline.reference, driver=driver, side=side)
     return replace(episode, verdict=verdict, cause=cause)
 
 
-def _recovered(state: Following, baseline: Baseline) -> Following:
-    fresh = Evidence.none(baseline.bets), Evidence.none(rank_bets())
+def _recovered(state: DriftState, baseline: Baseline) -> DriftState:
+    fresh = DriftEvidence.none(baseline.bets), DriftEvidence.none(rank_bets())
     return replace(state, episode=None, evidence=fresh[0], rank_evidence=fresh[1], rank_alarming=0)

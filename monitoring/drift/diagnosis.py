@@ -30,7 +30,7 @@ BLACK_RATIO = 0.9
 """Share of dark pixels from which a camera sees nothing."""
 
 
-class Verdict(StrEnum):
+class DriftVerdict(StrEnum):
     """What happened to a view."""
 
     COVERED = "camera sees nothing"
@@ -50,35 +50,37 @@ class Verdict(StrEnum):
         return self.value.replace(" ", "_")
 
 
-OF_FEW_FRAMES = (Verdict.DEFECT_RATE_ROSE, Verdict.SCORES_FELL, Verdict.FRAMES_LOST)
+OF_FEW_FRAMES = (DriftVerdict.DEFECT_RATE_ROSE, DriftVerdict.SCORES_FELL, DriftVerdict.FRAMES_LOST)
 """What may happen while most frames look as ever."""
 
 
-def verdict_of(recent: Float64[np.ndarray, "frames 7"], reference: Reference, *, driver: str, side: int) -> Verdict:
+def verdict_of(
+    recent: Float64[np.ndarray, "frames 7"], reference: Reference, *, driver: str, side: int
+) -> DriftVerdict:
     """The word for the difference between recent frames and the window.
 
     `driver` is the quantity of WATCHED whose bet says most and `side` its direction; it decides only where no picture
     of the whole explains the alarm.
     """
     if driver == "gap":
-        return Verdict.FRAMES_LOST
+        return DriftVerdict.FRAMES_LOST
     return of_most_frames(recent, reference) or _driven(driver, side)
 
 
-def of_most_frames(recent: Float64[np.ndarray, "frames 7"], reference: Reference) -> Verdict | None:
+def of_most_frames(recent: Float64[np.ndarray, "frames 7"], reference: Reference) -> DriftVerdict | None:
     """The word where most of the frames changed: the camera did, or the product. None where a few may have."""
     return _camera(recent, reference) or _line(recent, reference)
 
 
-def _camera(recent: Float64[np.ndarray, "frames 7"], reference: Reference) -> Verdict | None:
+def _camera(recent: Float64[np.ndarray, "frames 7"], reference: Reference) -> DriftVerdict | None:
     if np.median(recent[:, QUANTITIES.index("dark_ratio")]) >= BLACK_RATIO:
-        return Verdict.COVERED
+        return DriftVerdict.COVERED
     brightness, contrast, sharpness = (_factor(recent, reference, n) for n in ("brightness", "contrast", "sharpness"))
     if _moved(recent, reference, "sharpness") and sharpness < LOST_SHARPNESS_RATIO * min(contrast, 1.0):
-        return Verdict.OUT_OF_FOCUS
+        return DriftVerdict.OUT_OF_FOCUS
     lamp = _is_one_factor(brightness, contrast)
     if _moved(recent, reference, "brightness") and (lamp or not _moved(recent, reference, "novelty")):
-        return Verdict.DARKER if brightness < 1 else Verdict.BRIGHTER
+        return DriftVerdict.DARKER if brightness < 1 else DriftVerdict.BRIGHTER
     return None
 
 
@@ -87,22 +89,22 @@ def _is_one_factor(brightness: float, contrast: float) -> bool:
     return bool(abs(np.log(contrast / brightness)) <= slack)
 
 
-def _line(recent: Float64[np.ndarray, "frames 7"], reference: Reference) -> Verdict | None:
+def _line(recent: Float64[np.ndarray, "frames 7"], reference: Reference) -> DriftVerdict | None:
     """Most frames look like none of the window, or most score as few did: that many parts are not defective at once."""
     scores_rose = _moved(recent, reference, "score") and _factor(recent, reference, "score") > 1
-    return Verdict.PRODUCT_CHANGED if scores_rose or _moved(recent, reference, "novelty") else None
+    return DriftVerdict.PRODUCT_CHANGED if scores_rose or _moved(recent, reference, "novelty") else None
 
 
-def _driven(driver: str, side: int) -> Verdict:
+def _driven(driver: str, side: int) -> DriftVerdict:
     words = {
-        "score": Verdict.DEFECT_RATE_ROSE if side > 0 else Verdict.SCORES_FELL,
-        "rank": Verdict.DEFECT_RATE_ROSE,
-        "brightness": Verdict.BRIGHTER if side > 0 else Verdict.DARKER,
-        "dark_ratio": Verdict.DARKER,
-        "saturated_ratio": Verdict.BRIGHTER,
-        "novelty": Verdict.PRODUCT_CHANGED,
+        "score": DriftVerdict.DEFECT_RATE_ROSE if side > 0 else DriftVerdict.SCORES_FELL,
+        "rank": DriftVerdict.DEFECT_RATE_ROSE,
+        "brightness": DriftVerdict.BRIGHTER if side > 0 else DriftVerdict.DARKER,
+        "dark_ratio": DriftVerdict.DARKER,
+        "saturated_ratio": DriftVerdict.BRIGHTER,
+        "novelty": DriftVerdict.PRODUCT_CHANGED,
     }
-    return words.get(driver, Verdict.CONTRAST_CHANGED)
+    return words.get(driver, DriftVerdict.CONTRAST_CHANGED)
 
 
 def _moved(recent: Float64[np.ndarray, "frames 7"], reference: Reference, name: str) -> bool:

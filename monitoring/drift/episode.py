@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float64
 
     from monitoring.drift.bets import Bets
-    from monitoring.drift.diagnosis import Verdict
+    from monitoring.drift.diagnosis import DriftVerdict
 
 RELIEF = 1000.0
 """How much likelier the line must be well than not."""
@@ -24,7 +24,7 @@ MOST_RELIEF = 1e6
 
 
 @dataclass(frozen=True)
-class Cause:
+class EpisodeCause:
     """The bet that says most: which column of WATCHED lies beyond which side of its limit, in which share of frames.
 
     `allowed` while the line is well, `suspected` while it is not.
@@ -37,7 +37,7 @@ class Cause:
     suspected: float
 
     @classmethod
-    def of(cls, bets: Bets, bet: int) -> Cause:
+    def of(cls, bets: Bets, bet: int) -> EpisodeCause:
         """The cause that one of the bets names."""
         return cls(
             int(bets.column[bet]),
@@ -62,10 +62,10 @@ class Episode:
     `relief` is how likely one is.
     """
 
-    verdict: Verdict
+    verdict: DriftVerdict
     began: int
     noticed: int
-    cause: Cause | None
+    cause: EpisodeCause | None
     calm: int = 0
     relief: float = 1.0
 

@@ -29,7 +29,7 @@ FRAMES_PER_FALSE_ALARM = 100_000
 
 
 @dataclass(frozen=True)
-class Evidence:
+class DriftEvidence:
     """What each bet has seen.
 
     `strength` is its R. `since_change` is the likelihood ratio of the likeliest change (Page's CUSUM), and `rising` how
@@ -46,12 +46,12 @@ class Evidence:
         count = len(bets.column)
         return cls(np.zeros(count), np.ones(count), np.zeros(count, np.int64))
 
-    def after(self, outside: Bool[np.ndarray, "bets"], bets: Bets) -> Evidence:
+    def after(self, outside: Bool[np.ndarray, "bets"], bets: Bets) -> DriftEvidence:
         """One frame later."""
         factor = np.where(outside, bets.suspected / bets.allowed, (1 - bets.suspected) / (1 - bets.allowed))
         since_change = np.maximum(self.since_change * factor, 1.0)
         rising = np.where(since_change > 1.0, self.rising + 1, 0)
-        return Evidence((self.strength + 1) * factor, since_change, rising)
+        return DriftEvidence((self.strength + 1) * factor, since_change, rising)
 
     def reaches(self, frames_per_false_alarm: float, bets: Bets) -> bool:
         """Whether an undisturbed line would show so much only once in that many frames."""

@@ -16,7 +16,7 @@ which comes with its own noise. Inference calls single frames frozen sooner, by 
 
 
 @dataclass(frozen=True)
-class Continuity:
+class FrozenCamera:
     """The last frame, and how many frames before it showed the same instant."""
 
     last: Observation | None = None
@@ -27,12 +27,12 @@ class Continuity:
         """Whether the camera repeats one picture."""
         return self.equal_in_a_row >= REPEATS_OF_AN_EPISODE
 
-    def after(self, now: Observation, *, still: float) -> Continuity:
+    def after(self, now: Observation, *, still: float) -> FrozenCamera:
         """One frame later; `still` is the distance of sketches below which two frames show the same instant."""
         if self.last is None:
-            return Continuity(now)
+            return FrozenCamera(now)
         equal = same_instant(self.last, now, still=still)
-        return Continuity(now, self.equal_in_a_row + 1 if equal else 0)
+        return FrozenCamera(now, self.equal_in_a_row + 1 if equal else 0)
 
 
 def same_instant(before: Observation, now: Observation, *, still: float) -> bool:

@@ -13,21 +13,21 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Numbering:
+class SequenceGaps:
     """The last number a camera gave; `start` is what the frame ids of this start of the camera begin with."""
 
     start: str = ""
     last: int | None = None
 
-    def after(self, decision: Decision) -> tuple[Numbering, int]:
+    def after(self, decision: Decision) -> tuple[SequenceGaps, int]:
         """One decision later, and how many frames are missing before it: none at a new start, or without a number."""
         sequence = decision.sequence
         if sequence is None or decision.duplicate_of is not None or decision.replay_of is not None:
             return self, 0  # a frame told again has no place in the camera's order
         start = _start(decision, sequence)
         if self.last is None or start != self.start or (not start and sequence < self.last):
-            return Numbering(start, sequence), 0
-        return Numbering(start, max(sequence, self.last)), max(0, sequence - self.last - 1)
+            return SequenceGaps(start, sequence), 0
+        return SequenceGaps(start, max(sequence, self.last)), max(0, sequence - self.last - 1)
 
 
 def _start(decision: Decision, sequence: int) -> str:

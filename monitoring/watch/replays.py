@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
     from ingest.kafka.connecting import Deadline
     from ingest.kafka.records import Partition, Record
-    from monitoring.watch.reporting import Reporting
+    from monitoring.watch.reporting import DriftReporting
     from monitoring.watch.views import Views
 
 
@@ -19,7 +19,7 @@ class Replays:
     def __init__(
         self,
         views: Views,
-        reporting: Reporting,
+        reporting: DriftReporting,
         *,
         ends: Callable[[], Mapping[Partition, int]],
         replay_decisions: int,

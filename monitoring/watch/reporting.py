@@ -16,15 +16,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from ingest.kafka.records import Partition
-    from monitoring.drift.episode import Episode
     from monitoring.drift.detector import Distances
+    from monitoring.drift.episode import Episode
     from monitoring.metrics import KafkaMetrics, WatchMetrics
-    from monitoring.watch.views import View
+    from monitoring.watch.views import FollowedView
 
 log = structlog.get_logger(__name__)
 
 
-class Reporting:
+class DriftReporting:
     """Keeps the metrics of one process; views come with their first decision and go with their partition."""
 
     def __init__(self, metrics: WatchMetrics, kafka: KafkaMetrics, *, frames_per_false_alarm: float) -> None:
@@ -39,7 +39,7 @@ class Reporting:
         self._metrics.skipped.labels(view="", reason="unreadable").inc()
         log.warning("decision_unreadable", key=view, detail=detail)
 
-    def told(self, view: View, said: Followed | Skipped, *, again: bool, seconds: float) -> None:
+    def told(self, view: FollowedView, said: Followed | Skipped, *, again: bool, seconds: float) -> None:
         """One decision; `again`: it was counted before this start, and only its traces count now."""
         if view.name not in self._open:
             self._open.add(view.name)
@@ -59,13 +59,13 @@ class Reporting:
         if said.after is not None and (said.before is None or said.before.verdict is not said.after.verdict):
             self._noticed(view, said.after, renamed=said.before is not None, again=again)
 
-    def shown(self, views: Sequence[View]) -> None:
+    def shown(self, views: Sequence[FollowedView]) -> None:
         """How all views stand, once a second."""
         self._metrics.views.set(len(views))
         for view in views:
             self._show(view)
 
-    def looked(self, view: View, found: Distances, seconds: float) -> None:
+    def looked(self, view: FollowedView, found: Distances, seconds: float) -> None:
         """The distances of one view."""
         self._metrics.stage_seconds.labels(stage="distances").observe(seconds)
         values = {
@@ -84,13 +84,13 @@ class Reporting:
         """A bank's calibration was read."""
         self._metrics.stage_seconds.labels(stage="calibration").observe(seconds)
 
-    def gone(self, views: Iterable[View]) -> None:
+    def gone(self, views: Iterable[FollowedView]) -> None:
         """Views that others follow now."""
         for view in views:
             self._open.discard(view.name)
             close_view(self._metrics, view.name)
 
-    def forgotten(self, views: Iterable[View]) -> None:
+    def forgotten(self, views: Iterable[FollowedView]) -> None:
         """Views that nobody hears of."""
         for view in views:
             self._metrics.forgotten.inc()
@@ -128,10 +128,10 @@ class Reporting:
         for partition, records in lag.items():
             self._kafka.consumer_lag.labels(partition=str(partition.partition)).set(records)
 
-    def _over(self, view: View, episode: Episode, why: str, *, again: bool) -> None:
+    def _over(self, view: FollowedView, episode: Episode, why: str, *, again: bool) -> None:
         log.info("drift_over", view=view.name, verdict=episode.verdict.value, why=why, replayed=again)
 
-    def _noticed(self, view: View, episode: Episode, *, renamed: bool, again: bool) -> None:
+    def _noticed(self, view: FollowedView, episode: Episode, *, renamed: bool, again: bool) -> None:
         if not again and not renamed:
             self._metrics.episodes.labels(view=view.name).inc()
         if not renamed:
@@ -145,7 +145,7 @@ class Reporting:
             replayed=again,
         )
 
-    def _show(self, view: View) -> None:
+    def _show(self, view: FollowedView) -> None:
         standing = view.standing
         set_drift(self._metrics, view.name, None if view.episode is None else view.episode.verdict.label)
         if standing is None:

@@ -27,10 +27,10 @@ from ingest.kafka.transactions import State, TransactionLoop
 from monitoring.drift.detector import WINDOW_FRAMES, distances
 from monitoring.health import HealthServer, Heartbeat, Readiness
 from monitoring.metrics import declare_kafka, declare_watch
-from monitoring.watch.rebuild_request import rebuild_asked
 from monitoring.watch.calibrations import Calibrations
+from monitoring.watch.rebuild_request import rebuild_asked
 from monitoring.watch.replays import Replays
-from monitoring.watch.reporting import Reporting
+from monitoring.watch.reporting import DriftReporting
 from monitoring.watch.views import Views
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from ingest.kafka.settings import KafkaSettings
     from ingest.store import Store
     from monitoring.watch.settings import WatchSettings
-    from monitoring.watch.views import View
+    from monitoring.watch.views import FollowedView
 
 log = structlog.get_logger(__name__)
 
@@ -74,7 +74,7 @@ class Watch:
         follow_banks: Callable[[], None],
         commands_topic: str,
         settings: WatchSettings,
-        reporting: Reporting,
+        reporting: DriftReporting,
         heartbeat: Heartbeat,
         clock: Callable[[], float],
     ) -> None:
@@ -156,7 +156,7 @@ class Watch:
         log.info("rebuild_asked", view=command.view, why=command.why)
         return Outgoing(self._commands_topic, command.view.encode(), command.to_bytes())
 
-    def _due(self) -> list[View]:
+    def _due(self) -> list[FollowedView]:
         """Views that went on since their distances were taken, the longest waiting first."""
         before = self._clock() - self._settings.distances_every_seconds
         due = [
@@ -168,7 +168,7 @@ class Watch:
         ]
         return nsmallest(LOOKS, due, key=lambda view: view.looked_at)
 
-    def _look(self, view: View) -> None:
+    def _look(self, view: FollowedView) -> None:
         if view.standing is None:
             return
         started, following = self._clock(), view.standing.following
@@ -197,7 +197,7 @@ class Watch:
 
 
 @dataclass
-class Progress:
+class FollowProgress:
     """How far the start has come, for `/readyz`."""
 
     loop: Loop | None = None
@@ -228,11 +228,11 @@ def serve(
         BrokerUnreachable: `stop` came before a broker.
         Fenced, Refused: see `Watch.run`.
     """
-    metrics, progress = declare_watch(registry), Progress()
+    metrics, progress = declare_watch(registry), FollowProgress()
     heartbeat = Heartbeat(limit_seconds=settings.silence_seconds, clock=clock)
     host, port = settings.metrics_host, settings.metrics_port
     alarm = settings.frames_per_false_alarm
-    reporting = Reporting(metrics, declare_kafka(registry), frames_per_false_alarm=alarm)
+    reporting = DriftReporting(metrics, declare_kafka(registry), frames_per_false_alarm=alarm)
     with ExitStack() as stack:
         stack.enter_context(
             HealthServer(registry=registry, heartbeat=heartbeat, ready=progress.readiness, port=port, host=host)

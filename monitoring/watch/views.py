@@ -11,9 +11,9 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from ingest.view import camera_key
-from monitoring.drift.detector import Baseline, Following, follow
-from monitoring.drift.sequence_gaps import Numbering
+from monitoring.drift.detector import Baseline, DriftState, follow
 from monitoring.drift.observation import NotMeasured, observation_of
+from monitoring.drift.sequence_gaps import SequenceGaps
 from monitoring.watch.calibrations import Calibrations, NoCalibration
 
 if TYPE_CHECKING:
@@ -50,22 +50,22 @@ class Followed:
 
 
 @dataclass(frozen=True)
-class Standing:
+class BankDrift:
     """How a view stands under one bank."""
 
     version: str
     baseline: Baseline
-    following: Following
+    following: DriftState
 
 
 @dataclass
-class View:
+class FollowedView:
     """One view, and when it was heard of last, by the process's clock; `standing` once a bank decided a frame of it."""
 
     name: str
     partition: int
     heard_at: float
-    standing: Standing | None = None
+    standing: BankDrift | None = None
     decided_at: float = 0.0
     """When the newest followed frame was decided, in seconds of the epoch."""
     looked_at: float = float("-inf")
@@ -79,9 +79,11 @@ class View:
 
 
 @dataclass
-class _Partition:
+class SeenOffsets:
+    """What one partition of `decisions` has shown lately: decision ids, and each camera's numbers."""
+
     ids: OrderedDict[str, None] = field(default_factory=OrderedDict)
-    cameras: dict[str, Numbering] = field(default_factory=dict)
+    cameras: dict[str, SequenceGaps] = field(default_factory=dict)
     missing: dict[str, int] = field(default_factory=dict)
     """Per camera the frames that are missing before its next measured decision."""
 
@@ -93,29 +95,29 @@ class Views:
         self._calibrations = calibrations
         self._settings = settings
         self._clock = clock
-        self._views: OrderedDict[str, View] = OrderedDict()  # the longest silent one first
-        self._partitions: dict[int, _Partition] = {}
+        self._views: OrderedDict[str, FollowedView] = OrderedDict()  # the longest silent one first
+        self._partitions: dict[int, SeenOffsets] = {}
 
-    def __iter__(self) -> Iterator[View]:
+    def __iter__(self) -> Iterator[FollowedView]:
         return iter(list(self._views.values()))
 
     def __len__(self) -> int:
         return len(self._views)
 
-    def heard(self, name: str, partition: int) -> View:
+    def heard(self, name: str, partition: int) -> FollowedView:
         """A view that has just been heard of; a new one opens."""
-        view = self._views.setdefault(name, View(name, partition, self._clock()))
+        view = self._views.setdefault(name, FollowedView(name, partition, self._clock()))
         view.heard_at = self._clock()
         self._views.move_to_end(name)
         return view
 
-    def take(self, decision: Decision, view: View, *, again: bool = False) -> Skipped | Followed:
+    def take(self, decision: Decision, view: FollowedView, *, again: bool = False) -> Skipped | Followed:
         """One decision of a view; `again`: it is read again, and its bank is known by now if ever."""
-        partition = self._partitions.setdefault(view.partition, _Partition())
+        partition = self._partitions.setdefault(view.partition, SeenOffsets())
         if self._is_repeated(decision, partition):
             return Skipped("repeated")
         camera = camera_key(view.name)
-        partition.cameras[camera], just = partition.cameras.get(camera, Numbering()).after(decision)
+        partition.cameras[camera], just = partition.cameras.get(camera, SequenceGaps()).after(decision)
         missing = partition.missing.pop(camera, 0) + just
         before = view.episode
         try:
@@ -135,10 +137,10 @@ class Views:
         lasted = 0 if after.episode is None else after.seen - after.episode.noticed
         return Followed(before, after.episode, first=now.following.seen == 0, lasted=lasted)
 
-    def forget(self) -> list[View]:
+    def forget(self) -> list[FollowedView]:
         """Give up the views that are silent for too long, and the longest silent ones where there are too many."""
         ends = self._clock() - self._settings.forget_after_seconds
-        given_up: list[View] = []
+        given_up: list[FollowedView] = []
         while self._views:
             oldest = next(iter(self._views.values()))
             if oldest.heard_at > ends and len(self._views) <= self._settings.views:
@@ -147,7 +149,7 @@ class Views:
             self._drop(oldest)
         return given_up
 
-    def revoked(self, partitions: Iterable[int]) -> list[View]:
+    def revoked(self, partitions: Iterable[int]) -> list[FollowedView]:
         """Drop what belongs to partitions that others follow now."""
         numbers = set(partitions)
         gone = [view for view in self if view.partition in numbers]
@@ -157,14 +159,14 @@ class Views:
             self._partitions.pop(number, None)
         return gone
 
-    def _drop(self, view: View) -> None:
+    def _drop(self, view: FollowedView) -> None:
         del self._views[view.name]
         self._calibrations.forget(view.name)
         if view.partition in self._partitions:
             self._partitions[view.partition].cameras.pop(camera_key(view.name), None)
             self._partitions[view.partition].missing.pop(camera_key(view.name), None)
 
-    def _is_repeated(self, decision: Decision, partition: _Partition) -> bool:
+    def _is_repeated(self, decision: Decision, partition: SeenOffsets) -> bool:
         if decision.duplicate_of is not None or decision.id in partition.ids:
             return True
         partition.ids[decision.id] = None
@@ -172,7 +174,7 @@ class Views:
             partition.ids.popitem(last=False)
         return False
 
-    def _standing(self, view: View, decision: Decision, *, wait: bool) -> Standing:
+    def _standing(self, view: FollowedView, decision: Decision, *, wait: bool) -> BankDrift:
         """The view under this decision's bank, anew where it is another one. Raises NotMeasured, NoCalibration."""
         bank, threshold = decision.bank, decision.threshold
         if bank is None or threshold is None:
@@ -185,7 +187,7 @@ class Views:
             return replace(now, baseline=Baseline.of(moved))  # the bets' past stays true: each had its own limit
         return now
 
-    def _under(self, view: View, bank: BankRef, threshold: float, *, wait: bool) -> Standing:
+    def _under(self, view: FollowedView, bank: BankRef, threshold: float, *, wait: bool) -> BankDrift:
         reference = self._calibrations.reference(view.name, bank.version, threshold=threshold, wait=wait)
         baseline = Baseline.of(reference)
-        return Standing(bank.version, baseline, Following.start(baseline))
+        return BankDrift(bank.version, baseline, DriftState.start(baseline))

@@ -9,17 +9,17 @@ import numpy as np
 from jaxtyping import Float32
 
 from softpatch.bank import Bank, Manifest
+from softpatch.building.candidate import UnsavedBank, unsaved_bank
 from softpatch.building.cross_fit import cross_fit
-from softpatch.building.candidate import Candidate, candidate
-from softpatch.building.subsample import condense
+from softpatch.building.denoise import NoiseMask, denoise
+from softpatch.building.subsample import subsample
+from softpatch.building.window import BuildProgress, Window, read_window
+from softpatch.calibration.threshold import suggest
 from softpatch.network.embed import Embedder
-from softpatch.building.denoise import Judged, judge
-from softpatch.scoring.self_test import probe_scores
 from softpatch.scoring.search import FlatSearch
+from softpatch.scoring.self_test import probe_scores
 from softpatch.settings import BuildSettings
 from softpatch.threads import available_cores
-from softpatch.calibration.threshold import suggest
-from softpatch.building.window import Progress, Window, read_window
 
 
 def build_bank(
@@ -33,7 +33,7 @@ def build_bank(
     graph_name: str | None = None,
     provenance: Mapping[str, Any] | None = None,
     parent: str | None = None,
-    progress: Progress | None = None,
+    progress: BuildProgress | None = None,
     threads: int | None = None,
 ) -> Bank:
     """The bank of a window, oldest frame first. The same arguments give the same bank, byte for byte, on one machine.
@@ -51,8 +51,8 @@ def build_bank(
         window = read_window(
             frames, embedder, settings.geometry, fewest=settings.fewest_frames, pool=pool, progress=say
         )
-        judged = judge(window.embeddings, len(window), settings, lambda *done: say("discriminate", *done))
-        condensed = condense(window.embeddings, judged, settings, pool, lambda *done: say("condense", *done))
+        judged = denoise(window.embeddings, len(window), settings, lambda *done: say("discriminate", *done))
+        condensed = subsample(window.embeddings, judged, settings, pool, lambda *done: say("condense", *done))
     scores = cross_fit(
         window.embeddings,
         judged,
@@ -61,7 +61,7 @@ def build_bank(
         make_search=lambda vectors: FlatSearch(vectors, threads=threads),
         progress=lambda *done: say("calibrate", *done),
     )
-    made = candidate(condensed.bank, judged, settings)
+    made = unsaved_bank(condensed.bank, judged, settings)
     manifest = _manifest(
         window,
         judged,
@@ -90,7 +90,7 @@ def _silent(_stage: str, _done: int, _total: int) -> None:
 
 def _manifest(
     window: Window,
-    judged: Judged,
+    judged: NoiseMask,
     scores: Float32[np.ndarray, "frames"],
     settings: BuildSettings,
     **known: Any,  # noqa: ANN401 - pydantic checks them
@@ -111,7 +111,7 @@ def _manifest(
 def _assemble(
     manifest: Manifest,
     window: Window,
-    made: Candidate,
+    made: UnsavedBank,
     scores: Float32[np.ndarray, "frames"],
     *,
     frames: Sequence[bytes],

@@ -6,24 +6,24 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float32, Int32
 
+from softpatch.building.denoise import NoiseMask
+from softpatch.building.soft_weights import soft_weights
 from softpatch.building.subsample import Patches
-from softpatch.building.denoise import Judged
 from softpatch.scoring.score import Scorer
 from softpatch.scoring.search import Search
-from softpatch.settings import BuildSettings, Scoring
-from softpatch.building.soft_weights import soft_weights
+from softpatch.settings import BuildSettings, ScoringRule
 
 SearchMaker = Callable[[Float32[np.ndarray, "m d"]], Search]
 
 
 @dataclass(frozen=True)
-class Candidate:
+class UnsavedBank:
     """Everything of a bank that scoring needs; the trusted patches come first."""
 
     patches: Patches
     soft_weights: Float32[np.ndarray, "m"]
     trusted_patches: int
-    scoring: Scoring
+    scoring: ScoringRule
 
     @property
     def source_frame(self) -> Int32[np.ndarray, "m"]:
@@ -31,26 +31,26 @@ class Candidate:
         return self.patches.frame
 
 
-def candidate(patches: Patches, judged: Judged, settings: BuildSettings) -> Candidate:
+def unsaved_bank(patches: Patches, judged: NoiseMask, settings: BuildSettings) -> UnsavedBank:
     """Those patches in a bank's order: the trusted ones, then the doubtful ones, each in the order they came."""
     trusted = trusted_of(patches, judged)
     ordered = patches.rows(np.concatenate([np.flatnonzero(trusted), np.flatnonzero(~trusted)]))
-    return Candidate(ordered, weights_of(ordered, judged, settings), int(trusted.sum()), settings.scoring)
+    return UnsavedBank(ordered, weights_of(ordered, judged, settings), int(trusted.sum()), settings.scoring)
 
 
-def scorer_of(patches: Patches, judged: Judged, settings: BuildSettings, make_search: SearchMaker) -> Scorer:
+def scorer_of(patches: Patches, judged: NoiseMask, settings: BuildSettings, make_search: SearchMaker) -> Scorer:
     """A scorer against them, as if they were a bank already."""
-    made = candidate(patches, judged, settings)
+    made = unsaved_bank(patches, judged, settings)
     return Scorer(made, make_search(made.patches.vectors))
 
 
-def trusted_of(patches: Patches, judged: Judged) -> Bool[np.ndarray, "m"]:
+def trusted_of(patches: Patches, judged: NoiseMask) -> Bool[np.ndarray, "m"]:
     """Which of them the judge keeps."""
     row, column = patches.position.astype(np.int64).T
     return judged.keep[patches.frame, row, column]  # type: ignore[no-any-return]
 
 
-def weights_of(patches: Patches, judged: Judged, settings: BuildSettings) -> Float32[np.ndarray, "m"]:
+def weights_of(patches: Patches, judged: NoiseMask, settings: BuildSettings) -> Float32[np.ndarray, "m"]:
     """Soft weights of bank patches; ones where the settings switch them off."""
     if not settings.soft_weights:
         return np.ones(len(patches), np.float32)

@@ -11,7 +11,7 @@ from numba import njit
 
 from softpatch.settings import SamplerName
 
-_HEIRS = 32
+_CANDIDATE_CENTRES = 32
 """Remaining picks that may take over a patch whose pick goes: it lies near the pick that went, and so do they."""
 
 
@@ -24,7 +24,7 @@ class Coreset:
 
 
 @dataclass(frozen=True)
-class Loss:
+class LostPicks:
     """A coreset of which some picks are gone, and the patches that may step in: those whose nearest pick went."""
 
     picks: Float32[np.ndarray, "picks d"]
@@ -41,7 +41,7 @@ class Sampler(Protocol):
         """At most that many of them."""
         ...
 
-    def refill(self, loss: Loss, *, seed: int) -> Int64[np.ndarray, "refills"]:
+    def refill(self, loss: LostPicks, *, seed: int) -> Int64[np.ndarray, "refills"]:
         """Rows of the loss's patches that step in for the picks that are gone, at most as many."""
         ...
 
@@ -69,7 +69,7 @@ class Greedy:
         squared, nearest = _squared_distances(patches, points[0]), np.zeros(len(patches), np.int32)
         return Coreset(np.append(first, _extend(patches, points, 1, squared, nearest)), nearest)
 
-    def refill(self, loss: Loss, *, seed: int) -> Int64[np.ndarray, "refills"]:
+    def refill(self, loss: LostPicks, *, seed: int) -> Int64[np.ndarray, "refills"]:
         """The greedy k-center goes on from the picks that are left: always the patch that is farthest from all.
 
         Distances to those that are left start as the least to the 32 nearest of the pick that went; they are exact for
@@ -98,7 +98,7 @@ class Random:
         nearest[picks] = np.arange(len(picks))
         return Coreset(picks, nearest)
 
-    def refill(self, loss: Loss, *, seed: int) -> Int64[np.ndarray, "refills"]:
+    def refill(self, loss: LostPicks, *, seed: int) -> Int64[np.ndarray, "refills"]:
         """By lot."""
         return np.random.default_rng(seed).permutation(len(loss.patches))[: int(loss.gone.sum())]
 
@@ -110,12 +110,12 @@ def _nearest_places(
     points: Float32[np.ndarray, "n d"], among: Float32[np.ndarray, "m d"]
 ) -> Int64[np.ndarray, "n heirs"]:
     """Of each point the places of the nearest few among others; which of two equally near ones is left open."""
-    if len(among) <= _HEIRS:
+    if len(among) <= _CANDIDATE_CENTRES:
         return np.broadcast_to(np.arange(len(among)), (len(points), len(among)))
     centre = among.mean(axis=0)
     others = among - centre
     reach = np.einsum("md,md->m", others, others) - 2 * (points - centre) @ others.T
-    return np.argpartition(reach, _HEIRS, axis=1)[:, :_HEIRS].copy()  # not a view of all places
+    return np.argpartition(reach, _CANDIDATE_CENTRES, axis=1)[:, :_CANDIDATE_CENTRES].copy()  # not a view of all places
 
 
 @njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz"})

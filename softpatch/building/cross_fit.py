@@ -6,19 +6,19 @@ import numpy as np
 from jaxtyping import Float32
 
 from softpatch.building.candidate import SearchMaker, scorer_of
-from softpatch.building.subsample import Condensed, Patches, joined
-from softpatch.building.denoise import Judged
+from softpatch.building.denoise import NoiseMask
+from softpatch.building.embedding_buffer import EmbeddingBuffer
+from softpatch.building.subsample import Patches, Subsample, joined
 from softpatch.scoring.score import Scorer
 from softpatch.settings import BuildSettings
-from softpatch.building.embedding_buffer import Embeddings
 
 _FRAMES_AT_ONCE = 16
 
 
 def cross_fit(
-    embeddings: Embeddings,
-    judged: Judged,
-    condensed: Condensed,
+    embeddings: EmbeddingBuffer,
+    judged: NoiseMask,
+    condensed: Subsample,
     settings: BuildSettings,
     *,
     make_search: SearchMaker,
@@ -37,14 +37,14 @@ def cross_fit(
     return np.concatenate(scores)
 
 
-def unseen(condensed: Condensed, number: int) -> Patches:
+def unseen(condensed: Subsample, number: int) -> Patches:
     """The final bank as it would be had it never seen that block."""
     block, frame = condensed.blocks[number], condensed.bank.frame
     left = condensed.bank.rows((frame < block.start) | (frame >= block.stop))
     return joined([left, condensed.refills[number]])
 
 
-def frame_scores(embeddings: Embeddings, frames: range, scorer: Scorer) -> Float32[np.ndarray, "frames"]:
+def frame_scores(embeddings: EmbeddingBuffer, frames: range, scorer: Scorer) -> Float32[np.ndarray, "frames"]:
     """The anomaly score of each of those frames."""
     batches = [frames[start : start + _FRAMES_AT_ONCE] for start in range(0, len(frames), _FRAMES_AT_ONCE)]
     found = [score.score for batch in batches for score in scorer.score(embeddings.take(batch))]

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float32
 
-from softpatch.discriminators import DISCRIMINATORS
+from softpatch.building.embedding_buffer import EmbeddingBuffer
 from softpatch.building.frame_groups import interleaved_groups
 from softpatch.building.noise_floor import noise_floor
 from softpatch.building.projection import project, projection_matrix
-from softpatch.settings import BuildSettings, DiscriminatorName
-from softpatch.building.embedding_buffer import Embeddings
 from softpatch.calibration.extreme_value import noise_share
+from softpatch.discriminators import DISCRIMINATORS
+from softpatch.settings import BuildSettings, DiscriminatorName
 
 StageProgress = Callable[[int, int], None]
 
@@ -30,7 +30,7 @@ DISTANCES: frozenset[DiscriminatorName] = frozenset({"expected-nearest", "neares
 LEAST_SIGMA = 0.05
 """Of log suspicion; measured 0.10 to 0.24. Below it, a window of near copies would drop whatever is not one of them."""
 
-ODD_RATIO, AUTO_FACTOR = 0.15, 1.5
+OUTLIER_RATIO, AUTO_FACTOR = 0.15, 1.5
 """SoftPatch's own share of patches, and how many times its own noise that is."""
 
 MOST_FRAMES_RATIO = 0.4
@@ -40,7 +40,7 @@ _NORMAL_QUARTILE = 0.6745
 
 
 @dataclass(frozen=True)
-class Judged:
+class NoiseMask:
     """Every patch of the window, judged: its outlier factor, and whether a bank may trust it."""
 
     factors: Float32[np.ndarray, "n p q"]
@@ -53,7 +53,7 @@ class Judged:
         return float(np.median(self.factors[self.keep]))
 
 
-def judge(embeddings: Embeddings, frames: int, settings: BuildSettings, progress: StageProgress) -> Judged:
+def denoise(embeddings: EmbeddingBuffer, frames: int, settings: BuildSettings, progress: StageProgress) -> NoiseMask:
     """Discriminate the window group by group, then cut once over all groups: only factors outlive their group.
 
     The noise floor and the likeness ratio are measured on the first group: groups interleave, so each looks like the
@@ -66,25 +66,25 @@ def judge(embeddings: Embeddings, frames: int, settings: BuildSettings, progress
     floor = noise_floor(first) if settings.noise_floor else 0.0
     factors = _factors(settings.discriminator, embeddings, groups, settings, floor=floor, progress=progress)
     if settings.removal == "patches":
-        return Judged(factors, keep_mask(factors, odd_ratio(factors, settings)), floor)
-    if settings.discriminator not in DISTANCES or likeness_ratio(first, factors[:: len(groups)]) <= ALIGNED_RATIO:
+        return NoiseMask(factors, keep_mask(factors, outlier_ratio(factors, settings)), floor)
+    if settings.discriminator not in DISTANCES or alignment_ratio(first, factors[:: len(groups)]) <= ALIGNED_RATIO:
         bad = np.broadcast_to(suspicious_frames(factors, sigmas=UNALIGNED_SIGMAS)[:, None, None], factors.shape)
-        return Judged(factors, ~bad, floor)
+        return NoiseMask(factors, ~bad, floor)
     lof = _factors("lof", embeddings, groups, settings, floor=floor, progress=progress)
-    bad = suspicious_frames(factors, sigmas=ALIGNED_SIGMAS)[:, None, None] | crowded(
-        factors, lof, odd_ratio(factors, settings)
+    bad = suspicious_frames(factors, sigmas=ALIGNED_SIGMAS)[:, None, None] | clustered_outliers(
+        factors, lof, outlier_ratio(factors, settings)
     )
-    return Judged(factors, ~bad, floor)
+    return NoiseMask(factors, ~bad, floor)
 
 
-def _projected(embeddings: Embeddings, group: range, settings: BuildSettings) -> Float32[np.ndarray, "m p q k"]:
+def _projected(embeddings: EmbeddingBuffer, group: range, settings: BuildSettings) -> Float32[np.ndarray, "m p q k"]:
     full = embeddings.take(group)
     return project(full, projection_matrix(full.shape[-1], settings.projection_dims, seed=settings.seed))
 
 
 def _factors(
     name: DiscriminatorName,
-    embeddings: Embeddings,
+    embeddings: EmbeddingBuffer,
     groups: Sequence[range],
     settings: BuildSettings,
     *,
@@ -113,16 +113,16 @@ def keep_mask(factors: Float32[np.ndarray, "n p q"], noise_ratio: float) -> Bool
     return factors <= limit  # type: ignore[no-any-return]
 
 
-def odd_ratio(factors: Float32[np.ndarray, "n p q"], settings: BuildSettings) -> float:
+def outlier_ratio(factors: Float32[np.ndarray, "n p q"], settings: BuildSettings) -> float:
     """The share of patches that are noise, or odd where frames decide: as set, or from the factors themselves.
 
-    `auto` estimates the share of defective frames as that which no law of good ones explains (softpatch/calibration/extreme_value.py), of
-    frames' worst factors, and drops half as much again of the patches: 15 % at 10 % defective frames, as published.
+    `auto` estimates the share of defective frames as that which no law of good ones explains, by frames' worst
+    factors (softpatch/calibration/extreme_value.py), and drops half as much again of the patches: 15 % at 10 % defective frames, as published.
     """
     if settings.noise_ratio != "auto":
         return settings.noise_ratio
     if settings.removal == "frames":
-        return ODD_RATIO
+        return OUTLIER_RATIO
     return AUTO_FACTOR * noise_share(factors.reshape(len(factors), -1).max(axis=1))
 
 
@@ -139,7 +139,7 @@ def suspicious_frames(factors: Float32[np.ndarray, "n p q"], *, sigmas: float) -
     return suspicion > max(limit, most)  # type: ignore[no-any-return]
 
 
-def crowded(
+def clustered_outliers(
     factors: Float32[np.ndarray, "n p q"], lof: Float32[np.ndarray, "n p q"], noise_ratio: float
 ) -> Bool[np.ndarray, "n p q"]:
     """The worst `noise_ratio` of all patches by either of two factors, in frames that hold more than their share.
@@ -153,7 +153,7 @@ def crowded(
     return worst & (share > share.mean())  # type: ignore[no-any-return]
 
 
-def likeness_ratio(projected: Float32[np.ndarray, "n p q d"], factors: Float32[np.ndarray, "n p q"]) -> float:
+def alignment_ratio(projected: Float32[np.ndarray, "n p q d"], factors: Float32[np.ndarray, "n p q"]) -> float:
     """How far the loneliest patches are from their like, against how far from another frame's patch at their position.
 
     Of the 15 % of patches with the largest factors, which must be L2 distances; the median. Near 1 where every frame

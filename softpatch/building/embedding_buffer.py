@@ -13,7 +13,7 @@ MEMORY_BYTES = 512 << 20
 
 
 @runtime_checkable
-class Embeddings(Protocol):
+class EmbeddingBuffer(Protocol):
     """Embeddings of the frames appended so far, read back a range at a time."""
 
     def append(self, batch: Float32[np.ndarray, "n p q d"]) -> None:
@@ -23,7 +23,7 @@ class Embeddings(Protocol):
         """Those frames, not to be written to."""
 
 
-class InMemory:
+class MemoryBuffer:
     """One array, allocated once; a range of it is a view."""
 
     def __init__(self, frames: int, frame_shape: tuple[int, int, int]) -> None:
@@ -40,7 +40,7 @@ class InMemory:
         return self._rows[frames.start : frames.stop : frames.step]
 
 
-class Spilled:
+class FileBuffer:
     """One file without a name, gone with the process however it ends; any threads may read it side by side."""
 
     def __init__(self, frame_shape: tuple[int, int, int]) -> None:
@@ -68,7 +68,9 @@ class Spilled:
         return out
 
 
-def room_for(frames: int, frame_shape: tuple[int, int, int], *, memory_bytes: int = MEMORY_BYTES) -> InMemory | Spilled:
+def buffer_for(
+    frames: int, frame_shape: tuple[int, int, int], *, memory_bytes: int = MEMORY_BYTES
+) -> MemoryBuffer | FileBuffer:
     """A place for that many frames of embeddings "p q d"."""
     size_bytes = frames * int(np.prod(frame_shape)) * 4
-    return InMemory(frames, frame_shape) if size_bytes <= memory_bytes else Spilled(frame_shape)
+    return MemoryBuffer(frames, frame_shape) if size_bytes <= memory_bytes else FileBuffer(frame_shape)

@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Bool, Float32, Int16, Int32, Int64
 
-from softpatch.building.coreset import SAMPLERS, Coreset, Loss, coreset_size
+from softpatch.building.coreset import SAMPLERS, Coreset, LostPicks, coreset_size
+from softpatch.building.denoise import NoiseMask, StageProgress
+from softpatch.building.embedding_buffer import EmbeddingBuffer
 from softpatch.building.frame_groups import calibration_blocks, interleaved_groups
-from softpatch.building.denoise import Judged, StageProgress
 from softpatch.building.projection import project, projection_matrix
 from softpatch.settings import BuildSettings
-from softpatch.building.embedding_buffer import Embeddings
 
 
 @dataclass(frozen=True)
@@ -59,20 +59,20 @@ DOUBTFUL_RATIO = 0.2
 """Share of a bank's cap that doubtful patches may take: it is there for what good parts look like."""
 
 
-def bank_size(judged: Judged, settings: BuildSettings) -> int:
+def bank_size(judged: NoiseMask, settings: BuildSettings) -> int:
     """Trusted patches the final bank aims at."""
     room = settings.coreset_cap - doubtful_size(judged, settings)
     return coreset_size(int(judged.keep.sum()), ratio=settings.coreset_ratio, cap=room)
 
 
-def doubtful_size(judged: Judged, settings: BuildSettings) -> int:
+def doubtful_size(judged: NoiseMask, settings: BuildSettings) -> int:
     """Doubtful patches it aims at; none where the settings give them no say."""
     rejected = int((~judged.keep).sum()) if settings.doubt_ratio < 1 else 0
     return min(round(rejected * settings.coreset_ratio), int(settings.coreset_cap * DOUBTFUL_RATIO))
 
 
 @dataclass(frozen=True)
-class Condensed:
+class Subsample:
     """The patches of the final bank, the trusted ones first, and per calibration block those that replace its own."""
 
     bank: Patches
@@ -80,9 +80,9 @@ class Condensed:
     refills: list[Patches]
 
 
-def condense(
-    embeddings: Embeddings, judged: Judged, settings: BuildSettings, pool: Executor, progress: StageProgress
-) -> Condensed:
+def subsample(
+    embeddings: EmbeddingBuffer, judged: NoiseMask, settings: BuildSettings, pool: Executor, progress: StageProgress
+) -> Subsample:
     """All the coresets of a build, side by side in the pool.
 
     The bank of up to `coreset_frames` frames is one exact coreset. Longer windows are merged and reduced: the coreset
@@ -110,11 +110,11 @@ def condense(
     for parts in pool.map(refill, blocks):
         refills.append(joined([_fetched(embeddings, judged, part) for part in parts]))
         progress(1 + len(refills), steps)
-    return Condensed(bank, blocks, refills)
+    return Subsample(bank, blocks, refills)
 
 
 def _doubtful(
-    embeddings: Embeddings, judged: Judged, settings: BuildSettings, pool: Executor
+    embeddings: EmbeddingBuffer, judged: NoiseMask, settings: BuildSettings, pool: Executor
 ) -> list[tuple[Candidates, Coreset]]:
     """What the judge rejects and the coreset of it, where there is any and it has a say."""
     size = doubtful_size(judged, settings)
@@ -125,7 +125,7 @@ def _doubtful(
 
 
 def _candidates(
-    embeddings: Embeddings, judged: Judged, size: int, settings: BuildSettings, pool: Executor
+    embeddings: EmbeddingBuffer, judged: NoiseMask, size: int, settings: BuildSettings, pool: Executor
 ) -> Candidates:
     """What the final coreset is drawn from: all kept patches, or of a long window its groups' coresets."""
     groups = [list(group) for group in interleaved_groups(range(len(judged.factors)), settings.coreset_frames)]
@@ -147,12 +147,12 @@ def refilled(candidates: Candidates, drawn: Coreset, block: range, settings: Bui
     inside = (candidates.frame >= block.start) & (candidates.frame < block.stop)
     gone = inside[drawn.picks]
     orphans = np.flatnonzero(gone[drawn.nearest] & ~inside)
-    loss = Loss(candidates.projected[drawn.picks], gone, candidates.projected[orphans], drawn.nearest[orphans])
+    loss = LostPicks(candidates.projected[drawn.picks], gone, candidates.projected[orphans], drawn.nearest[orphans])
     return candidates.rows(orphans[SAMPLERS[settings.sampler].refill(loss, seed=settings.seed)])
 
 
 def group_coreset(
-    embeddings: Embeddings, judged: Judged, group: Sequence[int], size: int, settings: BuildSettings
+    embeddings: EmbeddingBuffer, judged: NoiseMask, group: Sequence[int], size: int, settings: BuildSettings
 ) -> Patches:
     """The coreset of the kept patches of those frames."""
     return _fetched(embeddings, judged, thinned(kept(embeddings, judged, group, settings), size, settings))
@@ -163,7 +163,7 @@ def thinned(candidates: Candidates, size: int, settings: BuildSettings) -> Candi
     return candidates.rows(SAMPLERS[settings.sampler].draw(candidates.projected, size, seed=settings.seed).picks)
 
 
-def kept(embeddings: Embeddings, judged: Judged, group: Sequence[int], settings: BuildSettings) -> Candidates:
+def kept(embeddings: EmbeddingBuffer, judged: NoiseMask, group: Sequence[int], settings: BuildSettings) -> Candidates:
     """The kept patches of those frames.
 
     Projected frame by frame into one array: the full embeddings of a large group never exist at once.
@@ -182,7 +182,7 @@ def kept(embeddings: Embeddings, judged: Judged, group: Sequence[int], settings:
     return Candidates(projected, source, where[:, 1:].astype(np.int16))
 
 
-def _fetched(embeddings: Embeddings, judged: Judged, picked: Candidates) -> Patches:
+def _fetched(embeddings: EmbeddingBuffer, judged: NoiseMask, picked: Candidates) -> Patches:
     dimension = embeddings.take(range(1)).shape[-1]
     vectors = np.empty((len(picked.frame), dimension), np.float32)
     for vector, frame, (row, column) in zip(vectors, picked.frame.tolist(), picked.position, strict=True):

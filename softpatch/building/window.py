@@ -8,16 +8,16 @@ from itertools import islice
 import numpy as np
 from jaxtyping import Float32, UInt8
 
-from softpatch.network.embed import Embedder
+from softpatch.building.embedding_buffer import EmbeddingBuffer, buffer_for
 from softpatch.images.decode import UndecodableImage, decode
 from softpatch.images.geometry import Geometry
 from softpatch.images.statistics import measure
+from softpatch.network.embed import Embedder
 from softpatch.network.sketch import sketch
-from softpatch.building.embedding_buffer import Embeddings, room_for
 
 BATCH_FRAMES = 16
 
-Progress = Callable[[str, int, int], None]
+BuildProgress = Callable[[str, int, int], None]
 """(stage, done, total), called from the thread that builds."""
 
 
@@ -33,7 +33,7 @@ class Window:
     measured on the network's input, so that they compare whatever the camera's resolution.
     """
 
-    embeddings: Embeddings
+    embeddings: EmbeddingBuffer
     grid: tuple[int, int]
     sources: tuple[int, ...]
     statistics: Float32[np.ndarray, "frames 5"]
@@ -50,14 +50,14 @@ def read_window(
     *,
     fewest: int,
     pool: Executor,
-    progress: Progress,
+    progress: BuildProgress,
 ) -> Window:
     """Decode, shape and embed every frame that can be decoded, in batches; decoding runs in the pool.
 
     Raises:
         TooFewFrames: when fewer than `fewest` frames could be decoded.
     """
-    embeddings: Embeddings | None = None
+    embeddings: EmbeddingBuffer | None = None
     grid = (0, 0)
     sources: list[int] = []
     statistics: list[tuple[float, ...]] = []
@@ -66,7 +66,7 @@ def read_window(
         embedded = embedder.embed(np.stack([image for _, image in batch]))
         if embeddings is None:
             grid = (embedded.shape[1], embedded.shape[2])
-            embeddings = room_for(len(frames), (*grid, embedded.shape[3]))
+            embeddings = buffer_for(len(frames), (*grid, embedded.shape[3]))
         embeddings.append(embedded)
         sources += [source for source, _ in batch]
         statistics += [astuple(measure(image)) for _, image in batch]

@@ -46,7 +46,7 @@ _NEVER = 1e-7
 
 
 @dataclass(frozen=True)
-class Counted:
+class BinnedScores:
     """Scores as places between the edges, in a unit of their own."""
 
     middle: float
@@ -58,17 +58,17 @@ class Counted:
         return np.bincount(self.place[which], minlength=len(EDGES) + 1).astype(np.float32)
 
 
-def counted(scores: Float32[np.ndarray, "frames"]) -> Counted:
+def binned(scores: Float32[np.ndarray, "frames"]) -> BinnedScores:
     """Log scores in units of their own median and lower quartile, which defects move least."""
     logs = np.log(np.maximum(scores.astype(np.float64), max(TINY, LEAST_SHARE * float(scores.max()))))
     middle, quartile = np.quantile(logs, [0.5, 0.25]).tolist()
     unit = max((middle - quartile) / _UNIT, LEAST_SCALE)
     place = np.searchsorted(EDGES, (logs - middle) / unit)
-    return Counted(middle, unit, place)
+    return BinnedScores(middle, unit, place)
 
 
 @dataclass(frozen=True)
-class Laws:
+class GevGrid:
     """Every law considered; hypotheses are laws x reaches x noises, flattened in this order."""
 
     location: Float64[np.ndarray, "laws"]
@@ -117,7 +117,7 @@ class Laws:
 
 
 @cache
-def laws() -> Laws:
+def gev_grid() -> GevGrid:
     """All of them, made once per process."""
     grid = np.meshgrid(LOCATIONS, SCALES, SHAPES, indexing="ij")
     location, scale, shape = (axis.ravel() for axis in grid)
@@ -127,7 +127,7 @@ def laws() -> Laws:
     share = NOISES[:, None]
     mixed = (1 - share) * good[:, None, None, :] + share * noise[None, :, None, :]
     log_shares = np.log(mixed + _NEVER).astype(np.float32).reshape(-1, len(EDGES) + 1)
-    return Laws(location, scale, shape, log_shares, _log_prior(shape))
+    return GevGrid(location, scale, shape, log_shares, _log_prior(shape))
 
 
 def _log_prior(shape: Float64[np.ndarray, "laws"]) -> Float32[np.ndarray, "hypotheses"]:
@@ -139,8 +139,8 @@ def _log_prior(shape: Float64[np.ndarray, "laws"]) -> Float32[np.ndarray, "hypot
 
 def noise_share(scores: Float32[np.ndarray, "frames"]) -> float:
     """The estimated share of defective frames, from anything that is larger for stranger ones."""
-    considered = laws()
-    return considered.noise(considered.weights(counted(scores).counts()[:, None]))
+    considered = gev_grid()
+    return considered.noise(considered.weights(binned(scores).counts()[:, None]))
 
 
 def _below(

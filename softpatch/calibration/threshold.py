@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float32, Float64
 
 from softpatch.bank import Bank, Threshold
-from softpatch.calibration.extreme_value import LEAST_SCALE, MOST_FRAMES, TINY, Counted, counted, laws
+from softpatch.calibration.extreme_value import LEAST_SCALE, MOST_FRAMES, TINY, BinnedScores, binned, gev_grid
 
 RULE = (
     "posterior median over extreme value laws with uniform noise, fitted above the median of log cross-fitted scores, "
@@ -35,8 +35,8 @@ def suggest(scores: Float32[np.ndarray, "frames"], *, false_reject_ratio: float,
     A plain quantile would lie among the defects, one of trimmed scores too low. The interval is a bagged posterior
     (Huggins and Miller, 2019), over runs of neighbouring frames: single draws would feign certainty.
     """
-    found = counted(scores)
-    considered = laws()
+    found = binned(scores)
+    considered = gev_grid()
     weights = considered.weights(found.counts()[:, None])
     believed = considered.weights(_resamples(found, len(scores), seed)).sum(axis=1)
     value = _limit(found, weights.sum(axis=1), false_reject_ratio)
@@ -55,14 +55,14 @@ def suggest(scores: Float32[np.ndarray, "frames"], *, false_reject_ratio: float,
 
 
 @dataclass(frozen=True)
-class Cheapest:
+class CheapestRatio:
     """The false-reject ratio at which a frame costs least in the mean, and what it costs, in the unit of the costs."""
 
     false_reject_ratio: float
     cost_per_frame: float
 
 
-def cheapest(scores: Float32[np.ndarray, "frames"], *, cost_reject: float, cost_escape: float) -> Cheapest:
+def cheapest_ratio(scores: Float32[np.ndarray, "frames"], *, cost_reject: float, cost_escape: float) -> CheapestRatio:
     """What ratio to ask for, where a good frame that fails and a defective one that passes cost so much.
 
     By the same laws as `suggest`, and as many defects of the same kinds as in the window: what no law of good frames
@@ -73,14 +73,14 @@ def cheapest(scores: Float32[np.ndarray, "frames"], *, cost_reject: float, cost_
     """
     if not (cost_reject > 0 and cost_escape > 0):
         raise ValueError(f"costs {cost_reject:g} and {cost_escape:g} must be above 0")
-    considered = laws()
-    found = counted(scores)
+    considered = gev_grid()
+    found = binned(scores)
     weights = considered.weights(found.counts()[:, None])
     believed = weights.sum(axis=1)
 
-    def at(ratio: float) -> Cheapest:
+    def at(ratio: float) -> CheapestRatio:
         limit = _limit(found, believed, ratio)
-        return Cheapest(ratio, considered.cost(limit, weights, reject=cost_reject, escape=cost_escape))
+        return CheapestRatio(ratio, considered.cost(limit, weights, reject=cost_reject, escape=cost_escape))
 
     return min((at(ratio) for ratio in _RATIOS.tolist()), key=lambda each: each.cost_per_frame)
 
@@ -125,16 +125,16 @@ def why_uncertain(threshold: Threshold, *, frames: int, interval_ratio_limit: fl
     )
 
 
-def _limit(found: Counted, believed: Float32[np.ndarray, "laws"], ratio: float) -> float:
+def _limit(found: BinnedScores, believed: Float32[np.ndarray, "laws"], ratio: float) -> float:
     """The posterior median of the score that this share of good frames exceeds, in the window's units.
 
     Never within what two runtimes differ by of the median: where most scores are equal, no law is pinned from below.
     """
-    (quantile,) = _weighted_quantiles(laws().quantile(1 - ratio), believed, [0.5])
+    (quantile,) = _weighted_quantiles(gev_grid().quantile(1 - ratio), believed, [0.5])
     return max(quantile, LEAST_SCALE / found.unit)
 
 
-def _resamples(found: Counted, frames: int, seed: int) -> Float32[np.ndarray, "bins resamples"]:
+def _resamples(found: BinnedScores, frames: int, seed: int) -> Float32[np.ndarray, "bins resamples"]:
     """Counts of as many frames, in runs of up to ten, drawn anew each time."""
     rng = np.random.default_rng(seed)
     block = min(_BLOCK_FRAMES, frames)
@@ -155,5 +155,5 @@ def _weighted_quantiles(
     return found
 
 
-def _score(found: Counted, standard: float) -> float:
+def _score(found: BinnedScores, standard: float) -> float:
     return max(float(np.exp(min(found.middle + found.unit * standard, _LARGEST_LOG))), TINY)

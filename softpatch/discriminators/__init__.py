@@ -10,7 +10,7 @@ from softpatch.discriminators.expected_nearest import ExpectedNearest
 from softpatch.discriminators.gaussian import Gaussian
 from softpatch.discriminators.lof import Lof
 from softpatch.discriminators.nearest import NearestFrame
-from softpatch.discriminators.none import Trusting
+from softpatch.discriminators.none import NoDiscrimination
 from softpatch.discriminators.protocol import Discriminator
 from softpatch.settings import BuildSettings, DiscriminatorName
 
@@ -20,8 +20,8 @@ DISCRIMINATORS: Mapping[DiscriminatorName, Callable[[BuildSettings], Discriminat
         "lof": lambda settings: Lof(k=settings.lof_k),
         "gaussian": lambda _: Gaussian(),
         "nearest": lambda _: NearestFrame(),
-        "none": lambda _: Trusting(),
+        "none": lambda _: NoDiscrimination(),
     }
 )
 
-__all__ = ["DISCRIMINATORS", "Discriminator", "ExpectedNearest", "Gaussian", "Lof", "NearestFrame", "Trusting"]
+__all__ = ["DISCRIMINATORS", "Discriminator", "ExpectedNearest", "Gaussian", "Lof", "NearestFrame", "NoDiscrimination"]

@@ -4,7 +4,7 @@ import numpy as np
 from jaxtyping import Float32
 
 
-class Trusting:
+class NoDiscrimination:
     """Every patch is as good as any other."""
 
     def factors(

@@ -23,7 +23,7 @@ class Paired:
 
 
 @dataclass(frozen=True)
-class Difference:
+class PairedDifference:
     """Mean image AUROC of the first method less the second's, with the interval that holds 90 % of resamples."""
 
     mean: float
@@ -31,7 +31,7 @@ class Difference:
     high: float
 
 
-def difference(categories: Sequence[Paired], *, resamples: int, seed: int) -> Difference:
+def difference(categories: Sequence[Paired], *, resamples: int, seed: int) -> PairedDifference:
     """Mean over categories and seeds; frames are drawn anew per category, good and defective apart, both methods alike.
 
     Seeds share their test frames, so a drawn frame counts in every seed that tests it: seeds do not narrow the interval
@@ -41,7 +41,7 @@ def difference(categories: Sequence[Paired], *, resamples: int, seed: int) -> Di
     observed = np.mean([_aurocs(each, np.ones((1, each.defective.size)))[0] for each in categories])
     drawn = np.mean([_aurocs(each, _counts(each.defective, resamples, rng)) for each in categories], axis=0)
     low, high = np.quantile(drawn, [0.05, 0.95])
-    return Difference(float(observed), float(low), float(high))
+    return PairedDifference(float(observed), float(low), float(high))
 
 
 def _counts(

@@ -11,16 +11,16 @@ import numpy as np
 from jaxtyping import Float32
 from pydantic import BaseModel, ConfigDict
 
-from softpatch.building.cross_fit import cross_fit
 from softpatch.building.candidate import scorer_of
-from softpatch.building.subsample import condense
+from softpatch.building.cross_fit import cross_fit
+from softpatch.building.denoise import denoise
+from softpatch.building.embedding_buffer import EmbeddingBuffer
+from softpatch.building.subsample import subsample
+from softpatch.calibration.threshold import suggest
 from softpatch.evaluation.report import table
-from softpatch.building.denoise import judge
 from softpatch.scoring.score import Scorer
 from softpatch.scoring.search import FlatSearch
 from softpatch.settings import BuildSettings
-from softpatch.building.embedding_buffer import Embeddings
-from softpatch.calibration.threshold import suggest
 
 ASKED = (0.05, 0.02, 0.01)
 FOLDS = 3
@@ -98,19 +98,19 @@ def folds_of(good: int, defective: int, *, noise: float, folds: int, seed: int) 
 
 
 @dataclass(frozen=True)
-class Built:
+class CalibratedBank:
     """A window's bank, ready to score, and the cross-fitted scores of the window."""
 
     scorer: Scorer
     calibration: Float32[np.ndarray, "frames"]
 
 
-def built(embeddings: Embeddings, frames: int, settings: BuildSettings, pool: Executor) -> Built:
+def built(embeddings: EmbeddingBuffer, frames: int, settings: BuildSettings, pool: Executor) -> CalibratedBank:
     """The product's build, from embeddings on."""
-    judged = judge(embeddings, frames, settings, _silent)
-    condensed = condense(embeddings, judged, settings, pool, _silent)
+    judged = denoise(embeddings, frames, settings, _silent)
+    condensed = subsample(embeddings, judged, settings, pool, _silent)
     scores = cross_fit(embeddings, judged, condensed, settings, make_search=FlatSearch, progress=_silent)
-    return Built(scorer_of(condensed.bank, judged, settings, FlatSearch), scores)
+    return CalibratedBank(scorer_of(condensed.bank, judged, settings, FlatSearch), scores)
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ class TestFrames:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class MethodResult:
     """What one method did in one setting. `scores` are of all test frames, the setting's or not."""
 
     image_auroc: float
@@ -44,7 +44,7 @@ def run(
     *,
     seed: int,
     clock: Clock,
-) -> dict[str, Outcome]:
+) -> dict[str, MethodResult]:
     """Build once, score every test frame once, and measure each setting on the frames it tests.
 
     Seconds are of building from embeddings and of scoring them, maps included; embedding is the same for every method.
@@ -58,7 +58,7 @@ def run(
     scored = clock()
     scores = np.array([frame.score for frame in found], np.float32)
     return {
-        setting: Outcome(
+        setting: MethodResult(
             image_auroc=auroc(scores[tested], test.defective[tested]),
             pixel=_pixel(maps, test, tested),
             build_seconds=built - started,

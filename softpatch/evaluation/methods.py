@@ -10,15 +10,15 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Float32
 
-from softpatch.building.cross_fit import cross_fit
 from softpatch.building.candidate import scorer_of
-from softpatch.building.subsample import bank_size, condense, group_coreset
-from softpatch.building.denoise import judge
+from softpatch.building.cross_fit import cross_fit
+from softpatch.building.denoise import denoise
+from softpatch.building.embedding_buffer import EmbeddingBuffer, MemoryBuffer
+from softpatch.building.subsample import bank_size, group_coreset, subsample
 from softpatch.padim import Padim, trusted_frames
 from softpatch.scoring.score import FrameScore
 from softpatch.scoring.search import FlatSearch
 from softpatch.settings import BuildSettings
-from softpatch.building.embedding_buffer import Embeddings, InMemory
 from softpatch.threads import available_cores
 
 PAPER_NOISE_RATIO = 0.15
@@ -56,14 +56,14 @@ class FrameScorer(Protocol):
 class TrainingWindow:
     """The contaminated frames a method learns from; `good` is the truth, which only clean-patchcore may look at."""
 
-    embeddings: Embeddings
+    embeddings: EmbeddingBuffer
     frames: int
     good: tuple[int, ...]
 
     def only(self, frames: Sequence[int]) -> "TrainingWindow":
         """A window of those frames."""
         first = self.embeddings.take(range(1))
-        kept = InMemory(len(frames), first.shape[1:])
+        kept = MemoryBuffer(len(frames), first.shape[1:])
         for frame in frames:
             kept.append(self.embeddings.take(range(frame, frame + 1)))
         return TrainingWindow(kept, len(frames), tuple(i for i, frame in enumerate(frames) if frame in set(self.good)))
@@ -76,7 +76,7 @@ Method = Callable[[TrainingWindow, int], FrameScorer]
 def from_settings(window: TrainingWindow, seed: int, *, settings: BuildSettings) -> FrameScorer:
     """One discrimination, one exact coreset over the whole window, no calibration: the published order of things."""
     seeded = settings.model_copy(update={"seed": seed})
-    judged = judge(window.embeddings, window.frames, seeded, _silent)
+    judged = denoise(window.embeddings, window.frames, seeded, _silent)
     patches = group_coreset(window.embeddings, judged, range(window.frames), bank_size(judged, seeded), seeded)
     return scorer_of(patches, judged, seeded, FlatSearch)
 
@@ -104,9 +104,9 @@ def padim_patchcore(window: TrainingWindow, seed: int) -> FrameScorer:
 def patchline(window: TrainingWindow, seed: int) -> FrameScorer:
     """The product's default, calibration included, as `build_bank` does it."""
     settings = BuildSettings(seed=seed)
-    judged = judge(window.embeddings, window.frames, settings, _silent)
+    judged = denoise(window.embeddings, window.frames, settings, _silent)
     with ThreadPoolExecutor(available_cores()) as pool:
-        condensed = condense(window.embeddings, judged, settings, pool, _silent)
+        condensed = subsample(window.embeddings, judged, settings, pool, _silent)
     cross_fit(window.embeddings, judged, condensed, settings, make_search=FlatSearch, progress=_silent)
     return scorer_of(condensed.bank, judged, settings, FlatSearch)
 

@@ -6,7 +6,7 @@ from statistics import mean
 
 import numpy as np
 
-from softpatch.evaluation.bootstrap import Difference, Paired, difference
+from softpatch.evaluation.bootstrap import Paired, PairedDifference, difference
 from softpatch.evaluation.rows import FrameScores, Row, RowKey
 
 RESAMPLES = 1000
@@ -99,7 +99,7 @@ def _differences(
 
 def _difference(
     rows: Sequence[Row], rival: str, scores: Mapping[RowKey, FrameScores], truths: Mapping[str, Sequence[bool]]
-) -> Difference | None:
+) -> PairedDifference | None:
     own = {(row.category, row.seed): row.key for row in rows if row.method == OURS}
     other = {(row.category, row.seed): row.key for row in rows if row.method == rival}
     shared = sorted(own.keys() & other.keys())

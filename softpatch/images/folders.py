@@ -10,7 +10,7 @@ GOOD = "good"
 GOOD_NAMES = frozenset({GOOD, "ok"})  # MVTec's word and BTAD's
 MASK_ENDING = "_mask"
 
-Split = Literal["train", "test"]
+FolderSplit = Literal["train", "test"]
 
 
 class NoImages(ValueError):
@@ -22,7 +22,7 @@ class LabelledImage:
     """One image file: its label is `good` or a defect's type, its mask, if any, shows the defect in white."""
 
     path: Path
-    split: Split
+    split: FolderSplit
     label: str
     mask: Path | None = None
 
@@ -74,7 +74,7 @@ def read_folder(root: Path) -> FolderLayout:
     return layout
 
 
-def _split(root: Path, split: Split) -> Iterator[LabelledImage]:
+def _split(root: Path, split: FolderSplit) -> Iterator[LabelledImage]:
     for folder in _folders(root / split):
         masks = _masks(root / "ground_truth" / folder.name)
         label = GOOD if folder.name in GOOD_NAMES else folder.name

@@ -1,7 +1,7 @@
 """Frames that show nothing to judge: black, over-exposed, frozen. Told from pixels alone, before any network.
 
-A view's own frames set the limits (`Usual`): a part on black velvet is dark and a silhouette's ground is white, as they
-should be. Measured on all 2,316 frames of four real lines: docs/decisions/input-faults.md.
+A view's own frames set the limits (`InputBaseline`): a part on black velvet is dark and a silhouette's ground is
+white, as they should be. Measured on all 2,316 frames of four real lines: docs/decisions/input-faults.md.
 """
 
 import hashlib
@@ -45,7 +45,7 @@ class InputFault(StrEnum):
 
 
 @dataclass(frozen=True, eq=False)
-class Look:
+class FrameThumbnail:
     """What frames are compared by, at the network's input: a digest of the pixels and a small picture.
 
     `cells` is luma over its own mean, so that a lamp's flicker is no difference.
@@ -55,7 +55,7 @@ class Look:
     cells: Float32[np.ndarray, "16 16"]
 
     @classmethod
-    def of(cls, image: UInt8[np.ndarray, "h w 3"]) -> "Look":
+    def of(cls, image: UInt8[np.ndarray, "h w 3"]) -> "FrameThumbnail":
         """The look of a frame."""
         digest = hashlib.blake2b(np.ascontiguousarray(image).data, digest_size=16).digest()
         luma = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.float32)
@@ -67,14 +67,14 @@ class Look:
         return self.digest + self.cells.astype("<f2").tobytes()
 
     @classmethod
-    def from_bytes(cls, data: bytes) -> "Look":
+    def from_bytes(cls, data: bytes) -> "FrameThumbnail":
         """What `to_bytes` wrote. Raises ValueError for other bytes."""
         cells = np.frombuffer(data[16:], "<f2").astype(np.float32).reshape(LOOK_SIDE, LOOK_SIDE)
         return cls(data[:16], cells)
 
 
 @dataclass(frozen=True)
-class Usual:
+class InputBaseline:
     """What a view's own frames look like; the default says what holds where no bank knows yet.
 
     The largest dark and saturated share and the least contrast of its calibration frames but the few most extreme, 0 to
@@ -87,7 +87,7 @@ class Usual:
     noise_floor: float = 0.0
 
     @classmethod
-    def of(cls, statistics: Float32[np.ndarray, "frames 5"], looks: Sequence[Look]) -> "Usual":
+    def of(cls, statistics: Float32[np.ndarray, "frames 5"], looks: Sequence[FrameThumbnail]) -> "InputBaseline":
         """From image statistics (brightness, contrast, sharpness, dark, saturated) and looks of some of the frames."""
         apart = [difference(a, b) for a, b in combinations(looks, 2)]
         return cls(
@@ -98,7 +98,7 @@ class Usual:
         )
 
 
-def exposure_fault(seen: ImageStatistics, usual: Usual) -> InputFault | None:
+def exposure_fault(seen: ImageStatistics, usual: InputBaseline) -> InputFault | None:
     """Black or over-exposed, or neither."""
     flat = seen.contrast < min(FLAT, usual.contrast / 2)
     if _lost(seen.dark_ratio, usual.dark_ratio) or (flat and seen.brightness <= FLAT_DARK):
@@ -108,25 +108,25 @@ def exposure_fault(seen: ImageStatistics, usual: Usual) -> InputFault | None:
     return None
 
 
-def difference(a: Look, b: Look) -> float:
+def difference(a: FrameThumbnail, b: FrameThumbnail) -> float:
     """Root mean square of the difference of two looks, as a share of the mean luma."""
     return float(np.sqrt(np.square(a.cells - b.cells).mean()))
 
 
 @dataclass(frozen=True, eq=False)
-class Stillness:
+class FrozenRun:
     """The picture that the present run of like frames began with, and how many like it have come after it."""
 
-    look: Look | None = None
+    look: FrameThumbnail | None = None
     repeats: int = 0
 
-    def after(self, look: Look, usual: Usual) -> "Stillness":
+    def after(self, look: FrameThumbnail, usual: InputBaseline) -> "FrozenRun":
         """One frame later. It is compared with the run's first, so that a slow scene leaves it in the end."""
         if self.look is not None and (
             look.digest == self.look.digest or difference(look, self.look) < usual.noise_floor
         ):
-            return Stillness(self.look, self.repeats + 1)
-        return Stillness(look)
+            return FrozenRun(self.look, self.repeats + 1)
+        return FrozenRun(look)
 
     def frozen(self, frames: int) -> bool:
         """Whether so many frames in a row show the same instant. One repeat says nothing: rigid parts are alike."""

@@ -6,7 +6,15 @@ import faiss
 import numpy as np
 from jaxtyping import Float32
 
-from softpatch.scoring.search import WITNESS_DEPTH, Frames, Nearest, NoNeighbour, Patches, Witnesses, witnesses_among
+from softpatch.scoring.search import (
+    SECOND_FRAME_DEPTH,
+    FrameOfRow,
+    Nearest,
+    NoNeighbour,
+    TwoFrameNearest,
+    Vectors,
+    second_frame_among,
+)
 
 
 class NoGpu(RuntimeError):
@@ -20,7 +28,7 @@ class GpuFlatSearch:
         NoGpu: FAISS is built without GPU support, or sees no GPU.
     """
 
-    def __init__(self, bank: Patches, *, resources: "faiss.StandardGpuResources | None" = None) -> None:
+    def __init__(self, bank: Vectors, *, resources: "faiss.StandardGpuResources | None" = None) -> None:
         """`resources`: those of a search that is used by the same thread; FAISS reserves scratch memory for each."""
         if not hasattr(faiss, "StandardGpuResources"):
             raise NoGpu("this faiss is built for the CPU; install patchline[gpu] instead of patchline[cpu]")
@@ -42,9 +50,9 @@ class GpuFlatSearch:
         row = self._rows(queries, 1)[:, 0]
         return Nearest(np.linalg.norm(queries - self._bank[row], axis=1), row)
 
-    def witnesses(self, queries: Float32[np.ndarray, "n d"], frames: Frames) -> Witnesses:
+    def witnesses(self, queries: Float32[np.ndarray, "n d"], frames: FrameOfRow) -> TwoFrameNearest:
         """See Search."""
-        return witnesses_among(queries, self._bank, frames, self._rows(queries, WITNESS_DEPTH))
+        return second_frame_among(queries, self._bank, frames, self._rows(queries, SECOND_FRAME_DEPTH))
 
     def part(self, rows: slice) -> "GpuFlatSearch":
         """See Search."""

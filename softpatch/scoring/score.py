@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float32, Int32, Int64
 
 from softpatch.scoring.search import Search
-from softpatch.settings import Scoring
+from softpatch.settings import ScoringRule
 
 MAP_SIGMA_PX = 4
 MAP_KERNEL_PX = 4 * MAP_SIGMA_PX * 2 + 1  # four sigma a side, as SciPy's filter of the reference
@@ -57,7 +57,7 @@ class WeightedPatches(Protocol):
         ...
 
     @property
-    def scoring(self) -> Scoring:
+    def scoring(self) -> ScoringRule:
         """How distances become scores."""
         ...
 

@@ -10,10 +10,10 @@ from jaxtyping import Float32, Int32, Int64
 
 from softpatch.threads import available_cores
 
-Patches = Float32[np.ndarray, "m d"]
-Frames = Int32[np.ndarray, "m"]
+Vectors = Float32[np.ndarray, "m d"]
+FrameOfRow = Int32[np.ndarray, "m"]
 
-WITNESS_DEPTH = 8
+SECOND_FRAME_DEPTH = 8
 """Nearest patches in which a second frame is looked for at first: nearly always it is among them, and eight cost a
 search a quarter more than one."""
 
@@ -38,7 +38,7 @@ class Nearest(NamedTuple):
     row: Int64[np.ndarray, "n"]
 
 
-class Witnesses(NamedTuple):
+class TwoFrameNearest(NamedTuple):
     """Per query: distance to the nearest bank patch, its row, and the distance to the nearest patch of another frame.
 
     Where the bank knows one frame only, that frame has to do: both distances are the same.
@@ -61,7 +61,7 @@ class Search(Protocol):
         """
         ...
 
-    def witnesses(self, queries: Float32[np.ndarray, "n d"], frames: Frames) -> Witnesses:
+    def witnesses(self, queries: Float32[np.ndarray, "n d"], frames: FrameOfRow) -> TwoFrameNearest:
         """The nearest patches of two different frames; `frames` says which frame each bank patch is from.
 
         Raises NoNeighbour as `nearest` does.
@@ -76,7 +76,7 @@ class Search(Protocol):
 class BruteSearch:
     """The definition, short enough to check by eye; never optimised."""
 
-    def __init__(self, bank: Patches) -> None:
+    def __init__(self, bank: Vectors) -> None:
         self._bank = bank
 
     def nearest(self, queries: Float32[np.ndarray, "n d"]) -> Nearest:
@@ -84,13 +84,13 @@ class BruteSearch:
         distance = self._distances(queries)
         return Nearest(distance.min(axis=1), distance.argmin(axis=1))
 
-    def witnesses(self, queries: Float32[np.ndarray, "n d"], frames: Frames) -> Witnesses:
+    def witnesses(self, queries: Float32[np.ndarray, "n d"], frames: FrameOfRow) -> TwoFrameNearest:
         """See Search."""
         distance = self._distances(queries)
         row = distance.argmin(axis=1)
         others = np.where(frames == frames[row][:, None], np.float32(np.inf), distance).min(axis=1)
         nearest = distance.min(axis=1)
-        return Witnesses(nearest, row, np.where(np.isinf(others), nearest, others))
+        return TwoFrameNearest(nearest, row, np.where(np.isinf(others), nearest, others))
 
     def part(self, rows: slice) -> "BruteSearch":
         """See Search."""
@@ -114,7 +114,7 @@ class FlatSearch:
     more from the pair that was found: the BLAS form |x|^2 - 2xy + |y|^2 cancels where patches nearly agree.
     """
 
-    def __init__(self, bank: Patches, *, threads: int | None = None) -> None:
+    def __init__(self, bank: Vectors, *, threads: int | None = None) -> None:
         faiss.cvar.distance_compute_blas_threshold = 1
         self._bank = np.ascontiguousarray(bank)
         self._threads = threads or available_cores()
@@ -131,10 +131,10 @@ class FlatSearch:
         row = self._rows(queries, 1)[:, 0]
         return Nearest(np.linalg.norm(queries - self._bank[row], axis=1), row)
 
-    def witnesses(self, queries: Float32[np.ndarray, "n d"], frames: Frames) -> Witnesses:
+    def witnesses(self, queries: Float32[np.ndarray, "n d"], frames: FrameOfRow) -> TwoFrameNearest:
         """See Search."""
-        rows = self._rows(queries, WITNESS_DEPTH)
-        return witnesses_among(queries, self._bank, frames, rows, threads=self._threads)
+        rows = self._rows(queries, SECOND_FRAME_DEPTH)
+        return second_frame_among(queries, self._bank, frames, rows, threads=self._threads)
 
     def part(self, rows: slice) -> "FlatSearch":
         """See Search."""
@@ -156,15 +156,15 @@ class FlatSearch:
         return rows
 
 
-def witnesses_among(
+def second_frame_among(
     queries: Float32[np.ndarray, "n d"],
-    bank: Patches,
-    frames: Frames,
+    bank: Vectors,
+    frames: FrameOfRow,
     rows: Int64[np.ndarray, "n k"],
     *,
     threads: int | None = None,
-) -> Witnesses:
-    """Witnesses from each query's k nearest rows; queries whose k are all of one frame look through the whole bank."""
+) -> TwoFrameNearest:
+    """The nearest of two frames among each query's k nearest rows; among all rows where those are of one frame."""
     row = rows[:, 0]
     elsewhere = frames[rows] != frames[row][:, None]
     other = rows[np.arange(len(rows)), elsewhere.argmax(axis=1)]  # the nearest itself where there is none
@@ -173,11 +173,11 @@ def witnesses_among(
         threads = threads or available_cores()
         other[alone] = _nearest_of_others(queries[alone], bank, frames, frames[row[alone]], threads)
     distance = np.linalg.norm(queries - bank[row], axis=1)
-    return Witnesses(distance, row, np.linalg.norm(queries - bank[other], axis=1))
+    return TwoFrameNearest(distance, row, np.linalg.norm(queries - bank[other], axis=1))
 
 
 def _nearest_of_others(
-    queries: Float32[np.ndarray, "n d"], bank: Patches, frames: Frames, own: Int32[np.ndarray, "n"], threads: int
+    queries: Float32[np.ndarray, "n d"], bank: Vectors, frames: FrameOfRow, own: Int32[np.ndarray, "n"], threads: int
 ) -> Int64[np.ndarray, "n"]:
     """Row of the nearest patch that is not of the query's own frame; some other frame must exist.
 

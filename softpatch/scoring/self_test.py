@@ -6,8 +6,8 @@ import numpy as np
 from jaxtyping import Float32
 
 from softpatch.bank import Bank
-from softpatch.network.embed import Embedder, Precision
 from softpatch.images.decode import decode
+from softpatch.network.embed import Embedder, Precision
 from softpatch.scoring.score import Scorer
 from softpatch.scoring.search import Search
 
@@ -35,7 +35,7 @@ class ProbeReport:
         return float((np.abs(self.scores - self.expected) / scale).max())
 
 
-def replay(bank: Bank, embedder: Embedder, search: Search) -> ProbeReport:
+def run_self_test(bank: Bank, embedder: Embedder, search: Search) -> ProbeReport:
     """Scores the bank's probes on this embedder and search.
 
     Raises:

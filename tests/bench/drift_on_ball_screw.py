@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import matplotlib as mpl
 import numpy as np
 
-from monitoring.drift.detector import Baseline, Following, follow
+from monitoring.drift.detector import Baseline, DriftState, follow
 from monitoring.drift.reference import reference_of_bank
 from tests.monitoring.drift.screws import decider_of, unchanged
 
@@ -58,7 +58,7 @@ def turns(paths: Sequence[Path], learnt: int) -> tuple[list[Turn], float]:
     decider = decider_of(paths[:learnt])
     threshold = decider.bank.manifest.threshold.value
     baseline = Baseline.of(reference_of_bank(decider.bank, threshold=threshold))
-    state, found = Following.start(baseline), list[Turn]()
+    state, found = DriftState.start(baseline), list[Turn]()
     for path, seen in zip(paths[learnt:], decider.observed(paths[learnt:], unchanged), strict=True):
         state = follow(state, seen, baseline)
         found.append(Turn(path, seen, min(state.evidence_ratio(baseline), 1.0), state.episode))

@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.stats import chi2, norm
 
-from monitoring.drift.detector import Baseline, Following, follow
-from tests.monitoring.drift.synthetic_streams import followed
+from monitoring.drift.detector import Baseline, DriftState, follow
 from tests.monitoring.drift.screws import DEFECTS, Screws, blur, drawn, gain, screws, smaller
+from tests.monitoring.drift.synthetic_streams import followed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,7 +41,7 @@ FALSE_ALARM_FRAMES = 10_000
 
 def false_alarms(real: Screws, baseline: Baseline, seed: int) -> Counter[str]:
     """Episodes that open on one undisturbed stream, by verdict."""
-    rng, state, opened = np.random.default_rng(seed), Following.start(baseline), Counter[str]()
+    rng, state, opened = np.random.default_rng(seed), DriftState.start(baseline), Counter[str]()
     for _ in range(STREAM):
         before, state = state, follow(state, drawn(rng, real.clean, real.defective, DEFECTS), baseline)
         if state.episode is not None and before.episode is None:
@@ -61,7 +61,7 @@ def delay(
     """Frames from the change to the episode, and its verdict after a second look; PATIENCE where none opens."""
     rng = np.random.default_rng(1000 + seed)
     usual = (drawn(rng, real.clean, real.defective, DEFECTS) for _ in range(settling))
-    state = followed(Following.start(baseline), usual, baseline)
+    state = followed(DriftState.start(baseline), usual, baseline)
     if state.episode is not None:
         return 0, "before the change"
     state = followed(state, (drawn(rng, pool, real.defective, rate) for _ in range(PATIENCE)), baseline)

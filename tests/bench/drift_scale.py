@@ -24,14 +24,14 @@ from prometheus_client import CollectorRegistry, generate_latest
 from ingest.kafka.records import Claim, Committed, Outgoing, Partition, Record, Work
 from ingest.kafka.topics import create_topics
 from ingest.kafka.transactions import State, TransactionLoop
-from ingest.kafka.writers import Sender
+from ingest.kafka.writers import KafkaSender
 from ingest.store import FsspecStore
-from monitoring.drift.conformal_ranks import REMEMBERED, Past
+from monitoring.drift.conformal_ranks import REMEMBERED, RankHistory
 from monitoring.health import Heartbeat
 from monitoring.metrics import declare_kafka, declare_watch
 from monitoring.watch.calibrations import Calibrations
 from monitoring.watch.replays import Replays
-from monitoring.watch.reporting import Reporting
+from monitoring.watch.reporting import DriftReporting
 from monitoring.watch.service import ROOM, Watch
 from monitoring.watch.settings import WatchSettings
 from monitoring.watch.views import Views
@@ -110,7 +110,7 @@ def measured(view_count: int, seconds: int, folder: Path) -> str:
     said = decisions(frames(rng, 200), active)
     line = Line(stream(said, views), view_count * RATE)
     registry = CollectorRegistry()
-    reporting = Reporting(declare_watch(registry), declare_kafka(registry), frames_per_false_alarm=1e12)
+    reporting = DriftReporting(declare_watch(registry), declare_kafka(registry), frames_per_false_alarm=1e12)
     calibrations = Calibrations(store, read_banks=list, retry_seconds=10, clock=line.clock, told_seconds=lambda _: None)
     before = rss_mb()
     calibrations.take([state_record(state_of(active, view=view)) for view in views])
@@ -153,7 +153,7 @@ def _age(views: Views, scores: Sequence[float], rng: np.random.Generator) -> Non
     for view in views:
         assert view.standing is not None
         older = np.sort(rng.choice(scores, REMEMBERED - 4000)).astype(np.float32)
-        following = replace(view.standing.following, past=Past(older, older[::2].copy()))
+        following = replace(view.standing.following, past=RankHistory(older, older[::2].copy()))
         view.standing = replace(view.standing, following=following)
 
 
@@ -163,7 +163,7 @@ def reading(view_count: int, broker: KafkaBroker) -> str:
     create_topics(kafka, give_up_seconds=30)
     topic, count = kafka.topic("decisions"), 20_000
     value = b"x" * 2800
-    with Sender.open(kafka) as sender:
+    with KafkaSender.open(kafka) as sender:
         for number in range(count):
             sender.send(Outgoing(topic, str(number % view_count).encode(), value))
         sender.flush(120)

@@ -23,13 +23,13 @@ from prometheus_client import CollectorRegistry
 from inference.banks import ActiveBanks, BankLoader
 from inference.history import History
 from inference.inspector import Destinations, Inspector, Queued
-from inference.scoring import Scoring
+from inference.scoring import FrameScoring
 from inference.settings import ViewInspection
 from ingest.store import FsspecStore
 from monitoring.metrics import declare_inference
+from softpatch.images.geometry import Geometry
 from softpatch.network.embed import OnnxEmbedder
 from softpatch.network.graph import lite0
-from softpatch.images.geometry import Geometry
 from softpatch.scoring.search import FlatSearch
 from tests.bench import loop_throughput
 from tests.brokers import KafkaBroker
@@ -79,7 +79,7 @@ def made_inspector(store: FsspecStore, pool: Executor) -> Inspector:
     bank = made_bank(embedder, geometry=Geometry(mode="squash", height_px=INPUT_PX, width_px=INPUT_PX), frames=5)
     active.take([state_record(state(stored(store, bank).in_force))])
     return Inspector(
-        scoring=Scoring(embedder, pool=pool, max_pixels=50_000_000, clock=time.process_time),
+        scoring=FrameScoring(embedder, pool=pool, max_pixels=50_000_000, clock=time.process_time),
         banks=active,
         history=History(remembered_frame_ids=10_000),
         inspection_of=lambda _: ViewInspection(),

@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 from ingest.kafka.records import Outgoing, Work
 from ingest.kafka.topics import create_topics
 from ingest.kafka.transactions import TransactionLoop
-from ingest.kafka.writers import Sender
+from ingest.kafka.writers import KafkaSender
 from tests.brokers import KafkaBroker
 
 FRAMES, FRAME_BYTES, DECISION_BYTES = 3000, 100_000, 2800
@@ -27,7 +27,7 @@ def measured(broker: KafkaBroker) -> tuple[float, float]:
     kafka = broker.settings()
     create_topics(kafka, give_up_seconds=30)
     frames, decisions = kafka.topic("frames"), kafka.topic("decisions")
-    with Sender.open(kafka) as sender:
+    with KafkaSender.open(kafka) as sender:
         for number in range(FRAMES):
             sender.send(Outgoing(frames, b"line/camera", os.urandom(FRAME_BYTES), partition=number % kafka.partitions))
         sender.flush(60)

@@ -6,10 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jaxtyping import Float32
 
-from softpatch.discriminators import DISCRIMINATORS, Discriminator
-from softpatch.building.frame_groups import interleaved_groups
 from softpatch.building.denoise import keep_mask
+from softpatch.building.frame_groups import interleaved_groups
 from softpatch.building.noise_floor import noise_floor
+from softpatch.discriminators import DISCRIMINATORS, Discriminator
 from softpatch.settings import BuildSettings, DiscriminatorName
 
 EVERY = sorted(DISCRIMINATORS)

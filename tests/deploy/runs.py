@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from deploy.pictures.annotated_frame import Exhibit
+from deploy.pictures.annotated_frame import AnnotatedFrame
 from ingest.contract import SourceRecord
 from ingest.decision import BankRef, Decision, DefectRegion, Reason, SmallMap, Verdict, decision_id
 from softpatch.images.geometry import Geometry
@@ -56,8 +56,10 @@ def decided(
     )
 
 
-def shown(ratio: float | None, *, label: str | None = None, name: str = "frame", size_wh: tuple[int, int]) -> Exhibit:
+def shown(
+    ratio: float | None, *, label: str | None = None, name: str = "frame", size_wh: tuple[int, int]
+) -> AnnotatedFrame:
     """A gray frame, ready for a contact sheet."""
     image = np.full((size_wh[1], size_wh[0], 3), 128, np.uint8)
     encoded = cv2.imencode(".png", image)[1].tobytes()
-    return Exhibit(name, encoded, decided(ratio, size_wh=size_wh), Geometry(), label)
+    return AnnotatedFrame(name, encoded, decided(ratio, size_wh=size_wh), Geometry(), label)

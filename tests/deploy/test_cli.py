@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.errors import EXPECTED, Failed, WrongUse, fault_of
+from deploy.errors import EXPECTED, CommandFailed, UsageError, command_error_of
 
 COMMANDS = (
     *("demo", "bench", "up", "train", "inspect", "camera", "topics", "bank", "dead-letters"),
@@ -124,12 +124,12 @@ def test_every_error_that_a_person_can_cause_is_expected() -> None:
         __import__(module)
         error = getattr(sys.modules[module], name)
         assert issubclass(error, Exception)
-        assert issubclass(kind, WrongUse | Failed)
+        assert issubclass(kind, UsageError | CommandFailed)
 
 
 def test_a_mistake_of_ours_keeps_its_traceback() -> None:
     """Only what the world does wrong becomes one sentence."""
-    assert fault_of(KeyError("view")) is None
+    assert command_error_of(KeyError("view")) is None
 
 
 def test_help_answers_at_once() -> None:

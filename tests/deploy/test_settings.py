@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.errors import WrongUse
+from deploy.errors import UsageError
 from deploy.settings import read_settings, setting_names
 
 EXAMPLE = Path(__file__).parents[2] / "patchline.example.yaml"
@@ -21,7 +21,7 @@ def written(folder: Path, text: str) -> Path:
 
 def sentence(path: Path | None, environ: dict[str, str] | None = None, flags: tuple[str, ...] = ()) -> str:
     """What a person is told."""
-    with pytest.raises(WrongUse) as caught:
+    with pytest.raises(UsageError) as caught:
         read_settings(path, environ or {}, flags)
     return str(caught.value)
 

@@ -14,9 +14,9 @@ import pytest
 import yaml
 
 from ingest.cameras.faults import black
-from monitoring.dashboards.prometheus_query import NoAnswer, Prometheus, Span, asked
 from monitoring.dashboards.files import DASHBOARDS
 from monitoring.dashboards.panel import Dashboard, Panel, Query
+from monitoring.dashboards.prometheus_query import NoAnswer, Prometheus, Span, asked
 from tests.e2e.composed import ROOT, Composed
 from tests.e2e.watched_line import KNOCK, SCRAPE_SECONDS, SERVED_AT, Camera, Pager, WatchedLine, send_odd_records
 

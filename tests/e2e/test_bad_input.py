@@ -17,7 +17,7 @@ from ingest.contract import SourceRecord
 from ingest.decision import Verdict
 from ingest.frame import DeadLetterReason
 from ingest.kafka.records import Outgoing
-from ingest.kafka.writers import Sender
+from ingest.kafka.writers import KafkaSender
 from ingest.store import FsspecStore
 from softpatch.network.embed import OnnxEmbedder
 from softpatch.network.graph import lite0
@@ -113,7 +113,7 @@ def plant(kafka_broker: KafkaBroker, tmp_path: Path) -> Iterator[Plant]:
         made.run("topics", "create")
         bank = made_bank(OnnxEmbedder.open(lite0(), provider="cpu", threads=1))
         in_force = stored(FsspecStore.open(made.store), bank).in_force
-        with Sender.open(kafka) as sender:
+        with KafkaSender.open(kafka) as sender:
             sender.send_and_wait(Outgoing(kafka.topic("banks"), VIEW.encode(), state(in_force).to_bytes()), 30)
         yield made
 
@@ -121,7 +121,7 @@ def plant(kafka_broker: KafkaBroker, tmp_path: Path) -> Iterator[Plant]:
 def send(kafka: KafkaSettings, records: Mapping[str, Sent]) -> dict[SourceRecord, str]:
     """Send records; returns the name of each by where it lies."""
     topic = kafka.topic("frames")
-    with Sender.open(kafka, writes=(topic,)) as sender:
+    with KafkaSender.open(kafka, writes=(topic,)) as sender:
         pending = {
             name: sender.send(Outgoing(topic, each.key, each.value, each.headers)) for name, each in records.items()
         }

@@ -13,7 +13,7 @@ from ingest.dead_letter import dead_letter_of, headers_of
 from ingest.decision import Reason
 from ingest.frame import DeadLetterReason
 from ingest.kafka.records import Outgoing
-from ingest.kafka.writers import Sender
+from ingest.kafka.writers import KafkaSender
 from tests.e2e.services import Answers, Plant, run, wait_until
 from tests.inference.sample_bank import jpeg
 
@@ -39,7 +39,7 @@ def plant(kafka_broker: KafkaBroker, tmp_path: Path) -> Iterator[Plant]:
 
 def send(kafka: KafkaSettings, *records: Outgoing) -> list[SourceRecord]:
     """Send records in order; returns where they lie."""
-    with Sender.open(kafka) as sender:
+    with KafkaSender.open(kafka) as sender:
         sent = [sender.send_and_wait(each, 30) for each in records]
     return [SourceRecord(topic=s.partition.topic, partition=s.partition.partition, offset=s.offset) for s in sent]
 

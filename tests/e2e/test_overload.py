@@ -12,7 +12,7 @@ import pytest
 
 from ingest.decision import Reason, Verdict
 from ingest.kafka.records import Outgoing
-from ingest.kafka.writers import Sender
+from ingest.kafka.writers import KafkaSender
 from ingest.store import FsspecStore
 from softpatch.network.embed import OnnxEmbedder
 from softpatch.network.graph import lite0
@@ -46,7 +46,7 @@ def plant(kafka_broker: KafkaBroker, tmp_path: Path) -> Iterator[Plant]:
         in_force = stored(
             FsspecStore.open(made.store), made_bank(OnnxEmbedder.open(lite0(), provider="cpu", threads=1))
         ).in_force
-        with Sender.open(kafka) as sender:
+        with KafkaSender.open(kafka) as sender:
             sender.send_and_wait(Outgoing(kafka.topic("banks"), VIEW.encode(), state(in_force).to_bytes()), 30)
         yield made
 
@@ -64,7 +64,7 @@ def frames(kafka: KafkaSettings, count: int) -> list[Outgoing]:
 
 def measured_capacity(plant: Plant, inspect: Service, some: Sequence[Outgoing]) -> float:
     """Frames decided a second, all of them waiting in Kafka."""
-    with Sender.open(plant.kafka) as sender:
+    with KafkaSender.open(plant.kafka) as sender:
         for number in range(MEASURED_FRAMES):
             sender.send(some[number % len(some)])
     first = plant.metric(inspect, "patchline_decisions_total")
@@ -80,7 +80,7 @@ def offered(kafka: KafkaSettings, some: Sequence[Outgoing], frames_per_second: f
 
     def send() -> None:
         begun = time.monotonic()
-        with Sender.open(kafka) as sender:
+        with KafkaSender.open(kafka) as sender:
             while not stop.wait(0.02):
                 while sent[0] < (time.monotonic() - begun) * frames_per_second and not stop.is_set():
                     sender.send(some[sent[0] % len(some)])

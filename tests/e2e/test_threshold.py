@@ -13,7 +13,7 @@ from ingest.contract import SourceRecord
 from ingest.decision import Decision, Verdict
 from ingest.kafka.readers import WholeTopicReader
 from ingest.kafka.records import Outgoing
-from ingest.kafka.writers import Sender
+from ingest.kafka.writers import KafkaSender
 from tests.e2e.services import Answers, Plant, run, wait_until
 from tests.inference.sample_bank import jpeg
 
@@ -43,7 +43,7 @@ SETTINGS = {
 def send(plant: Plant, *frames: bytes) -> list[SourceRecord]:
     """Send frames of the view, in order; returns where they lie."""
     topic = plant.kafka.topic("frames")
-    with Sender.open(plant.kafka, writes=(topic,)) as sender:
+    with KafkaSender.open(plant.kafka, writes=(topic,)) as sender:
         pending = [sender.send(Outgoing(topic, VIEW.encode(), each)) for each in frames]
         landed = [each.wait(60) for each in pending]
     return [SourceRecord(topic=topic, partition=at.partition.partition, offset=at.offset) for at in landed]

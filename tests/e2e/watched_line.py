@@ -20,7 +20,7 @@ from ingest.cameras.simulator import Simulator
 from ingest.frame import FRAME_ID, SEQUENCE
 from ingest.kafka.records import Outgoing
 from ingest.kafka.settings import KafkaSettings
-from ingest.kafka.writers import Sender
+from ingest.kafka.writers import KafkaSender
 from tests.e2e.services import wait_until
 
 if TYPE_CHECKING:
@@ -158,7 +158,7 @@ def send_odd_records(kafka: KafkaSettings, key: str) -> None:
         headers = ((FRAME_ID, f"{start}-{number}".encode()), (SEQUENCE, str(number).encode()))
         return Outgoing(topic, by, value, headers)
 
-    with Sender.open(kafka, writes=(topic,)) as sender:
+    with KafkaSender.open(kafka, writes=(topic,)) as sender:
         for each in (
             record(0),
             record(0),

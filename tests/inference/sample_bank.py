@@ -17,7 +17,7 @@ from ingest.view import file_name
 from softpatch.bank import Bank, Manifest, Threshold, bank_to_bytes, bank_version
 from softpatch.images.decode import decode
 from softpatch.images.geometry import Geometry
-from softpatch.images.input_faults import Look
+from softpatch.images.input_faults import FrameThumbnail
 from softpatch.images.statistics import measure
 from softpatch.scoring.score import Scorer
 from softpatch.scoring.search import FlatSearch
@@ -127,7 +127,7 @@ class Stored:
 def shown(bits: int = 0, *, look: int | None = None) -> Seen:
     """What the pixels of some frame say; every one differs, but for those of one `look`."""
     rng = np.random.default_rng(look)
-    cells = Look.of(rng.integers(0, 256, (32, 32, 3), dtype=np.uint8))
+    cells = FrameThumbnail.of(rng.integers(0, 256, (32, 32, 3), dtype=np.uint8))
     facts = ImageFacts(brightness=10, contrast=5, sharpness=2, dark_ratio=0, saturated_ratio=0)
     return Seen(image=facts, size_wh_px=(640, 480), difference_hash=bits, look=cells)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from inference.assignment import Assignment
-from inference.handoff_queue import Exchange
+from inference.handoff_queue import HandoffQueue
 from inference.history import History
 from inference.settings import ViewInspection
 from ingest.contract import SourceRecord
@@ -14,7 +14,7 @@ from ingest.frame import Frame
 from ingest.kafka.connecting import Deadline
 from ingest.kafka.errors import BrokerUnreachable
 from ingest.kafka.records import Partition, Record
-from softpatch.images.input_faults import Usual
+from softpatch.images.input_faults import InputBaseline
 from tests.inference.sample_bank import AT, VIEW, shown
 
 if TYPE_CHECKING:
@@ -63,12 +63,12 @@ class Tail:
 def seen(history: History, frame_id: str, offset: int, *, tenure: int = 1) -> SourceRecord | None:
     """What the history takes a frame for a repeat of."""
     frame = Frame(view=VIEW, key="line/cam", frame_id=frame_id, encoded=b"", source=at(offset), appended_ms=0)
-    return history.frame(frame, shown(), Usual(), ViewInspection(), tenure=tenure).duplicate_of
+    return history.frame(frame, shown(), InputBaseline(), ViewInspection(), tenure=tenure).duplicate_of
 
 
 def assigned(history: History, tail: Tail, offset: int | None, *, seconds: float = 30) -> None:
     """Partition 0 comes, with its committed offset."""
-    Assignment(Exchange(room_frames=1, room_bytes=1000), history, tail).assigned(
+    Assignment(HandoffQueue(room_frames=1, room_bytes=1000), history, tail).assigned(
         {FRAMES: offset}, Deadline(seconds, clock=lambda: 0.0)
     )
 

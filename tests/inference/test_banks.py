@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from inference.banks import ActiveBanks, BankLoader, Serving, Standing
+from inference.banks import ActiveBanks, BankLoader, BankStatus, Serving
 from inference.decide import InForce, Limits, NoBank
 from ingest.bank_state import BankState, ViewState
 from ingest.decision import Reason
@@ -36,7 +36,7 @@ class Watched:
         loader = BankLoader(store, embedder, lambda vectors: FlatSearch(vectors, threads=1))
         self.banks = ActiveBanks(loader, metrics, announce=lambda *said: self.announced.append(said))
 
-    def told(self, *states: BankState) -> Standing:
+    def told(self, *states: BankState) -> BankStatus:
         """How the view stands after these states."""
         self.banks.take([state_record(each) for each in states])
         return self.banks.standing(VIEW)
@@ -61,7 +61,7 @@ def second(embedder: OnnxEmbedder) -> Bank:
     return made_bank(embedder, seed=1)
 
 
-def version_of(standing: Standing) -> str:
+def version_of(standing: BankStatus) -> str:
     """The version that serves; fails where none does."""
     assert isinstance(standing, Serving)
     return standing.in_force.version

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inference.decide import Evidence, Facts, InForce, Limits, NoBank, Ruling, decide, rule
+from inference.decide import DecisionFacts, InForce, Limits, NoBank, Ruling, ScoreEvidence, decide, rule
 from ingest.bank_state import BankInForce
 from ingest.contract import SourceRecord
 from ingest.decision import Decision, Reason, Verdict, decision_id
@@ -107,9 +107,11 @@ def test_every_fact_gives_a_decision_the_contract_takes(
     assert Decision.from_bytes(decision.to_bytes()) == decision
 
 
-def facts(score: float | None, standing: InForce | NoBank, **said: object) -> Facts:
+def facts(score: float | None, standing: InForce | NoBank, **said: object) -> DecisionFacts:
     """One frame's facts, on time and first of its id unless they say otherwise."""
-    evidence = None if score is None else Evidence(score=score, provider="CPU", precision="fp32", sketch=(0.5,) * 32)
+    evidence = (
+        None if score is None else ScoreEvidence(score=score, provider="CPU", precision="fp32", sketch=(0.5,) * 32)
+    )
     source = SourceRecord(topic="frames", partition=3, offset=41)
     usual: dict[str, Any] = {
         "frame": Frame(
@@ -129,7 +131,7 @@ def facts(score: float | None, standing: InForce | NoBank, **said: object) -> Fa
         "queue_seconds": 0.25,
         "stage_seconds": {"decode": 0.001},
     }
-    return Facts(**{**usual, **said})
+    return DecisionFacts(**{**usual, **said})
 
 
 def test_a_late_frame_keeps_its_score() -> None:

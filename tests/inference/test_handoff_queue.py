@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 
-from inference.handoff_queue import Exchange
-from inference.inspector import Answer, Answers, Queued
+from inference.handoff_queue import HandoffQueue
+from inference.inspector import AnswerBatch, FrameAnswer, Queued
 from ingest.contract import SourceRecord
 from ingest.dead_letter import dead_letter_of
 from ingest.frame import DeadLetterReason
@@ -18,23 +18,23 @@ def queued(*offsets: int, partition: int = 0) -> list[Queued]:
     return [Queued(record(offset, b"x", partition=partition), 0.0) for offset in offsets]
 
 
-def answered(batch: list[Queued]) -> Answers:
+def answered(batch: list[Queued]) -> AnswerBatch:
     """Any answer to each."""
-    return Answers(tuple(answer(each) for each in batch))
+    return AnswerBatch(tuple(answer(each) for each in batch))
 
 
-def answer(each: Queued) -> Answer:
+def answer(each: Queued) -> FrameAnswer:
     """A dead letter that names its record."""
     source = SourceRecord(topic="frames", partition=each.record.partition, offset=each.record.offset)
     letter = dead_letter_of(
         source=source, reason=DeadLetterReason.EMPTY, detail="", at=AT, key=b"k", value=None, headers=()
     )
-    return Answer(Work.of(each.record), "", letter, 0.0)
+    return FrameAnswer(Work.of(each.record), "", letter, 0.0)
 
 
 def test_room_comes_back_when_the_loop_collects_not_when_the_worker_takes() -> None:
     """What is being scored, or scored and not committed, still holds memory."""
-    exchange = Exchange(room_frames=4, room_bytes=1000)
+    exchange = HandoffQueue(room_frames=4, room_bytes=1000)
     exchange.accept(queued(0, 1, 2))
     assert exchange.room == 1
     batch = exchange.take(2)
@@ -48,7 +48,7 @@ def test_room_comes_back_when_the_loop_collects_not_when_the_worker_takes() -> N
 
 def test_large_records_wait_by_their_bytes() -> None:
     """Those being scored count, too; room is reckoned by the largest of the last, and an idle worker has some."""
-    exchange = Exchange(room_frames=64, room_bytes=1000)
+    exchange = HandoffQueue(room_frames=64, room_bytes=1000)
     exchange.accept([Queued(record(0, bytes(300)), 0.0), Queued(record(1, bytes(100)), 0.0)])
     assert exchange.room == 2
     exchange.accept([Queued(record(2, bytes(300)), 0.0), Queued(record(3, bytes(300)), 0.0)])
@@ -59,14 +59,14 @@ def test_large_records_wait_by_their_bytes() -> None:
     assert exchange.room == 0
     exchange.collect(0.0)
     assert exchange.room == 1
-    tiny = Exchange(room_frames=64, room_bytes=10)
+    tiny = HandoffQueue(room_frames=64, room_bytes=10)
     tiny.accept([Queued(record(0, bytes(300)), 0.0)])
     assert (tiny.room, tiny.drop([Partition("frames", 0)]), tiny.room) == (0, 1, 1)
 
 
 def test_a_batch_is_what_waits_in_order_and_never_more_than_asked() -> None:
     """Nothing is awaited to fill it."""
-    exchange = Exchange(room_frames=10, room_bytes=1000)
+    exchange = HandoffQueue(room_frames=10, room_bytes=1000)
     exchange.accept(queued(5, 6, 7))
     batches = [exchange.take(2), exchange.take(2)]
     assert [[each.record.offset for each in batch or []] for batch in batches] == [[5, 6], [7]]
@@ -74,7 +74,7 @@ def test_a_batch_is_what_waits_in_order_and_never_more_than_asked() -> None:
 
 def test_dropped_partitions_lose_what_waits_and_keep_what_is_being_scored() -> None:
     """The batch in hand comes back; the commit will leave it out."""
-    exchange = Exchange(room_frames=10, room_bytes=1000)
+    exchange = HandoffQueue(room_frames=10, room_bytes=1000)
     exchange.accept(queued(0, 1))
     batch = exchange.take(1)
     exchange.accept(queued(7, partition=1))
@@ -87,7 +87,7 @@ def test_dropped_partitions_lose_what_waits_and_keep_what_is_being_scored() -> N
 
 def test_an_answer_wakes_the_loop_and_the_end_wakes_the_worker() -> None:
     """Neither side sleeps through what it waits for."""
-    exchange = Exchange(room_frames=10, room_bytes=1000)
+    exchange = HandoffQueue(room_frames=10, room_bytes=1000)
     taken: list[int | None] = []
 
     def work() -> None:

@@ -7,7 +7,7 @@ from inference.settings import ViewInspection
 from ingest.contract import SourceRecord
 from ingest.frame import Frame
 from ingest.view import camera_key
-from softpatch.images.input_faults import Usual
+from softpatch.images.input_faults import InputBaseline
 from tests.inference.sample_bank import shown
 
 INSPECTION = ViewInspection(dead_letter_cap_ratio=0.2, dead_letter_window_records=10)
@@ -49,7 +49,7 @@ class Told:
             sequence=sequence,
             replay_of=SourceRecord(topic="frames.dead-letter", partition=partition, offset=0) if replay else None,
         )
-        return self.history.frame(frame, shown(bits, look=look), Usual(), INSPECTION, tenure=tenure)
+        return self.history.frame(frame, shown(bits, look=look), InputBaseline(), INSPECTION, tenure=tenure)
 
     def dead(self, offset: int, view: str = "line/cam", *, tenure: int = 1) -> None:
         """One record of the view that could not be decided."""

@@ -17,8 +17,8 @@ import pytest
 
 from inference.banks import ActiveBanks, BankLoader
 from inference.history import History
-from inference.inspector import Answer, Destinations, Inspector, Queued
-from inference.scoring import Scoring
+from inference.inspector import Destinations, FrameAnswer, Inspector, Queued
+from inference.scoring import FrameScoring
 from inference.settings import ViewInspection
 from ingest.contract import SourceRecord
 from ingest.dead_letter import DeadLetter, parse_dead_letter
@@ -52,7 +52,7 @@ class Bench:
         loader = BankLoader(store, embedder, lambda vectors: FlatSearch(vectors, threads=1))
         self.banks = ActiveBanks(loader, metrics, announce=lambda *_: None)
         self.inspector = Inspector(
-            scoring=Scoring(embedder, pool=self._pool, max_pixels=50_000_000, clock=time.monotonic),
+            scoring=FrameScoring(embedder, pool=self._pool, max_pixels=50_000_000, clock=time.monotonic),
             banks=self.banks,
             history=History(remembered_frame_ids=100),
             inspection_of=lambda _: INSPECTION,
@@ -67,7 +67,7 @@ class Bench:
         self.banks.take([state_record(state(in_force, epoch=epoch, view=bank.manifest.view))])
         return in_force.version
 
-    def answers(self, *records: Record) -> list[Answer]:
+    def answers(self, *records: Record) -> list[FrameAnswer]:
         """One batch."""
         answered = self.inspector.inspect([Queued(each, time.monotonic()) for each in records])
         assert [answer.work.next_offset for answer in answered.answers] == [each.offset + 1 for each in records]
@@ -82,7 +82,7 @@ class Bench:
         self._pool.shutdown()
 
 
-def decision_of(answer: Answer) -> Decision:
+def decision_of(answer: FrameAnswer) -> Decision:
     """The decision that goes out, read back."""
     (outgoing,) = answer.work.outgoing
     assert outgoing.topic == "decisions"
@@ -90,7 +90,7 @@ def decision_of(answer: Answer) -> Decision:
     return Decision.from_bytes(outgoing.value)
 
 
-def letter_of(answer: Answer) -> DeadLetter:
+def letter_of(answer: FrameAnswer) -> DeadLetter:
     """The dead letter that goes out, read back."""
     (outgoing,) = answer.work.outgoing
     assert outgoing.topic == "frames.dead-letter"

@@ -10,14 +10,14 @@ from prometheus_client import CollectorRegistry
 
 from inference.banks import Serving
 from inference.decide import InForce, Limits, NoBank, decide
-from inference.inspector import Answer, Answers
-from inference.reporting import Reporting
+from inference.inspector import AnswerBatch, FrameAnswer
+from inference.reporting import InspectionReporting
 from ingest.dead_letter import dead_letter_of
 from ingest.decision import Reason
 from ingest.frame import DeadLetterReason
 from ingest.kafka.records import Partition, Work
 from monitoring.metrics import declare_inference, declare_kafka
-from softpatch.images.input_faults import InputFault, Usual
+from softpatch.images.input_faults import InputBaseline, InputFault
 from softpatch.scoring.score import Scorer
 from softpatch.scoring.search import BruteSearch
 from tests.inference.sample_bank import AT, VIEW, record
@@ -34,7 +34,7 @@ class Told:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         inference, kafka = declare_inference(self.registry), declare_kafka(self.registry)
-        self.reporting = Reporting(inference, kafka, provider="cpu", precision="fp32")
+        self.reporting = InspectionReporting(inference, kafka, provider="cpu", precision="fp32")
 
     def value(self, name: str, **labels: str) -> float | None:
         """A sample; None where there is no such series."""
@@ -47,13 +47,13 @@ def told() -> Told:
     return Told()
 
 
-def decided(of: Record, *, learning: bool = False) -> Answer:
+def decided(of: Record, *, learning: bool = False) -> FrameAnswer:
     """A passed frame of the view `line/cam`, or one of a view that learns; its score ratio is 0.5."""
     decision = decide(facts(None, LEARNING) if learning else facts(1.0, PLAIN))
-    return Answer(Work.of(of), VIEW, decision, queue_seconds=0.1, missing_frames=2)
+    return FrameAnswer(Work.of(of), VIEW, decision, queue_seconds=0.1, missing_frames=2)
 
 
-def dead(of: Record, view: str) -> Answer:
+def dead(of: Record, view: str) -> FrameAnswer:
     """A dead letter."""
     letter = dead_letter_of(
         source=decide(facts(1.0, PLAIN)).source,
@@ -64,12 +64,12 @@ def dead(of: Record, view: str) -> Answer:
         value=of.value,
         headers=(),
     )
-    return Answer(Work.of(of), view, letter, queue_seconds=0.1)
+    return FrameAnswer(Work.of(of), view, letter, queue_seconds=0.1)
 
 
 def test_a_view_shows_all_its_verdicts_at_zero_before_any_is_committed(told: Told) -> None:
     """Scored is not decided: only the commit counts."""
-    told.reporting.worked(Answers((decided(record(0, b"x")),)))
+    told.reporting.worked(AnswerBatch((decided(record(0, b"x")),)))
     for verdict in ("pass", "fail", "undecided"):
         assert told.value("patchline_decisions_total", view=VIEW, verdict=verdict) == 0
 
@@ -77,7 +77,7 @@ def test_a_view_shows_all_its_verdicts_at_zero_before_any_is_committed(told: Tol
 def test_what_is_committed_is_counted_and_what_was_void_is_not(told: Told) -> None:
     """Of two answers one is in Kafka: one pass, its gap, its latency and its ratio."""
     kept, lost = decided(record(0, b"x")), decided(record(1, b"x"))
-    told.reporting.worked(Answers((kept, lost)))
+    told.reporting.worked(AnswerBatch((kept, lost)))
     told.reporting.committed([kept, lost], [kept.work], 0.01, AT + timedelta(seconds=0.5))
     assert told.value("patchline_decisions_total", view=VIEW, verdict="pass") == 1
     assert told.value("patchline_sequence_gap_frames_total", view=VIEW) == 2
@@ -97,7 +97,7 @@ def test_an_undecided_frame_is_counted_by_its_reason(told: Told) -> None:
 def test_a_dead_letter_counts_for_its_view_and_one_without_for_none(told: Told) -> None:
     """A record without a key opens no view of its own."""
     answers = [dead(record(0, b"x"), VIEW), dead(record(1, b"x", key=None), "")]
-    told.reporting.worked(Answers(tuple(answers)))
+    told.reporting.worked(AnswerBatch(tuple(answers)))
     told.reporting.committed(answers, [each.work for each in answers], 0.01, AT)
     assert told.value("patchline_dead_letters_total", view=VIEW, reason="truncated") == 1
     assert told.value("patchline_dead_letters_total", view="", reason="truncated") == 1
@@ -117,8 +117,8 @@ def test_a_bank_is_named_when_it_comes_into_force(told: Told) -> None:
 def test_views_of_a_lost_partition_leave_the_page_and_come_back_with_it(told: Told) -> None:
     """The other partition's view stays; a bank that was named once is named again."""
     mine, gone = Partition("frames", 0), Partition("frames", 1)
-    other = Answer(Work.of(record(0, b"x", partition=1)), "line/b", decided(record(0, b"x")).said, 0.0)
-    batch = Answers((decided(record(0, b"x")), other))
+    other = FrameAnswer(Work.of(record(0, b"x", partition=1)), "line/b", decided(record(0, b"x")).said, 0.0)
+    batch = AnswerBatch((decided(record(0, b"x")), other))
     told.reporting.worked(batch)
     told.reporting.lag({mine: 3, gone: 4})
     told.reporting.bank_in_force("line/b", PLAIN)
@@ -135,8 +135,10 @@ def test_views_of_a_lost_partition_leave_the_page_and_come_back_with_it(told: To
 def test_a_batch_that_was_under_way_when_its_partition_went_opens_no_view(told: Told, bank: Bank) -> None:
     """Its answers are void, its view belongs to another process; when the partition comes back it is told again."""
     mine, gone = Partition("frames", 0), Partition("frames", 1)
-    answer = Answer(Work.of(record(0, b"x", partition=1)), "line/b", decided(record(0, b"x")).said, 0.0)
-    batch = Answers((answer,), {"line/b": Serving(PLAIN, bank, Scorer(bank, BruteSearch(bank.vectors)), Usual())})
+    answer = FrameAnswer(Work.of(record(0, b"x", partition=1)), "line/b", decided(record(0, b"x")).said, 0.0)
+    batch = AnswerBatch(
+        (answer,), {"line/b": Serving(PLAIN, bank, Scorer(bank, BruteSearch(bank.vectors)), InputBaseline())}
+    )
     told.reporting.moved([mine], [gone])
     told.reporting.worked(batch)
     assert told.value("patchline_decisions_total", view="line/b", verdict="pass") is None
@@ -152,7 +154,7 @@ def test_input_faults_are_counted_by_what_they_are(told: Told) -> None:
     of = record(0, b"x")
     for policy in ("undecided", "pass"):
         said = decide(facts(1.0, PLAIN, input_fault=InputFault.FROZEN, input_fault_policy=policy))
-        answer = Answer(Work.of(of), VIEW, said, 0.0)
+        answer = FrameAnswer(Work.of(of), VIEW, said, 0.0)
         told.reporting.committed([answer], [answer.work], 0.01, AT)
     assert told.value("patchline_input_faults_total", view="line/cam", reason="frozen") == 2
     assert told.value("patchline_undecided_total", view="line/cam", reason="input_fault") == 1
@@ -160,5 +162,5 @@ def test_input_faults_are_counted_by_what_they_are(told: Told) -> None:
 
 def test_a_view_that_learns_shows_no_threshold(told: Told) -> None:
     """A threshold of 0 would be a lie."""
-    told.reporting.worked(Answers((decided(record(0, b"x"), learning=True),), {VIEW: NoBank(Reason.LEARNING)}))
+    told.reporting.worked(AnswerBatch((decided(record(0, b"x"), learning=True),), {VIEW: NoBank(Reason.LEARNING)}))
     assert told.value("patchline_threshold", view=VIEW) is None

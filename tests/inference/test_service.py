@@ -25,7 +25,7 @@ from ingest.decision import Decision, Reason, Verdict
 from ingest.kafka.readers import WholeTopicReader
 from ingest.kafka.records import Outgoing
 from ingest.kafka.topics import create_topics
-from ingest.kafka.writers import Sender
+from ingest.kafka.writers import KafkaSender
 from softpatch.scoring.search import FlatSearch
 from tests.brokers import free_port
 from tests.inference.sample_bank import VIEW, jpeg, made_bank, state, stored
@@ -54,7 +54,7 @@ class Line:
     def __init__(self, kafka: KafkaSettings) -> None:
         self.kafka = kafka
         create_topics(kafka, give_up_seconds=30)
-        self._sender = Sender.open(kafka)
+        self._sender = KafkaSender.open(kafka)
 
     def send(self, frames: Sequence[Outgoing]) -> list[Place]:
         """Send frames; returns where they lie."""

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from inference.handoff_queue import Exchange
+from inference.handoff_queue import HandoffQueue
 from inference.inspector import Queued
 from inference.worker import Worker
 from tests.inference.sample_bank import record
@@ -29,7 +29,7 @@ def checked_until(worker: Worker, *, seconds: float) -> None:
 
 def test_what_ends_the_worker_reaches_the_loop() -> None:
     """The service must not poll on while nobody scores."""
-    exchange = Exchange(room_frames=4, room_bytes=1000)
+    exchange = HandoffQueue(room_frames=4, room_bytes=1000)
     with Worker(exchange, Breaks(), batch_frames=2) as worker:  # type: ignore[arg-type]  # structurally one
         worker.check()
         exchange.accept([Queued(record(0, b"x"), 0.0)])

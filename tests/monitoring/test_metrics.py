@@ -11,11 +11,11 @@ import pytest
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 
 from ingest.bank_state import ViewState
-from ingest.decision import Reason, Verdict
+from ingest.decision import DriftVerdict, Reason
 from ingest.frame import DeadLetterReason
 from monitoring import metrics, metrics_page
 from monitoring.declared import Label, declarations
-from monitoring.drift.diagnosis import Verdict as Drift
+from monitoring.drift.diagnosis import DriftVerdict as Drift
 from monitoring.metrics import values
 from monitoring.verdicts import DRIFT_VERDICTS
 from softpatch.images.input_faults import InputFault
@@ -53,14 +53,14 @@ def everything(
 @pytest.mark.parametrize(
     ("declared", "contract"),
     [
-        (values.VERDICTS, Verdict),
+        (values.VERDICTS, DriftVerdict),
         (values.UNDECIDED_REASONS, Reason),
         (values.DEAD_LETTER_REASONS, DeadLetterReason),
         (values.VIEW_STATES, ViewState),
         (values.INPUT_FAULTS, InputFault),
     ],
 )
-def test_label_values_are_the_contracts_words(declared: tuple[str, ...], contract: type[Verdict]) -> None:
+def test_label_values_are_the_contracts_words(declared: tuple[str, ...], contract: type[DriftVerdict]) -> None:
     """Nothing keeps the two lists together but this: metrics import no contract."""
     assert declared == tuple(word.value for word in contract)
 

@@ -13,9 +13,9 @@ from safetensors.numpy import load, save
 
 from softpatch.bank import TENSORS, Bank, InvalidBank, bank_from_bytes, bank_to_bytes, bank_version
 from softpatch.building.build import build_bank
-from softpatch.scoring.self_test import replay
 from softpatch.scoring.search import FlatSearch
-from softpatch.settings import Scoring
+from softpatch.scoring.self_test import run_self_test
+from softpatch.settings import ScoringRule
 from tests.softpatch.random_embeddings import SETTINGS, MeanColours, names, window
 
 GOLDEN = Path(__file__).parent / "golden" / "bank-v1.safetensors"
@@ -107,28 +107,28 @@ def test_a_bank_of_version_1_stays_readable() -> None:
     data = GOLDEN.read_bytes()
     bank = bank_from_bytes(data)
     assert bank.manifest.view == "line-1/cam-1"
-    assert bank.scoring == Scoring(credit="of the other")
+    assert bank.scoring == ScoringRule(credit="of the other")
     assert bank.trusted_patches == len(bank.vectors)
     assert bank_version(data) == GOLDEN.with_suffix(".sha256").read_text().strip()
-    assert replay(bank, MeanColours(), FlatSearch(bank.vectors)).worst_difference <= 1e-4
+    assert run_self_test(bank, MeanColours(), FlatSearch(bank.vectors)).worst_difference <= 1e-4
 
 
 def test_a_bank_of_version_2_stays_readable() -> None:
     """It says itself how it scores, and which of its patches are trusted; credit is what it was then."""
     bank = bank_from_bytes(GOLDEN_2.read_bytes())
     assert bank.manifest.format_version == 2
-    assert bank.scoring == Scoring(witness_ratio=0.9, doubt_ratio=0.9, blur_cells=0.8, credit="of the other")
+    assert bank.scoring == ScoringRule(witness_ratio=0.9, doubt_ratio=0.9, blur_cells=0.8, credit="of the other")
     assert bank.trusted_patches == bank.manifest.trusted_patches < len(bank.vectors)
-    assert replay(bank, MeanColours(), FlatSearch(bank.vectors)).worst_difference <= 1e-4
+    assert run_self_test(bank, MeanColours(), FlatSearch(bank.vectors)).worst_difference <= 1e-4
 
 
 def test_a_bank_of_version_3_stays_readable() -> None:
     """It gives credit of its own distances."""
     bank = bank_from_bytes(GOLDEN_3.read_bytes())
     assert bank.manifest.format_version == 3
-    assert bank.scoring == Scoring(witness_ratio=0.85, doubt_ratio=0.92, blur_cells=0.8)
+    assert bank.scoring == ScoringRule(witness_ratio=0.85, doubt_ratio=0.92, blur_cells=0.8)
     assert bank.trusted_patches == bank.manifest.trusted_patches < len(bank.vectors)
-    assert replay(bank, MeanColours(), FlatSearch(bank.vectors)).worst_difference <= 1e-4
+    assert run_self_test(bank, MeanColours(), FlatSearch(bank.vectors)).worst_difference <= 1e-4
 
 
 CORRUPT = {

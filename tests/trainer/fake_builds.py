@@ -13,16 +13,16 @@ from tests.trainer.bank_files import bank_file
 from tests.trainer.fake_loop import Hands, record
 from tests.trainer.kafka_line import picture
 from tests.trainer.views import AT, GRAPH, VIEW
-from trainer.build_order import Answer, BuildOrder, Finished
-from trainer.build_queue import Builds, Workshop
-from trainer.command_queue import Inbox
+from trainer.bank_store import BankStore
+from trainer.build_order import BuildAnswer, BuildFinished, BuildOrder
+from trainer.build_queue import BuildEnvironment, BuildQueue
+from trainer.command_queue import CommandQueue
+from trainer.controller import ViewController
 from trainer.settings import TrainerSettings, ViewTraining
-from trainer.bank_store import Shelf
-from trainer.controller import Teacher
 
 TRAINING = ViewTraining(first_build_frames=6, rebuild_every_frames=10, window_frames=20)
 PICTURES = [picture(number) for number in range(40)]
-DONE = Finished(stage_seconds={"embed": 1.0, "condense": 2.0})
+DONE = BuildFinished(stage_seconds={"embed": 1.0, "condense": 2.0})
 
 
 class StagedBuild:
@@ -30,12 +30,12 @@ class StagedBuild:
 
     def __init__(self, order: BuildOrder, *, timeout_seconds: float, clock: Any) -> None:  # noqa: ANN401, ARG002
         self.order = order
-        self.answer: Answer | None = None
+        self.answer: BuildAnswer | None = None
         self.killed = False
         self.pid = 1
         self.seconds = 3.0
 
-    def poll(self) -> Answer | None:
+    def poll(self) -> BuildAnswer | None:
         """What it was told to say."""
         return self.answer
 
@@ -69,9 +69,9 @@ class Shop:
         self.started: list[StagedBuild] = []
         self.hands = Hands(folder / "store", training)
         (folder / "work").mkdir(exist_ok=True)
-        workshop = Workshop(folder / "graph.onnx", "cpu", str(folder / "store"), folder / "work")
+        workshop = BuildEnvironment(folder / "graph.onnx", "cpu", str(folder / "store"), folder / "work")
         self.ticks = 0.0
-        self.builds = Builds(
+        self.builds = BuildQueue(
             workshop,
             TrainerSettings(),
             clock=self.tick,
@@ -79,11 +79,11 @@ class Shop:
             start=self.start,  # type: ignore[arg-type] # a staged build
         )
         self.commands_sent = 0
-        self.teacher = Teacher(
+        self.teacher = ViewController(
             holdings=self.hands.holdings,
-            inbox=Inbox(self.mailbox),
+            inbox=CommandQueue(self.mailbox),
             builds=self.builds,
-            shelf=Shelf(self.hands.store, graph_hash=GRAPH, keep=2),
+            shelf=BankStore(self.hands.store, graph_hash=GRAPH, keep=2),
             windows=self.hands.windows,
             publisher=self.hands.publisher,
             metrics=self.hands.metrics,

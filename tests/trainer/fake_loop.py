@@ -12,13 +12,13 @@ from ingest.kafka.errors import Aborted
 from ingest.kafka.records import Claim, Committed, Partition, Record
 from ingest.store import FsspecStore, StoreFull
 from monitoring.metrics import TrainerMetrics, declare_kafka, declare_trainer
-from softpatch.images.input_faults import Usual
+from softpatch.images.input_faults import InputBaseline
 from tests.trainer.views import AT, VIEW
 from trainer.collector import Collector
-from trainer.owned_views import Holdings
+from trainer.owned_views import OwnedViews
 from trainer.publisher import Publisher, Topics
 from trainer.settings import ViewTraining
-from trainer.window_store import Windows
+from trainer.window_store import WindowStore
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -79,15 +79,15 @@ class Hands:
     ends: dict[Partition, int] = field(default_factory=dict)
     building: set[str] = field(default_factory=set)
     now_seconds: float = 0.0
-    usual: Usual = field(default_factory=Usual)
+    usual: InputBaseline = field(default_factory=InputBaseline)
 
     def __post_init__(self) -> None:
         """Take over partition 0."""
         self.store = Disk.open(str(self.folder))
-        self.windows = Windows(self.store)
+        self.windows = WindowStore(self.store)
         self.loop = RecordingLoop()
         self.metrics: TrainerMetrics = declare_trainer(CollectorRegistry())
-        self.holdings = Holdings(
+        self.holdings = OwnedViews(
             topic="frames",
             windows=self.windows,
             training_of=lambda _: self.training,

@@ -19,12 +19,12 @@ from ingest.bank_state import BankState
 from ingest.kafka.readers import WholeTopicReader
 from ingest.kafka.records import Outgoing
 from ingest.kafka.topics import create_topics
-from ingest.kafka.writers import Sender
+from ingest.kafka.writers import KafkaSender
 from ingest.store import FsspecStore
 from softpatch.images.geometry import Geometry
 from softpatch.settings import BuildSettings
 from trainer.settings import TrainerSettings, ViewTraining
-from trainer.window_store import Windows
+from trainer.window_store import WindowStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -117,7 +117,7 @@ class Line:
     def send_bytes(self, values: list[bytes], *, view: str = VIEW) -> int:
         """Send records of `frames` as they are; returns their partition."""
         topic = self.kafka.topic("frames")
-        with Sender.open(self.kafka, writes=(topic,)) as sender:
+        with KafkaSender.open(self.kafka, writes=(topic,)) as sender:
             pending = [sender.send(Outgoing(topic, view.encode(), value)) for value in values]
             sender.flush(30)
             return pending[0].wait(0).partition.partition
@@ -125,7 +125,7 @@ class Line:
     def command(self, command: Command) -> None:
         """Ask for something."""
         topic = self.kafka.topic("commands")
-        with Sender.open(self.kafka, writes=(topic,)) as sender:
+        with KafkaSender.open(self.kafka, writes=(topic,)) as sender:
             sender.send_and_wait(Outgoing(topic, VIEW.encode(), command.to_bytes()))
 
     def states(self) -> list[BankState]:
@@ -138,7 +138,7 @@ class Line:
 
     def window(self, view: str = VIEW) -> WindowIndex:
         """The view's window, as it is in the store."""
-        windows = Windows(FsspecStore.open(str(self.store)))
+        windows = WindowStore(FsspecStore.open(str(self.store)))
         self.until(lambda: windows.load(view) is not None)  # the first flush may be on its way
         index = windows.load(view)
         assert index is not None

@@ -11,12 +11,12 @@ import pytest
 from ingest.bank_state import BankState, ViewState
 from ingest.store import FsspecStore
 from softpatch.bank import InvalidBank, bank_from_bytes, bank_version
-from softpatch.images.input_faults import Usual
 from softpatch.calibration.threshold import suggest
+from softpatch.images.input_faults import InputBaseline
 from tests.trainer.bank_files import bank_file
 from tests.trainer.views import AT, GRAPH, VIEW, state
+from trainer.bank_store import BankStore, bank_path
 from trainer.commands import NotPossible
-from trainer.bank_store import Shelf, bank_path
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,7 +30,7 @@ def store(tmp_path: Path) -> FsspecStore:
 
 def test_a_bank_is_put_under_its_version_and_found_again(store: FsspecStore) -> None:
     """With the threshold and the interval it suggests, and its figures."""
-    shelf, data = Shelf(store, graph_hash=GRAPH, keep=5), bank_file()
+    shelf, data = BankStore(store, graph_hash=GRAPH, keep=5), bank_file()
     built = shelf.put(data)
     version = bank_version(data)
     assert built.bank.uri == f"banks/line-1%2Fcamera-1/{version}.safetensors"
@@ -57,13 +57,13 @@ def test_a_bank_is_put_under_its_version_and_found_again(store: FsspecStore) -> 
 def test_an_invalid_bank_is_not_put(store: FsspecStore) -> None:
     """A build that wrote half a file has failed."""
     with pytest.raises(InvalidBank):
-        Shelf(store, graph_hash=GRAPH, keep=5).put(bank_file()[:-1])
+        BankStore(store, graph_hash=GRAPH, keep=5).put(bank_file()[:-1])
     assert store.paths() == []
 
 
 def test_a_bank_that_cannot_come_into_force_is_refused_with_the_reason(store: FsspecStore) -> None:
     """Missing, damaged, or of another backbone than the one that runs."""
-    shelf = Shelf(store, graph_hash=GRAPH, keep=5)
+    shelf = BankStore(store, graph_hash=GRAPH, keep=5)
     with pytest.raises(NotPossible, match=r"^the store has no bank eeeeeeeeeeee of this view"):
         shelf.bank(VIEW, "e" * 64)
     store.put(bank_path(VIEW, "d" * 64), b"what is this")
@@ -76,7 +76,7 @@ def test_a_bank_that_cannot_come_into_force_is_refused_with_the_reason(store: Fs
 
 def test_another_ratio_gives_the_threshold_of_the_banks_own_calibration(store: FsspecStore) -> None:
     """By the rule that suggested the first one; more rejects, a lower threshold."""
-    shelf, data = Shelf(store, graph_hash=GRAPH, keep=5), bank_file()
+    shelf, data = BankStore(store, graph_hash=GRAPH, keep=5), bank_file()
     version = shelf.put(data).bank.version
     scores = bank_from_bytes(data).calibration_scores
     found = {ratio: shelf.threshold(VIEW, version, ratio) for ratio in (0.01, 0.05)}
@@ -86,21 +86,21 @@ def test_another_ratio_gives_the_threshold_of_the_banks_own_calibration(store: F
 
 def test_what_a_view_usually_looks_like_comes_from_its_bank_in_force(store: FsspecStore) -> None:
     """Where its probes are no pictures, or no bank is in force, what holds for all views does."""
-    shelf = Shelf(store, graph_hash=GRAPH, keep=5)
+    shelf = BankStore(store, graph_hash=GRAPH, keep=5)
     ok, black = cv2.imencode(".png", np.full((40, 40, 3), 90, np.uint8))
     assert ok
     pictured = shelf.put(bank_file(probe=black.tobytes())).bank
     plain = shelf.put(bank_file()).bank
-    assert shelf.usual(state(active=pictured)) == Usual(dark_ratio=0.0, saturated_ratio=0.0, contrast=0.0)
-    assert shelf.usual(state(active=plain)) == Usual()
-    assert shelf.usual(state(ViewState.LEARNING)) == Usual()
+    assert shelf.usual(state(active=pictured)) == InputBaseline(dark_ratio=0.0, saturated_ratio=0.0, contrast=0.0)
+    assert shelf.usual(state(active=plain)) == InputBaseline()
+    assert shelf.usual(state(ViewState.LEARNING)) == InputBaseline()
 
 
 def test_a_bank_is_read_once_for_what_is_usual_and_forgotten_with_the_next(
     store: FsspecStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is asked with every frame; a trainer that runs for a year sees thousands of banks."""
-    shelf, asked = Shelf(store, graph_hash=GRAPH, keep=5), list[str]()
+    shelf, asked = BankStore(store, graph_hash=GRAPH, keep=5), list[str]()
     banks = [shelf.put(bank_file(created_at=f"2026-05-04T12:00:0{second}.000+00:00")).bank for second in range(3)]
     get = store.get
 
@@ -118,7 +118,7 @@ def test_a_bank_is_read_once_for_what_is_usual_and_forgotten_with_the_next(
 
 def test_old_banks_go_and_named_ones_stay(store: FsspecStore) -> None:
     """Of ten banks the state names the two oldest; two others, the newest, are kept; the files of other views too."""
-    shelf = Shelf(store, graph_hash=GRAPH, keep=2)
+    shelf = BankStore(store, graph_hash=GRAPH, keep=2)
     banks = [shelf.put(bank_file(created_at=f"2026-05-04T12:00:{second:02d}.000+00:00")).bank for second in range(10)]
     store.put("banks/other/x.safetensors", b"theirs")
     state = BankState(

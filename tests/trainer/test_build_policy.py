@@ -8,13 +8,13 @@ from ingest.bank_event import BankEventKind
 from ingest.bank_state import BankState, ViewState
 from softpatch.bank import Threshold
 from tests.trainer.views import AT, GRAPH, LATER, VIEW, bank, state, window
-from trainer.build_policy import Built, after_build, after_failed_build, after_stopped_build, build_due, opened
-from trainer.transition import Cause
+from trainer.build_policy import BuiltBank, after_build, after_failed_build, after_stopped_build, build_due, opened
 from trainer.settings import ViewTraining
+from trainer.transition import Initiator
 from trainer.window import BuildAsked, LastBuild, WindowIndex
 
 TRAINING = ViewTraining(first_build_frames=30, rebuild_every_frames=100, window_frames=50)
-SCHEDULE = Cause("trainer", "by schedule")
+SCHEDULE = Initiator("trainer", "by schedule")
 ASKED = BuildAsked(command_id="c-1", who="ana", why="new lamp")
 LEARNING = state(ViewState.LEARNING)
 OK_AT_30 = LastBuild(seen=30, failed=False)
@@ -93,7 +93,7 @@ def test_provisional_ends_with_a_narrow_interval_and_does_not_come_back(
     before: BankState, high: float, expected: ViewState
 ) -> None:
     """The interval is 2 to `high`, the limit a ratio of 1.25."""
-    built = Built(bank("c"), suggested(high), 30)
+    built = BuiltBank(bank("c"), suggested(high), 30)
     after = after_build(before, built, SCHEDULE, interval_ratio_limit=1.25, at=LATER).state
     assert after is not None
     assert after.state is expected
@@ -102,7 +102,9 @@ def test_provisional_ends_with_a_narrow_interval_and_does_not_come_back(
 
 def test_a_provisional_view_says_why_and_how_many_frames_it_needs() -> None:
     """In its state and in the event of the promotion: log 1.5 / log 1.25 is 1.817, its square 3.302: 2.302 x 30."""
-    outcome = after_build(LEARNING, Built(bank("c"), suggested(3.0), 30), SCHEDULE, interval_ratio_limit=1.25, at=LATER)
+    outcome = after_build(
+        LEARNING, BuiltBank(bank("c"), suggested(3.0), 30), SCHEDULE, interval_ratio_limit=1.25, at=LATER
+    )
     assert outcome.state is not None
     assert outcome.state.frames_needed == 70
     assert outcome.state.provisional_because is not None
@@ -113,8 +115,8 @@ def test_a_provisional_view_says_why_and_how_many_frames_it_needs() -> None:
 
 def test_a_build_is_promoted_and_the_bank_before_it_kept() -> None:
     """One new epoch, two events in order, each with the bank and its figures."""
-    built = Built(bank("c"), suggested(3.0), 30, {"patches": 4000})
-    outcome = after_build(state(), built, Cause("ana", "new lamp", "c-1"), interval_ratio_limit=1.25, at=LATER)
+    built = BuiltBank(bank("c"), suggested(3.0), 30, {"patches": 4000})
+    outcome = after_build(state(), built, Initiator("ana", "new lamp", "c-1"), interval_ratio_limit=1.25, at=LATER)
     assert outcome.state == state(epoch=8, active=bank("c"), previous=bank("a"), by="ana", why="new lamp", at=LATER)
     assert [(event.kind, event.epoch, event.bank_version, event.command_id) for event in outcome.events] == [
         (BankEventKind.BUILT, 8, "c" * 64, "c-1"),
@@ -128,7 +130,7 @@ def test_a_view_that_was_learnt_anew_can_still_go_back() -> None:
     """The bank from before the relearning stays the previous one when the first new bank comes."""
     before = state(ViewState.LEARNING, previous=bank("b"))
     after = after_build(
-        before, Built(bank("c"), suggested(3.0), 30), SCHEDULE, interval_ratio_limit=1.25, at=LATER
+        before, BuiltBank(bank("c"), suggested(3.0), 30), SCHEDULE, interval_ratio_limit=1.25, at=LATER
     ).state
     assert after is not None
     assert after.previous == bank("b")
@@ -136,7 +138,7 @@ def test_a_view_that_was_learnt_anew_can_still_go_back() -> None:
 
 def test_a_failed_build_changes_nothing_and_says_why() -> None:
     """The view goes on with the bank it has."""
-    outcome = after_failed_build(state(), "out of memory", Cause("ana", "new lamp", "c-1"), at=LATER)
+    outcome = after_failed_build(state(), "out of memory", Initiator("ana", "new lamp", "c-1"), at=LATER)
     (event,) = outcome.events
     assert outcome.state is None
     assert (event.kind, event.epoch, event.why, event.command_id) == (
@@ -150,7 +152,7 @@ def test_a_failed_build_changes_nothing_and_says_why() -> None:
 
 def test_a_stopped_build_is_a_failed_one_that_says_so() -> None:
     """Its kind is one that readers of any age know: the history is kept for ever."""
-    outcome = after_stopped_build(state(), "stopped by rollback of ana", Cause("bob", "new lamp", "c-1"), at=LATER)
+    outcome = after_stopped_build(state(), "stopped by rollback of ana", Initiator("bob", "new lamp", "c-1"), at=LATER)
     (event,) = outcome.events
     assert (event.kind, event.who, event.command_id) == (BankEventKind.BUILD_FAILED, "bob", "c-1")
     assert event.facts == {"asked_because": "new lamp", "stopped": True}

@@ -16,14 +16,14 @@ from softpatch.settings import BuildSettings
 from tests.brokers import alive
 from tests.trainer.views import AT, VIEW
 from trainer.build_child import Steps, sentence
-from trainer.build_order import BuildOrder, Failed, Finished, Step, answer_of
+from trainer.build_order import BuildFailed, BuildFinished, BuildOrder, BuildStep, answer_of
 from trainer.build_process import BuildProcess, progress_ratio
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from trainer.build_order import Answer
+    from trainer.build_order import BuildAnswer
 
 WAIT_SECONDS = 20.0
 
@@ -62,12 +62,12 @@ def start(tmp_path: Path) -> Iterator[Callable[..., BuildProcess]]:
         process.kill()
 
 
-def ended(process: BuildProcess) -> Answer | None:
+def ended(process: BuildProcess) -> BuildAnswer | None:
     """The last word of a build, asked for until it comes."""
     until = time.monotonic() + WAIT_SECONDS
     while time.monotonic() < until:
         answer = process.poll()
-        if isinstance(answer, Finished | Failed):
+        if isinstance(answer, BuildFinished | BuildFailed):
             return answer
         time.sleep(0.02)
     return process.poll()
@@ -86,16 +86,16 @@ def test_steps_come_through_while_it_runs_and_the_end_after_them(start: Callable
     until = time.monotonic() + WAIT_SECONDS
     while (step := process.poll()) is None and time.monotonic() < until:
         time.sleep(0.02)
-    assert step == Step(stage="embed", done=3, total=4)
+    assert step == BuildStep(stage="embed", done=3, total=4)
     assert progress_ratio(step) == 0.75
-    assert ended(process) == Finished(stage_seconds={"embed": 1.5})
-    assert ended(process) == Finished(stage_seconds={"embed": 1.5})
+    assert ended(process) == BuildFinished(stage_seconds={"embed": 1.5})
+    assert ended(process) == BuildFinished(stage_seconds={"embed": 1.5})
 
 
 def test_a_sentence_of_the_child_is_the_reason(start: Callable[..., BuildProcess]) -> None:
     """It knows best what went wrong."""
     process = start("""print('{"failed":"2 of 9 frames can be decoded"}'); raise SystemExit(1)""")
-    assert ended(process) == Failed(failed="2 of 9 frames can be decoded")
+    assert ended(process) == BuildFailed(failed="2 of 9 frames can be decoded")
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_a_sentence_of_the_child_is_the_reason(start: Callable[..., BuildProcess
 )
 def test_a_death_without_a_word_is_a_failure(start: Callable[..., BuildProcess], code: str, reason: str) -> None:
     """Killed for memory, crashed in native code, or gone: the build failed, and never counts as running."""
-    assert ended(start(code)) == Failed(failed=reason)
+    assert ended(start(code)) == BuildFailed(failed=reason)
 
 
 def test_a_build_that_takes_too_long_is_stopped(start: Callable[..., BuildProcess]) -> None:
@@ -123,7 +123,7 @@ def test_a_build_that_takes_too_long_is_stopped(start: Callable[..., BuildProces
     moments = iter([0.0, 9.0, 11.0])
     process = start("import time; time.sleep(60)", timeout_seconds=10, clock=lambda: next(moments))
     assert process.poll() is None
-    assert process.poll() == Failed(failed="the build took longer than build_timeout_seconds, 10 s")
+    assert process.poll() == BuildFailed(failed="the build took longer than build_timeout_seconds, 10 s")
     assert not alive(process.pid)
 
 
@@ -135,7 +135,7 @@ def test_threads_are_capped_in_the_child(start: Callable[..., BuildProcess]) -> 
         print(json.dumps({"stage_seconds": {name: int(os.environ[name]) for name in names}}))
     """)
     answer = ended(process)
-    assert isinstance(answer, Finished)
+    assert isinstance(answer, BuildFinished)
     assert answer.stage_seconds == dict.fromkeys(
         ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), 1
     )
@@ -203,6 +203,6 @@ def test_stages_that_come_again_count_all_their_time(tmp_path: Path) -> None:
         steps = Steps(answers, clock=lambda: next(moments))
         for stage, done in (("embed", 1), ("embed", 2), ("coreset", 1), ("embed", 3)):
             steps.step(stage, done, 3)
-        assert steps.finished() == Finished(stage_seconds={"embed": 3.0, "coreset": 3.0})
+        assert steps.finished() == BuildFinished(stage_seconds={"embed": 3.0, "coreset": 3.0})
         answers.seek(0)
-        assert next(answer_of(line) for line in answers) == Step(stage="embed", done=1, total=3)
+        assert next(answer_of(line) for line in answers) == BuildStep(stage="embed", done=1, total=3)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from trainer.build_workdir import scratch, sweep
+from trainer.build_workdir import build_workdir, sweep
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 HOLDS = """
 import sys, time
 from pathlib import Path
-from trainer.build_workdir import scratch
-with scratch(Path(sys.argv[1])) as folder:
+from trainer.build_workdir import build_workdir
+with build_workdir(Path(sys.argv[1])) as folder:
     print(folder, flush=True)
     time.sleep(60)
 """
@@ -37,7 +37,7 @@ def other(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], Path]]:
 
 def test_the_folder_is_gone_with_its_trainer(tmp_path: Path) -> None:
     """With all that is in it."""
-    with scratch(tmp_path) as folder:
+    with build_workdir(tmp_path) as folder:
         (folder / "bank").write_bytes(b"half a bank")
     assert list(tmp_path.iterdir()) == []
 
@@ -50,7 +50,7 @@ def test_the_folder_of_a_killed_trainer_is_removed_by_the_next(
     process.kill()
     process.wait(10)
     assert folder.exists()
-    with scratch(tmp_path) as mine:
+    with build_workdir(tmp_path) as mine:
         assert list(tmp_path.iterdir()) == [mine]
 
 

@@ -12,13 +12,13 @@ from ingest.bank_state import ViewState
 from ingest.kafka.connecting import Deadline
 from ingest.kafka.errors import Aborted
 from ingest.store import NotInStore, StoreFull
-from softpatch.images.input_faults import Usual
+from softpatch.images.input_faults import InputBaseline
 from tests.trainer.fake_loop import FRAMES, Hands, record
 from tests.trainer.kafka_line import picture
 from tests.trainer.views import VIEW, state
-from trainer.transition import Outcome
 from trainer.publisher import NotOurs
 from trainer.settings import ViewTraining
+from trainer.transition import Transition
 from trainer.window import InvalidIndex, NewerIndex
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ TIGHT = ViewTraining(first_build_frames=2, window_frames=6, window_span_frames=2
 PICTURES = [picture(number) for number in range(60)]
 
 
-LIVE = Usual(dark_ratio=0.0, saturated_ratio=0.0, contrast=0.1, noise_floor=0.02)
+LIVE = InputBaseline(dark_ratio=0.0, saturated_ratio=0.0, contrast=0.1, noise_floor=0.02)
 """A view whose frames differ by far more than what encoding does to one."""
 
 
@@ -206,7 +206,7 @@ def test_a_state_is_published_with_its_events_and_the_consumed_offset(tmp_path: 
     hands.take(record(0, PICTURES[0]))
     view = hands.holdings.held(VIEW)
     assert view is not None
-    hands.publisher.publish(view, Outcome(view.state, ()))
+    hands.publisher.publish(view, Transition(view.state, ()))
     (work,) = hands.loop.committed
     assert (work.claim, work.next_offset) == (hands.loop.claims[FRAMES], 1)
     assert [(each.topic, each.key, each.value) for each in work.outgoing] == [
@@ -223,7 +223,7 @@ def test_a_view_that_is_not_ours_any_more_is_not_published(tmp_path: Path) -> No
     assert view is not None
     hands.loop.claims.clear()
     with pytest.raises(NotOurs):
-        hands.publisher.publish(view, Outcome(state(), ()))
+        hands.publisher.publish(view, Transition(state(), ()))
     assert (view.state.state, view.announced) == (ViewState.LEARNING, False)
 
 

@@ -11,8 +11,8 @@ from ingest.bank_state import BankInForce, BankState, ViewState
 from ingest.command import Command
 from tests.trainer.views import AT, LATER, VIEW, bank, state, window
 from trainer.commands import NotPossible, ViewNow, after_command
-from trainer.transition import Effect, Outcome
 from trainer.settings import ViewTraining
+from trainer.transition import Effect, Transition
 from trainer.window import BuildAsked, WindowIndex
 
 OFFSET = 40
@@ -38,7 +38,7 @@ def command(kind: str, **said: object) -> Command:
     return Command.model_validate(whole | said)
 
 
-def outcome_of(said: Command, before: BankState, index: WindowIndex | None = None) -> Outcome:
+def outcome_of(said: Command, before: BankState, index: WindowIndex | None = None) -> Transition:
     """What the command at offset 40 brings."""
     view = ViewNow(before, index or window(50), ViewTraining())
     outcome = after_command(said, OFFSET, view, ThreeBanks(), at=LATER)

@@ -13,11 +13,11 @@ from ingest.kafka.errors import Aborted
 from ingest.kafka.records import Partition
 from ingest.store import StoreFull
 from tests.trainer.bank_files import bank_file
-from tests.trainer.fake_loop import FRAMES
 from tests.trainer.fake_builds import TRAINING, Shop
+from tests.trainer.fake_loop import FRAMES
 from tests.trainer.views import GRAPH, VIEW
-from trainer.build_order import Failed, Finished, Step
-from trainer.bank_store import Shelf
+from trainer.bank_store import BankStore
+from trainer.build_order import BuildFailed, BuildFinished, BuildStep
 from trainer.window import LastBuild
 
 
@@ -38,7 +38,7 @@ def test_a_view_is_announced_builds_and_is_promoted(shop: Shop) -> None:
     assert not shop.started
     shop.frames(1)
     shop.teacher.look_after_builds()
-    shop.started[0].answer = Step(stage="embed", done=3, total=6)
+    shop.started[0].answer = BuildStep(stage="embed", done=3, total=6)
     shop.teacher.look_after_builds()
     assert shop.hands.metrics.build_progress.labels(view=VIEW)._value.get() == 0.5
     shop.learnt()
@@ -67,7 +67,7 @@ def test_a_failed_build_is_tried_again_after_more_frames(shop: Shop) -> None:
     """Not at once: the same frames would fail again."""
     shop.frames(6)
     shop.teacher.look_after_builds()
-    shop.started[0].answer = Failed(failed="out of memory")
+    shop.started[0].answer = BuildFailed(failed="out of memory")
     shop.teacher.look_after_builds()
     assert shop.events == [("build_failed", None, "out of memory")]
     shop.frames(5)
@@ -82,7 +82,7 @@ def test_a_bank_that_was_swept_away_is_a_failed_build(shop: Shop) -> None:
     """Temporary files may go. It was looked for without end, and no view built any more."""
     shop.frames(6)
     shop.teacher.look_after_builds()
-    shop.started[0].answer = Finished(stage_seconds={})
+    shop.started[0].answer = BuildFinished(stage_seconds={})
     shop.teacher.look_after_builds()
     ((kind, _, why),) = shop.events
     assert kind == "build_failed"
@@ -96,7 +96,7 @@ def test_a_build_does_without_frames_whose_files_are_gone(shop: Shop) -> None:
     shop.hands.store.delete("windows/line-1%2Fcamera-1/0-2.frame")
     shop.teacher.look_after_builds()
     assert shop.started[0].order.frame_names == ("0-0", "0-1", "0-3", "0-4", "0-5", "0-6")
-    shop.started[0].answer = Failed(failed="as the test wants")
+    shop.started[0].answer = BuildFailed(failed="as the test wants")
     shop.teacher.look_after_builds()
     shop.frames(5)
     for offset in (0, 1, 3, 4, 5, 6, 7):
@@ -293,7 +293,7 @@ def test_a_bank_whose_abort_was_none_is_promoted_once(shop: Shop) -> None:
     shop.frames(10)
     shop.teacher.look_after_builds()
     data = bank_file(created_at="2026-05-05T12:00:00.000+00:00")
-    in_force = Shelf(shop.hands.store, graph_hash=GRAPH, keep=2).put(data).bank
+    in_force = BankStore(shop.hands.store, graph_hash=GRAPH, keep=2).put(data).bank
     shop.hands.flush()
     shop.hands.states = {VIEW: shop.states[-1].model_copy(update={"active": in_force, "epoch": 2})}
     taken_away_and_given_back(shop)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from trainer.window import BuildAsked, InvalidIndex, KeptFrame, LastBuild, NewerIndex, Run, WindowIndex
+from trainer.window import BuildAsked, FrozenRunState, InvalidIndex, KeptFrame, LastBuild, NewerIndex, WindowIndex
 
 GOLDEN = Path(__file__).parent / "golden"
 VERSION_1 = (GOLDEN / "window-index-v1.json").read_bytes()
@@ -44,7 +44,7 @@ WHAT_IT_SAYS = WindowIndex(
 )
 
 
-RUN = Run(look_base64="AAEC", sha256="ff" * 32, repeats=2, kept=("1-90.frame",))
+RUN = FrozenRunState(look_base64="AAEC", sha256="ff" * 32, repeats=2, kept=("1-90.frame",))
 
 
 def test_an_index_of_version_1_is_read() -> None:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from deploy.demo.plan import overlap, simulated
-from deploy.errors import WrongUse
+from deploy.errors import UsageError
 from ingest.cameras.source import CameraFrame
 
 AT = datetime(2026, 11, 24, tzinfo=UTC)
@@ -54,7 +54,7 @@ def test_the_window_is_in_random_order() -> None:
 
 def test_too_few_defective_frames_say_what_to_ask_for() -> None:
     """9 defective frames for 40 good ones."""
-    with pytest.raises(WrongUse, match=r"--noise 0\.5 needs 20 defective frames, x has 9; ask for at most 0\.22"):
+    with pytest.raises(UsageError, match=r"--noise 0\.5 needs 20 defective frames, x has 9; ask for at most 0\.22"):
         overlap(TRAIN, TEST, noise=0.5, seed=0, about="x")
 
 

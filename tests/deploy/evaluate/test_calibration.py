@@ -9,17 +9,17 @@ import cv2
 import numpy as np
 import pytest
 
-from deploy.evaluate.calibration import ROWS, CalibrationRequest, Line, read_rows, run_calibration
+from deploy.errors import UsageError
+from deploy.evaluate.calibration import ROWS, CalibrationRequest, EvaluatedLine, read_rows, run_calibration
 from deploy.evaluate.calibration_frames import SimulatedLine
 from deploy.evaluate.command import CalibrationAsked, Request, between, category_of, run_request
 from deploy.evaluate.embeddings import EmbeddingCache
-from deploy.errors import WrongUse
 from ingest.cameras.simulator import Simulator
-from softpatch.network.embed import OnnxEmbedder
 from softpatch.evaluation.calibration import ASKED, FOLDS
-from softpatch.network.graph import lite0
 from softpatch.images.decode import decode
 from softpatch.images.geometry import Geometry
+from softpatch.network.embed import OnnxEmbedder
+from softpatch.network.graph import lite0
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -76,15 +76,21 @@ def test_in_time_order_the_later_frames_are_tested(plates: Path, cache: Embeddin
 
 def test_a_simulated_line_is_a_window_and_what_follows_it(cache: EmbeddingCache, tmp_path: Path) -> None:
     """Twelve frames to learn from, twenty good ones after them."""
-    short = CalibrationRequest((), ("gear",), (0.1,), (3,), tmp_path, line=Line(window=12, good=20, defective=5))
+    short = CalibrationRequest(
+        (), ("gear",), (0.1,), (3,), tmp_path, line=EvaluatedLine(window=12, good=20, defective=5)
+    )
     rows = run_calibration(short, cache, "lite0")
     assert {(row.category, row.window_frames, row.good_frames, row.seed) for row in rows} == {("gear", 12, 20, 3)}
 
 
 def test_good_frames_are_thinned_out_by_whole_chunks() -> None:
     """Of 1,250 frames after a window of 100: all, or the first 250 of each 500."""
-    assert sum(map(len, Line(window=100, good=1250).following)) == 1250
-    assert Line(window=100, good=1250, every=2).following == [range(100, 350), range(600, 850), range(1100, 1350)]
+    assert sum(map(len, EvaluatedLine(window=100, good=1250).following)) == 1250
+    assert EvaluatedLine(window=100, good=1250, every=2).following == [
+        range(100, 350),
+        range(600, 850),
+        range(1100, 1350),
+    ]
 
 
 def test_a_simulated_lines_embeddings_are_those_of_its_frames_whatever_is_asked_first(
@@ -101,7 +107,7 @@ def test_a_simulated_lines_embeddings_are_those_of_its_frames_whatever_is_asked_
 def test_a_ledger_of_something_else_is_refused(plates: Path, cache: EmbeddingCache, tmp_path: Path) -> None:
     """Another program's JSON lines."""
     (tmp_path / ROWS).write_text('{"category": "plates"}\n')
-    with pytest.raises(WrongUse, match="holds other rows"):
+    with pytest.raises(UsageError, match="holds other rows"):
         run_calibration(request_of(plates, tmp_path), cache, "lite0")
 
 
@@ -110,7 +116,7 @@ def test_the_section_is_written_between_its_own_marks(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text("# Page\n<!-- a -->\nold\n<!-- b -->\nend\n")
     assert between(page, "new", ("<!-- a -->", "<!-- b -->")) == "# Page\n<!-- a -->\n\nnew\n<!-- b -->\nend\n"
-    with pytest.raises(WrongUse, match="has no lines <!-- c --> and <!-- d -->"):
+    with pytest.raises(UsageError, match="has no lines <!-- c --> and <!-- d -->"):
         between(page, "new", ("<!-- c -->", "<!-- d -->"))
 
 
@@ -136,5 +142,5 @@ def test_what_cannot_be_calibrated_is_said(
         export=None,
         calibration=CalibrationAsked(simulated),
     )
-    with pytest.raises(WrongUse, match=said):
+    with pytest.raises(UsageError, match=said):
         run_request(request)

@@ -11,17 +11,17 @@ import cv2
 import numpy as np
 import pytest
 
+from deploy.errors import UsageError
 from deploy.evaluate.command import Request, between_marks, run_request
 from deploy.evaluate.embeddings import EmbeddingCache
 from deploy.evaluate.ledger import Ledger
 from deploy.evaluate.plot import drawn
-from deploy.evaluate.study import Asked, Category, carry_out, tasks
-from deploy.errors import WrongUse
-from softpatch.network.embed import OnnxEmbedder
+from deploy.evaluate.study import Category, StudyPlan, carry_out, tasks
 from softpatch.evaluation.rows import Row
-from softpatch.network.graph import lite0
 from softpatch.images.folders import read_folder
 from softpatch.images.geometry import Geometry
+from softpatch.network.embed import OnnxEmbedder
+from softpatch.network.graph import lite0
 
 
 def draw(path: Path, rng: np.random.Generator, *, stain: bool) -> None:
@@ -66,7 +66,7 @@ def category(root: Path) -> Category:
     return Category("made", "plates", read_folder(root).images)
 
 
-def study(root: Path, cache: EmbeddingCache, ledger: Ledger, asked: Asked) -> list[str]:
+def study(root: Path, cache: EmbeddingCache, ledger: Ledger, asked: StudyPlan) -> list[str]:
     """Run what is left; returns the methods that were run."""
     began: list[str] = []
     for task in tasks([category(root)], "lite0", asked, ledger.done()):
@@ -80,7 +80,7 @@ def test_a_study_finds_stains_in_every_setting_and_resumes_where_it_stopped(
 ) -> None:
     """Plain stains are found; two settings share a build; what is in the ledger is not run again."""
     ledger = Ledger(tmp_path)
-    asked = Asked(("patchcore", "padim"), ("overlap", "no-overlap", "rotation"), (0.0, 0.1), (0,))
+    asked = StudyPlan(("patchcore", "padim"), ("overlap", "no-overlap", "rotation"), (0.0, 0.1), (0,))
     began = study(plates, cache, ledger, asked)
     rows = ledger.rows()
     assert sorted(began) == ["padim"] * 4 + ["patchcore"] * 4
@@ -96,7 +96,7 @@ def test_scores_behind_a_row_cover_all_test_frames_and_say_which_count(
 ) -> None:
     """Without overlap the two injected frames are scored but not tested."""
     ledger = Ledger(tmp_path)
-    study(plates, cache, ledger, Asked(("patchcore",), ("overlap", "no-overlap"), (0.1,), (0,)))
+    study(plates, cache, ledger, StudyPlan(("patchcore",), ("overlap", "no-overlap"), (0.1,), (0,)))
     lines = {key[4]: line for key, line in ledger.scores().items()}
     assert [len(line.scores) for line in lines.values()] == [20, 20]
     assert len(lines["overlap"].tested) == 20
@@ -109,7 +109,7 @@ def test_a_category_without_masks_has_no_pixel_metrics(plates: Path, cache: Embe
     bare = category(plates)
     bare = replace(bare, images=tuple(replace(image, mask=None) for image in bare.images))
     ledger = Ledger(tmp_path)
-    (task,) = tasks([bare], "lite0", Asked(("patchcore",), ("overlap",), (0.0,), (0,)), set())
+    (task,) = tasks([bare], "lite0", StudyPlan(("patchcore",), ("overlap",), (0.0,), (0,)), set())
     carry_out(task, cache, ledger, clock=map(float, itertools.count()).__next__, begin=print, finish=lambda: None)
     (row,) = ledger.rows()
     assert (row.pixel_auroc, row.pro, row.average_precision) == (None, None, None)
@@ -213,14 +213,14 @@ def test_what_cannot_be_is_one_sentence(
     plates: Path, tmp_path: Path, changes: dict[str, object], complaint: str
 ) -> None:
     """Wrong use ends before any work."""
-    with pytest.raises(WrongUse) as refused:
+    with pytest.raises(UsageError) as refused:
         run_request(request_for(plates, tmp_path, **changes))
     assert str(refused.value).startswith(complaint)
 
 
 def test_a_folder_without_defects_cannot_be_evaluated(plates: Path, tmp_path: Path) -> None:
     """A flat folder has nothing to inject."""
-    with pytest.raises(WrongUse, match="evaluation needs MVTec or BTAD layout"):
+    with pytest.raises(UsageError, match="evaluation needs MVTec or BTAD layout"):
         run_request(request_for(plates, tmp_path, folders=(plates / "train" / "good",)))
 
 
@@ -228,7 +228,7 @@ def test_a_report_without_marks_is_not_overwritten(tmp_path: Path) -> None:
     """Somebody's prose is never lost."""
     path = tmp_path / "quality.md"
     path.write_text("prose")
-    with pytest.raises(WrongUse, match="has no lines <!-- evaluate: begin -->"):
+    with pytest.raises(UsageError, match="has no lines <!-- evaluate: begin -->"):
         between_marks(path, "tables")
     assert between_marks(tmp_path / "new.md", "tables") == (
         "<!-- evaluate: begin -->\n\ntables\n<!-- evaluate: end -->\n"
@@ -238,5 +238,5 @@ def test_a_report_without_marks_is_not_overwritten(tmp_path: Path) -> None:
 def test_a_foreign_ledger_is_named(tmp_path: Path) -> None:
     """Lines of another release are not half read."""
     (tmp_path / "rows.jsonl").write_text('{"method": "x"}\n')
-    with pytest.raises(WrongUse, match="is not a ledger of this release"):
+    with pytest.raises(UsageError, match="is not a ledger of this release"):
         Ledger(tmp_path).rows()

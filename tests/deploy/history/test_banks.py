@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from deploy.history.banks import StoredBank, looked_into, newest_first, role_of, stored, the_one, the_view
-from deploy.errors import WrongUse
+from deploy.errors import UsageError
+from deploy.history.banks import StoredBank, newest_first, role_of, stored, summarised, the_one, the_view
 from ingest.bank_state import BankInForce, BankState, ViewState
 from ingest.store import FsspecStore
 from softpatch.bank import bank_version
@@ -51,18 +51,18 @@ def test_banks_are_found_by_the_start_of_their_version() -> None:
     banks = [StoredBank("l/c", version, "") for version in (A, B, C)]
     assert the_one(banks, "b").version == B
     assert the_one(banks, "ab").version == C
-    with pytest.raises(WrongUse, match="2 bank versions start with a; write more of it"):
+    with pytest.raises(UsageError, match="2 bank versions start with a; write more of it"):
         the_one(banks, "a")
-    with pytest.raises(WrongUse, match="no bank version starts with f"):
+    with pytest.raises(UsageError, match="no bank version starts with f"):
         the_one(banks, "f")
 
 
 def test_a_view_without_a_state_is_named_with_the_nearest_that_has_one() -> None:
     """No trainer would ever answer for it."""
     assert the_view({"l/c", "m/d"}, "l/c") == "l/c"
-    with pytest.raises(WrongUse, match=r"^line-1/cam has no bank; did you mean line-1/camera\? patchline bank list"):
+    with pytest.raises(UsageError, match=r"^line-1/cam has no bank; did you mean line-1/camera\? patchline bank list"):
         the_view({"line-1/camera", "m/d"}, "line-1/cam")
-    with pytest.raises(WrongUse, match=r"^l/c has no bank, nor has any other view yet"):
+    with pytest.raises(UsageError, match=r"^l/c has no bank, nor has any other view yet"):
         the_view({}, "l/c")
 
 
@@ -76,7 +76,7 @@ def test_banks_are_listed_newest_first_with_the_threshold_in_force(tmp_path: Pat
     known = state(VIEW)
     active = BankInForce(version=versions[1], uri="x", graph_hash="c" * 64, threshold=7.0)
     known = known.model_copy(update={"active": active, "previous": None})
-    looked = newest_first([looked_into(store, each) for each in stored(store, {VIEW: known}, view=None)])
+    looked = newest_first([summarised(store, each) for each in stored(store, {VIEW: known}, view=None)])
     assert [each.bank.version for each in looked] == [versions[1], versions[2], versions[0], A]
     assert [each.threshold_in(known) for each in looked] == [7.0, 2.0, 2.0, None]
     assert looked[0].to_json(known)["created_at"] == "2026-05-06T12:00:00+00:00"
@@ -97,7 +97,7 @@ def test_a_bank_with_another_date_is_listed_with_its_threshold(
     store = FsspecStore.open(str(tmp_path))
     for data in (bank_file(), bank_file(created_at=created_at, threshold=3.0)):
         store.put(bank_path(VIEW, bank_version(data)), data)
-    looked = newest_first([looked_into(store, each) for each in stored(store, {}, view=None)])
+    looked = newest_first([summarised(store, each) for each in stored(store, {}, view=None)])
     assert (built, 3.0) in [(each.created_at, each.threshold_in(None)) for each in looked]
     assert looked[-1].created_at == built
 

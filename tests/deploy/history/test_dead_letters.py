@@ -6,8 +6,16 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from deploy.history.dead_letters import Kept, Wanted, facts_of, frame_of, moment_from, place_from, reason_from
-from deploy.errors import WrongUse
+from deploy.errors import UsageError
+from deploy.history.dead_letters import (
+    LetterFilter,
+    StoredLetter,
+    facts_of,
+    frame_of,
+    moment_from,
+    place_from,
+    reason_from,
+)
 from ingest.contract import SourceRecord
 from ingest.dead_letter import DeadLetter, dead_letter_of
 from ingest.frame import REPLAY_OF, DeadLetterReason, parse_frame
@@ -31,9 +39,9 @@ def letter(*, key: bytes | None = b"line/cam", headers: tuple[tuple[str, bytes],
     )
 
 
-def kept(of: DeadLetter) -> Kept:
+def kept(of: DeadLetter) -> StoredLetter:
     """That letter, where it lies."""
-    return Kept(SourceRecord(topic="plant.frames.dead-letter", partition=3, offset=7), of)
+    return StoredLetter(SourceRecord(topic="plant.frames.dead-letter", partition=3, offset=7), of)
 
 
 def test_a_replayed_frame_is_the_one_that_came_and_says_what_it_replays() -> None:
@@ -61,17 +69,17 @@ def test_a_letter_of_a_replay_replays_itself_and_not_the_one_before() -> None:
 @pytest.mark.parametrize(
     ("wanted", "means"),
     [
-        (Wanted(), True),
-        (Wanted(view="line/cam@gear"), True),
-        (Wanted(view="line/cam"), False),
-        (Wanted(reason=DeadLetterReason.TRUNCATED), True),
-        (Wanted(reason=DeadLetterReason.EMPTY), False),
-        (Wanted(since=NOW), True),
-        (Wanted(since=NOW + timedelta(seconds=1)), False),
-        (Wanted(view="line/cam@gear", reason=DeadLetterReason.EMPTY), False),
+        (LetterFilter(), True),
+        (LetterFilter(view="line/cam@gear"), True),
+        (LetterFilter(view="line/cam"), False),
+        (LetterFilter(reason=DeadLetterReason.TRUNCATED), True),
+        (LetterFilter(reason=DeadLetterReason.EMPTY), False),
+        (LetterFilter(since=NOW), True),
+        (LetterFilter(since=NOW + timedelta(seconds=1)), False),
+        (LetterFilter(view="line/cam@gear", reason=DeadLetterReason.EMPTY), False),
     ],
 )
-def test_letters_are_narrowed_by_view_reason_and_time(wanted: Wanted, means: bool) -> None:  # noqa: FBT001 -- expected
+def test_letters_are_narrowed_by_view_reason_and_time(wanted: LetterFilter, means: bool) -> None:  # noqa: FBT001 -- expected
     """All that is asked must hold; the view is the one the record's key and product name."""
     assert wanted.means(letter()) is means
 
@@ -79,7 +87,7 @@ def test_letters_are_narrowed_by_view_reason_and_time(wanted: Wanted, means: boo
 def test_a_record_that_names_no_view_is_found_without_one() -> None:
     """No key, no view; and it does not break the list."""
     assert facts_of(kept(letter(key=None)))["view"] is None
-    assert not Wanted(view="line/cam").means(letter(key=None))
+    assert not LetterFilter(view="line/cam").means(letter(key=None))
 
 
 @pytest.mark.parametrize(
@@ -100,17 +108,17 @@ def test_a_time_is_written_as_how_long_ago_or_as_a_date(text: str, moment: datet
 
 def test_a_time_or_a_name_that_is_none_says_how_to_write_it() -> None:
     """One sentence each."""
-    with pytest.raises(WrongUse, match="'yesterday' is no time: write 30m, 2h, 7d or 2026-11-24T08:00:00\\+00:00"):
+    with pytest.raises(UsageError, match="'yesterday' is no time: write 30m, 2h, 7d or 2026-11-24T08:00:00\\+00:00"):
         moment_from("yesterday", now=NOW)
-    with pytest.raises(WrongUse, match="'7' names no dead letter: write partition:offset"):
+    with pytest.raises(UsageError, match="'7' names no dead letter: write partition:offset"):
         place_from("7", KAFKA)
-    with pytest.raises(WrongUse, match=r"frames:3:7 is no record of plant\.frames\.dead-letter"):
+    with pytest.raises(UsageError, match=r"frames:3:7 is no record of plant\.frames\.dead-letter"):
         place_from("frames:3:7", KAFKA)
 
 
 def test_a_reason_that_is_none_is_refused_with_those_there_are() -> None:
     """The right word is in the sentence."""
-    with pytest.raises(WrongUse, match=r"--reason broken is none of no_key, .*truncated"):
+    with pytest.raises(UsageError, match=r"--reason broken is none of no_key, .*truncated"):
         reason_from("broken")
 
 

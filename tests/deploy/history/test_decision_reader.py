@@ -7,7 +7,7 @@ import tracemalloc
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deploy.history.decision_reader import PAGE, Told
+from deploy.history.decision_reader import PAGE, RecordedDecision
 from ingest.contract import SourceRecord
 
 SOURCES = st.builds(
@@ -21,7 +21,7 @@ SOURCES = st.builds(
 @given(st.lists(SOURCES, max_size=60))
 def test_a_record_is_told_of_the_first_time_only(sources: list[SourceRecord]) -> None:
     """In any order, as a set of them would say."""
-    told, by_set = Told(), set[SourceRecord]()
+    told, by_set = RecordedDecision(), set[SourceRecord]()
     for source in sources:
         assert told.first(source) == (source not in by_set)
         by_set.add(source)
@@ -29,7 +29,7 @@ def test_a_record_is_told_of_the_first_time_only(sources: list[SourceRecord]) ->
 
 def test_many_records_take_little_memory() -> None:
     """A bit each and a page's rounding, where a set of them would take hundreds of bytes each."""
-    told = Told()
+    told = RecordedDecision()
     records = [SourceRecord(topic="frames", partition=0, offset=10**9 + n) for n in range(10_000)]
     tracemalloc.start()
     try:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from deploy.history.requested_threshold import Asked, StoredBanks, command_for, limits_by
+from deploy.history.requested_threshold import RequestedThreshold, StoredBanks, command_for, limits_by
 from inference.decide import Limits
 from ingest.bank_state import BankInForce
 from ingest.command import CommandKind
@@ -37,7 +37,7 @@ def banks(tmp_path: Path) -> StoredBanks:
 
 def test_a_ratio_asks_every_bank_for_its_own_threshold(banks: StoredBanks) -> None:
     """From its own calibration; a bank that is gone has none."""
-    limits = limits_by(Asked(false_reject_ratio=0.05), banks, IN_FORCE, usual_band=None)
+    limits = limits_by(RequestedThreshold(false_reject_ratio=0.05), banks, IN_FORCE, usual_band=None)
     expected = threshold_of(bank_from_bytes(FILE), 0.05)
     assert limits(decision(1.0, **BY_BANK)) == Limits(expected, expected, expected)
     assert limits(decision(1.0)) is None
@@ -45,7 +45,7 @@ def test_a_ratio_asks_every_bank_for_its_own_threshold(banks: StoredBanks) -> No
 
 def test_a_threshold_says_nothing_of_another_bank(banks: StoredBanks) -> None:
     """It is a distance of the bank in force."""
-    limits = limits_by(Asked(threshold=2.5), banks, IN_FORCE, usual_band=(0.8, 1.2))
+    limits = limits_by(RequestedThreshold(threshold=2.5), banks, IN_FORCE, usual_band=(0.8, 1.2))
     assert limits(decision(1.0, **BY_BANK)) == Limits(2.5, 2.0, 3.0)
     assert limits(decision(1.0)) is None
 
@@ -53,8 +53,8 @@ def test_a_threshold_says_nothing_of_another_bank(banks: StoredBanks) -> None:
 def test_a_band_alone_keeps_the_threshold_that_decided(banks: StoredBanks) -> None:
     """Whatever bank it was of; `1 1` takes the view's own band away."""
     for asked, expected in (
-        (Asked(band=(0.5, 2.0)), Limits(1.0, 0.5, 2.0)),
-        (Asked(band=(1, 1)), Limits(1.0, 1.0, 1.0)),
+        (RequestedThreshold(band=(0.5, 2.0)), Limits(1.0, 0.5, 2.0)),
+        (RequestedThreshold(band=(1, 1)), Limits(1.0, 1.0, 1.0)),
     ):
         assert limits_by(asked, banks, IN_FORCE, usual_band=(0.9, 1.1))(decision(1.0)) == expected
 
@@ -62,21 +62,21 @@ def test_a_band_alone_keeps_the_threshold_that_decided(banks: StoredBanks) -> No
 @pytest.mark.parametrize(
     ("asked", "said", "words"),
     [
-        (Asked(threshold=2.5), {"threshold": 2.5}, "threshold 2.5"),
-        (Asked(false_reject_ratio=0.05), {"false_reject_ratio": 0.05}, "false rejects 5 %"),
+        (RequestedThreshold(threshold=2.5), {"threshold": 2.5}, "threshold 2.5"),
+        (RequestedThreshold(false_reject_ratio=0.05), {"false_reject_ratio": 0.05}, "false rejects 5 %"),
         (
-            Asked(band=(0.5, 2.0)),
+            RequestedThreshold(band=(0.5, 2.0)),
             {"threshold": 3.0, "low_limit": 1.5, "high_limit": 6.0},
             "undecided from 0.5 to 2",
         ),
         (
-            Asked(threshold=2.5, band=(0.8, 1.2)),
+            RequestedThreshold(threshold=2.5, band=(0.8, 1.2)),
             {"threshold": 2.5, "low_limit": 2.0, "high_limit": 3.0},
             "threshold 2.5, undecided from 0.8 to 1.2",
         ),
     ],
 )
-def test_what_is_asked_becomes_one_command(asked: Asked, said: dict[str, float], words: str) -> None:
+def test_what_is_asked_becomes_one_command(asked: RequestedThreshold, said: dict[str, float], words: str) -> None:
     """With who and why; limits are distances of the bank in force, which is named: another may be by then."""
     command = command_for(asked, VIEW, bank_from_bytes(FILE), IN_FORCE, why="to try", at=AT)
     assert (command.kind, command.view, command.why) == (CommandKind.SET_THRESHOLD, VIEW, "to try")
@@ -88,4 +88,4 @@ def test_what_is_asked_becomes_one_command(asked: Asked, said: dict[str, float],
 
 def test_nothing_asked_is_nothing_changed() -> None:
     """And says so."""
-    assert (Asked().anything, Asked().words) == (False, "as it was")
+    assert (RequestedThreshold().anything, RequestedThreshold().words) == (False, "as it was")

@@ -6,9 +6,9 @@ from datetime import UTC, datetime, time, timedelta, timezone
 
 import pytest
 
-from deploy.errors import WrongUse
+from deploy.errors import UsageError
 from deploy.history.shifts import hours_from, shift_of
-from deploy.history.threshold_replay import KEPT_FLIPS, decided_again, what_if
+from deploy.history.threshold_replay import KEPT_FLIPS, decided_again, threshold_replay
 from inference.decide import Limits
 from ingest.contract import SourceRecord
 from ingest.decision import BankRef, Decision, Reason, Verdict, decision_id
@@ -39,7 +39,7 @@ def decision(score: float | None, *, number: int = 0, at: datetime = AT, **said:
 def test_rejects_are_counted_per_shift_as_they_were_and_as_they_would_have_been() -> None:
     """Scores 0.5, 1.5 and 2.5 in two shifts, under a threshold of 2 in place of 1."""
     early, late = AT, AT + timedelta(hours=4)
-    found = what_if(
+    found = threshold_replay(
         [decision(score, number=n, at=at) for n, (score, at) in enumerate([(0.5, early), (1.5, early), (2.5, late)])],
         lambda _: PLAIN,
         hours=HOURS,
@@ -57,7 +57,7 @@ def test_rejects_are_counted_per_shift_as_they_were_and_as_they_would_have_been(
 def test_nothing_changes_where_nothing_is_asked() -> None:
     """Also not what was undecided near the threshold by limits that nobody records."""
     near = decision(1.1, verdict=Verdict.UNDECIDED, reason=Reason.NEAR_THRESHOLD)
-    found = what_if([near, decision(0.5)], None, hours=HOURS, zone=UTC)
+    found = threshold_replay([near, decision(0.5)], None, hours=HOURS, zone=UTC)
     assert found.whole.was == found.whole.now
     assert not found.changes
 
@@ -83,7 +83,7 @@ def test_a_frame_that_was_inspected_though_it_shows_nothing_is_judged_again() ->
     assert now is not None
     assert (now.verdict, now.input_fault) == (Verdict.PASS, InputFault.BLACK)
     near = decision(1.5, verdict=Verdict.UNDECIDED, reason=Reason.NEAR_THRESHOLD, input_fault=InputFault.BLACK)
-    found = what_if([black, near], lambda _: PLAIN, hours=HOURS, zone=UTC, input_fault="fail")
+    found = threshold_replay([black, near], lambda _: PLAIN, hours=HOURS, zone=UTC, input_fault="fail")
     assert dict(found.changes) == {(Verdict.UNDECIDED, Verdict.PASS): 1}
     undecided = decision(1.5, verdict=Verdict.UNDECIDED, reason=Reason.INPUT_FAULT, input_fault=InputFault.BLACK)
     assert decided_again(undecided, lambda _: PLAIN, input_fault="inspect") == undecided
@@ -102,13 +102,15 @@ def test_a_band_makes_and_unmakes_undecided() -> None:
 
 def test_frames_of_banks_that_are_gone_are_not_judged() -> None:
     """They are told apart, not counted as unchanged."""
-    found = what_if([decision(1.5)], lambda _: None, hours=HOURS, zone=UTC)
+    found = threshold_replay([decision(1.5)], lambda _: None, hours=HOURS, zone=UTC)
     assert (found.not_judged, found.whole.frames) == (1, 0)
 
 
 def test_of_very_many_flips_only_some_are_kept() -> None:
     """All are counted."""
-    found = what_if((decision(1.5, number=n) for n in range(KEPT_FLIPS + 7)), lambda _: PLAIN, hours=HOURS, zone=UTC)
+    found = threshold_replay(
+        (decision(1.5, number=n) for n in range(KEPT_FLIPS + 7)), lambda _: PLAIN, hours=HOURS, zone=UTC
+    )
     assert (sum(found.changes.values()), len(found.flips)) == (KEPT_FLIPS + 7, KEPT_FLIPS)
 
 
@@ -126,5 +128,5 @@ def test_a_moment_belongs_to_the_shift_that_began_last(clock: str, begun: str) -
 def test_shift_hours_that_are_none_are_wrong_use() -> None:
     """Any order will do."""
     assert hours_from("22:00, 06:00") == (time(6), time(22))
-    with pytest.raises(WrongUse, match="--shifts noon must be times of day, as 06:00,14:00,22:00"):
+    with pytest.raises(UsageError, match="--shifts noon must be times of day, as 06:00,14:00,22:00"):
         hours_from("noon")

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from deploy.local_stack.outcomes import Balance, Outcome, balance, outcome_of
+from deploy.local_stack.outcomes import Balance, FrameOutcome, balance, outcome_of
 from ingest.contract import BadMessage
 from ingest.dead_letter import dead_letter_of, headers_of
 from ingest.frame import DeadLetterReason
@@ -15,9 +15,9 @@ from ingest.kafka.settings import KafkaSettings
 from tests.deploy.runs import decided, source
 
 
-def outcome(offset: int) -> Outcome:
+def outcome(offset: int) -> FrameOutcome:
     """A decision on an input record."""
-    return Outcome(decided(0.5, offset=offset), 0.0)
+    return FrameOutcome(decided(0.5, offset=offset), 0.0)
 
 
 def test_every_record_answered_once_balances() -> None:
@@ -41,7 +41,7 @@ def test_a_decision_and_a_dead_letter_of_one_record_are_two_answers() -> None:
         value=b"",
         headers=(),
     )
-    assert balance([source(0)], [outcome(0), Outcome(letter, 0.0)]) == Balance(lost=0, doubled=1)
+    assert balance([source(0)], [outcome(0), FrameOutcome(letter, 0.0)]) == Balance(lost=0, doubled=1)
 
 
 def test_records_of_both_topics_are_read() -> None:
@@ -49,7 +49,7 @@ def test_records_of_both_topics_are_read() -> None:
     kafka = KafkaSettings(topic_prefix="p.")
     said = decided(0.5, offset=4)
     record = Record("p.decisions", 0, 9, 0, "create_time", b"a/b", said.to_bytes())
-    assert outcome_of(record, kafka, 1.5) == Outcome(said, 1.5)
+    assert outcome_of(record, kafka, 1.5) == FrameOutcome(said, 1.5)
     letter = dead_letter_of(
         source=source(5),
         reason=DeadLetterReason.EMPTY,

@@ -15,9 +15,9 @@ from deploy.settings import RuntimeSettings
 from ingest.store import FsspecStore
 from ingest.view import file_name
 from softpatch.bank import bank_to_bytes
+from softpatch.images.decode import decode
 from softpatch.network.embed import OnnxEmbedder
 from softpatch.network.graph import lite0
-from softpatch.images.decode import decode
 from tests.inference.sample_bank import VIEW, encoded, jpeg, made_bank, picture
 
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from deploy.pictures.annotated_frame import TRUTH, boxed, heat_of, heated, on_source, outlined
 from deploy.pictures.canvas import shortened, text_width
 from deploy.pictures.contact_sheet import WIDTH, WORST, Heading, choose, render, render_cards, title_of
-from deploy.pictures.annotated_frame import TRUTH, boxed, heat_of, heated, on_source, outlined
 from ingest.decision import Verdict
 from softpatch.images.geometry import Geometry
 from tests.deploy.runs import decided, shown

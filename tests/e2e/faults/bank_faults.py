@@ -16,7 +16,7 @@ from ingest.bank_state import BankState
 from ingest.decision import Verdict
 from ingest.kafka.connecting import client_options
 from ingest.kafka.records import Outgoing
-from ingest.kafka.writers import Sender
+from ingest.kafka.writers import KafkaSender
 from ingest.store import FsspecStore
 from softpatch.bank import bank_from_bytes, bank_version
 from tests.e2e.faults.fault import bank_states
@@ -178,7 +178,7 @@ def _put_in_force(rig: Rig, before: BankState, spoilt: Callable[[Bank], Bank]) -
     changes = {"active": stored(store, bank).in_force, "previous": before.active, "epoch": before.epoch + 1}
     said = {"by": FAULT, "why": f"{spoilt.__doc__}", "at": datetime.now(UTC)}
     state = BankState.model_validate({**before.model_dump(), **changes, **said})
-    with Sender.open(rig.plant.kafka) as sender:
+    with KafkaSender.open(rig.plant.kafka) as sender:
         sender.send_and_wait(Outgoing(rig.plant.kafka.topic("banks"), state.view.encode(), state.to_bytes()), 30)
 
 

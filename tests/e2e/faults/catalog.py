@@ -10,7 +10,7 @@ from ingest.decision import Reason
 from ingest.frame import DeadLetterReason
 from ingest.kafka.errors import SendFailed
 from ingest.kafka.records import Outgoing
-from ingest.kafka.writers import Sender
+from ingest.kafka.writers import KafkaSender
 from tests.e2e.faults.bank_faults import (
     bank_damaged,
     banks_compacted,
@@ -130,7 +130,7 @@ def rolling_restart(rig: Rig, moments: Random) -> None:  # noqa: ARG001 -- the s
 
 def send(rig: Rig, records: Sequence[Outgoing]) -> None:
     """Put records beside the frames that flow."""
-    with Sender.open(rig.plant.kafka) as sender:
+    with KafkaSender.open(rig.plant.kafka) as sender:
         for each in records:
             sender.send(each)
 
@@ -157,7 +157,7 @@ def check_poison(rig: Rig, seen: Seen) -> list[str]:  # noqa: ARG001 -- the sign
 
 def oversized(rig: Rig, moments: Random) -> None:  # noqa: ARG001 -- the signature of a fault
     """A frame larger than the topic takes; who sends it is told."""
-    with Sender.open(rig.plant.kafka) as sender:
+    with KafkaSender.open(rig.plant.kafka) as sender:
         try:
             sender.send_and_wait(frame(rig, bytes(11 * 2**20), key=view_of(0), headers=(("frame-id", LARGE_FRAME_ID),)))
         except SendFailed:

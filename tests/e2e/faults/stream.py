@@ -13,7 +13,7 @@ from ingest.decision import Decision
 from ingest.kafka.errors import KafkaFailure
 from ingest.kafka.readers import WholeTopicReader
 from ingest.kafka.records import Outgoing
-from ingest.kafka.writers import Sender
+from ingest.kafka.writers import KafkaSender
 from tests.inference.sample_bank import jpeg
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class Feeder:
         number = 0
         while not self._stop.is_set():
             try:
-                with Sender.open(self._kafka, stop=self._stop) as sender:
+                with KafkaSender.open(self._kafka, stop=self._stop) as sender:
                     while not self._stop.wait(1 / self._frames_per_second):
                         sent = sender.send_and_wait(self._frame(number), 20)
                         self.acknowledged.add((sent.partition.partition, sent.offset))

@@ -11,7 +11,7 @@ from ingest.kafka.readers import WholeTopicReader
 from ingest.kafka.records import Outgoing, Record, Work
 from ingest.kafka.topics import create_topics
 from ingest.kafka.transactions import TransactionLoop
-from ingest.kafka.writers import Sender
+from ingest.kafka.writers import KafkaSender
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -32,7 +32,7 @@ def topics_made(settings: KafkaSettings) -> KafkaSettings:
 def send_numbered(settings: KafkaSettings, numbers: Iterable[int], *, cameras: int = 12) -> set[Source]:
     """Send small frames of several cameras; returns where they lie."""
     topic = settings.topic("frames")
-    with Sender.open(settings, writes=(topic,)) as sender:
+    with KafkaSender.open(settings, writes=(topic,)) as sender:
         pending = [
             sender.send(Outgoing(topic, f"line/cam-{n % cameras}".encode(), str(n).encode() * 50)) for n in numbers
         ]

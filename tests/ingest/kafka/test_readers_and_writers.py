@@ -12,7 +12,7 @@ from ingest.kafka.errors import SendFailed, TopicMissing
 from ingest.kafka.readers import WholeTopicReader
 from ingest.kafka.records import Outgoing, Partition, Work
 from ingest.kafka.settings import KafkaSettings
-from ingest.kafka.writers import Sender
+from ingest.kafka.writers import KafkaSender
 from tests.ingest.kafka.streams import (
     answer,
     answer_all,
@@ -52,7 +52,7 @@ def test_a_record_comes_back_as_it_was_sent(settings: KafkaSettings) -> None:
     """Key, value and headers are bytes and stay what they are, in order; the place is the one the sender was told."""
     topic = settings.topic("frames")
     outgoing = Outgoing(topic, b"line/cam", b"\x00\xff" * 10, (("sequence", b"7"), ("note", "ü".encode()), ("e", b"")))
-    with Sender.open(settings, writes=(topic,)) as sender:
+    with KafkaSender.open(settings, writes=(topic,)) as sender:
         sent = sender.send_and_wait(outgoing)
     with WholeTopicReader.open(settings, topics=[topic]) as reader:
         (record,) = reader.read_to_end(10)
@@ -64,7 +64,7 @@ def test_a_record_comes_back_as_it_was_sent(settings: KafkaSettings) -> None:
 def test_a_tombstone_has_no_value(settings: KafkaSettings) -> None:
     """No value and an empty value are two things."""
     topic = settings.topic("banks")
-    with Sender.open(settings) as sender:
+    with KafkaSender.open(settings) as sender:
         sender.send(Outgoing(topic, b"view", None))
         sender.send(Outgoing(topic, b"view", b""))
     with WholeTopicReader.open(settings, topics=[topic]) as reader:
@@ -76,7 +76,7 @@ def test_a_reader_knows_when_it_has_caught_up_and_then_follows(settings: KafkaSe
     topics = [settings.topic("commands"), settings.topic("feedback")]
     with WholeTopicReader.open(settings, topics=topics) as empty:
         assert empty.caught_up
-    with Sender.open(settings) as sender:
+    with KafkaSender.open(settings) as sender:
         for number in range(5):
             sender.send(Outgoing(topics[number % 2], b"view", str(number).encode()))
         sender.flush(10)
@@ -94,7 +94,7 @@ def test_a_reader_knows_when_it_has_caught_up_and_then_follows(settings: KafkaSe
 def test_a_reader_can_start_behind_what_it_knows(settings: KafkaSettings) -> None:
     """Only the partitions that are named start elsewhere than at their beginning."""
     topic = settings.topic("commands")
-    with Sender.open(settings) as sender:
+    with KafkaSender.open(settings) as sender:
         for number in range(5):
             sender.send_and_wait(Outgoing(topic, b"view", str(number).encode()))
     with WholeTopicReader.open(settings, topics=[topic], starts={Partition(topic, 0): 3}) as reader:
@@ -124,7 +124,7 @@ def test_what_the_loop_commits_is_read_to_its_end(settings: KafkaSettings) -> No
 )
 def test_a_key_lands_where_every_kafka_client_puts_it(settings: KafkaSettings, key: bytes, murmur2: int) -> None:
     """Cameras in other languages share our partitions."""
-    with Sender.open(settings) as sender:
+    with KafkaSender.open(settings) as sender:
         sent = sender.send_and_wait(Outgoing(settings.topic("frames"), key, b"x"))
     assert sent.partition.partition == (murmur2 & 0x7FFFFFFF) % settings.partitions
 
@@ -132,7 +132,7 @@ def test_a_key_lands_where_every_kafka_client_puts_it(settings: KafkaSettings, k
 def test_a_record_that_is_too_large_is_a_failure_with_a_name(settings: KafkaSettings) -> None:
     """The sender says so at once, and later records still go."""
     topic = settings.topic("frames")
-    with Sender.open(settings) as sender:
+    with KafkaSender.open(settings) as sender:
         with pytest.raises(SendFailed, match="MessageSizeTooLarge"):
             sender.send(Outgoing(topic, b"k", bytes(settings.max_message_bytes + 1)))
         assert sender.send_and_wait(Outgoing(topic, b"k", b"small")).offset == 0
@@ -151,14 +151,14 @@ def test_a_sender_names_a_missing_topic(kafka_broker: KafkaBroker) -> None:
     """The embedded broker would make it, with partitions of its own choice."""
     short = fresh(kafka_broker).model_copy(update={"request_timeout_seconds": 1.0})
     with pytest.raises(TopicMissing, match=r"^missing topics: nothing-here"):
-        Sender.open(short, writes=("nothing-here",))
+        KafkaSender.open(short, writes=("nothing-here",))
 
 
 @pytest.mark.kafka
 def test_a_record_the_broker_refuses_is_never_silent(kafka_broker: KafkaBroker) -> None:
     """10 MiB is the limit of `frames`: what our own limit lets pass and the broker refuses comes back as a failure."""
     settings = topics_made(fresh(kafka_broker))
-    sender = Sender.open(settings)
+    sender = KafkaSender.open(settings)
     sender.send(Outgoing(settings.topic("frames"), b"k", bytes(11 * 1024 * 1024)))
     with pytest.raises(SendFailed, match="MessageSizeTooLarge"):
         sender.close()
@@ -199,7 +199,7 @@ def test_a_compacted_topic_is_read_whole(kafka_broker: KafkaBroker) -> None:
     quickly = {"cleanup.policy": "compact", "segment.ms": "500", "min.cleanable.dirty.ratio": "0.01"}
     admin.create_topics({topic: {"num_partitions": 1, "replication_factor": 1, "configs": quickly}})
     admin.close()
-    with Sender.open(settings, writes=(topic,)) as sender:
+    with KafkaSender.open(settings, writes=(topic,)) as sender:
         for number in range(40):
             sender.send(Outgoing(topic, f"view-{number % 4}".encode(), str(number).encode()))
         sender.flush(10)
@@ -221,7 +221,7 @@ def test_a_failure_that_was_told_is_not_told_again(kafka_broker: KafkaBroker) ->
     """The broker takes no 11 MiB: the records after it used to fail for it, and so did closing."""
     settings = topics_made(kafka_broker.settings(partitions=1))
     topic = settings.topic("frames")
-    with Sender.open(settings) as sender:
+    with KafkaSender.open(settings) as sender:
         with pytest.raises(SendFailed, match="MessageSizeTooLarge"):
             sender.send_and_wait(Outgoing(topic, b"line/camera", bytes(11 * 2**20)), 30)
         assert sender.send_and_wait(Outgoing(topic, b"line/camera", b"small"), 30).offset == 0

@@ -13,7 +13,7 @@ from ingest.kafka.errors import BrokerUnreachable
 from ingest.kafka.producing import TransactionalProducer
 from ingest.kafka.readers import record_at, tail_of
 from ingest.kafka.records import Outgoing, Partition
-from ingest.kafka.writers import Sender
+from ingest.kafka.writers import KafkaSender
 from tests.ingest.kafka.streams import answer, open_loop, polled, send_numbered, topics_made
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def test_one_record_is_read_or_there_is_none(settings: KafkaSettings) -> None:
     decided_one_by_one(settings, 2)
     found = [record_at(settings, topic, offset, timeout_seconds=20) for offset in range(5)]
     assert [each and each.value for each in found] == [None, b"0,0", None, b"0,1", None]
-    with Sender.open(settings) as sender:
+    with KafkaSender.open(settings) as sender:
         sender.send_and_wait(Outgoing(topic.topic, None, None, partition=0), 20)
     last = record_at(settings, topic, 5, timeout_seconds=20)
     assert last is not None

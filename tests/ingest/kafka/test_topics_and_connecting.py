@@ -20,7 +20,7 @@ from ingest.kafka.producing import producer_options
 from ingest.kafka.settings import KafkaSettings, TopicName
 from ingest.kafka.topics import (
     TOPICS,
-    Difference,
+    SettingDifference,
     create_topics,
     describe_topics,
     differences,
@@ -65,7 +65,7 @@ def test_a_topic_that_is_otherwise_is_shown_with_what_differs(kafka_broker: Kafk
     create_topics(settings)
     wider = settings.model_copy(update={"partitions": 12})
     frames = create_topics(wider)[0]
-    assert (frames.state, frames.differences) == ("differing", (Difference("partitions", "12", "6"),))
+    assert (frames.state, frames.differences) == ("differing", (SettingDifference("partitions", "12", "6"),))
 
 
 @pytest.mark.kafka
@@ -106,8 +106,8 @@ def test_two_of_three_replicas_must_have_a_record() -> None:
 def test_a_setting_the_broker_lacks_is_a_difference() -> None:
     """Missing and other values both count; more settings than wanted do not."""
     assert differences({"a": "1", "b": "2"}, {"b": "3", "c": "4"}) == (
-        Difference("a", "1", None),
-        Difference("b", "2", "3"),
+        SettingDifference("a", "1", None),
+        SettingDifference("b", "2", "3"),
     )
 
 

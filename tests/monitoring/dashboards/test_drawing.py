@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from monitoring.dashboards.prometheus_query import NoAnswer, Prometheus, Series, Span, filled, named
 from monitoring.dashboards.draw import draw
 from monitoring.dashboards.files import DASHBOARDS
 from monitoring.dashboards.panel import Dashboard, Panel, Query
+from monitoring.dashboards.prometheus_query import NoAnswer, Prometheus, Series, Span, filled, named
 from monitoring.dashboards.units import told
 from tests.brokers import free_port
 

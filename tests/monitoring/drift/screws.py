@@ -11,14 +11,14 @@ import numpy as np
 from monitoring.drift.observation import Observation
 from monitoring.drift.reference import GRAY_LEVELS, Reference, reference_of_bank
 from softpatch.building.build import build_bank
-from softpatch.network.embed import OnnxEmbedder
-from softpatch.network.graph import lite0
 from softpatch.images.decode import decode
 from softpatch.images.statistics import difference_hash, measure
+from softpatch.network.embed import OnnxEmbedder
+from softpatch.network.graph import lite0
+from softpatch.network.sketch import sketch
 from softpatch.scoring.score import Scorer
 from softpatch.scoring.search import FlatSearch
 from softpatch.settings import BuildSettings
-from softpatch.network.sketch import sketch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from monitoring.drift.detector import Baseline, Following, follow
+from monitoring.drift.detector import Baseline, DriftState, follow
 from monitoring.drift.observation import Observation
 from monitoring.drift.reference import Reference, reference_of
 
@@ -49,7 +49,7 @@ def other_product(frame: Observation) -> Observation:
     return replace(frame, values=frame.values * np.array([1.4, 1.01, 0.9, 0.9, 1, 1]), sketch=frame.sketch + 3)
 
 
-def followed(state: Following, stream: Iterable[Observation], baseline: Baseline) -> Following:
+def followed(state: DriftState, stream: Iterable[Observation], baseline: Baseline) -> DriftState:
     """The state at the first episode, or after the last frame."""
     for one in stream:
         state = follow(state, one, baseline)

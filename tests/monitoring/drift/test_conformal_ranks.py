@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from monitoring.drift.evidence import Evidence
-from monitoring.drift.conformal_ranks import NEW_DEFECTS, REMEMBERED, TAILS, Past, rank_bets
+from monitoring.drift.conformal_ranks import NEW_DEFECTS, REMEMBERED, TAILS, RankHistory, rank_bets
+from monitoring.drift.evidence import DriftEvidence
 
 
 def p_values(scores: np.ndarray) -> np.ndarray:
     """The p-value of each score among those before it."""
-    past, found = Past(), []
+    past, found = RankHistory(), []
     for score in scores:
         found.append(past.p_value(score))
         past = past.with_score(score)
@@ -42,7 +42,7 @@ def test_false_alarms_keep_the_bound() -> None:
     bets = rank_bets()
     alarmed = 0
     for _ in range(300):
-        evidence = Evidence.none(bets)
+        evidence = DriftEvidence.none(bets)
         for value in p_values(rng.normal(size=600)):
             evidence = evidence.after(value < bets.limit, bets)
             if evidence.reaches(6000, bets):
@@ -54,7 +54,7 @@ def test_false_alarms_keep_the_bound() -> None:
 def test_the_younger_half_takes_the_place_of_a_full_past() -> None:
     """Memory is bounded, and the second half of the past is all there when it is needed."""
     scores = np.random.default_rng(3).normal(size=REMEMBERED + 1).astype(np.float32)
-    past = Past()
+    past = RankHistory()
     for score in scores[:-1]:
         past = past.with_score(float(score))
     assert past.full

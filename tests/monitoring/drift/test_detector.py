@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from monitoring.drift.bets import WATCHED
-from monitoring.drift.diagnosis import Verdict
-from monitoring.drift.detector import WINDOW_FRAMES, Baseline, Following, distances, follow
+from monitoring.drift.conformal_ranks import REMEMBERED, RankHistory
+from monitoring.drift.detector import WINDOW_FRAMES, Baseline, DriftState, distances, follow
+from monitoring.drift.diagnosis import DriftVerdict
 from monitoring.drift.observation import Observation
-from monitoring.drift.conformal_ranks import REMEMBERED, Past
 from monitoring.drift.reference import novelty
 from tests.monitoring.drift.synthetic_streams import blurred, darker, followed, frames, other_product, window
 
@@ -20,18 +20,18 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-def bytes_of(state: Following) -> int:
+def bytes_of(state: DriftState) -> int:
     """What the arrays of a state hold."""
     kept = [state.watched, state.sketches, state.past.scores, state.past.younger]
     arrays = [*kept, *(a for e in (state.evidence, state.rank_evidence) for a in (e.strength, e.rising))]
     return sum(array.nbytes for array in arrays)
 
 
-def settled(seed: int, *, window_frames: int = 300) -> tuple[Baseline, Following, np.random.Generator]:
+def settled(seed: int, *, window_frames: int = 300) -> tuple[Baseline, DriftState, np.random.Generator]:
     """A view that ran undisturbed for 300 frames."""
     rng = np.random.default_rng(seed)
     baseline = Baseline.of(window(rng, window_frames))
-    return baseline, followed(Following.start(baseline), frames(rng, 300), baseline), rng
+    return baseline, followed(DriftState.start(baseline), frames(rng, 300), baseline), rng
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -40,7 +40,7 @@ def test_an_undisturbed_line_stays_quiet(seed: int, window_frames: int) -> None:
     """1,000 frames each from the window's own distribution, after a first bank of 30 frames as well."""
     rng = np.random.default_rng(seed)
     baseline = Baseline.of(window(rng, window_frames))
-    assert followed(Following.start(baseline), frames(rng, 1000), baseline).episode is None
+    assert followed(DriftState.start(baseline), frames(rng, 1000), baseline).episode is None
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -48,14 +48,14 @@ def test_an_undisturbed_line_stays_quiet(seed: int, window_frames: int) -> None:
 @pytest.mark.parametrize(
     ("changed", "verdict"),
     [
-        (darker, Verdict.DARKER),
-        (lambda frame: darker(frame, 1.15), Verdict.BRIGHTER),
-        (blurred, Verdict.OUT_OF_FOCUS),
-        (other_product, Verdict.PRODUCT_CHANGED),
+        (darker, DriftVerdict.DARKER),
+        (lambda frame: darker(frame, 1.15), DriftVerdict.BRIGHTER),
+        (blurred, DriftVerdict.OUT_OF_FOCUS),
+        (other_product, DriftVerdict.PRODUCT_CHANGED),
     ],
 )
 def test_a_change_is_found_soon_and_named(
-    changed: Callable[[Observation], Observation], verdict: Verdict, seed: int, window_frames: int
+    changed: Callable[[Observation], Observation], verdict: DriftVerdict, seed: int, window_frames: int
 ) -> None:
     """Within 100 frames and by its own name, although each change moves the scores and the sketches, too."""
     baseline, state, rng = settled(seed, window_frames=window_frames)
@@ -71,7 +71,7 @@ def test_a_rising_defect_rate_is_told_from_a_changed_picture(seed: int) -> None:
     baseline, state, rng = settled(seed)
     state = followed(state, frames(rng, 300, defects=0.25), baseline)
     assert state.episode is not None
-    assert state.episode.verdict is Verdict.DEFECT_RATE_ROSE
+    assert state.episode.verdict is DriftVerdict.DEFECT_RATE_ROSE
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -79,11 +79,11 @@ def test_a_rise_that_the_calibration_hides_is_found_among_the_views_own_scores(s
     """The window held as many defects as there are now, so no limit of the bank's says anything."""
     rng = np.random.default_rng(seed)
     baseline = Baseline.of(window(rng, defects=0.25))
-    state = followed(Following.start(baseline), frames(rng, 1500), baseline)
+    state = followed(DriftState.start(baseline), frames(rng, 1500), baseline)
     assert state.episode is None
     state = followed(state, frames(rng, 400, defects=0.25), baseline)
     assert state.episode is not None
-    assert state.episode.verdict is Verdict.DEFECT_RATE_ROSE
+    assert state.episode.verdict is DriftVerdict.DEFECT_RATE_ROSE
     assert state.episode.cause is not None
     assert WATCHED[state.episode.cause.column] == "rank"
 
@@ -93,12 +93,12 @@ def test_a_worn_tool_does_not_hide_a_knocked_camera() -> None:
     baseline, state, rng = settled(0)
     state = followed(state, frames(rng, 300, defects=0.25), baseline)
     assert state.episode is not None
-    assert state.episode.verdict is Verdict.DEFECT_RATE_ROSE
+    assert state.episode.verdict is DriftVerdict.DEFECT_RATE_ROSE
     began = state.episode.began
     for frame in frames(rng, 48):
         state = follow(state, blurred(frame), baseline)
     assert state.episode is not None
-    assert (state.episode.verdict, state.episode.began) == (Verdict.OUT_OF_FOCUS, began)
+    assert (state.episode.verdict, state.episode.began) == (DriftVerdict.OUT_OF_FOCUS, began)
     for frame in frames(rng, 3 * WINDOW_FRAMES):
         state = follow(state, frame, baseline)
     assert state.episode is None
@@ -112,7 +112,7 @@ def test_a_camera_that_freezes_during_an_episode_is_told() -> None:
     for _ in range(40):
         state = follow(state, darker(stuck), baseline)
     assert state.episode is not None
-    assert state.episode.verdict is Verdict.FROZEN
+    assert state.episode.verdict is DriftVerdict.FROZEN
 
 
 def test_the_second_look_corrects_the_first_word() -> None:
@@ -120,13 +120,13 @@ def test_the_second_look_corrects_the_first_word() -> None:
     baseline, state, rng = settled(2)
     state = followed(state, map(blurred, frames(rng, 50)), baseline)
     assert state.episode is not None
-    state = replace(state, episode=replace(state.episode, verdict=Verdict.PRODUCT_CHANGED))
+    state = replace(state, episode=replace(state.episode, verdict=DriftVerdict.PRODUCT_CHANGED))
     said = []
     for frame in frames(rng, 40):
         state = follow(state, blurred(frame), baseline)
         assert state.episode is not None
         said.append(state.episode.verdict)
-    assert said == [Verdict.PRODUCT_CHANGED] * 11 + [Verdict.OUT_OF_FOCUS] * 29
+    assert said == [DriftVerdict.PRODUCT_CHANGED] * 11 + [DriftVerdict.OUT_OF_FOCUS] * 29
 
 
 def test_a_covered_lens_sees_nothing() -> None:
@@ -137,7 +137,7 @@ def test_a_covered_lens_sees_nothing() -> None:
     )
     state = followed(state, black, baseline)
     assert state.episode is not None
-    assert state.episode.verdict is Verdict.COVERED
+    assert state.episode.verdict is DriftVerdict.COVERED
 
 
 def test_a_frozen_camera_is_found_and_thaws() -> None:
@@ -146,7 +146,7 @@ def test_a_frozen_camera_is_found_and_thaws() -> None:
     stuck, new = frames(rng, 2)
     state = followed(state, [stuck] * 40, baseline)
     assert state.episode is not None
-    assert state.episode.verdict is Verdict.FROZEN
+    assert state.episode.verdict is DriftVerdict.FROZEN
     assert state.episode.noticed - state.episode.began == 30
     assert follow(state, new, baseline).episode is None
 
@@ -157,7 +157,7 @@ def test_a_camera_that_sends_one_black_picture_sees_nothing() -> None:
     black = Observation(np.array([25.0, 0, 0, 0, 1, 0]), np.ones(32), "0" * 16)
     state = followed(state, [black] * 40, baseline)
     assert state.episode is not None
-    assert state.episode.verdict is Verdict.COVERED
+    assert state.episode.verdict is DriftVerdict.COVERED
 
 
 def test_frames_lost_before_kafka_are_told() -> None:
@@ -166,7 +166,7 @@ def test_frames_lost_before_kafka_are_told() -> None:
     thinned = (replace(frame, missing=int(number % 9 == 8)) for number, frame in enumerate(frames(rng, 600)))
     state = followed(state, thinned, baseline)
     assert state.episode is not None
-    assert state.episode.verdict is Verdict.FRAMES_LOST
+    assert state.episode.verdict is DriftVerdict.FRAMES_LOST
 
 
 def test_a_line_that_is_well_again_ends_its_episode_and_is_watched_anew() -> None:
@@ -181,16 +181,16 @@ def test_a_line_that_is_well_again_ends_its_episode_and_is_watched_anew() -> Non
     assert state.episode is None
     again = followed(state, map(blurred, frames(rng, 50)), baseline).episode
     assert again is not None
-    assert again.verdict is Verdict.OUT_OF_FOCUS
+    assert again.verdict is DriftVerdict.OUT_OF_FOCUS
 
 
 def test_memory_is_flat() -> None:
     """A state stays below 128 kB when its past is full, and the state before is left as it was."""
     rng = np.random.default_rng(4)
     baseline = Baseline.of(window(rng))
-    start = state = Following.start(baseline)
+    start = state = DriftState.start(baseline)
     older = np.sort(rng.normal(20, 2, REMEMBERED - 100)).astype(np.float32)
-    state = replace(state, past=Past(older, older[100::2]))
+    state = replace(state, past=RankHistory(older, older[100::2]))
     largest = 0
     for frame in frames(rng, 200):
         state = follow(state, frame, baseline)
@@ -222,4 +222,4 @@ def test_distances_tell_a_change_and_keep_quiet_without_one() -> None:
     assert max(after.kolmogorov_smirnov_p, after.psi_p, after.mmd_p) < 0.005
     assert after.wasserstein > before.wasserstein
     with pytest.raises(ValueError, match=r"^0 frames seen, distances need 64$"):
-        distances(Following.start(baseline), baseline, rng)
+        distances(DriftState.start(baseline), baseline, rng)

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from monitoring.drift.bets import Bets
-from monitoring.drift.diagnosis import Verdict
-from monitoring.drift.episode import MOST_RELIEF, RELIEF, Cause, Episode, likeliest_bet
+from monitoring.drift.diagnosis import DriftVerdict
+from monitoring.drift.episode import MOST_RELIEF, RELIEF, Episode, EpisodeCause, likeliest_bet
 
-CAUSE = Cause(column=0, side=1.0, limit=10.0, allowed=0.1, suspected=0.4)
-EPISODE = Episode(Verdict.DEFECT_RATE_ROSE, began=0, noticed=20, cause=CAUSE)
+CAUSE = EpisodeCause(column=0, side=1.0, limit=10.0, allowed=0.1, suspected=0.4)
+EPISODE = Episode(DriftVerdict.DEFECT_RATE_ROSE, began=0, noticed=20, cause=CAUSE)
 WELL, ILL = np.array([*[5.0] * 9]), np.array([*[15.0] * 9])
 
 

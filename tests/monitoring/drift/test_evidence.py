@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from monitoring.drift.bets import Bets
-from monitoring.drift.evidence import Evidence
+from monitoring.drift.evidence import DriftEvidence
 
 
 def bets(allowed: list[float], suspected: list[float]) -> Bets:
@@ -21,7 +21,7 @@ def test_strength_is_the_sum_over_all_changepoints() -> None:
     rng = np.random.default_rng(0)
     one = bets([0.1], [0.4])
     outside = rng.random(25) < 0.3
-    evidence = Evidence.none(one)
+    evidence = DriftEvidence.none(one)
     for each in outside:
         evidence = evidence.after(np.array([each]), one)
     ratios = [0.4 / 0.1 if each else 0.6 / 0.9 for each in outside]
@@ -37,7 +37,7 @@ def test_false_alarms_keep_the_bound_where_the_null_is_at_its_edge() -> None:
     several = bets([0.05, 0.05, 0.2, 0.2], [0.3, 0.9, 0.4, 0.9])
     alarmed = 0
     for _ in range(400):
-        evidence = Evidence.none(several)
+        evidence = DriftEvidence.none(several)
         for u in rng.random(500):
             evidence = evidence.after(u < several.allowed, several)
             if evidence.reaches(5000, several):
@@ -50,7 +50,7 @@ def test_the_change_is_dated() -> None:
     """`rising` counts from the change, give or take the frames that looked like it by chance."""
     rng = np.random.default_rng(2)
     one = bets([0.1], [0.9])
-    evidence = Evidence.none(one)
+    evidence = DriftEvidence.none(one)
     for number in range(400):
         outside = np.array([rng.random() < (0.95 if number >= 380 else 0.05)])
         evidence = evidence.after(outside, one)
@@ -60,7 +60,7 @@ def test_the_change_is_dated() -> None:
 def test_the_strongest_bet_is_named() -> None:
     """Of two bets the one whose frames lie outside is the reason."""
     two = bets([0.1, 0.1], [0.9, 0.9])
-    evidence = Evidence.none(two)
+    evidence = DriftEvidence.none(two)
     for _ in range(10):
         evidence = evidence.after(np.array([False, True]), two)
     assert evidence.strongest(two) == 1

@@ -6,14 +6,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from monitoring.drift.frozen_camera import REPEATS_OF_AN_EPISODE, Continuity, same_instant
+from monitoring.drift.frozen_camera import REPEATS_OF_AN_EPISODE, FrozenCamera, same_instant
 from tests.monitoring.drift.synthetic_streams import frames
 
 
 def test_a_camera_is_frozen_after_many_equal_frames_never_after_one() -> None:
     """Two equal frames in a row are a rigid part; thirty are a dead grabber."""
     one, other = frames(np.random.default_rng(0), 2)
-    state = Continuity().after(one, still=0.1)
+    state = FrozenCamera().after(one, still=0.1)
     for repeated in range(1, REPEATS_OF_AN_EPISODE + 1):
         assert not state.frozen
         state = state.after(one, still=0.1)

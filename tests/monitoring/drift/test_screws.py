@@ -9,19 +9,19 @@ import pytest
 
 from inference import scoring
 from monitoring.drift import reference
-from monitoring.drift.diagnosis import Verdict
-from monitoring.drift.detector import Baseline, Following
-from tests.monitoring.drift.synthetic_streams import followed
+from monitoring.drift.detector import Baseline, DriftState
+from monitoring.drift.diagnosis import DriftVerdict
 from tests.monitoring.drift.screws import DEFECTS, Screws, blur, drawn, gain, screws, smaller
+from tests.monitoring.drift.synthetic_streams import followed
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 VERDICTS = {
-    "gain 0.8": Verdict.DARKER,
-    "gain 1.2": Verdict.BRIGHTER,
-    "blur": Verdict.OUT_OF_FOCUS,
-    "smaller": Verdict.PRODUCT_CHANGED,
+    "gain 0.8": DriftVerdict.DARKER,
+    "gain 1.2": DriftVerdict.BRIGHTER,
+    "blur": DriftVerdict.OUT_OF_FOCUS,
+    "smaller": DriftVerdict.PRODUCT_CHANGED,
 }
 
 
@@ -39,7 +39,7 @@ def test_undisturbed_screws_raise_no_alarm_in_2000_decisions(real: Screws) -> No
     rng = np.random.default_rng(1)
     baseline = Baseline.of(real.reference)
     stream = (drawn(rng, real.clean, real.defective, DEFECTS) for _ in range(2000))
-    assert followed(Following.start(baseline), stream, baseline).episode is None
+    assert followed(DriftState.start(baseline), stream, baseline).episode is None
 
 
 @pytest.mark.images
@@ -49,7 +49,7 @@ def test_a_change_of_real_screws_is_named_within_100_frames(real: Screws, change
     rng = np.random.default_rng(2)
     baseline = Baseline.of(real.reference)
     before = (drawn(rng, real.clean, real.defective, DEFECTS) for _ in range(200))
-    state = followed(Following.start(baseline), before, baseline)
+    state = followed(DriftState.start(baseline), before, baseline)
     after = (drawn(rng, real.changed[change], real.defective, DEFECTS) for _ in range(100))
     episode = followed(state, after, baseline).episode
     assert episode is not None

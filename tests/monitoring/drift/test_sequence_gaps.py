@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from monitoring.drift.sequence_gaps import Numbering
+from monitoring.drift.sequence_gaps import SequenceGaps
 from tests.monitoring.decisions import decision
 
 
@@ -20,7 +20,7 @@ from tests.monitoring.decisions import decision
 )
 def test_missing_frames_are_counted(frame_ids: list[str], sequences: list[int | None], missing: list[int]) -> None:
     """What lies between two numbers of one camera start; late frames, restarts and frames without a number: nothing."""
-    numbering, found = Numbering(), []
+    numbering, found = SequenceGaps(), []
     for frame_id, sequence in zip(frame_ids, sequences, strict=True):
         numbering, count = numbering.after(decision(frame_id=frame_id, sequence=sequence))
         found.append(count)
@@ -29,6 +29,6 @@ def test_missing_frames_are_counted(frame_ids: list[str], sequences: list[int | 
 
 def test_a_repeated_frame_is_none_of_the_cameras_numbers() -> None:
     """A frame that is told again comes late by its number, and nothing was lost."""
-    numbering, _ = Numbering().after(decision(frame_id="run-9", sequence=9))
+    numbering, _ = SequenceGaps().after(decision(frame_id="run-9", sequence=9))
     again = decision(frame_id="run-4", sequence=4).model_copy(update={"duplicate_of": decision().source})
     assert numbering.after(again) == (numbering, 0)

@@ -14,7 +14,7 @@ from monitoring.health import Heartbeat
 from monitoring.metrics import declare_kafka, declare_watch
 from monitoring.watch.calibrations import Calibrations
 from monitoring.watch.replays import Replays
-from monitoring.watch.reporting import Reporting
+from monitoring.watch.reporting import DriftReporting
 from monitoring.watch.service import Watch
 from monitoring.watch.settings import WatchSettings
 from monitoring.watch.views import Views
@@ -88,7 +88,7 @@ class Process:
     ) -> None:
         settings = WatchSettings.model_validate({"commit_seconds": 1, "replay_decisions": 100_000, **more})
         self.registry = CollectorRegistry()
-        reporting = Reporting(
+        reporting = DriftReporting(
             declare_watch(self.registry), declare_kafka(self.registry), frames_per_false_alarm=100_000
         )
         calibrations = Calibrations(

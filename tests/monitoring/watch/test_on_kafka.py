@@ -17,7 +17,7 @@ from ingest.kafka.readers import WholeTopicReader
 from ingest.kafka.records import Outgoing
 from ingest.kafka.topics import create_topics
 from ingest.kafka.transactions import TransactionLoop
-from ingest.kafka.writers import Sender
+from ingest.kafka.writers import KafkaSender
 from monitoring.watch.service import serve
 from monitoring.watch.settings import WatchSettings
 from tests.monitoring.decisions import VIEW
@@ -45,7 +45,7 @@ class Line:
         self.kafka = kafka
         self.store = store
         create_topics(kafka, give_up_seconds=30)
-        self.sender = Sender.open(kafka)
+        self.sender = KafkaSender.open(kafka)
 
     def bank(self, seed: int, *, view: str = VIEW) -> BankInForce:
         """A bank of the line, in force from now on."""

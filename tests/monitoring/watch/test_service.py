@@ -19,8 +19,8 @@ from ingest.kafka.transactions import State
 from ingest.store import FsspecStore
 from monitoring.metrics import declare_kafka, declare_watch
 from monitoring.watch.replays import Replays
-from monitoring.watch.reporting import Reporting
-from monitoring.watch.service import Progress
+from monitoring.watch.reporting import DriftReporting
+from monitoring.watch.service import FollowProgress
 from monitoring.watch.settings import WatchSettings
 from monitoring.watch.views import Views
 from tests.monitoring.decisions import VIEW, decision
@@ -200,7 +200,7 @@ def test_a_start_reads_no_further_back_than_told(store: FsspecStore, clock: Hand
     del store, bank
     registry = CollectorRegistry()
     settings = WatchSettings()
-    reporting = Reporting(declare_watch(registry), declare_kafka(registry), frames_per_false_alarm=1000)
+    reporting = DriftReporting(declare_watch(registry), declare_kafka(registry), frames_per_false_alarm=1000)
     views = Views(None, settings, clock=clock)  # type: ignore[arg-type] -- no decision is taken
     replays = Replays(views, reporting, ends=lambda: {Partition("decisions", 2): 70}, replay_decisions=50)
     partitions = {HOME: 500, Partition("decisions", 1): 20, Partition("decisions", 2): None}
@@ -312,7 +312,7 @@ def test_a_command_that_an_abort_took_back_is_written_after_it(
 def test_it_is_ready_with_a_place_in_the_group() -> None:
     """And says before that what it waits for."""
     loop = HeldPartition([])
-    progress = Progress()
+    progress = FollowProgress()
     assert progress.readiness().sentence == "Not ready: waiting for a broker, then for what `banks` says."
     progress.loop = loop
     assert progress.readiness().sentence == "Not ready: joining the consumer group."

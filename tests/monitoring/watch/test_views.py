@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from monitoring.drift.bets import WATCHED
-from monitoring.drift.diagnosis import Verdict
+from monitoring.drift.diagnosis import DriftVerdict
 from monitoring.watch.calibrations import Calibrations
 from monitoring.watch.settings import WatchSettings
-from monitoring.watch.views import Followed, Skipped, View, Views
+from monitoring.watch.views import Followed, FollowedView, Skipped, Views
 from tests.monitoring.decisions import VIEW, decision
 from tests.monitoring.drift.synthetic_streams import darker, frames
 from tests.monitoring.watch.banks_in_store import calibrated_bank, decisions, state_of, state_record, stored
@@ -47,7 +47,7 @@ class Watched:
         """Decisions of whatever view."""
         return [self.views.take(one, self.views.heard(one.view, partition)) for one in said]
 
-    def view(self) -> View:
+    def view(self) -> FollowedView:
         """The view as it is."""
         return self.views.heard(VIEW, 0)
 
@@ -84,7 +84,7 @@ def test_a_knocked_lamp_is_told_and_its_repair_ends_it(watched: Watched, bank: B
     watched.take(decisions(a_line(2, 50, darker), bank, first=200))
     episode = watched.view().episode
     assert episode is not None
-    assert episode.verdict is Verdict.DARKER
+    assert episode.verdict is DriftVerdict.DARKER
     watched.take(decisions(a_line(3, 200), bank, first=250))
     assert watched.view().episode is None
 

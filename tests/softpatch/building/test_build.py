@@ -10,16 +10,16 @@ from hypothesis import strategies as st
 
 from softpatch.bank import Bank, bank_from_bytes, bank_to_bytes
 from softpatch.building.build import build_bank
-from softpatch.building.candidate import candidate
-from softpatch.building.subsample import condense
+from softpatch.building.candidate import unsaved_bank
+from softpatch.building.denoise import denoise, keep_mask
+from softpatch.building.embedding_buffer import MemoryBuffer
+from softpatch.building.subsample import subsample
+from softpatch.building.window import TooFewFrames
 from softpatch.images.decode import decode
-from softpatch.building.denoise import judge, keep_mask
-from softpatch.scoring.self_test import ProbesDisagree, replay
 from softpatch.scoring.score import Scorer
 from softpatch.scoring.search import BruteSearch, FlatSearch
+from softpatch.scoring.self_test import ProbesDisagree, run_self_test
 from softpatch.settings import BuildSettings
-from softpatch.building.embedding_buffer import InMemory
-from softpatch.building.window import TooFewFrames
 from tests.softpatch.random_embeddings import SETTINGS, MeanColours, encoded, names, picture, window
 
 AT = "2026-01-01T00:00:00Z"
@@ -136,15 +136,15 @@ def test_rejected_patches_are_never_trusted(
             "doubt_ratio": doubt_ratio,
         }
     )
-    embeddings = InMemory(24, (2, 3, 5))
+    embeddings = MemoryBuffer(24, (2, 3, 5))
     frames = np.random.default_rng(seed).normal(size=(24, 2, 3, 5)).astype(np.float32)
     frames[::8] *= 20  # three frames far from all others: there is something to reject by every rule
     embeddings.append(frames)
-    judged = judge(embeddings, 24, chosen, nothing)
+    judged = denoise(embeddings, 24, chosen, nothing)
     assert not judged.keep.all() or (removal, discriminator) == ("frames", "gaussian")  # whose factors have a bound
     with ThreadPoolExecutor(2) as pool:
-        condensed = condense(embeddings, judged, chosen, pool, nothing)
-    made = candidate(condensed.bank, judged, chosen)
+        condensed = subsample(embeddings, judged, chosen, pool, nothing)
+    made = unsaved_bank(condensed.bank, judged, chosen)
     trusted = made.patches.rows(slice(0, made.trusted_patches))
     for patches in (trusted, *condensed.refills):
         row, column = patches.position.T
@@ -155,15 +155,15 @@ def test_rejected_patches_are_never_trusted(
 
 def test_doubtful_patches_share_the_banks_room() -> None:
     """A quarter of the window is rejected; the bank keeps its cap, and a fifth of it at most is doubtful."""
-    embeddings = InMemory(40, (4, 4, 6))
+    embeddings = MemoryBuffer(40, (4, 4, 6))
     frames = np.random.default_rng(3).normal(size=(40, 4, 4, 6)).astype(np.float32)
     frames[::4] *= 9
     embeddings.append(frames)
     chosen = BuildSettings(coreset_cap=50, coreset_ratio=0.5)
-    judged = judge(embeddings, 40, chosen, nothing)
+    judged = denoise(embeddings, 40, chosen, nothing)
     assert (~judged.keep).mean() > 0.2
     with ThreadPoolExecutor(1) as pool:
-        made = candidate(condense(embeddings, judged, chosen, pool, nothing).bank, judged, chosen)
+        made = unsaved_bank(subsample(embeddings, judged, chosen, pool, nothing).bank, judged, chosen)
     assert len(made.patches) == 50
     assert made.trusted_patches == 40
     assert set((made.patches.frame[40:] % 4).tolist()) == {0}
@@ -223,7 +223,7 @@ def test_progress_reports_every_stage_to_its_end() -> None:
 def test_probes_replay_on_the_embedder_that_built_them() -> None:
     """The same scores, to the last digit."""
     bank = usual()
-    assert replay(bank, MeanColours(), FlatSearch(bank.vectors)).worst_difference == 0
+    assert run_self_test(bank, MeanColours(), FlatSearch(bank.vectors)).worst_difference == 0
 
 
 def test_probes_refuse_a_provider_that_scores_otherwise() -> None:
@@ -232,14 +232,14 @@ def test_probes_refuse_a_provider_that_scores_otherwise() -> None:
     with pytest.raises(
         ProbesDisagree, match=r"^probe scores on cuda \(fp32\) differ by .* relative, more than 0.0001: "
     ):
-        replay(bank, Brighter(), FlatSearch(bank.vectors))
+        run_self_test(bank, Brighter(), FlatSearch(bank.vectors))
 
 
 def test_probes_refuse_another_graph() -> None:
     """A bank belongs to its graph, and the message names both."""
     bank = usual()
     with pytest.raises(ProbesDisagree) as caught:
-        replay(bank, OtherGraph(), FlatSearch(bank.vectors))
+        run_self_test(bank, OtherGraph(), FlatSearch(bank.vectors))
     assert str(caught.value) == (
         "the bank belongs to graph ffffffffffff (ffffffffffff), this program runs eeeeeeeeeeee: "
         "load the bank's graph, or rebuild the bank"

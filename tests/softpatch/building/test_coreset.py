@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from softpatch.building.coreset import SAMPLERS, Coreset, Greedy, Loss, Sampler, coreset_size
+from softpatch.building.coreset import SAMPLERS, Coreset, Greedy, LostPicks, Sampler, coreset_size
 from softpatch.settings import SamplerName
 
 
@@ -38,7 +38,7 @@ def mend(sampler: Sampler, patches: np.ndarray, drawn: Coreset, gone: np.ndarray
     """Who may step in for the picks that go, which may not themselves, and who does."""
     orphans = np.flatnonzero(gone[drawn.nearest])
     orphans = orphans[~np.isin(orphans, drawn.picks)]
-    rows = sampler.refill(Loss(patches[drawn.picks], gone, patches[orphans], drawn.nearest[orphans]), seed=1)
+    rows = sampler.refill(LostPicks(patches[drawn.picks], gone, patches[orphans], drawn.nearest[orphans]), seed=1)
     return orphans.tolist(), orphans[rows].tolist()
 
 
@@ -107,7 +107,7 @@ def test_a_sampler_is_seeded_draws_without_replacement_and_replaces_as_many_as_g
     assert set(mended) <= set(orphans) - set(drawn.picks.tolist())
     assert mended == mend(sampler, patches, drawn, gone)[1]
     assert mend(sampler, patches, drawn, gone & False)[1] == []
-    nobody = sampler.refill(Loss(patches[drawn.picks], gone, patches[:0], drawn.nearest[:0]), seed=0)
+    nobody = sampler.refill(LostPicks(patches[drawn.picks], gone, patches[:0], drawn.nearest[:0]), seed=0)
     assert len(nobody) == 0
     assert len(sampler.draw(np.zeros((0, 4), np.float32), 5, seed=0).picks) == 0
 

@@ -5,10 +5,18 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from softpatch.building.denoise import (
+    ALIGNED_RATIO,
+    alignment_ratio,
+    clustered_outliers,
+    denoise,
+    keep_mask,
+    outlier_ratio,
+    suspicious_frames,
+)
+from softpatch.building.embedding_buffer import MemoryBuffer
 from softpatch.discriminators import ExpectedNearest
-from softpatch.building.denoise import ALIGNED_RATIO, crowded, judge, keep_mask, likeness_ratio, odd_ratio, suspicious_frames
 from softpatch.settings import BuildSettings
-from softpatch.building.embedding_buffer import InMemory
 
 
 def aligned_line(frames: int, seed: int) -> np.ndarray:
@@ -60,7 +68,7 @@ def test_a_crowd_of_odd_patches_is_dropped_and_a_single_one_is_not() -> None:
     factors = np.ones((40, 10, 10), np.float32)
     factors[7, :3] = 5
     factors[np.arange(10, 40), 5, 5] = 4
-    bad = crowded(factors, np.ones_like(factors), 0.1)
+    bad = clustered_outliers(factors, np.ones_like(factors), 0.1)
     assert bad[7, :3].all()
     assert bad.sum() == 30
 
@@ -70,7 +78,7 @@ def test_positions_that_always_vary_may_vary() -> None:
     factors = np.ones((50, 2, 2), np.float32)
     factors[:, 0, 0] = 3
     factors[3, 1, 1] = 2.5
-    worst = crowded(factors, np.ones_like(factors), 0.005)
+    worst = clustered_outliers(factors, np.ones_like(factors), 0.005)
     assert worst[3, 1, 1]
     assert worst.sum() == 1
 
@@ -79,7 +87,7 @@ def test_positions_that_always_vary_may_vary() -> None:
 def test_aligned_and_turned_lines_are_told_apart(seed: int) -> None:
     """By the likeness ratio alone, without being told."""
     ratios = [
-        likeness_ratio(line, ExpectedNearest().factors(line, noise_floor=0.0))
+        alignment_ratio(line, ExpectedNearest().factors(line, noise_floor=0.0))
         for line in (aligned_line(60, seed), turned_line(60, seed))
     ]
     assert ratios[0] > ALIGNED_RATIO > ratios[1]
@@ -92,9 +100,9 @@ def test_defective_frames_of_both_kinds_of_line_lose_their_patches() -> None:
         strange = np.zeros((80, 6, 6), bool)
         strange[::10, 2:4, 2:4] = True
         frames[strange] += np.random.default_rng(1).normal(size=(strange.sum(), 16)) * 8
-        embeddings = InMemory(80, frames.shape[1:])
+        embeddings = MemoryBuffer(80, frames.shape[1:])
         embeddings.append(frames)
-        keep = judge(embeddings, 80, BuildSettings(), lambda _done, _total: None).keep
+        keep = denoise(embeddings, 80, BuildSettings(), lambda _done, _total: None).keep
         assert keep[strange].mean() < 0.05
         assert keep[~strange].mean() > 0.75
 
@@ -102,16 +110,16 @@ def test_defective_frames_of_both_kinds_of_line_lose_their_patches() -> None:
 @pytest.mark.parametrize("scale", [0.01, 1, 100])
 def test_without_discrimination_nothing_is_dropped(scale: float) -> None:
     """`none` trusts every patch, in whatever units a network's embeddings come: ones are no distances."""
-    embeddings = InMemory(40, (6, 6, 16))
+    embeddings = MemoryBuffer(40, (6, 6, 16))
     embeddings.append(aligned_line(40, 0) * np.float32(scale))
-    assert judge(embeddings, 40, BuildSettings(discriminator="none"), lambda _done, _total: None).keep.all()
+    assert denoise(embeddings, 40, BuildSettings(discriminator="none"), lambda _done, _total: None).keep.all()
 
 
 def test_the_papers_rule_drops_its_share_and_nothing_else() -> None:
     """With removal set to patches, the mask is that of the factors, at any noise ratio."""
-    embeddings = InMemory(40, (6, 6, 16))
+    embeddings = MemoryBuffer(40, (6, 6, 16))
     embeddings.append(aligned_line(40, 0))
-    judged = judge(embeddings, 40, BuildSettings(removal="patches", discriminator="lof"), lambda _done, _total: None)
+    judged = denoise(embeddings, 40, BuildSettings(removal="patches", discriminator="lof"), lambda _done, _total: None)
     np.testing.assert_array_equal(judged.keep, keep_mask(judged.factors, 0.15))
 
 
@@ -124,11 +132,11 @@ def test_auto_drops_half_again_the_share_of_frames_that_stand_out(defective_rati
     defective = np.arange(frames) < defective_ratio * frames
     factors[defective, 0, 0] *= 3 * rng.uniform(1, 2, defective.sum())
     auto = BuildSettings(removal="patches", noise_ratio="auto")
-    assert odd_ratio(factors, auto) == pytest.approx(1.5 * defective_ratio, abs=0.09)
+    assert outlier_ratio(factors, auto) == pytest.approx(1.5 * defective_ratio, abs=0.09)
 
 
 def test_a_set_noise_ratio_is_taken_and_auto_is_the_papers_share_where_frames_decide() -> None:
     """The factors have no say in either."""
     factors = np.ones((20, 2, 2), np.float32)
-    assert odd_ratio(factors, BuildSettings(removal="patches", noise_ratio=0.3)) == 0.3
-    assert odd_ratio(factors, BuildSettings(noise_ratio="auto")) == 0.15
+    assert outlier_ratio(factors, BuildSettings(removal="patches", noise_ratio=0.3)) == 0.3
+    assert outlier_ratio(factors, BuildSettings(noise_ratio="auto")) == 0.15

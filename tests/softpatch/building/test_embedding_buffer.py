@@ -5,10 +5,10 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
+from softpatch.building.embedding_buffer import FileBuffer, MemoryBuffer, buffer_for
 from softpatch.building.frame_groups import calibration_blocks, contiguous_blocks, interleaved_groups
-from softpatch.settings import BuildSettings
 from softpatch.network.sketch import sketch
-from softpatch.building.embedding_buffer import InMemory, Spilled, room_for
+from softpatch.settings import BuildSettings
 
 SHAPE = (2, 3, 5)
 
@@ -17,7 +17,7 @@ SHAPE = (2, 3, 5)
 def test_a_range_read_back_is_what_was_appended(frames: range) -> None:
     """In memory and in a file, appended in uneven batches, read in any order."""
     written = np.random.default_rng(0).normal(size=(7, *SHAPE)).astype(np.float32)
-    for store in (InMemory(7, SHAPE), Spilled(SHAPE)):
+    for store in (MemoryBuffer(7, SHAPE), FileBuffer(SHAPE)):
         store.append(written[:3])
         store.append(written[3:])
         np.testing.assert_array_equal(store.take(frames), written[list(frames)])
@@ -26,7 +26,7 @@ def test_a_range_read_back_is_what_was_appended(frames: range) -> None:
 def test_threads_that_read_side_by_side_get_the_frames_they_asked_for() -> None:
     """A build condenses on several threads: with one file position for all, one frame in fifteen was another's."""
     shape = (28, 28, 152)
-    store = Spilled(shape)
+    store = FileBuffer(shape)
     for frame in range(16):
         store.append(np.full((1, *shape), frame, np.float32))
     with ThreadPoolExecutor(4) as pool:
@@ -36,7 +36,7 @@ def test_threads_that_read_side_by_side_get_the_frames_they_asked_for() -> None:
 
 def test_a_frame_never_appended_is_an_error() -> None:
     """Not zeros, not a short array."""
-    store = Spilled(SHAPE)
+    store = FileBuffer(SHAPE)
     store.append(np.zeros((2, *SHAPE), np.float32))
     with pytest.raises(EOFError, match=r"^frame 2 was never appended$"):
         store.take(range(3))
@@ -44,8 +44,8 @@ def test_a_frame_never_appended_is_an_error() -> None:
 
 def test_many_frames_go_to_a_file() -> None:
     """120 bytes a frame: four fit into 500 bytes, five do not."""
-    assert isinstance(room_for(4, SHAPE, memory_bytes=500), InMemory)
-    assert isinstance(room_for(5, SHAPE, memory_bytes=500), Spilled)
+    assert isinstance(buffer_for(4, SHAPE, memory_bytes=500), MemoryBuffer)
+    assert isinstance(buffer_for(5, SHAPE, memory_bytes=500), FileBuffer)
 
 
 def test_groups_interleave_and_blocks_are_contiguous() -> None:

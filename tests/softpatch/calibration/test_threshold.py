@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from scipy.stats import genextreme, gumbel_r, norm, skewnorm
 
 from softpatch.bank import Threshold
-from softpatch.calibration.extreme_value import EDGES, counted, laws
-from softpatch.calibration.threshold import RULE, cheapest, frames_needed, suggest, why_uncertain
+from softpatch.calibration.extreme_value import EDGES, binned, gev_grid
+from softpatch.calibration.threshold import RULE, cheapest_ratio, frames_needed, suggest, why_uncertain
 
 LAWS = {
     "light": genextreme(0.1, scale=0.05),
@@ -86,7 +86,7 @@ def test_plain_defects_hardly_move_the_threshold() -> None:
 @pytest.mark.parametrize("shape", [-0.2, 0.0, 0.3])
 def test_the_laws_are_scipys(shape: float) -> None:
     """Quantile and share beyond against `genextreme`, and each row of shares adds up to one."""
-    considered = laws()
+    considered = gev_grid()
     (row, *_) = np.flatnonzero(np.isclose(considered.shape, shape))
     law = genextreme(-shape, loc=considered.location[row], scale=considered.scale[row])
     assert considered.quantile(0.98)[row] == pytest.approx(law.ppf(0.98))
@@ -149,8 +149,8 @@ def test_the_lowest_quarter_of_scores_does_not_move_the_threshold() -> None:
 
 def test_a_long_window_is_as_sure_as_one_of_400_frames() -> None:
     """The same shares of 400 and of 4,000 frames are believed alike; those of 100 less."""
-    counts = counted(window("skew", 400, 0.1, 0)).counts()[:, None]
-    quarter, whole, tenfold = (laws().weights(counts * factor) for factor in (0.25, 1, 10))
+    counts = binned(window("skew", 400, 0.1, 0)).counts()[:, None]
+    quarter, whole, tenfold = (gev_grid().weights(counts * factor) for factor in (0.25, 1, 10))
     np.testing.assert_allclose(tenfold, whole, rtol=1e-3, atol=1e-9)
     assert quarter.max() < 0.9 * whole.max()
 
@@ -235,7 +235,7 @@ def test_the_cheapest_ratio_costs_little_more_than_the_best_threshold_would(esca
     above_best = []
     for name in LAWS:
         scores = window(name, 1000, 0.1, seed=1)
-        found = cheapest(scores, cost_reject=1.0, cost_escape=escape)
+        found = cheapest_ratio(scores, cost_reject=1.0, cost_escape=escape)
         chosen = suggest(scores, false_reject_ratio=found.false_reject_ratio, seed=0).threshold.value
         best = true_cost(name, np.linspace(2.8, 4.5, 2000), escape=escape, noise=0.1).min()
         above_best.append(float(true_cost(name, np.log([chosen]), escape=escape, noise=0.1)[0] / best))
@@ -246,11 +246,12 @@ def test_dearer_escapes_reject_more_and_only_the_ratio_of_costs_counts() -> None
     """In euros or in cents, the same ratio; the cost is in the unit of the costs."""
     scores = window("gumbel", 400, 0.1, seed=0)
     ratios = [
-        cheapest(scores, cost_reject=1.0, cost_escape=escape).false_reject_ratio for escape in (0.2, 2.0, 20.0, 200.0)
+        cheapest_ratio(scores, cost_reject=1.0, cost_escape=escape).false_reject_ratio
+        for escape in (0.2, 2.0, 20.0, 200.0)
     ]
     assert ratios == sorted(ratios)
     assert ratios[0] < ratios[-1]
-    one, cents = (cheapest(scores, cost_reject=unit, cost_escape=5 * unit) for unit in (1.0, 100.0))
+    one, cents = (cheapest_ratio(scores, cost_reject=unit, cost_escape=5 * unit) for unit in (1.0, 100.0))
     assert one.false_reject_ratio == cents.false_reject_ratio
     assert cents.cost_per_frame == pytest.approx(100 * one.cost_per_frame)
 
@@ -259,4 +260,4 @@ def test_dearer_escapes_reject_more_and_only_the_ratio_of_costs_counts() -> None
 def test_costs_are_above_nothing(costs: tuple[float, float]) -> None:
     """What costs nothing needs no threshold."""
     with pytest.raises(ValueError, match="must be above 0"):
-        cheapest(window("gumbel", 50, 0.1, seed=0), cost_reject=costs[0], cost_escape=costs[1])
+        cheapest_ratio(window("gumbel", 50, 0.1, seed=0), cost_reject=costs[0], cost_escape=costs[1])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from softpatch.evaluation.bootstrap import Difference, Paired, difference
+from softpatch.evaluation.bootstrap import Paired, PairedDifference, difference
 from softpatch.evaluation.metrics import OneClassOnly
 
 
@@ -44,7 +44,7 @@ def test_equal_scores_differ_by_nothing() -> None:
     """A method against itself: zero, and certain of it."""
     one = pair(np.random.default_rng(2), first=1, second=1)
     same = Paired(first=one.first, second=one.first, tested=one.tested, defective=one.defective)
-    assert difference([same], resamples=50, seed=0) == Difference(0.0, 0.0, 0.0)
+    assert difference([same], resamples=50, seed=0) == PairedDifference(0.0, 0.0, 0.0)
 
 
 def test_the_interval_holds_zero_about_nine_times_in_ten_when_nothing_differs() -> None:

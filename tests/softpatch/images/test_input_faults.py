@@ -13,7 +13,14 @@ import pytest
 from softpatch.images.decode import decode
 from softpatch.images.folders import read_folder
 from softpatch.images.geometry import Geometry
-from softpatch.images.input_faults import InputFault, Look, Stillness, Usual, difference, exposure_fault
+from softpatch.images.input_faults import (
+    FrameThumbnail,
+    FrozenRun,
+    InputBaseline,
+    InputFault,
+    difference,
+    exposure_fault,
+)
 from softpatch.images.statistics import measure
 
 if TYPE_CHECKING:
@@ -32,16 +39,18 @@ def scene(seed: int, *, ground: float = 110, part: float = 200, shift: int = 0) 
     return np.clip(noisy, 0, 255).astype(np.uint8)
 
 
-def usual_of(frames: Sequence[np.ndarray]) -> Usual:
+def usual_of(frames: Sequence[np.ndarray]) -> InputBaseline:
     """What these frames of a view look like."""
-    return Usual.of(np.array([astuple(measure(each)) for each in frames], np.float32), [Look.of(f) for f in frames[:8]])
+    return InputBaseline.of(
+        np.array([astuple(measure(each)) for each in frames], np.float32), [FrameThumbnail.of(f) for f in frames[:8]]
+    )
 
 
-def longest_run(frames: Sequence[np.ndarray], usual: Usual) -> int:
+def longest_run(frames: Sequence[np.ndarray], usual: InputBaseline) -> int:
     """Most frames in a row that show the same instant."""
-    still, longest = Stillness(), 0
+    still, longest = FrozenRun(), 0
     for frame in frames:
-        still = still.after(Look.of(frame), usual)
+        still = still.after(FrameThumbnail.of(frame), usual)
         longest = max(longest, still.repeats + 1)
     return longest
 
@@ -76,7 +85,7 @@ def test_what_a_lamp_or_a_lens_does_is_told(
 ) -> None:
     """Covered, at two black levels; no light; glare; a long exposure; a ground that used to be gray; a dim part."""
     seen = measure(at_input(picture))
-    assert exposure_fault(seen, Usual()) is without_a_bank
+    assert exposure_fault(seen, InputBaseline()) is without_a_bank
     assert exposure_fault(seen, usual_of([at_input(each) for each in MOVING])) is by_its_bank
 
 
@@ -129,7 +138,7 @@ def test_a_stopped_line_and_a_repeated_picture_are_frozen() -> None:
         cv2.imdecode(cv2.imencode(".jpg", scene(0), [cv2.IMWRITE_JPEG_QUALITY, 70 + 2 * i])[1], cv2.IMREAD_COLOR)
         for i in range(12)
     ]
-    assert longest_run([scene(0)] * 12, Usual()) == 12
+    assert longest_run([scene(0)] * 12, InputBaseline()) == 12
     assert longest_run(encoded_anew, usual) == 12
     assert longest_run(stopped, usual) == 12
     assert longest_run(MOVING, usual) < 4
@@ -139,14 +148,14 @@ def test_rigid_aligned_parts_are_not_frozen() -> None:
     """Every frame the same scene but for the sensor's noise: that noise is the line's own, as its bank knows."""
     frames = [scene(seed) for seed in range(60)]
     assert longest_run(frames, usual_of(frames)) < 4
-    assert longest_run(frames, Usual()) == 1
+    assert longest_run(frames, InputBaseline()) == 1
 
 
 def test_frozen_is_a_matter_of_many_frames() -> None:
     """One repeat says nothing."""
-    still = Stillness()
+    still = FrozenRun()
     for count in range(1, 7):
-        still = still.after(Look.of(scene(0)), Usual())
+        still = still.after(FrameThumbnail.of(scene(0)), InputBaseline())
         assert still.frozen(6) is (count == 6)
 
 
@@ -154,19 +163,19 @@ def test_a_scene_that_moves_slowly_leaves_its_run() -> None:
     """Each frame is compared with the run's first, not with the one before it."""
     usual = usual_of(MOVING)
     creeping = [scene(0, part=140, shift=shift) for shift in range(20)]
-    steps = [difference(Look.of(a), Look.of(b)) for a, b in pairwise(creeping)]
+    steps = [difference(FrameThumbnail.of(a), FrameThumbnail.of(b)) for a, b in pairwise(creeping)]
     assert sum(step < usual.noise_floor for step in steps) > 10
     assert longest_run(creeping, usual) < 8
 
 
 def test_a_look_is_the_same_after_it_was_written() -> None:
     """Half precision is far finer than any noise floor."""
-    look = Look.of(scene(3))
-    again = Look.from_bytes(look.to_bytes())
+    look = FrameThumbnail.of(scene(3))
+    again = FrameThumbnail.from_bytes(look.to_bytes())
     assert again.digest == look.digest
     assert difference(again, look) < 1e-3
     with pytest.raises(ValueError, match="reshape"):
-        Look.from_bytes(b"x" * 20)
+        FrameThumbnail.from_bytes(b"x" * 20)
 
 
 @pytest.mark.images
@@ -176,6 +185,6 @@ def test_no_frame_of_a_real_line_is_faulty(test_data: Path, line: str, learnt: i
     """Good or defective, with what its first frames say of the view and without; no run comes near ten frames."""
     images = read_folder(test_data / line).images
     frames = [Geometry().apply(decode(each.path.read_bytes())) for each in images[::2]]
-    usual = usual_of(frames[:learnt]) if learnt else Usual()
+    usual = usual_of(frames[:learnt]) if learnt else InputBaseline()
     assert {exposure_fault(measure(each), usual) for each in frames} == {None}
     assert longest_run(frames, usual) <= 4

@@ -10,9 +10,9 @@ from scipy import ndimage
 
 from softpatch.scoring.score import Region, Scorer, anomaly_map, regions
 from softpatch.scoring.search import BruteSearch
-from softpatch.settings import Scoring
+from softpatch.settings import ScoringRule
 
-PAPER = Scoring()
+PAPER = ScoringRule()
 
 
 @dataclass(frozen=True)
@@ -23,10 +23,10 @@ class TinyBank:
     soft_weights: np.ndarray
     source_frame: np.ndarray
     trusted_patches: int
-    scoring: Scoring = PAPER
+    scoring: ScoringRule = PAPER
 
 
-def on_a_line(*places: float, frames: list[int], doubtful: int = 0, scoring: Scoring = PAPER) -> TinyBank:
+def on_a_line(*places: float, frames: list[int], doubtful: int = 0, scoring: ScoringRule = PAPER) -> TinyBank:
     """A bank of one-dimensional patches of weight 1; the last ones are doubtful."""
     count = len(places)
     vectors = np.array(places, np.float32)[:, None]
@@ -53,13 +53,13 @@ def test_a_patch_score_is_the_nearest_patchs_weight_times_its_distance() -> None
 
 def test_one_frame_is_no_witness() -> None:
     """What only frame 0 knows scores by what frame 1 knows, less half the distance to frame 0; else by the nearest."""
-    bank = on_a_line(0, 10, 10.5, 60, frames=[0, 0, 1, 0], scoring=Scoring(witness_ratio=0.5))
+    bank = on_a_line(0, 10, 10.5, 60, frames=[0, 0, 1, 0], scoring=ScoringRule(witness_ratio=0.5))
     assert scores_of(bank, 10, 12, 60, 59) == pytest.approx([0.5, 1.5, 49.5, 48])
 
 
 def test_in_banks_of_version_2_a_witness_is_believed_by_half_of_what_the_other_says() -> None:
     """The same bank and frame."""
-    rule = Scoring(witness_ratio=0.5, credit="of the other")
+    rule = ScoringRule(witness_ratio=0.5, credit="of the other")
     bank = on_a_line(0, 10, 10.5, 60, frames=[0, 0, 1, 0], scoring=rule)
     assert scores_of(bank, 10, 12, 60, 59) == pytest.approx([0.25, 1.5, 24.75, 24.25])
 
@@ -74,7 +74,7 @@ def test_a_score_lies_between_the_distances_to_two_frames(
 ) -> None:
     """At least the second's over 2 - ratio, at most the larger: a witness gives credit, and never raises a distance."""
     places, frames = zip(*patches, strict=True)
-    bank = on_a_line(*places, frames=list(frames), scoring=Scoring(witness_ratio=witness_ratio))
+    bank = on_a_line(*places, frames=list(frames), scoring=ScoringRule(witness_ratio=witness_ratio))
     nearest = {frame: min(abs(p - query) for p, f in patches if f == frame) for frame in set(frames)}
     (score,), distances = scores_of(bank, query), sorted(nearest.values())
     second = distances[1] if len(distances) > 1 else distances[0]
@@ -83,25 +83,25 @@ def test_a_score_lies_between_the_distances_to_two_frames(
 
 def test_a_frame_alone_is_its_own_witness() -> None:
     """A bank of one frame has no second one to ask."""
-    assert scores_of(on_a_line(0, 10, frames=[4, 4], scoring=Scoring(witness_ratio=1.0)), 11) == [1]
+    assert scores_of(on_a_line(0, 10, frames=[4, 4], scoring=ScoringRule(witness_ratio=1.0)), 11) == [1]
 
 
 def test_a_doubtful_patch_lowers_a_score_by_a_share_of_its_own_distance() -> None:
     """Trusted patches at 0, doubtful ones at 10 and 19: at 10 the score is 10, beside it less; at 4 nothing changes."""
-    bank = on_a_line(0, 10, 19, frames=[0, 1, 2], doubtful=2, scoring=Scoring(doubt_ratio=0.9))
+    bank = on_a_line(0, 10, 19, frames=[0, 1, 2], doubtful=2, scoring=ScoringRule(doubt_ratio=0.9))
     assert scores_of(bank, 10, 20, 4, 10.5) == pytest.approx([10, 19.9, 4, 10.45])
 
 
 def test_in_banks_of_version_2_a_doubtful_patch_lowers_a_score_by_its_share() -> None:
     """By a tenth of the score, at most to its own distance."""
-    rule = Scoring(doubt_ratio=0.9, credit="of the other")
+    rule = ScoringRule(doubt_ratio=0.9, credit="of the other")
     bank = on_a_line(0, 10, 19, frames=[0, 1, 2], doubtful=2, scoring=rule)
     assert scores_of(bank, 10, 20, 4, 10.5) == pytest.approx([9, 18, 4, 9.45])
 
 
 def test_a_doubtful_patch_never_raises_a_score() -> None:
     """Nor is it ever called the nearest patch."""
-    bank = on_a_line(0, 10, frames=[0, 1], doubtful=1, scoring=Scoring(doubt_ratio=0.9))
+    bank = on_a_line(0, 10, frames=[0, 1], doubtful=1, scoring=ScoringRule(doubt_ratio=0.9))
     found = Scorer(bank, BruteSearch(bank.vectors)).score(np.array([[[[1], [9.5]]]], np.float32))[0]
     assert found.patch_scores[0, 0] == 1
     np.testing.assert_array_equal(found.nearest_row, [[0, 0]])
@@ -111,7 +111,7 @@ def test_blur_is_scipys_gaussian_and_the_score_is_its_maximum() -> None:
     """Over the grid of patches; a lone patch counts less than two side by side."""
     rng = np.random.default_rng(0)
     bank = TinyBank(
-        np.zeros((1, 1), np.float32), np.ones(1, np.float32), np.zeros(1, np.int32), 1, Scoring(blur_cells=0.8)
+        np.zeros((1, 1), np.float32), np.ones(1, np.float32), np.zeros(1, np.int32), 1, ScoringRule(blur_cells=0.8)
     )
     embedding = rng.random((1, 12, 16, 1), dtype=np.float32)
     found = Scorer(bank, BruteSearch(bank.vectors)).score(embedding)[0]
