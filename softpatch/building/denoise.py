@@ -117,7 +117,8 @@ def outlier_ratio(factors: Float32[np.ndarray, "n p q"], settings: BuildSettings
     """The share of patches that are noise, or odd where frames decide: as set, or from the factors themselves.
 
     `auto` estimates the share of defective frames as that which no law of good ones explains, by frames' worst
-    factors (softpatch/calibration/extreme_value.py), and drops half as much again of the patches: 15 % at 10 % defective frames, as published.
+    factors (softpatch/calibration/extreme_value.py), and drops half as much again of the
+    patches: 15 % at 10 % defective frames, as published.
     """
     if settings.noise_ratio != "auto":
         return settings.noise_ratio

@@ -11,7 +11,7 @@ import pytest
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 
 from ingest.bank_state import ViewState
-from ingest.decision import DriftVerdict, Reason
+from ingest.decision import Reason, Verdict
 from ingest.frame import DeadLetterReason
 from monitoring import metrics, metrics_page
 from monitoring.declared import Label, declarations
@@ -53,14 +53,14 @@ def everything(
 @pytest.mark.parametrize(
     ("declared", "contract"),
     [
-        (values.VERDICTS, DriftVerdict),
+        (values.VERDICTS, Verdict),
         (values.UNDECIDED_REASONS, Reason),
         (values.DEAD_LETTER_REASONS, DeadLetterReason),
         (values.VIEW_STATES, ViewState),
         (values.INPUT_FAULTS, InputFault),
     ],
 )
-def test_label_values_are_the_contracts_words(declared: tuple[str, ...], contract: type[DriftVerdict]) -> None:
+def test_label_values_are_the_contracts_words(declared: tuple[str, ...], contract: type[Verdict]) -> None:
     """Nothing keeps the two lists together but this: metrics import no contract."""
     assert declared == tuple(word.value for word in contract)
 
