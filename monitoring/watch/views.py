@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from ingest.view import camera_key
 from monitoring.drift.detector import Baseline, DriftState, follow
 from monitoring.drift.observation import NotMeasured, observation_of
-from monitoring.drift.sequence_gaps import SequenceGaps
+from ingest.sequence_gaps import SequenceGaps
 from monitoring.watch.calibrations import Calibrations, NoCalibration
 
 if TYPE_CHECKING:

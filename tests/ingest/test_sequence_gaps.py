@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from monitoring.drift.sequence_gaps import SequenceGaps
+from ingest.sequence_gaps import SequenceGaps
 from tests.monitoring.decisions import decision
 
 
