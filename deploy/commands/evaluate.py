@@ -52,7 +52,7 @@ def evaluate(  # noqa: PLR0917 -- typer's parameters are the command line
 
     Noise is injected defective frames over good frames. Overlap tests the injected frames too, no-overlap does not.
     """
-    from deploy.evaluate.command import CalibrationAsked, Request, run_request  # noqa: PLC0415 -- heavy
+    from deploy.evaluation.command import CalibrationAsked, Request, run_request  # noqa: PLC0415 -- heavy
 
     run_request(
         Request(

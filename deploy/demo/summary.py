@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from deploy.evaluation.results.metrics import OneClassOnly, auroc
 from ingest.cameras.source import GOOD
 from ingest.decision import Decision, Verdict
-from softpatch.evaluation.metrics import OneClassOnly, auroc
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -12,16 +12,16 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from deploy.errors import UsageError
-from deploy.evaluate.calibration import CalibrationRequest, EvaluatedLine, run_calibration
-from deploy.evaluate.embeddings import EmbeddingCache
-from deploy.evaluate.ledger import Ledger
-from deploy.evaluate.plot import plot
-from deploy.evaluate.study import Category, StudyPlan, carry_out, tasks
+from deploy.evaluation.calibration_study import CalibrationRequest, EvaluatedLine, run_calibration
+from deploy.evaluation.embedding_cache import EmbeddingCache
+from deploy.evaluation.ledger import Ledger
+from deploy.evaluation.methods.methods import METHODS
+from deploy.evaluation.plot import plot
+from deploy.evaluation.protocol.split import LARGEST_NOISE, Setting, split
+from deploy.evaluation.results.calibration_rows import calibration_report
+from deploy.evaluation.results.report import report as markdown
+from deploy.evaluation.study import Category, StudyPlan, carry_out, tasks
 from ingest.cameras.parts import VARIANTS
-from softpatch.evaluation.calibration import calibration_report
-from softpatch.evaluation.methods import METHODS
-from softpatch.evaluation.protocol import LARGEST_NOISE, Setting, split
-from softpatch.evaluation.report import report as markdown
 from softpatch.images.folders import read_folder
 from softpatch.network.embed import OnnxEmbedder
 from softpatch.network.graph import Graph, InvalidGraph, lite0, load_graph
@@ -32,9 +32,9 @@ if TYPE_CHECKING:
 
     from pydantic import BaseModel
 
-    from deploy.evaluate.study import Task
+    from deploy.evaluation.results.calibration_rows import CalibrationRow
+    from deploy.evaluation.study import Task
     from ingest.cameras.parts import Variant
-    from softpatch.evaluation.calibration import CalibrationRow
 
 DEFAULT_METHODS = ("patchline", "softpatch-lof", "patchcore", "clean-patchcore")
 BEGIN, END = "<!-- evaluate: begin -->", "<!-- evaluate: end -->"

@@ -12,9 +12,7 @@ from pydantic import ValidationError
 from rich.console import Console
 
 from deploy.errors import UsageError
-from deploy.evaluate.calibration_frames import CHUNK_FRAMES, SimulatedLine
-from softpatch.building.embedding_buffer import buffer_for
-from softpatch.evaluation.calibration import (
+from deploy.evaluation.results.calibration_rows import (
     FOLDS,
     CalibrationRow,
     Fold,
@@ -23,6 +21,8 @@ from softpatch.evaluation.calibration import (
     folds_of,
     rows_of,
 )
+from deploy.evaluation.simulated_line import CHUNK_FRAMES, SimulatedLine
+from softpatch.building.embedding_buffer import buffer_for
 from softpatch.settings import BuildSettings
 from softpatch.threads import available_cores
 
@@ -30,10 +30,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
-    from deploy.evaluate.embeddings import EmbeddingCache
-    from deploy.evaluate.study import Category
+    from deploy.evaluation.embedding_cache import EmbeddingCache
+    from deploy.evaluation.results.calibration_rows import CalibratedBank, CalibrationKey
+    from deploy.evaluation.study import Category
     from ingest.cameras.parts import Variant
-    from softpatch.evaluation.calibration import CalibratedBank, CalibrationKey
     from softpatch.images.folders import LabelledImage
     from softpatch.scoring.score import Scorer
 

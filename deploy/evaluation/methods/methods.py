@@ -10,12 +10,12 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Float32
 
+from deploy.evaluation.methods.padim import Padim, trusted_frames
 from softpatch.building.candidate import scorer_of
 from softpatch.building.cross_fit import cross_fit
 from softpatch.building.denoise import denoise
 from softpatch.building.embedding_buffer import EmbeddingBuffer, MemoryBuffer
 from softpatch.building.subsample import bank_size, group_coreset, subsample
-from softpatch.padim import Padim, trusted_frames
 from softpatch.scoring.score import FrameScore
 from softpatch.scoring.search import FlatSearch
 from softpatch.settings import BuildSettings

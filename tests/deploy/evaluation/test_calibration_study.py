@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from deploy.errors import UsageError
-from deploy.evaluate.calibration import ROWS, CalibrationRequest, EvaluatedLine, read_rows, run_calibration
-from deploy.evaluate.calibration_frames import SimulatedLine
-from deploy.evaluate.command import CalibrationAsked, Request, between, category_of, run_request
-from deploy.evaluate.embeddings import EmbeddingCache
+from deploy.evaluation.calibration_study import ROWS, CalibrationRequest, EvaluatedLine, read_rows, run_calibration
+from deploy.evaluation.command import CalibrationAsked, Request, between, category_of, run_request
+from deploy.evaluation.embedding_cache import EmbeddingCache
+from deploy.evaluation.results.calibration_rows import ASKED, FOLDS
+from deploy.evaluation.simulated_line import SimulatedLine
 from ingest.cameras.simulator import Simulator
-from softpatch.evaluation.calibration import ASKED, FOLDS
 from softpatch.images.decode import decode
 from softpatch.images.geometry import Geometry
 from softpatch.network.embed import OnnxEmbedder

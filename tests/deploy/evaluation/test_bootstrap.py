@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from softpatch.evaluation.bootstrap import Paired, PairedDifference, difference
-from softpatch.evaluation.metrics import OneClassOnly
+from deploy.evaluation.results.bootstrap import Paired, PairedDifference, difference
+from deploy.evaluation.results.metrics import OneClassOnly
 
 
 def pair(rng: np.random.Generator, *, first: float, second: float, seeds: int = 2) -> Paired:

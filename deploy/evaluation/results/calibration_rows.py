@@ -11,13 +11,13 @@ import numpy as np
 from jaxtyping import Float32
 from pydantic import BaseModel, ConfigDict
 
+from deploy.evaluation.results.report import table
 from softpatch.building.candidate import scorer_of
 from softpatch.building.cross_fit import cross_fit
 from softpatch.building.denoise import denoise
 from softpatch.building.embedding_buffer import EmbeddingBuffer
 from softpatch.building.subsample import subsample
 from softpatch.calibration.threshold import suggest
-from softpatch.evaluation.report import table
 from softpatch.scoring.score import Scorer
 from softpatch.scoring.search import FlatSearch
 from softpatch.settings import BuildSettings

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from softpatch.evaluation.rows import Row
+    from deploy.evaluation.results.rows import Row
 
 LEGEND_INCHES = 2.2
 FIRST = ("patchline", "softpatch-lof", "patchcore", "clean-patchcore")

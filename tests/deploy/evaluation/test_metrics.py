@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import ndimage
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from softpatch.evaluation.metrics import OneClassOnly, auroc, pixel_metrics
+from deploy.evaluation.results.metrics import OneClassOnly, auroc, pixel_metrics
 
 
 def written_out_pro(maps: np.ndarray, masks: np.ndarray, limit: float) -> float:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.covariance import EmpiricalCovariance
 
-from softpatch.padim import EPSILON, Padim, trusted_frames
+from deploy.evaluation.methods.padim import EPSILON, Padim, trusted_frames
 
 
 def test_distances_are_scikit_learns_mahalanobis_distances() -> None:

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from deploy.errors import UsageError
-from softpatch.evaluation.rows import FrameScores, Row
+from deploy.evaluation.results.rows import FrameScores, Row
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from softpatch.evaluation.rows import RowKey
+    from deploy.evaluation.results.rows import RowKey
 
 ROWS = "rows.jsonl"
 SCORES = "scores.jsonl"

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from softpatch.evaluation.calibration import CalibrationKey, Fold, calibration_report, folds_of, rows_of
+from deploy.evaluation.results.calibration_rows import CalibrationKey, Fold, calibration_report, folds_of, rows_of
 
 KEY: CalibrationKey = ("made", "plates", "lite0", "shuffled", 0.1, 0)
 

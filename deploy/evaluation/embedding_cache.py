@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from softpatch.evaluation.augment import augment
-from softpatch.evaluation.protocol import AUGMENTED
+from deploy.evaluation.protocol.augment import augment
+from deploy.evaluation.protocol.split import AUGMENTED
 from softpatch.images.decode import decode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from softpatch.evaluation.protocol import Setting
+    from deploy.evaluation.protocol.split import Setting
     from softpatch.images.folders import LabelledImage
     from softpatch.images.geometry import Geometry
     from softpatch.network.embed import Embedder

@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 
 from deploy.errors import UsageError
-from deploy.evaluate.command import Request, between_marks, run_request
-from deploy.evaluate.embeddings import EmbeddingCache
-from deploy.evaluate.ledger import Ledger
-from deploy.evaluate.plot import drawn
-from deploy.evaluate.study import Category, StudyPlan, carry_out, tasks
-from softpatch.evaluation.rows import Row
+from deploy.evaluation.command import Request, between_marks, run_request
+from deploy.evaluation.embedding_cache import EmbeddingCache
+from deploy.evaluation.ledger import Ledger
+from deploy.evaluation.plot import drawn
+from deploy.evaluation.results.rows import Row
+from deploy.evaluation.study import Category, StudyPlan, carry_out, tasks
 from softpatch.images.folders import read_folder
 from softpatch.images.geometry import Geometry
 from softpatch.network.embed import OnnxEmbedder

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from jaxtyping import UInt8
 
-from softpatch.evaluation.protocol import Setting
+from deploy.evaluation.protocol.split import Setting
 
 NOISE_SIGMA = 8.0
 BLUR_KERNEL_PX = 5

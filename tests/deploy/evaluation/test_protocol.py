@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 import pytest
 
-from softpatch.evaluation.augment import augment
-from softpatch.evaluation.protocol import AUGMENTED, SETTINGS, NothingToInject, split
+from deploy.evaluation.protocol.augment import augment
+from deploy.evaluation.protocol.split import AUGMENTED, SETTINGS, NothingToInject, split
 from softpatch.images.folders import LabelledImage
 
 

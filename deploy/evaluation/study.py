@@ -8,21 +8,21 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from deploy.evaluation.methods.experiment import TestFrames, run
+from deploy.evaluation.methods.methods import METHODS, TrainingWindow
+from deploy.evaluation.protocol.split import AUGMENTED, split
+from deploy.evaluation.results.rows import FrameScores, Row
 from softpatch.building.embedding_buffer import buffer_for
-from softpatch.evaluation.experiment import TestFrames, run
-from softpatch.evaluation.methods import METHODS, TrainingWindow
-from softpatch.evaluation.protocol import AUGMENTED, split
-from softpatch.evaluation.rows import FrameScores, Row
 from softpatch.images.decode import decode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from deploy.evaluate.embeddings import EmbeddingCache
-    from deploy.evaluate.ledger import Ledger
-    from softpatch.evaluation.experiment import MethodResult
-    from softpatch.evaluation.protocol import Setting
-    from softpatch.evaluation.rows import RowKey
+    from deploy.evaluation.embedding_cache import EmbeddingCache
+    from deploy.evaluation.ledger import Ledger
+    from deploy.evaluation.methods.experiment import MethodResult
+    from deploy.evaluation.protocol.split import Setting
+    from deploy.evaluation.results.rows import RowKey
     from softpatch.images.folders import LabelledImage
 
 MASK_LIMIT = 127

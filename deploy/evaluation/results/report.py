@@ -6,8 +6,8 @@ from statistics import mean
 
 import numpy as np
 
-from softpatch.evaluation.bootstrap import Paired, PairedDifference, difference
-from softpatch.evaluation.rows import FrameScores, Row, RowKey
+from deploy.evaluation.results.bootstrap import Paired, PairedDifference, difference
+from deploy.evaluation.results.rows import FrameScores, Row, RowKey
 
 RESAMPLES = 1000
 OURS = "patchline"

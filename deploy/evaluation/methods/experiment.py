@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float32
 
-from softpatch.evaluation.methods import Method, TrainingWindow
-from softpatch.evaluation.metrics import PixelMetrics, auroc, pixel_metrics
+from deploy.evaluation.methods.methods import Method, TrainingWindow
+from deploy.evaluation.results.metrics import PixelMetrics, auroc, pixel_metrics
 from softpatch.scoring.score import anomaly_map
 
 Clock = Callable[[], float]

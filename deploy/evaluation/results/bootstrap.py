@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float
 
-from softpatch.evaluation.metrics import OneClassOnly
+from deploy.evaluation.results.metrics import OneClassOnly
 
 
 @dataclass(frozen=True)

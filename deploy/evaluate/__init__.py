@@ -1,1 +1,0 @@
-"""`patchline evaluate`: files, caches, progress and reports around the pure protocol of `softpatch.evaluation`."""

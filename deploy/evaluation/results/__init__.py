@@ -1,0 +1,1 @@
+"""What an experiment measures, and how it is told: metrics, rows, bootstrap intervals, Markdown. Pure."""
