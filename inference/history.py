@@ -13,6 +13,7 @@ from collections import OrderedDict, deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from ingest.sequence_gaps import SequenceGaps
 from softpatch.images.input_faults import FrozenRun
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ class _PartitionHistory:
     stillness: dict[str, FrozenRun] = field(default_factory=dict)
     frozen: OrderedDict[int, None] = field(default_factory=OrderedDict)
     """Offsets of frames said to be frozen: read again, they are so still, whatever the camera showed after them."""
-    sequences: dict[str, tuple[str, int]] = field(default_factory=dict)
+    sequences: dict[str, SequenceGaps] = field(default_factory=dict)
     outcomes: dict[str, deque[bool]] = field(default_factory=dict)
     """Per view, whether each of its last records was a dead letter."""
 
@@ -100,7 +101,7 @@ class History:
         return Recalled(
             change_bits=None if before is None else (before ^ seen.difference_hash).bit_count(),
             duplicate_of=duplicate,
-            missing_frames=_missing(past, frame),
+            missing_frames=_missing(past, frame, repeated=duplicate is not None),
             dead_letters_over_cap=_over_cap(past, frame.view, inspection),
             frozen=frozen,
         )
@@ -143,18 +144,10 @@ def _advance(past: _PartitionHistory, offset: int) -> bool:
     return new
 
 
-def _missing(past: _PartitionHistory, frame: Frame) -> int:
-    """Numbers left out between two frames of one camera start; a start is what its frame ids begin with."""
-    if frame.sequence is None:
-        return 0
-    start = frame.frame_id.removesuffix(f"-{frame.sequence}")
-    if frame.frame_id in (start, f"{frame.source.partition}-{frame.source.offset}"):
-        start = ""  # ids that name no start: it is the same until the numbers fall
-    known_start, last = past.sequences.get(frame.key, (start, frame.sequence - 1))
-    if known_start != start or (not start and frame.sequence < last):
-        last = frame.sequence - 1
-    past.sequences[frame.key] = (start, max(last, frame.sequence))
-    return max(0, frame.sequence - last - 1)
+def _missing(past: _PartitionHistory, frame: Frame, *, repeated: bool) -> int:
+    gaps = past.sequences.get(frame.key, SequenceGaps())
+    past.sequences[frame.key], missing = gaps.after(frame, repeated=repeated)
+    return missing
 
 
 def _remember_outcome(past: _PartitionHistory, view: str, inspection: ViewInspection, *, dead: bool) -> None:

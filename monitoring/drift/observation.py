@@ -33,7 +33,7 @@ class Observation:
 
 
 def observation_of(decision: Decision, *, missing: int = 0) -> Observation:
-    """What drift needs of a decision; `missing` is what its camera's numbering says (monitoring.drift.sequence_gaps).
+    """What drift needs of a decision; `missing` is what its camera's numbering says (ingest.sequence_gaps).
 
     Raises NotMeasured for a frame that was decided without a score (learning, bank refused) and for a duplicate, which
     says nothing new about the line.

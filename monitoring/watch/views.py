@@ -117,7 +117,9 @@ class Views:
         if self._is_repeated(decision, partition):
             return Skipped("repeated")
         camera = camera_key(view.name)
-        partition.cameras[camera], just = partition.cameras.get(camera, SequenceGaps()).after(decision)
+        partition.cameras[camera], just = partition.cameras.get(camera, SequenceGaps()).after(
+            decision, repeated=False
+        )
         missing = partition.missing.pop(camera, 0) + just
         before = view.episode
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from ingest.frame import Frame
 from ingest.sequence_gaps import SequenceGaps
 from tests.monitoring.decisions import decision
 
@@ -20,15 +21,37 @@ from tests.monitoring.decisions import decision
 )
 def test_missing_frames_are_counted(frame_ids: list[str], sequences: list[int | None], missing: list[int]) -> None:
     """What lies between two numbers of one camera start; late frames, restarts and frames without a number: nothing."""
-    numbering, found = SequenceGaps(), []
+    gaps, found = SequenceGaps(), []
     for frame_id, sequence in zip(frame_ids, sequences, strict=True):
-        numbering, count = numbering.after(decision(frame_id=frame_id, sequence=sequence))
+        gaps, count = gaps.after(decision(frame_id=frame_id, sequence=sequence), repeated=False)
         found.append(count)
     assert found == missing
 
 
-def test_a_repeated_frame_is_none_of_the_cameras_numbers() -> None:
-    """A frame that is told again comes late by its number, and nothing was lost."""
-    numbering, _ = SequenceGaps().after(decision(frame_id="run-9", sequence=9))
-    again = decision(frame_id="run-4", sequence=4).model_copy(update={"duplicate_of": decision().source})
-    assert numbering.after(again) == (numbering, 0)
+@pytest.mark.parametrize(("replay", "repeated"), [(True, False), (False, True)])
+def test_a_repeated_or_replayed_frame_has_no_place_in_the_cameras_order(*, replay: bool, repeated: bool) -> None:
+    """Its number is lower than the last one, as after a restart of the camera; it is none, and nothing was lost."""
+    gaps, _ = SequenceGaps().after(decision(frame_id="a", sequence=9), repeated=False)
+    again = decision(frame_id="b", sequence=4)
+    again = again.model_copy(update={"replay_of": again.source if replay else None})
+    assert gaps.after(again, repeated=repeated) == (gaps, 0)
+
+
+def test_frames_and_decisions_follow_one_rule() -> None:
+    """Inference counts the gaps of frames, the drift service those of decisions: the same numbers."""
+    sequences = [4, 5, 9, 3, 7]
+    by_decision = by_frame = SequenceGaps()
+    for sequence in sequences:
+        made = decision(frame_id=f"run-{sequence}", sequence=sequence)
+        frame = Frame(
+            view=made.view,
+            key=made.view,
+            frame_id=made.frame_id,
+            encoded=b"x",
+            source=made.source,
+            appended_ms=0,
+            sequence=sequence,
+        )
+        by_decision, missing = by_decision.after(made, repeated=False)
+        assert by_frame.after(frame, repeated=False) == (by_decision, missing)
+        by_frame = by_decision
