@@ -33,13 +33,15 @@ def list_banks(
     json: JsonFile = None,
 ) -> None:
     """List the banks in the store, the newest of each view first, and which of them is in force."""
-    from deploy.history import banks  # noqa: PLC0415 -- kafka loads when it is needed
+    from deploy.history import banks  # noqa: PLC0415
     from ingest.store import FsspecStore  # noqa: PLC0415
 
     loaded = load(settings, flags, bootstrap=bootstrap)
-    known = banks.states(loaded)
+    known = banks.view_states(loaded)
     store = FsspecStore.open(loaded.store.url)
-    found = banks.newest_first([banks.summarised(store, each) for each in banks.stored(store, known, view=view)])
+    found = banks.newest_first(
+        [banks.bank_summary(store, each) for each in banks.stored_banks(store, known, view=view)]
+    )
     console, table = Console(), Table("view", "state", "bank", "built", "threshold", "role")
     table.columns[4].justify = "right"
     for each in found:
@@ -96,15 +98,18 @@ def promote(
     json: JsonFile = None,
 ) -> None:
     """Put a bank in force and wait until it is."""
-    from deploy.history import banks  # noqa: PLC0415 -- kafka loads when it is needed
+    from deploy import trainer_commands  # noqa: PLC0415 -- kafka loads when it is needed
+    from deploy.history import banks  # noqa: PLC0415
     from ingest.command import CommandKind  # noqa: PLC0415
     from ingest.store import FsspecStore  # noqa: PLC0415
 
     loaded = load(settings, flags, bootstrap=bootstrap)
-    banks.the_view(banks.states(loaded), view)
-    chosen = banks.the_one(banks.stored(FsspecStore.open(loaded.store.url), {}, view=view), version)
-    asked = banks.command(CommandKind.PROMOTE, view, why=why, at=datetime.now(UTC), version=chosen.version)
-    _say(banks.carry_out(loaded, asked), json)
+    banks.find_view(banks.view_states(loaded), view)
+    chosen = banks.find_bank(banks.stored_banks(FsspecStore.open(loaded.store.url), {}, view=view), version)
+    asked = trainer_commands.new_command(
+        CommandKind.PROMOTE, view, why=why, at=datetime.now(UTC), version=chosen.version
+    )
+    _say(trainer_commands.send_command(loaded, asked), json)
 
 
 @app.command()
@@ -118,12 +123,18 @@ def rollback(
     json: JsonFile = None,
 ) -> None:
     """Put the bank before the present one back in force and wait until it is."""
-    from deploy.history import banks  # noqa: PLC0415 -- kafka loads when it is needed
+    from deploy import trainer_commands  # noqa: PLC0415 -- kafka loads when it is needed
+    from deploy.history import banks  # noqa: PLC0415
     from ingest.command import CommandKind  # noqa: PLC0415
 
     loaded = load(settings, flags, bootstrap=bootstrap)
-    banks.the_view(banks.states(loaded), view)
-    _say(banks.carry_out(loaded, banks.command(CommandKind.ROLLBACK, view, why=why, at=datetime.now(UTC))), json)
+    banks.find_view(banks.view_states(loaded), view)
+    _say(
+        trainer_commands.send_command(
+            loaded, trainer_commands.new_command(CommandKind.ROLLBACK, view, why=why, at=datetime.now(UTC))
+        ),
+        json,
+    )
 
 
 def facts_of(bank: "Bank", version: str, size_bytes: int, *, interval_ratio_limit: float) -> dict[str, object]:
@@ -160,13 +171,13 @@ def _readable(value: object) -> str:
 
 
 def _from_store(settings: "Settings", start: str) -> bytes:
-    from deploy.history import banks  # noqa: PLC0415 -- kafka loads when it is needed
+    from deploy.history import banks  # noqa: PLC0415
     from ingest.store import FsspecStore  # noqa: PLC0415
 
     if not start or not set(start) <= set("0123456789abcdef"):
         raise UsageError(f"{start} is neither a bank file nor the start of a version; patchline bank list shows them")
     store = FsspecStore.open(settings.store.url)
-    return store.get(banks.the_one(banks.stored(store, {}, view=None), start).path)
+    return store.get(banks.find_bank(banks.stored_banks(store, {}, view=None), start).path)
 
 
 def _say(event: "BankEvent", json: JsonFile) -> None:

@@ -78,14 +78,14 @@ def threshold(
     command to the trainer; the view's history keeps who changed the threshold, when and why. With --cost-reject and
     --cost-escape the ratio asked is the cheapest, if as many parts are defective as in the bank's window.
     """
-    from deploy.history import banks  # noqa: PLC0415 -- kafka loads when it is needed
+    from deploy.history import banks  # noqa: PLC0415
     from deploy.history.requested_threshold import StoredBanks  # noqa: PLC0415
     from deploy.wiring import store_of  # noqa: PLC0415
 
     loaded, asked = load(settings, flags, bootstrap=bootstrap), _asked(false_reject, value, band)
     costs = _costs(cost_reject, cost_escape, asked)
-    known = banks.states(loaded)
-    state = known[banks.the_view(known, view)]
+    known = banks.view_states(loaded)
+    state = known[banks.find_view(known, view)]
     if state.active is None:
         raise CommandFailed(f"{view} is {state.state.value}: no bank is in force, so there is no threshold yet")
     stored, console = StoredBanks(store_of(loaded), view), Console()
@@ -282,13 +282,15 @@ def _applied(
     view: str,
     why: str,
 ) -> "BankEvent":
-    from deploy.history import banks  # noqa: PLC0415 -- kafka loads when it is needed
+    from deploy import trainer_commands  # noqa: PLC0415 -- kafka loads when it is needed
     from deploy.history.requested_threshold import command_for  # noqa: PLC0415
 
     if not asked.anything:
         raise UsageError("--apply needs --false-reject, --threshold, costs or --band")
     bank = _bank(stored, in_force)
-    return banks.carry_out(loaded, command_for(asked, view, bank, in_force, why=why, at=datetime.now(UTC)))
+    return trainer_commands.send_command(
+        loaded, command_for(asked, view, bank, in_force, why=why, at=datetime.now(UTC))
+    )
 
 
 def _report(

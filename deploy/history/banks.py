@@ -1,37 +1,27 @@
-"""What the `bank` commands do: read states and files, ask the trainer, wait for its answer."""
+"""The banks of every view: their files in the store, and the state that the trainer last published of a view."""
 
 from __future__ import annotations
 
-import getpass
-import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
-from uuid import uuid4
 
-from deploy.errors import CommandFailed, UsageError
-from ingest.bank_event import BankEvent, BankEventKind
+from deploy.errors import UsageError
 from ingest.bank_state import BankState
-from ingest.command import Command, CommandKind
-from ingest.contract import BadMessage
 from ingest.kafka.readers import WholeTopicReader
-from ingest.kafka.records import Outgoing
-from ingest.kafka.writers import KafkaSender
 from ingest.store import NotInStore
 from ingest.view import view_of_file_name
 from softpatch.bank import InvalidBank, bank_from_bytes
 from trainer.bank_store import SUFFIX, bank_path
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Iterable
 
     from deploy.settings import Settings
-    from ingest.kafka.records import Record
     from ingest.store import Store
 
 READ_SECONDS = 15.0
-ANSWER_SECONDS = 30.0
 GIVE_UP_SECONDS = 10.0
 
 
@@ -60,7 +50,7 @@ class BankSummary:
 
     @property
     def built(self) -> str:
-        """When, by this machine's clock."""
+        """When it was built, by this machine's clock; empty where its date cannot be read."""
         return "" if self.created_at is None else f"{self.created_at.astimezone():%Y-%m-%d %H:%M}"
 
     def threshold_in(self, state: BankState | None) -> float | None:
@@ -82,8 +72,8 @@ class BankSummary:
         }
 
 
-def summarised(store: Store, bank: StoredBank) -> BankSummary:
-    """A bank with its date and threshold."""
+def bank_summary(store: Store, bank: StoredBank) -> BankSummary:
+    """The bank with its date and threshold."""
     try:
         manifest = bank_from_bytes(store.get(bank.path)).manifest
     except (NotInStore, InvalidBank):  # swept away meanwhile, or damaged
@@ -92,7 +82,7 @@ def summarised(store: Store, bank: StoredBank) -> BankSummary:
 
 
 def _moment_in(created_at: str) -> datetime | None:
-    """When a bank was made, in UTC where no zone is said; None where it is said in words."""
+    """When a bank was built, in UTC where it names no zone; None where it is not an ISO date."""
     try:
         moment = datetime.fromisoformat(created_at)
     except ValueError:
@@ -107,7 +97,7 @@ def newest_first(banks: Iterable[BankSummary]) -> list[BankSummary]:
     return sorted(by_age, key=lambda each: each.bank.view)
 
 
-def states(settings: Settings) -> dict[str, BankState]:
+def view_states(settings: Settings) -> dict[str, BankState]:
     """The last state of every view. Raises KafkaFailure."""
     found: dict[str, BankState] = {}
     topic = settings.kafka.topic("banks")
@@ -119,7 +109,7 @@ def states(settings: Settings) -> dict[str, BankState]:
     return found
 
 
-def stored(store: Store, known: dict[str, BankState], *, view: str | None) -> list[StoredBank]:
+def stored_banks(store: Store, known: dict[str, BankState], *, view: str | None) -> list[StoredBank]:
     """Every bank file, by view, with what it is to its view."""
     banks = []
     for path in store.paths("banks"):
@@ -139,8 +129,8 @@ def role_of(state: BankState | None, version: str) -> str:
     return ", ".join([*named, *(["pinned"] if state.pinned == version else [])])
 
 
-def the_view(known: Collection[str], view: str) -> str:
-    """The view, which has a state: no trainer answers for another. Raises UsageError with the nearest that has."""
+def find_view(known: Collection[str], view: str) -> str:
+    """The view, where it has a state: no trainer answers for another. Raises UsageError with the nearest that has."""
     if view in known:
         return view
     if not known:
@@ -149,76 +139,11 @@ def the_view(known: Collection[str], view: str) -> str:
     raise UsageError(f"{view} has no bank; did you mean {near[0]}? patchline bank list shows all")
 
 
-def the_one(banks: list[StoredBank], start: str) -> StoredBank:
-    """The bank whose version starts so. Raises UsageError where there is none, or more than one."""
+def find_bank(banks: list[StoredBank], start: str) -> StoredBank:
+    """The bank whose version begins with `start`. Raises UsageError where there is none, or more than one."""
     fitting = [bank for bank in banks if bank.version.startswith(start)]
     if len({bank.version for bank in fitting}) == 1:
         return fitting[0]
     if not fitting:
         raise UsageError(f"no bank version starts with {start}; patchline bank list shows them")
     raise UsageError(f"{len(fitting)} bank versions start with {start}; write more of it")
-
-
-def command(
-    kind: CommandKind,
-    view: str,
-    *,
-    why: str,
-    at: datetime,
-    version: str | None = None,
-    who: str | None = None,
-    limits: Mapping[str, float] | None = None,
-) -> Command:
-    """A command by the person at this terminal; `limits` are the fields that set a threshold."""
-    return Command.model_validate(
-        {
-            "id": str(uuid4()),
-            "view": view,
-            "kind": kind,
-            "bank_version": version,
-            "who": who or getpass.getuser(),
-            "why": why,
-            "at": at,
-            **(limits or {}),
-        }
-    )
-
-
-def carry_out(settings: Settings, asked: Command, *, seconds: float = ANSWER_SECONDS) -> BankEvent:
-    """Send a command to the trainer and wait for the event that answers it.
-
-    Raises:
-        CommandFailed: the trainer refused, with its reason, or did not answer in time.
-    """
-    events = settings.kafka.topic("bank-events")
-    with WholeTopicReader.open(settings.kafka, topics=[events], give_up_seconds=GIVE_UP_SECONDS) as reader:
-        reader.read_to_end(READ_SECONDS)
-        commands = settings.kafka.topic("commands")
-        with KafkaSender.open(settings.kafka, writes=(commands,), give_up_seconds=GIVE_UP_SECONDS) as sender:
-            sender.send_and_wait(Outgoing(commands, asked.view.encode(), asked.to_bytes()))
-        answer = _answer(reader, asked.id, seconds)
-    if answer is None:
-        raise CommandFailed(
-            f"no answer within {seconds:g} s; is a trainer running? It will carry the command out when it is"
-        )
-    if answer.kind in (BankEventKind.COMMAND_REFUSED, BankEventKind.BUILD_FAILED):
-        raise CommandFailed(f"the trainer refused to {asked.kind.value}: {answer.why}")
-    return answer
-
-
-def _answer(reader: WholeTopicReader, command_id: str, seconds: float) -> BankEvent | None:
-    ends = time.monotonic() + seconds
-    while time.monotonic() < ends:
-        for record in reader.poll(0.2):
-            event = _event(record)
-            if event is not None and event.command_id == command_id:
-                return event
-    return None
-
-
-def _event(record: Record) -> BankEvent | None:
-    """The event in a record; one of a newer release is none of ours."""
-    try:
-        return BankEvent.from_bytes(record.value or b"")
-    except BadMessage:
-        return None

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from deploy.history.banks import command
+from deploy.trainer_commands import new_command
 from inference.decide import Limits
 from ingest.command import CommandKind
 from ingest.store import NotInStore
@@ -109,4 +109,4 @@ def command_for(
         low, high = asked.band
         said |= {"low_limit": min(low * threshold, threshold), "high_limit": max(high * threshold, threshold)}
     version = None if said.keys() == {"false_reject_ratio"} else in_force.version
-    return command(CommandKind.SET_THRESHOLD, view, why=why, at=at, version=version, limits=said)
+    return new_command(CommandKind.SET_THRESHOLD, view, why=why, at=at, version=version, limits=said)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from deploy.errors import UsageError
-from deploy.history.banks import StoredBank, newest_first, role_of, stored, summarised, the_one, the_view
+from deploy.history.banks import StoredBank, bank_summary, find_bank, find_view, newest_first, role_of, stored_banks
 from ingest.bank_state import BankInForce, BankState, ViewState
 from ingest.store import FsspecStore
 from softpatch.bank import bank_version
@@ -49,21 +49,21 @@ def test_a_bank_has_every_role_it_plays() -> None:
 def test_banks_are_found_by_the_start_of_their_version() -> None:
     """As far as it says which."""
     banks = [StoredBank("l/c", version, "") for version in (A, B, C)]
-    assert the_one(banks, "b").version == B
-    assert the_one(banks, "ab").version == C
+    assert find_bank(banks, "b").version == B
+    assert find_bank(banks, "ab").version == C
     with pytest.raises(UsageError, match="2 bank versions start with a; write more of it"):
-        the_one(banks, "a")
+        find_bank(banks, "a")
     with pytest.raises(UsageError, match="no bank version starts with f"):
-        the_one(banks, "f")
+        find_bank(banks, "f")
 
 
 def test_a_view_without_a_state_is_named_with_the_nearest_that_has_one() -> None:
     """No trainer would ever answer for it."""
-    assert the_view({"l/c", "m/d"}, "l/c") == "l/c"
+    assert find_view({"l/c", "m/d"}, "l/c") == "l/c"
     with pytest.raises(UsageError, match=r"^line-1/cam has no bank; did you mean line-1/camera\? patchline bank list"):
-        the_view({"line-1/camera", "m/d"}, "line-1/cam")
+        find_view({"line-1/camera", "m/d"}, "line-1/cam")
     with pytest.raises(UsageError, match=r"^l/c has no bank, nor has any other view yet"):
-        the_view({}, "l/c")
+        find_view({}, "l/c")
 
 
 def test_banks_are_listed_newest_first_with_the_threshold_in_force(tmp_path: Path) -> None:
@@ -76,7 +76,7 @@ def test_banks_are_listed_newest_first_with_the_threshold_in_force(tmp_path: Pat
     known = state(VIEW)
     active = BankInForce(version=versions[1], uri="x", graph_hash="c" * 64, threshold=7.0)
     known = known.model_copy(update={"active": active, "previous": None})
-    looked = newest_first([summarised(store, each) for each in stored(store, {VIEW: known}, view=None)])
+    looked = newest_first([bank_summary(store, each) for each in stored_banks(store, {VIEW: known}, view=None)])
     assert [each.bank.version for each in looked] == [versions[1], versions[2], versions[0], A]
     assert [each.threshold_in(known) for each in looked] == [7.0, 2.0, 2.0, None]
     assert looked[0].to_json(known)["created_at"] == "2026-05-06T12:00:00+00:00"
@@ -97,7 +97,7 @@ def test_a_bank_with_another_date_is_listed_with_its_threshold(
     store = FsspecStore.open(str(tmp_path))
     for data in (bank_file(), bank_file(created_at=created_at, threshold=3.0)):
         store.put(bank_path(VIEW, bank_version(data)), data)
-    looked = newest_first([summarised(store, each) for each in stored(store, {}, view=None)])
+    looked = newest_first([bank_summary(store, each) for each in stored_banks(store, {}, view=None)])
     assert (built, 3.0) in [(each.created_at, each.threshold_in(None)) for each in looked]
     assert looked[-1].created_at == built
 
@@ -107,6 +107,6 @@ def test_stored_banks_are_listed_by_view(tmp_path_factory: pytest.TempPathFactor
     store = FsspecStore.open(str(tmp_path_factory.mktemp("store")))
     for path in (f"banks/l%2Fc/{A}.safetensors", f"banks/m%2Fd/{C}.safetensors", "banks/l%2Fc/readme.txt"):
         store.put(path, b"x")
-    found = stored(store, {"l/c": state()}, view=None)
+    found = stored_banks(store, {"l/c": state()}, view=None)
     assert [(each.view, each.version, each.role) for each in found] == [("l/c", A, "active, pinned"), ("m/d", C, "")]
-    assert [each.path for each in stored(store, {}, view="m/d")] == [f"banks/m%2Fd/{C}.safetensors"]
+    assert [each.path for each in stored_banks(store, {}, view="m/d")] == [f"banks/m%2Fd/{C}.safetensors"]
