@@ -14,7 +14,7 @@ import structlog
 
 from inference.decide import InForce, Limits, NoBank
 from ingest.bank_state import BankInForce, BankState, ViewState
-from ingest.contract import BadMessage
+from ingest.bank_updates import bank_updates
 from ingest.decision import Reason
 from ingest.store import StoreError
 from softpatch.bank import Bank, InvalidBank, bank_from_bytes, bank_version
@@ -124,16 +124,16 @@ class ActiveBanks:
         return frozenset(self._unfetched)
 
     def take(self, records: Iterable[Record]) -> None:
-        """Bring every view these records of `banks` speak of to the last state they give."""
-        for view, value in {_view_of(record): record.value for record in records if record.key}.items():
-            if value is None:
+        """Bring every view that these records of `banks` are about to its last state."""
+        updates = bank_updates(records)
+        for view, state in updates.states.items():
+            if state is None:
                 self._unfetched.pop(view, None)
                 self._put(view, NoBank(Reason.LEARNING))
-                continue
-            try:
-                self._apply(BankState.from_bytes(value))
-            except BadMessage as error:
-                self._refuse(view, f"its state cannot be read: {error}")
+            else:
+                self._apply(state)
+        for view, error in updates.unreadable.items():
+            self._refuse(view, f"its state cannot be read: {error}")
 
     def retry(self) -> None:
         """Ask the store again for the banks it did not give."""
@@ -195,7 +195,3 @@ class ActiveBanks:
         self._standings[view] = standing
         if isinstance(standing, Serving):
             self._announce(view, standing.in_force)
-
-
-def _view_of(record: Record) -> str:
-    return (record.key or b"").decode("utf-8", "replace")

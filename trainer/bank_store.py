@@ -8,7 +8,8 @@ import structlog
 
 from ingest.bank_state import BankInForce, BankState
 from ingest.store import NotInStore, StoreError
-from ingest.view import file_name
+from ingest.store_layout import BANK_SUFFIX as SUFFIX  # noqa: F401
+from ingest.store_layout import bank_folder, bank_path, banks_among
 from softpatch.bank import InvalidBank, bank_from_bytes, bank_version
 from softpatch.calibration.threshold import threshold_of
 from softpatch.images.decode import UndecodableImage
@@ -23,13 +24,6 @@ if TYPE_CHECKING:
     from trainer.transition import EventFacts
 
 log = structlog.get_logger(__name__)
-
-SUFFIX = ".safetensors"
-
-
-def bank_path(view: str, version: str) -> str:
-    """Where a bank lies in the store; what `BankInForce.uri` says."""
-    return f"{_folder(view)}/{version}{SUFFIX}"
 
 
 class BankStore:
@@ -83,12 +77,12 @@ class BankStore:
 
     def tidy(self, state: BankState) -> int:
         """Delete all but the banks a state names and the newest `keep` others; how many went."""
-        found = [path for path in self._store.paths(_folder(state.view)) if path.endswith(SUFFIX)]
-        unnamed = [path for path in found if _version_in(path) not in named_versions(state)]
-        unnamed.sort(key=lambda path: self.created_at(state.view, _version_in(path)), reverse=True)
-        for path in unnamed[self._keep :]:
-            self._store.delete(path)
-            self._created.pop(_version_in(path), None)
+        stored = [bank.version for bank in banks_among(self._store.paths(bank_folder(state.view)))]
+        unnamed = [version for version in stored if version not in named_versions(state)]
+        unnamed.sort(key=lambda version: self.created_at(state.view, version), reverse=True)
+        for version in unnamed[self._keep :]:
+            self._store.delete(bank_path(state.view, version))
+            self._created.pop(version, None)
         return len(unnamed[self._keep :])
 
     def created_at(self, view: str, version: str) -> str:
@@ -141,11 +135,3 @@ def _in_force(bank: Bank, version: str) -> BankInForce:
         graph_hash=manifest.graph_hash,
         threshold=manifest.threshold.value,
     )
-
-
-def _folder(view: str) -> str:
-    return f"banks/{file_name(view)}"
-
-
-def _version_in(path: str) -> str:
-    return path.rsplit("/", 1)[1].removesuffix(SUFFIX)

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from ingest.store_layout import frame_path
 from trainer.build_order import BuildOrder
 from trainer.build_process import BuildProcess
-from trainer.window_store import frame_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -119,7 +119,7 @@ def order_for(
     return BuildOrder(
         view=view.name,
         store_url=workshop.store_url,
-        frames=tuple(frame_path(view.name, frame) for frame in frames),
+        frames=tuple(frame_path(view.name, frame.partition, frame.offset) for frame in frames),
         frame_names=tuple(frame.frame_id for frame in frames),
         graph=str(workshop.graph_file),
         provider=workshop.provider,

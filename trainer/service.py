@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from ingest.bank_state import BankState
-from ingest.contract import BadMessage, NewerSchema
+from ingest.bank_updates import bank_states
 from ingest.kafka.errors import Aborted, BrokerUnreachable
 from ingest.kafka.readers import WholeTopicReader
 from ingest.kafka.records import Partition
@@ -36,6 +35,7 @@ if TYPE_CHECKING:
 
     from prometheus_client import CollectorRegistry
 
+    from ingest.bank_state import BankState
     from ingest.kafka.loop import Loop
     from ingest.kafka.records import Record
     from ingest.kafka.settings import KafkaSettings
@@ -270,19 +270,8 @@ def topics_of(kafka: KafkaSettings) -> Topics:
 
 def read_states(kafka: KafkaSettings, topic: str) -> dict[str, BankState]:
     """The last state of every view. Raises BrokerUnreachable; NewerSchema where a newer release wrote one."""
-    states: dict[str, BankState] = {}
     with WholeTopicReader.open(kafka, topics=[topic], give_up_seconds=READ_SECONDS) as reader:
-        for record in reader.read_to_end(READ_SECONDS):
-            view = (record.key or b"").decode("utf-8", "replace")
-            states.pop(view, None)
-            if record.value is not None:
-                try:
-                    states[view] = BankState.from_bytes(record.value)
-                except NewerSchema:
-                    raise
-                except BadMessage as error:
-                    log.warning("bank_state_unreadable", view=view, offset=record.offset, detail=str(error))
-    return states
+        return bank_states(reader.read_to_end(READ_SECONDS), accept_newer=False)
 
 
 def _workshop(stack: ExitStack, graph: Graph, provider: ProviderChoice, store_url: str) -> BuildEnvironment:

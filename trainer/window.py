@@ -23,6 +23,7 @@ from typing import Annotated, Literal
 from pydantic import Field, ValidationError
 
 from ingest.contract import FrozenModel, Sha256
+from ingest.store_layout import frame_file_name
 from ingest.view import ViewName
 
 Count = Annotated[int, Field(ge=0)]
@@ -60,7 +61,7 @@ class KeptFrame(FrozenModel):
     @property
     def name(self) -> str:
         """File name within the window's folder; a replayed frame gets the same one."""
-        return f"{self.partition}-{self.offset}.frame"
+        return frame_file_name(self.partition, self.offset)
 
 
 class LastBuild(FrozenModel):

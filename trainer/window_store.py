@@ -1,9 +1,4 @@
-"""Windows on the store: a folder for each view with its frames and its index, and how far each partition was read.
-
-windows/<view>/<partition>-<offset>.frame
-windows/<view>/index.json
-positions/<topic>/<partition>
-"""
+"""Windows on the store: a folder for each view with its frames and its index, and how far each partition was read."""
 
 from __future__ import annotations
 
@@ -15,7 +10,15 @@ from typing import TYPE_CHECKING
 import structlog
 
 from ingest.store import NotInStore, StoreError
-from ingest.view import file_name, view_of_file_name
+from ingest.store_layout import (
+    INDEX,
+    WINDOWS,
+    frame_path,
+    position_path,
+    window_folder,
+    window_index_path,
+    windows_among,
+)
 from trainer.window import InvalidIndex, NewerIndex, WindowIndex, without
 
 if TYPE_CHECKING:
@@ -26,14 +29,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-FOLDER = "windows"
-INDEX = "index.json"
 WRITERS = 8
-
-
-def frame_path(view: str, frame: KeptFrame) -> str:
-    """Where a frame of a window lies in the store."""
-    return f"{FOLDER}/{file_name(view)}/{frame.name}"
 
 
 @dataclass(frozen=True)
@@ -55,14 +51,14 @@ class WindowStore:
 
     def load_all(self, topic: str) -> list[WindowIndex]:
         """Every window that was filled from this topic."""
-        views = [view_of_file_name(path.split("/")[1]) for path in self._store.paths(FOLDER) if path.endswith(INDEX)]
+        views = windows_among(self._store.paths(WINDOWS))
         indexes = [index for index in map(self.load, views) if index is not None]
         return [index for index in indexes if index.topic == topic]
 
     def load(self, view: str) -> WindowIndex | None:
         """The window of a view; None where it has none, or a damaged one. Raises NewerIndex."""
         try:
-            return WindowIndex.from_bytes(self._store.get(_index_path(view)))
+            return WindowIndex.from_bytes(self._store.get(window_index_path(view)))
         except NotInStore:
             return None
         except NewerIndex:
@@ -75,7 +71,7 @@ class WindowStore:
         """The index with only frames whose files are there; files that it does not name are deleted."""
         named = {frame.name for frame in index.frames}
         for stray in self._files(index.view) - named - {INDEX}:
-            self._remove(f"{FOLDER}/{file_name(index.view)}/{stray}")
+            self._remove(f"{window_folder(index.view)}/{stray}")
         return self.complete(index)
 
     def complete(self, index: WindowIndex) -> WindowIndex:
@@ -93,30 +89,30 @@ class WindowStore:
 
     def save(self, index: WindowIndex) -> None:
         """Write an index: from now on it is the truth."""
-        self._store.put(_index_path(index.view), index.to_bytes())
+        self._store.put(window_index_path(index.view), index.to_bytes())
 
     def delete(self, view: str, frames: Iterable[KeptFrame]) -> None:
         """Remove files that the saved index no longer names."""
         for frame in frames:
-            self._remove(frame_path(view, frame))
+            self._remove(frame_path(view, frame.partition, frame.offset))
 
     def position(self, topic: str, partition: int) -> int:
         """The first offset of a partition that is not in the windows; 0 where nothing was read yet."""
         try:
-            return int(self._store.get(_position_path(topic, partition)))
+            return int(self._store.get(position_path(topic, partition)))
         except NotInStore:
             return 0
 
     def save_position(self, topic: str, partition: int, offset: int) -> None:
         """Say how far a partition was read, after the indexes of all its views are saved."""
-        self._store.put(_position_path(topic, partition), str(offset).encode())
+        self._store.put(position_path(topic, partition), str(offset).encode())
 
     def _files(self, view: str) -> set[str]:
-        return {path.rsplit("/", 1)[1] for path in self._store.paths(f"{FOLDER}/{file_name(view)}")}
+        return {path.rsplit("/", 1)[1] for path in self._store.paths(window_folder(view))}
 
     def _written(self, frame: NewFrame) -> StoreError | None:
         try:
-            self._store.put(frame_path(frame.view, frame.kept), frame.encoded)
+            self._store.put(frame_path(frame.view, frame.kept.partition, frame.kept.offset), frame.encoded)
         except StoreError as error:
             return error
         return None
@@ -124,11 +120,3 @@ class WindowStore:
     def _remove(self, path: str) -> None:
         with suppress(NotInStore):  # what matters is that it is gone
             self._store.delete(path)
-
-
-def _index_path(view: str) -> str:
-    return f"{FOLDER}/{file_name(view)}/{INDEX}"
-
-
-def _position_path(topic: str, partition: int) -> str:
-    return f"positions/{topic}/{partition}"

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from ingest.bank_state import BankState
-from ingest.contract import BadMessage
+from ingest.bank_updates import bank_updates
 from ingest.store import StoreError
 from monitoring.drift.reference import TooFewCalibrationFrames, reference_of_bank
 from softpatch.bank import InvalidBank, bank_from_bytes, bank_version
@@ -58,18 +57,12 @@ class Calibrations:
         self._take(records)
 
     def _take(self, records: Iterable[Record]) -> None:
-        for record in records:
-            view = (record.key or b"").decode("utf-8", "replace")
+        updates = bank_updates(records)
+        for view in updates.unreadable:
             self._unknown.pop(view, None)
-            if record.value is None:
-                self._banks.pop(view, None)
-                continue
-            try:
-                state = BankState.from_bytes(record.value)
-            except BadMessage as error:
-                log.warning("bank_state_unreadable", view=view, detail=str(error))
-                continue
-            named = (state.active, state.previous)
+        for view, state in updates.states.items():
+            self._unknown.pop(view, None)
+            named = () if state is None else (state.active, state.previous)
             self._banks[view] = {each.version: each for each in named if each is not None}
 
     def reference(self, view: str, version: str, *, threshold: float, wait: bool = True) -> Reference:

@@ -10,10 +10,10 @@ from collections import OrderedDict
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from ingest.sequence_gaps import SequenceGaps
 from ingest.view import camera_key
 from monitoring.drift.detector import Baseline, DriftState, follow
 from monitoring.drift.observation import NotMeasured, observation_of
-from ingest.sequence_gaps import SequenceGaps
 from monitoring.watch.calibrations import Calibrations, NoCalibration
 
 if TYPE_CHECKING:
@@ -117,9 +117,7 @@ class Views:
         if self._is_repeated(decision, partition):
             return Skipped("repeated")
         camera = camera_key(view.name)
-        partition.cameras[camera], just = partition.cameras.get(camera, SequenceGaps()).after(
-            decision, repeated=False
-        )
+        partition.cameras[camera], just = partition.cameras.get(camera, SequenceGaps()).after(decision, repeated=False)
         missing = partition.missing.pop(camera, 0) + just
         before = view.episode
         try:

@@ -1,0 +1,79 @@
+"""Where files lie in the store: the one place that knows its folders.
+
+    banks/<view>/<version>.safetensors      a memory bank
+    windows/<view>/<partition>-<offset>.frame   one encoded frame of a view's window
+    windows/<view>/index.json               what the window holds
+    positions/<topic>/<partition>           how far a partition of frames was read
+
+Views are percent-encoded (`ingest.view.file_name`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from ingest.view import file_name, view_of_file_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+BANKS = "banks"
+WINDOWS = "windows"
+POSITIONS = "positions"
+BANK_SUFFIX = ".safetensors"
+INDEX = "index.json"
+
+
+class BankPath(NamedTuple):
+    """What the path of a bank file says."""
+
+    view: str
+    version: str
+
+
+def bank_folder(view: str) -> str:
+    """The folder of a view's bank files."""
+    return f"{BANKS}/{file_name(view)}"
+
+
+def bank_path(view: str, version: str) -> str:
+    """Where a bank lies; `BankInForce.uri` holds it."""
+    return f"{bank_folder(view)}/{version}{BANK_SUFFIX}"
+
+
+def banks_among(paths: Iterable[str]) -> Iterator[BankPath]:
+    """The banks among paths of the folder of banks; other files are left out."""
+    for path in paths:
+        _, folder, name = path.split("/", 2)
+        if name.endswith(BANK_SUFFIX):
+            yield BankPath(view_of_file_name(folder), name.removesuffix(BANK_SUFFIX))
+
+
+def window_folder(view: str) -> str:
+    """The folder of a view's window."""
+    return f"{WINDOWS}/{file_name(view)}"
+
+
+def window_index_path(view: str) -> str:
+    """Where the index of a view's window lies."""
+    return f"{window_folder(view)}/{INDEX}"
+
+
+def windows_among(paths: Iterable[str]) -> Iterator[str]:
+    """The views whose window index is among paths of the folder of windows."""
+    return (view_of_file_name(path.split("/")[1]) for path in paths if path.endswith(f"/{INDEX}"))
+
+
+def frame_file_name(partition: int, offset: int) -> str:
+    """The file name of a frame within its window's folder; a frame read again gets the same one."""
+    return f"{partition}-{offset}.frame"
+
+
+def frame_path(view: str, partition: int, offset: int) -> str:
+    """Where a frame of a view's window lies."""
+    return f"{window_folder(view)}/{frame_file_name(partition, offset)}"
+
+
+def position_path(topic: str, partition: int) -> str:
+    """Where the position of a partition lies."""
+    return f"{POSITIONS}/{topic}/{partition}"

@@ -1,0 +1,31 @@
+"""Where files lie in the store: the paths are part of what a restart and an older process find again."""
+
+from __future__ import annotations
+
+from ingest.store_layout import (
+    BankPath,
+    bank_path,
+    banks_among,
+    frame_path,
+    position_path,
+    window_index_path,
+    windows_among,
+)
+
+VIEW = "line-1/cam.2@a/b"
+FOLDER = "line-1%2Fcam%2E2%40a%2Fb"
+
+
+def test_every_path_is_as_documented() -> None:
+    """A view is one percent-encoded segment."""
+    assert bank_path(VIEW, "a" * 64) == f"banks/{FOLDER}/{'a' * 64}.safetensors"
+    assert window_index_path(VIEW) == f"windows/{FOLDER}/index.json"
+    assert frame_path(VIEW, 2, 45) == f"windows/{FOLDER}/2-45.frame"
+    assert position_path("frames", 3) == "positions/frames/3"
+
+
+def test_banks_and_windows_are_found_among_paths() -> None:
+    """Other files of the same folders are none."""
+    assert list(banks_among([bank_path(VIEW, "b" * 64), f"banks/{FOLDER}/readme.txt"])) == [BankPath(VIEW, "b" * 64)]
+    paths = [window_index_path(VIEW), frame_path(VIEW, 0, 1), f"windows/{FOLDER}/old-index.json"]
+    assert list(windows_among(paths)) == [VIEW]
