@@ -8,7 +8,6 @@ import structlog
 
 from ingest.bank_state import BankInForce, BankState
 from ingest.store import NotInStore, StoreError
-from ingest.store_layout import BANK_SUFFIX as SUFFIX  # noqa: F401
 from ingest.store_layout import bank_folder, bank_path, banks_among
 from softpatch.bank import InvalidBank, bank_from_bytes, bank_version
 from softpatch.calibration.threshold import threshold_of

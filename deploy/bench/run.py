@@ -17,9 +17,9 @@ from deploy.offline.build_folder import built
 from deploy.wiring import embedder_of, graph_of
 from ingest.cameras.simulator import Simulator
 from ingest.store import FsspecStore
+from ingest.store_layout import bank_path
 from softpatch.bank import bank_version
 from softpatch.threads import available_cores
-from trainer.bank_store import bank_path
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

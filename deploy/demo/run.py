@@ -28,9 +28,9 @@ from ingest.cameras.source import GOOD
 from ingest.contract import SourceRecord
 from ingest.decision import Verdict
 from ingest.store import FsspecStore
+from ingest.store_layout import bank_path
 from softpatch.bank import bank_from_bytes
 from softpatch.threads import available_cores
-from trainer.bank_store import bank_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -8,17 +8,17 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from deploy.errors import UsageError
-from ingest.bank_state import BankState
+from ingest.bank_updates import bank_states
 from ingest.kafka.readers import WholeTopicReader
 from ingest.store import NotInStore
-from ingest.view import view_of_file_name
+from ingest.store_layout import BANKS, bank_path, banks_among
 from softpatch.bank import InvalidBank, bank_from_bytes
-from trainer.bank_store import SUFFIX, bank_path
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
     from deploy.settings import Settings
+    from ingest.bank_state import BankState
     from ingest.store import Store
 
 READ_SECONDS = 15.0
@@ -99,25 +99,18 @@ def newest_first(banks: Iterable[BankSummary]) -> list[BankSummary]:
 
 def view_states(settings: Settings) -> dict[str, BankState]:
     """The last state of every view. Raises KafkaFailure."""
-    found: dict[str, BankState] = {}
     topic = settings.kafka.topic("banks")
     with WholeTopicReader.open(settings.kafka, topics=[topic], give_up_seconds=GIVE_UP_SECONDS) as reader:
-        for record in reader.read_to_end(READ_SECONDS):
-            if record.value:
-                state = BankState.from_bytes(record.value)
-                found[state.view] = state
-    return found
+        return bank_states(reader.read_to_end(READ_SECONDS), accept_newer=True)
 
 
 def stored_banks(store: Store, known: dict[str, BankState], *, view: str | None) -> list[StoredBank]:
     """Every bank file, by view, with what it is to its view."""
-    banks = []
-    for path in store.paths("banks"):
-        _, folder, name = path.split("/", 2)
-        owner, version = view_of_file_name(folder), name.removesuffix(SUFFIX)
-        if name.endswith(SUFFIX) and view in (None, owner):
-            banks.append(StoredBank(owner, version, role_of(known.get(owner), version)))
-    return banks
+    return [
+        StoredBank(owner, version, role_of(known.get(owner), version))
+        for owner, version in banks_among(store.paths(BANKS))
+        if view in (None, owner)
+    ]
 
 
 def role_of(state: BankState | None, version: str) -> str:

@@ -10,9 +10,9 @@ from deploy.trainer_commands import new_command
 from inference.decide import Limits
 from ingest.command import CommandKind
 from ingest.store import NotInStore
+from ingest.store_layout import bank_path
 from softpatch.bank import InvalidBank, bank_from_bytes
 from softpatch.calibration.threshold import threshold_of
-from trainer.bank_store import bank_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,7 +9,7 @@ import numpy as np
 
 from deploy.offline.score_image import embedder_for
 from ingest.store import NotInStore
-from ingest.view import file_name
+from ingest.store_layout import frame_path
 from softpatch.bank import bank_from_bytes
 from softpatch.images.decode import UndecodableImage, decode
 from softpatch.scoring.score import Scorer, anomaly_map
@@ -101,7 +101,7 @@ class SourceFrames:
         at = (bank.manifest.provenance.get("frames") or {}).get(name)
         if self._store is not None and at is not None:
             try:
-                yield self._store.get(f"windows/{file_name(bank.manifest.view)}/{at[0]}-{at[1]}.frame")
+                yield self._store.get(frame_path(bank.manifest.view, *at))
             except NotInStore:
                 return
 

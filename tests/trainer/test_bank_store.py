@@ -10,12 +10,13 @@ import pytest
 
 from ingest.bank_state import BankState, ViewState
 from ingest.store import FsspecStore
+from ingest.store_layout import bank_path
 from softpatch.bank import InvalidBank, bank_from_bytes, bank_version
 from softpatch.calibration.threshold import suggest
 from softpatch.images.input_faults import InputBaseline
 from tests.trainer.bank_files import bank_file
 from tests.trainer.views import AT, GRAPH, VIEW, state
-from trainer.bank_store import BankStore, bank_path
+from trainer.bank_store import BankStore
 from trainer.commands import NotPossible
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from ingest.store import FsspecStore
 from softpatch.bank import bank_version
 from tests.trainer.bank_files import bank_file
 from tests.trainer.views import VIEW
-from trainer.bank_store import bank_path
+from ingest.store_layout import bank_path
 
 if TYPE_CHECKING:
     from pathlib import Path

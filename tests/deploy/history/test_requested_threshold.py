@@ -16,7 +16,7 @@ from softpatch.calibration.threshold import threshold_of
 from tests.deploy.history.test_threshold_replay import AT, decision
 from tests.trainer.bank_files import bank_file
 from tests.trainer.views import VIEW
-from trainer.bank_store import bank_path
+from ingest.store_layout import bank_path
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -1,0 +1,128 @@
+"""Commands to the trainer on the embedded broker, with a trainer that only answers."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from threading import Thread
+from typing import TYPE_CHECKING
+
+import pytest
+
+from deploy.errors import CommandFailed
+from deploy.history.banks import view_states
+from deploy.settings import Settings
+from deploy.trainer_commands import new_command, send_command
+from ingest.bank_event import BankEvent, BankEventKind
+from ingest.bank_state import BankState, ViewState
+from ingest.command import Command, CommandKind
+from ingest.kafka.readers import WholeTopicReader
+from ingest.kafka.records import Outgoing, Record
+from ingest.kafka.settings import KafkaSettings
+from ingest.kafka.topics import create_topics
+from ingest.kafka.writers import KafkaSender
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from deploy.local_stack.embedded_broker import EmbeddedBroker
+
+VIEW = "line-1/camera-1"
+AT = datetime(2026, 5, 4, 12, tzinfo=UTC)
+BATCHES, EVENTS_A_BATCH = 10, 50
+
+
+class CountingReader(WholeTopicReader):
+    """A reader that counts the bank events it was given."""
+
+    events = 0
+
+    def poll(self, timeout_seconds: float, *, room: int = 500) -> list[Record]:
+        """As the reader does."""
+        records = super().poll(timeout_seconds, room=room)
+        CountingReader.events += sum(record.topic.endswith("bank-events") for record in records)
+        return records
+
+
+@pytest.fixture
+def settings(embedded_broker: EmbeddedBroker, request: pytest.FixtureRequest) -> Settings:
+    """A cluster whose topics exist, under a prefix of this test's own."""
+    kafka = KafkaSettings(
+        bootstrap_servers=embedded_broker.bootstrap_servers, topic_prefix=f"{request.node.originalname}."
+    )
+    create_topics(kafka, give_up_seconds=30)
+    return Settings(kafka=kafka)
+
+
+@pytest.fixture
+def sender(settings: Settings) -> Iterator[KafkaSender]:
+    """Writes what a trainer would."""
+    topics = tuple(settings.kafka.topic(name) for name in ("banks", "bank-events"))
+    with KafkaSender.open(settings.kafka, writes=topics) as opened:
+        yield opened
+
+
+def event(command_id: str | None, kind: BankEventKind = BankEventKind.PINNED) -> bytes:
+    """A line of the view's history."""
+    return BankEvent(view=VIEW, kind=kind, epoch=1, command_id=command_id, who="ana", why="to see", at=AT).to_bytes()
+
+
+def answering(settings: Settings, sender: KafkaSender, kind: BankEventKind) -> Thread:
+    """A thread that answers the next command with an event of this kind."""
+
+    def answer() -> None:
+        topic = settings.kafka.topic("commands")
+        with WholeTopicReader.open(settings.kafka, topics=[topic], give_up_seconds=10) as reader:
+            ready: list[Record] = []
+            while not ready:
+                ready = reader.poll(0.2)
+        command = Command.from_bytes(ready[0].value or b"")
+        sender.send_and_wait(Outgoing(settings.kafka.topic("bank-events"), VIEW.encode(), event(command.id, kind)))
+
+    thread = Thread(target=answer)
+    thread.start()
+    return thread
+
+
+def test_a_command_does_not_read_the_history_of_all_events(
+    settings: Settings, sender: KafkaSender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Events are kept for ever. They were all read first: after a year no command was answered in time."""
+    topic = settings.kafka.topic("bank-events")
+    for _ in range(BATCHES):
+        for _ in range(EVENTS_A_BATCH):
+            sender.send(Outgoing(topic, VIEW.encode(), event(None)))
+        sender.flush(30)
+    monkeypatch.setattr("deploy.trainer_commands.WholeTopicReader", CountingReader)
+    CountingReader.events = 0
+    trainer = answering(settings, sender, BankEventKind.PINNED)
+    command = new_command(CommandKind.PIN, VIEW, why="to see", at=AT)
+    assert send_command(settings, command).command_id == command.id
+    trainer.join()
+    assert 1 <= CountingReader.events <= 2 * EVENTS_A_BATCH  # the embedded broker gives its last batch again
+
+
+def test_a_refusal_is_the_commands_failure(settings: Settings, sender: KafkaSender) -> None:
+    """With the reason the trainer gave."""
+    trainer = answering(settings, sender, BankEventKind.COMMAND_REFUSED)
+    with pytest.raises(CommandFailed, match=r"^the trainer refused to rollback: to see$"):
+        send_command(settings, new_command(CommandKind.ROLLBACK, VIEW, why="to see", at=AT))
+    trainer.join()
+
+
+def test_an_unreadable_bank_state_costs_no_command_the_others(settings: Settings, sender: KafkaSender) -> None:
+    """One bad record in `banks` failed `patchline bank` and `patchline threshold` for every view."""
+    topic = settings.kafka.topic("banks")
+    state = BankState(view=VIEW, epoch=1, state=ViewState.LEARNING, by="trainer", why="so far", at=AT)
+    newer = state.to_bytes().replace(b'"patchline_schema":1', b'"patchline_schema":2')
+    for view, value in ((VIEW, state.to_bytes()), ("line-2/camera-1", b"{"), ("line-3/camera-1", newer)):
+        sender.send_and_wait(Outgoing(topic, view.encode(), value))
+    assert view_states(settings) == {VIEW: state}
+
+
+def test_a_view_whose_state_was_removed_is_not_known(settings: Settings, sender: KafkaSender) -> None:
+    """Its tombstone was taken for no record at all."""
+    topic = settings.kafka.topic("banks")
+    state = BankState(view=VIEW, epoch=1, state=ViewState.LEARNING, by="trainer", why="so far", at=AT)
+    for value in (state.to_bytes(), None):
+        sender.send_and_wait(Outgoing(topic, VIEW.encode(), value))
+    assert view_states(settings) == {}
