@@ -12,7 +12,7 @@ from inference.decide import DecisionFacts, NoBank, decide
 from inference.scoring import StageClock
 from ingest.contract import SourceRecord
 from ingest.dead_letter import DeadLetter, dead_letter_of, headers_of
-from ingest.frame import BadFrame, DeadLetterReason, Frame, parse_frame, view_named_by
+from ingest.frame import BadFrame, DeadLetterReason, Frame, frame_of_record, view_named_by
 from ingest.kafka.records import Outgoing, Record, Work
 from softpatch.images.input_faults import InputBaseline, InputFault
 
@@ -150,7 +150,7 @@ class Inspector:
 
     def _dead_letter(self, record: Record, why: BadFrame, queue_seconds: float) -> FrameAnswer:
         letter = dead_letter_of(
-            source=_source(record),
+            source=SourceRecord.of(record),
             reason=why.reason,
             detail=str(why),
             at=self._now(),
@@ -173,19 +173,9 @@ class Inspector:
 
 def _parsed(record: Record) -> Frame | BadFrame:
     try:
-        return parse_frame(
-            source=_source(record),
-            appended_ms=record.timestamp_ms,
-            key=record.key,
-            value=record.value,
-            headers=record.headers,
-        )
+        return frame_of_record(record)
     except BadFrame as error:
         return error
-
-
-def _source(record: Record) -> SourceRecord:
-    return SourceRecord(topic=record.topic, partition=record.partition, offset=record.offset)
 
 
 def _log_dead_letters(answers: Sequence[FrameAnswer]) -> None:

@@ -7,9 +7,12 @@ newer writer of the same major version. A newer major version is refused with a 
 from __future__ import annotations
 
 import json
-from typing import Annotated, Self
+from typing import TYPE_CHECKING, Annotated, Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+if TYPE_CHECKING:
+    from ingest.kafka.records import Record
 
 SCHEMA = 1
 """Major version of every message this release writes, and the newest it reads."""
@@ -79,6 +82,11 @@ class SourceRecord(FrozenModel):
 
     def __str__(self) -> str:
         return f"{self.topic}:{self.partition}:{self.offset}"
+
+    @classmethod
+    def of(cls, record: Record) -> Self:
+        """Where a record that was read stands."""
+        return cls(topic=record.topic, partition=record.partition, offset=record.offset)
 
     @classmethod
     def parse(cls, text: str) -> Self:

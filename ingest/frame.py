@@ -19,6 +19,8 @@ from ingest.view import BadViewName, view_name
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from ingest.kafka.records import Record
+
 FRAME_ID = "frame-id"
 SEQUENCE = "sequence"
 CAPTURED_AT = "captured-at"
@@ -118,6 +120,17 @@ def parse_frame(
         product=said.get(PRODUCT),
         part_serial=said.get(PART_SERIAL),
         replay_of=_replay_of(said),
+    )
+
+
+def frame_of_record(record: Record) -> Frame:
+    """The frame in a record of `frames` as it was read. Raises BadFrame with the reason for its dead letter."""
+    return parse_frame(
+        source=SourceRecord.of(record),
+        appended_ms=record.timestamp_ms,
+        key=record.key,
+        value=record.value,
+        headers=record.headers,
     )
 
 

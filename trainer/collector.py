@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from ingest.bank_state import ViewState
-from ingest.contract import SourceRecord
-from ingest.frame import BadFrame, parse_frame
+from ingest.frame import BadFrame, frame_of_record
 from softpatch.images.decode import UndecodableImage, decode
 from softpatch.images.input_faults import InputFault
 from trainer.input_check import fault_of, run_with, run_with_bytes, too_long
@@ -164,12 +163,6 @@ class Collector:
 def _frame_in(record: Record) -> Frame | None:
     """The frame, or None for what becomes a dead letter: inference writes those."""
     try:
-        return parse_frame(
-            source=SourceRecord(topic=record.topic, partition=record.partition, offset=record.offset),
-            appended_ms=record.timestamp_ms,
-            key=record.key,
-            value=record.value,
-            headers=record.headers,
-        )
+        return frame_of_record(record)
     except BadFrame:
         return None

@@ -213,7 +213,7 @@ def facts_of(kept: StoredLetter) -> dict[str, object]:
 
 def _kept(record: Record) -> StoredLetter | None:
     """The letter in a record; a record somebody else put into the topic is told of and passed by."""
-    place = SourceRecord(topic=record.topic, partition=record.partition, offset=record.offset)
+    place = SourceRecord.of(record)
     try:
         return StoredLetter(place, parse_dead_letter(key=record.key, value=record.value, headers=record.headers))
     except BadMessage as error:

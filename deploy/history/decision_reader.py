@@ -9,7 +9,7 @@ import structlog
 
 from ingest.contract import BadMessage
 from ingest.decision import Decision
-from ingest.frame import BadFrame, Frame, parse_frame
+from ingest.frame import BadFrame, Frame, frame_of_record
 from ingest.kafka.readers import ALONG, WholeTopicReader, record_at
 from ingest.kafka.records import Partition
 from ingest.view import camera_key
@@ -73,13 +73,7 @@ def frame_of(kafka: KafkaSettings, decision: Decision) -> Frame | None:
     if record is None:
         return None
     try:
-        frame = parse_frame(
-            source=at,
-            appended_ms=record.timestamp_ms,
-            key=record.key,
-            value=record.value,
-            headers=record.headers,
-        )
+        frame = frame_of_record(record)
     except BadFrame:
         return None
     return frame if (frame.view, frame.frame_id) == (decision.view, decision.frame_id) else None

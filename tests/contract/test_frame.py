@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from ingest.contract import BadMessage, SourceRecord
 from ingest.dead_letter import MAX_RECORD_BYTES, dead_letter_of, headers_of, parse_dead_letter
-from ingest.frame import BadFrame, DeadLetterReason, Frame, parse_frame
+from ingest.frame import BadFrame, DeadLetterReason, Frame, frame_of_record
+from ingest.kafka.records import Record
 from ingest.view import camera_key, file_name, settings_of_view, view_name, view_of_file_name
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def frame_of(
     key: bytes | None = b"line-1/cam-1", value: bytes | None = b"jpeg", headers: tuple[tuple[str, bytes], ...] = ()
 ) -> Frame:
     """Parse a record at partition 2, offset 9."""
-    return parse_frame(source=SOURCE, appended_ms=5, key=key, value=value, headers=headers)
+    return frame_of_record(Record("frames", 2, 9, 5, "log_append_time", key, value, headers))
 
 
 def test_a_keyed_image_without_headers_is_a_frame() -> None:
