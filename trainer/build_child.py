@@ -5,7 +5,6 @@ It steps back behind other processes, dies with its parent, and tells its parent
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
 import sys
@@ -14,17 +13,19 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, overload
 
+from ingest.parent_process import ParentGone, die_with_parent
 from trainer.build_order import BuildAnswer, BuildFailed, BuildFinished, BuildOrder, BuildStep, line_of
 
 if TYPE_CHECKING:
     from ingest.store import Store
 
-PR_SET_PDEATHSIG = 1
-
 
 def main(order_file: str, parent_pid: str) -> int:
     """Carry out the order; 0 where the bank was written. Every failure becomes one sentence for the parent."""
-    die_with(int(parent_pid))
+    try:
+        die_with_parent(signal.SIGKILL, parent_pid=int(parent_pid))
+    except ParentGone:
+        sys.exit("the trainer that started this build is gone")
     answers = _take_stdout()
     order = BuildOrder.model_validate_json(Path(order_file).read_bytes())
     os.nice(order.niceness)
@@ -36,14 +37,6 @@ def main(order_file: str, parent_pid: str) -> int:
         return 1
     steps.say(steps.finished())
     return 0
-
-
-def die_with(parent_pid: int) -> None:
-    """Have the kernel kill this process when the thread that started it ends, and end now if it has ended already."""
-    if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) != 0:
-        raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG) failed")
-    if os.getppid() != parent_pid:
-        sys.exit("the trainer that asked for this build is gone")
 
 
 def sentence(error: Exception) -> str:

@@ -9,15 +9,14 @@ import os
 import signal
 import socket
 import subprocess
-import sys
-import threading
 import time
 from pathlib import Path
 from typing import Self
 
+from ingest.parent_process import ends_with_parent
+
 READY_SECONDS = 20.0
 STOP_SECONDS = 5.0
-LINUX_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG
 
 
 class EmbeddedBrokerError(Exception):
@@ -145,7 +144,7 @@ def _spawn(program: Path, port: int, log_file: Path | None) -> subprocess.Popen[
             # A process group of its own: Ctrl-C reaches the services first, which drain before the broker goes.
             start_new_session=True,
             env={**_own_environment(), "RUST_LOG": "warn", "NO_COLOR": "1"},
-            preexec_fn=_die_with_parent if _death_signal_works() else None,  # noqa: PLW1509  it calls one C function
+            preexec_fn=ends_with_parent(signal.SIGTERM),  # noqa: PLW1509 -- two system calls, no locks taken
         )
 
 
@@ -153,17 +152,6 @@ def _own_environment() -> dict[str, str]:
     """Without variables that the broker would take for its own settings."""
     theirs = {"LISTENER_URL", "ADVERTISED_LISTENER_URL", "STORAGE_ENGINE", "SCHEMA_REGISTRY", "CLUSTER_ID"}
     return {name: value for name, value in os.environ.items() if name not in theirs}
-
-
-def _death_signal_works() -> bool:
-    """The signal is tied to the thread that starts the child: only the main thread lives as long as the process."""
-    return sys.platform == "linux" and threading.current_thread() is threading.main_thread()
-
-
-def _die_with_parent() -> None:
-    import ctypes  # noqa: PLC0415  needed in the child alone
-
-    ctypes.CDLL(None).prctl(LINUX_DEATH_SIGNAL, signal.SIGTERM)
 
 
 def _accepts(port: int) -> bool:

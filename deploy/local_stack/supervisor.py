@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import signal
 import subprocess
 import time
@@ -11,6 +10,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
 
 import structlog
+
+from ingest.parent_process import ends_with_parent
 
 if TYPE_CHECKING:
     import threading
@@ -24,8 +25,6 @@ STOP_SECONDS = 20.0
 """For a clean end after SIGTERM: a service drains its queue for up to 10 s; then SIGKILL."""
 QUICK_SECONDS, QUICK_DEATHS = 20.0, 5
 """A program that ends so often in a row, each time so soon after its start, is given up: it cannot run here."""
-PR_SET_PDEATHSIG = 1
-LIBC = ctypes.CDLL(None)  # loaded here: between fork and exec nothing may be imported
 WRONG_USE = 2
 """Exit code of a process that was asked for something that cannot be: starting it again cannot cure that."""
 
@@ -136,13 +135,8 @@ def _spawn(program: Program) -> subprocess.Popen[bytes]:
             stderr=output,
             stdout=output,
             process_group=0,  # Ctrl-C reaches the supervisor alone, which then stops them in order
-            preexec_fn=_die_with_parent,  # noqa: PLW1509 -- one system call, no locks taken
+            preexec_fn=ends_with_parent(signal.SIGTERM),  # noqa: PLW1509 -- two system calls, no locks taken
         )
-
-
-def _die_with_parent() -> None:
-    """A killed supervisor must not leave services behind."""
-    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _reap(running: _Running, seconds: float) -> None:

@@ -143,7 +143,8 @@ def test_threads_are_capped_in_the_child(start: Callable[..., BuildProcess]) -> 
 
 CHILD_OF_A_CHILD = """
 import os, subprocess, sys, time
-code = "import os, sys, time; from trainer.build_child import die_with; die_with(int(sys.argv[1])); "
+code = "import os, signal, sys, time; from ingest.parent_process import die_with_parent; "
+code += "die_with_parent(signal.SIGKILL, parent_pid=int(sys.argv[1])); "
 code += "print(os.getpid(), flush=True); time.sleep(60)"
 subprocess.Popen([sys.executable, "-c", code, str(os.getpid())])
 time.sleep(60)
@@ -167,11 +168,9 @@ def test_a_build_dies_with_the_trainer() -> None:
 
 def test_a_build_whose_trainer_is_gone_already_does_not_start() -> None:
     """Between its start and its request to the kernel the parent may die: then nobody would tell it."""
-    code = "import sys; from trainer.build_child import die_with; die_with(1 + int(sys.argv[1]))"
-    said = subprocess.run(
-        [sys.executable, "-c", code, str(os.getpid())], capture_output=True, text=True, check=False, timeout=60
-    )
-    assert (said.returncode, said.stderr) == (1, "the trainer that asked for this build is gone\n")
+    command = [sys.executable, "-m", "trainer.build_child", "no-order", str(1 + os.getpid())]
+    child = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert (child.returncode, child.stderr) == (1, "the trainer that started this build is gone\n")
 
 
 def running(pid: int) -> bool:
