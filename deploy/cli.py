@@ -1,41 +1,91 @@
-"""The `patchline` command: a file of `deploy.commands` for every group; heavy modules load when one runs."""
+"""The `patchline` command: the table of its commands, and how a command ends."""
 
 from __future__ import annotations
 
-import inspect
 import sys
+from importlib.metadata import version as version_of
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.panel import Panel
 from rich.table import Table
+from typer.core import TyperGroup
 
-from deploy.commands import (
-    bank,
-    bench,
-    build,
-    camera,
-    dead_letters,
-    decisions,
-    demo,
-    evaluate,
-    explain,
-    score,
-    services,
-    threshold,
-    topics,
-    up,
-    watch,
-)
 from deploy.errors import command_error_of
+from deploy.lazy_commands import CommandEntry, GroupEntry, command_of, imported
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+TRY = "Try it"
+RUN = "Run it"
+WITHOUT = "Without Kafka"
+
+
+def _command(name: str, function: str, summary: str, panel: str | None = None) -> CommandEntry:
+    return CommandEntry(name, f"deploy.commands.{function}", summary, panel)
+
+
+COMMANDS = (
+    _command("demo", "demo:demo", "Watch a line learn from unfiltered frames and decide the rest.", TRY),
+    _command("bench", "bench:bench", "Measure this machine: frames a second, latency, and a build.", TRY),
+    _command("up", "up:up", "Run all services on this machine, and start again what dies.", RUN),
+    _command("train", "train:train", "Run the trainer: it rebuilds each view's bank from its recent frames.", RUN),
+    _command("inspect", "inspect:inspect", "Run the inspection: it decides every frame by the bank in force.", RUN),
+    _command("watch", "watch:watch", "Run the drift watch: it reports when a line has changed, and how.", RUN),
+    _command("camera", "camera:camera", "Send frames to Kafka as a camera would.", RUN),
+    GroupEntry(
+        "topics",
+        "The topics of the stream: make them, look at them.",
+        (
+            _command("create", "topics:create", "Make the topics that are missing."),
+            _command("show", "topics:show", "Show each topic and where it differs from what Patchline needs."),
+        ),
+        RUN,
+    ),
+    GroupEntry(
+        "bank",
+        "Memory banks: list them, look into one, put one in force or back.",
+        (
+            _command("list", "bank:list_banks", "List the banks in the store, and which of them is in force."),
+            _command("show", "bank:show", "Show what a bank was built from and what it decides by."),
+            _command("promote", "bank:promote", "Put a bank in force and wait until it is."),
+            _command("rollback", "bank:rollback", "Put the previous bank back in force and wait until it is."),
+        ),
+        RUN,
+    ),
+    GroupEntry(
+        "dead-letters",
+        "Records no decision could be made of: list them, look into one, send it again.",
+        (
+            _command("list", "dead_letters:list_letters", "List the dead letters: what, why, from where."),
+            _command("show", "dead_letters:show", "Show one dead letter, and get its bytes back."),
+            _command("replay", "dead_letters:replay", "Send the frames of dead letters again."),
+        ),
+        RUN,
+    ),
+    _command("decisions", "decisions:decisions", "Show the latest recorded decisions of a view.", RUN),
+    _command("threshold", "threshold:threshold", "Show what another threshold would have done; put it in force.", RUN),
+    _command("build", "build:build", "Build a bank from a folder of pictures.", WITHOUT),
+    _command("score", "score:score", "Score pictures: score, threshold, verdict, and where they look wrong.", WITHOUT),
+    _command("explain", "explain:explain", "Draw why a bank scores a picture as it does.", WITHOUT),
+    _command("evaluate", "evaluate:evaluate", "Measure methods on contaminated windows, as the paper does.", WITHOUT),
+)
+"""In the order of help; a summary is the first paragraph of the function's docstring. Only here modules load lazily."""
+
+
+class Patchline(TyperGroup):
+    """The group of all commands in the table."""
+
+    def __init__(self, **attributes: Any) -> None:  # noqa: ANN401 -- whatever typer builds a group from
+        super().__init__(**attributes)
+        for entry in COMMANDS:
+            self.add_command(command_of(entry))
+
 
 app = typer.Typer(
     name="patchline",
+    cls=Patchline,
     help="Pass or fail for every frame of a production line, learned from the line's own unfiltered frames.",
     epilog="Exit codes: 0 went well, 1 failed, 2 wrong use.",
     rich_markup_mode="rich",
@@ -44,41 +94,10 @@ app = typer.Typer(
     add_completion=False,
 )
 
-TRY = "Try it"
-RUN = "Run it"
-WITHOUT = "Without Kafka"
 
-
-def _add(name: str, command: Callable[..., None], panel: str) -> None:
-    """A command with its docstring as help, each paragraph one line: typer keeps line breaks as they are."""
-    paragraphs = inspect.cleandoc(command.__doc__ or "").split("\n\n")
-    text = "\n\n".join(" ".join(each.split()) for each in paragraphs)
-    app.command(name, help=text, rich_help_panel=panel)(command)
-
-
-_add("demo", demo.demo, TRY)
-_add("bench", bench.bench, TRY)
-_add("up", up.up, RUN)
-_add("train", services.train, RUN)
-_add("inspect", services.inspect, RUN)
-_add("watch", watch.watch, RUN)
-_add("camera", camera.camera, RUN)
-app.add_typer(topics.app, name="topics", rich_help_panel=RUN)
-app.add_typer(bank.app, name="bank", rich_help_panel=RUN)
-app.add_typer(dead_letters.app, name="dead-letters", rich_help_panel=RUN)
-_add("decisions", decisions.decisions, RUN)
-_add("threshold", threshold.threshold, RUN)
-_add("build", build.build, WITHOUT)
-_add("score", score.score, WITHOUT)
-_add("explain", explain.explain, WITHOUT)
-_add("evaluate", evaluate.evaluate, WITHOUT)
-
-
-def _show_version(wanted: bool) -> None:  # noqa: FBT001 -- typer calls it with the flag
-    if wanted:
-        from importlib.metadata import version  # noqa: PLC0415 -- only this flag needs it
-
-        typer.echo(f"patchline {version('patchline')}")
+def _show_version(requested: bool) -> None:  # noqa: FBT001 -- typer calls it with the flag
+    if requested:
+        typer.echo(f"patchline {version_of('patchline')}")
         raise typer.Exit
 
 
@@ -94,19 +113,18 @@ def patchline(
     if context.invoked_subcommand is None:
         welcome(Console(), settings_here=Path("patchline.yaml").exists())
         return
-    from deploy.process.logs import configure_logs  # noqa: PLC0415 -- a bare `patchline` logs nothing
-
-    configure_logs(context.invoked_subcommand, quiet=True)  # services turn their logs up
+    # Services turn their logs up; help logs nothing, so it does not load the logging library.
+    imported("deploy.process.logs:configure_logs")(context.invoked_subcommand, quiet=True)
 
 
 def welcome(console: Console, *, settings_here: bool) -> None:
-    """Tell a newcomer, or somebody in a set-up folder, the next step."""
+    """Print the next step for a newcomer, or for somebody in a folder with settings."""
     steps = Table.grid(padding=(0, 3))
     steps.add_row("[bold cyan]patchline demo[/]", "a whole line on this machine in two minutes; needs no cluster")
     steps.add_row("[bold cyan]patchline build DIR --out FILE[/]", "a bank from a folder of your own pictures")
     steps.add_row("[bold cyan]patchline score IMAGE --bank FILE[/]", "what that bank says of one picture")
-    up_says = "the services, as the patchline.yaml here says" if settings_here else "the services, on your own Kafka"
-    steps.add_row("[bold cyan]patchline up[/]", up_says)
+    up_does = "the services, as the patchline.yaml here says" if settings_here else "the services, on your own Kafka"
+    steps.add_row("[bold cyan]patchline up[/]", up_does)
     steps.add_row("[bold cyan]patchline --help[/]", "everything else")
     first = "patchline up" if settings_here else "patchline demo"
     console.print(Panel(steps, title=f"Patchline: start with [bold]{first}[/]", title_align="left", padding=(1, 2)))
@@ -119,24 +137,18 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.exit(130)
     except Exception as error:
-        fault = command_error_of(error)
-        if fault is None:
-            raise  # a fault of ours: the traceback is what helps
-        say_fault(str(fault))
-        sys.exit(fault.exit_code)
+        command_error = command_error_of(error)
+        if command_error is None:
+            raise  # a fault of the program: the traceback is what helps
+        report_error(str(command_error))
+        sys.exit(command_error.exit_code)
 
 
-def say_fault(sentence: str) -> None:
-    """One sentence to stderr."""
+def report_error(sentence: str) -> None:
+    """Print one sentence to stderr."""
     Console(stderr=True, soft_wrap=True, emoji=False).print(
-        f"[bold red]patchline:[/] {_plain(sentence)}", highlight=False
+        f"[bold red]patchline:[/] {escape(sentence)}", highlight=False
     )
-
-
-def _plain(text: str) -> str:
-    from rich.markup import escape  # noqa: PLC0415 -- only on the way out
-
-    return escape(text)
 
 
 if __name__ == "__main__":

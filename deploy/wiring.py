@@ -10,7 +10,6 @@ import structlog
 
 from deploy.errors import UsageError
 from deploy.process.extras import refuse_both
-from ingest.store import FsspecStore
 from softpatch.network.embed import OnnxEmbedder
 from softpatch.network.graph import lite0, load_graph
 from softpatch.scoring.gpu_search import GpuFlatSearch
@@ -19,8 +18,7 @@ from softpatch.scoring.search import FlatSearch
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from deploy.settings import RuntimeSettings, Settings
-    from ingest.store import Store
+    from deploy.settings import RuntimeSettings
     from softpatch.network.graph import Graph
     from softpatch.scoring.search import Search
 
@@ -31,7 +29,7 @@ def graph_of(runtime: RuntimeSettings) -> Graph:
     """The network that the settings name.
 
     Raises:
-        Failed: two runtimes are installed that would run it.
+        CommandFailed: two runtimes are installed that would run it.
         UsageError: it is neither built in nor a file.
         InvalidGraph: the file is no network of ours.
     """
@@ -69,8 +67,3 @@ def search_of(runtime: RuntimeSettings) -> Callable[[np.ndarray], Search]:
             return GpuFlatSearch
     structlog.get_logger().info("search_ready", search="faiss cpu", gpu=tried)
     return lambda vectors: FlatSearch(vectors, threads=runtime.threads)
-
-
-def store_of(settings: Settings) -> Store:
-    """The store that the settings name. Raises StoreError."""
-    return FsspecStore.open(settings.store.url)

@@ -15,6 +15,7 @@ from deploy.local_stack.running import LocalStack, StackOptions
 from deploy.local_stack.sending import GIVE_UP_SECONDS, SentFrame, send_all
 from ingest.kafka.records import Outgoing
 from ingest.kafka.writers import KafkaSender
+from ingest.store import FsspecStore
 from trainer.build_order import BuildFailed, BuildFinished, BuildOrder
 from trainer.build_process import BuildProcess
 
@@ -120,8 +121,6 @@ class Stream:
 
 def build_order(line: LocalStack, view: str, frames: Sequence[CameraFrame], graph: Graph) -> BuildOrder:
     """A build as the trainer would order it, of frames put into the line's store."""
-    from ingest.store import FsspecStore  # noqa: PLC0415 -- only where a build runs beside
-
     store = FsspecStore.open(line.settings.store.url)
     names = [f"bench/{number}.frame" for number in range(len(frames))]
     for name, frame in zip(names, frames, strict=True):

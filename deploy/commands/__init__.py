@@ -1,1 +1,1 @@
-"""One file per group of commands; they import what they need when they run, so that `--help` answers at once."""
+"""A module per command: its options and what it prints. The table in deploy.cli imports one when it is invoked."""

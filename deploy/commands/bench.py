@@ -1,5 +1,6 @@
 """`patchline bench`: how fast this machine is."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 from uuid import uuid4
@@ -8,7 +9,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from deploy.bench.run import Bench, run_bench
 from deploy.commands.options import Bootstrap, JsonFile, SetFlags
+from deploy.output.progress import ProgressDisplay
 from deploy.output.reports import write_json
 
 Frames = Annotated[int, typer.Option("--frames", min=64, help="Frames of each measurement through the broker.")]
@@ -29,24 +32,21 @@ def bench(
     flags: SetFlags = None,
     bootstrap: Bootstrap = None,
 ) -> None:
-    """Measure this machine: decisions in process, through a broker, latency, and a build of 400 frames.
+    """Measure this machine: frames a second, latency, and a build.
 
-    Frames are simulated, 512 px, JPEG. Latency goes from the camera's send to the committed decision, as a
-    read_committed reader sees it. With --bootstrap-servers the topics of the run stay on that cluster, under a prefix
-    of their own.
+    Decisions in process and through a broker, and a build of 400 frames. Frames are simulated, 512 px, JPEG. Latency
+    goes from the camera's send to the committed decision, as a read_committed reader sees it. With --bootstrap-servers
+    the topics of the run stay on that cluster, under a prefix of their own.
     """
-    from deploy.bench.run import Bench, run_bench  # noqa: PLC0415 -- loads everything
-    from deploy.output.progress import ProgressDisplay  # noqa: PLC0415
-
     console = Console()
     prefix = f"patchline-bench-{uuid4().hex[:8]}." if bootstrap else ""
-    asked = Bench(out, frames, rate, seed, with_build, flags or (), bootstrap, prefix)
-    measured = run_bench(asked, ProgressDisplay(console))
-    console.print(table_of(measured))
+    options = Bench(out, frames, rate, seed, with_build, flags or (), bootstrap, prefix)
+    measured = run_bench(options, ProgressDisplay(console))
+    console.print(figures_table(measured))
     write_json(json, measured)
 
 
-def table_of(measured: dict[str, Any]) -> Table:
+def figures_table(measured: dict[str, Any]) -> Table:
     """The measurements, for people."""
     machine = measured["machine"]
     table = Table(
@@ -60,18 +60,23 @@ def table_of(measured: dict[str, Any]) -> Table:
     )
     table.add_column(style="bold")
     table.add_column(justify="right")
-    bank = f"{measured['bank_patches']} x {measured['bank_dimension']}"
-    alone, stages = measured["in_process"], measured["in_process"]["stage_seconds"]
-    table.add_row("bank, input", f"{bank}, {measured['input_px'][0]} x {measured['input_px'][1]} px")
-    table.add_row("in process", f"{alone['frames_per_second']:.1f} frames/s")
-    table.add_row("  of which", ", ".join(f"{name} {1000 * spent:.2f} ms" for name, spent in stages.items()))
-    table.add_row("through the broker", f"{measured['stream']['frames_per_second']:.1f} frames/s")
-    for name, words in (("latency", "latency"), ("latency_with_build", "latency beside a build")):
-        if name in measured:
-            table.add_row(f"{words}, {measured[name]['rate_per_second']:g}/s", _latency(measured[name]))
-    table.add_row(f"build of {measured['build_frames']} frames", f"{measured['build_seconds']:.1f} s")
+    for name, value in _rows(measured):
+        table.add_row(name, value)
     return table
 
 
-def _latency(found: dict[str, Any]) -> str:
-    return f"p50 {1000 * found['p50_seconds']:.0f} ms, p99 {1000 * found['p99_seconds']:.0f} ms"
+def _rows(measured: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    bank = f"{measured['bank_patches']} x {measured['bank_dimension']}"
+    alone, stages = measured["in_process"], measured["in_process"]["stage_seconds"]
+    yield "bank, input", (f"{bank}, {measured['input_px'][0]} x {measured['input_px'][1]} px")
+    yield "in process", (f"{alone['frames_per_second']:.1f} frames/s")
+    yield "  of which", (", ".join(f"{name} {1000 * spent:.2f} ms" for name, spent in stages.items()))
+    yield "through the broker", (f"{measured['stream']['frames_per_second']:.1f} frames/s")
+    for name, words in (("latency", "latency"), ("latency_with_build", "latency beside a build")):
+        if name in measured:
+            yield f"{words}, {measured[name]['rate_per_second']:g}/s", _latency(measured[name])
+    yield f"build of {measured['build_frames']} frames", f"{measured['build_seconds']:.1f} s"
+
+
+def _latency(measured: dict[str, Any]) -> str:
+    return f"p50 {1000 * measured['p50_seconds']:.0f} ms, p99 {1000 * measured['p99_seconds']:.0f} ms"

@@ -9,7 +9,11 @@ from rich.console import Console
 
 from deploy.commands.options import JsonFile, SetFlags, SettingsFile, load
 from deploy.errors import UsageError
+from deploy.offline.build_folder import build_from_folder
+from deploy.output.bank_facts import bank_facts
+from deploy.output.progress import ProgressDisplay
 from deploy.output.reports import write_json
+from softpatch.bank import bank_version
 
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Pictures: directly in it, or in MVTec layout (train).")]
 Out = Annotated[Path, typer.Option("--out", metavar="FILE", help="The bank file to write.")]
@@ -25,13 +29,11 @@ def build(
     flags: SetFlags = None,
     json: JsonFile = None,
 ) -> None:
-    """Build a bank from a folder of pictures. Defective ones among them are found and left out as far as may be."""
-    from deploy.commands.bank import facts_of  # noqa: PLC0415
-    from deploy.offline.build_folder import build_from_folder  # noqa: PLC0415 -- loads the libraries of pixels and vectors
-    from deploy.output.progress import ProgressDisplay  # noqa: PLC0415
-    from softpatch.bank import bank_version  # noqa: PLC0415
+    """Build a bank from a folder of pictures.
 
-    out.parent.mkdir(parents=True, exist_ok=True)  # what cannot be written is told before the work
+    Defective ones among them are found and left out as far as may be.
+    """
+    out.parent.mkdir(parents=True, exist_ok=True)  # a file that cannot be written is reported before the work
     if out.is_dir():
         raise UsageError(f"--out {out} is a folder; name a file in it")
     console = Console()
@@ -47,4 +49,4 @@ def build(
     )
     console.print(f"Next: patchline score IMAGE --bank {out}", soft_wrap=True, highlight=False)
     limit = loaded.training_of(view).provisional_interval_ratio
-    write_json(json, facts_of(bank, bank_version(data), len(data), interval_ratio_limit=limit))
+    write_json(json, bank_facts(bank, bank_version(data), len(data), interval_ratio_limit=limit))

@@ -1,25 +1,33 @@
 """`patchline camera`: a folder, the simulator or a video file as a camera that sends to Kafka."""
 
 import time
+from collections.abc import Iterable
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from functools import partial
 from itertools import islice, takewhile
 from pathlib import Path
-from threading import Event
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 from uuid import uuid4
 
 import typer
+from prometheus_client import CollectorRegistry
 from rich.console import Console
 
 from deploy.commands.options import Bootstrap, SetFlags, SettingsFile, load
 from deploy.errors import UsageError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from ingest.cameras.source import CameraFrame
+from deploy.local_stack.sending import stream
+from deploy.output.progress import ProgressDisplay
+from deploy.process.service import begin_service
+from ingest.cameras.faults import Interruption
+from ingest.cameras.folder import open_folder
+from ingest.cameras.parts import VARIANTS
+from ingest.cameras.simulator import Simulator
+from ingest.cameras.source import CameraFrame
+from ingest.cameras.video import VideoCamera
+from ingest.view import view_name
+from monitoring.health import HealthServer, Heartbeat, Readiness
+from monitoring.metrics import declare_camera
 
 Key = Annotated[str, typer.Argument(metavar="LINE/CAMERA", help="The key of its frames, as line-1/camera-1.")]
 Folder = Annotated[Path | None, typer.Option("--folder", metavar="DIR", help="Send the pictures of a folder.")]
@@ -69,50 +77,42 @@ def camera(
     flags: SetFlags = None,
     bootstrap: Bootstrap = None,
 ) -> None:
-    """Send frames to Kafka as a camera would. Choose one of --folder, --video and --simulate.
+    """Send frames to Kafka as a camera would.
 
-    Ctrl-C or SIGTERM ends it well: the frames it counts are in the topic.
+    Choose one of --folder, --video and --simulate. Ctrl-C or SIGTERM ends it well: the frames it counts are in the
+    topic.
     """
-    from prometheus_client import CollectorRegistry  # noqa: PLC0415
-
-    from deploy.local_stack.sending import stream  # noqa: PLC0415
-    from deploy.output.progress import ProgressDisplay  # noqa: PLC0415
-    from deploy.process.logs import configure_logs  # noqa: PLC0415 -- after --help had its chance
-    from deploy.process.signals import stop_on_signals  # noqa: PLC0415
-    from ingest.view import view_name  # noqa: PLC0415
-    from monitoring.health import HealthServer, Heartbeat, Readiness  # noqa: PLC0415
-    from monitoring.metrics import declare_camera  # noqa: PLC0415
-
     if sum(source is not None for source in (folder, video, simulate)) != 1:
         raise UsageError("choose one of --folder DIR, --video FILE and --simulate PART")
-    configure_logs("camera")
-    view_name(key, product)  # a name that is none is told before a broker is asked
+    view_name(key, product)  # a name that is none is reported before a broker is asked
     loaded = load(settings, flags, bootstrap=bootstrap)
     source = source_of(folder=folder, video=video, simulate=simulate, frames=frames, seed=seed, defects=defects)
-    console, stop = Console(), Event()
-    stop_on_signals(stop)  # the frames that are on their way arrive, and are counted
     for fault in faults or ():
         source = _interrupted(source, fault)
-    source = takewhile(lambda _: not stop.is_set(), source)
+    stop = begin_service("camera")  # the frames that are on their way arrive, and are counted
     registry = CollectorRegistry()
     heartbeat = Heartbeat(limit_seconds=SILENCE_SECONDS, clock=time.monotonic)
     sending = stream(
         loaded.kafka,
         key,
-        source,
+        takewhile(lambda _: not stop.is_set(), source),
         rate_per_second=rate or None,
         product=product,
         start=uuid4(),
         metrics=declare_camera(registry),
     )
-    begun, sent = time.monotonic(), 0
     with ExitStack() as stack:
         if metrics_port is not None:
             ready = partial(Readiness, ready=True, sentence=f"Ready: sending {key}.")
             stack.enter_context(
                 HealthServer(registry=registry, heartbeat=heartbeat, ready=ready, port=metrics_port, host=metrics_host)
             )
-        step = stack.enter_context(ProgressDisplay(console).counted(f"Sending {key}", frames or 0))
+        _send(sending, heartbeat, words=f"Sending {key}", frames=frames)
+
+
+def _send(sending: Iterable[CameraFrame], heartbeat: Heartbeat, *, words: str, frames: int | None) -> None:
+    console, begun, sent = Console(), time.monotonic(), 0
+    with ProgressDisplay(console).counted(words, frames or 0) as step:
         for _ in sending:
             sent += 1
             heartbeat.beat()
@@ -121,10 +121,8 @@ def camera(
     console.print(f"{sent} frames in {seconds:.1f} s ({sent / max(seconds, 1e-9):.1f} a second)", highlight=False)
 
 
-def _interrupted(source: "Iterable[CameraFrame]", text: str) -> "Iterable[CameraFrame]":
+def _interrupted(source: Iterable[CameraFrame], text: str) -> Iterable[CameraFrame]:
     """A source with a fault among its frames. Raises UsageError where the text names none."""
-    from ingest.cameras.faults import Interruption  # noqa: PLC0415 -- loads the libraries of pixels
-
     try:
         return Interruption.parse(text).over(source)
     except ValueError as error:
@@ -133,23 +131,16 @@ def _interrupted(source: "Iterable[CameraFrame]", text: str) -> "Iterable[Camera
 
 def source_of(
     *, folder: Path | None, video: Path | None, simulate: str | None, frames: int | None, seed: int, defects: float
-) -> "Iterable[CameraFrame]":
+) -> Iterable[CameraFrame]:
     """The source that the options name. Raises UsageError for a part that is none."""
 
     def clock() -> datetime:
         return datetime.now(UTC)
 
     if folder is not None:
-        from ingest.cameras.folder import open_folder  # noqa: PLC0415 -- each source has libraries of its own
-
         return islice(open_folder(folder, clock=clock), frames)
     if video is not None:
-        from ingest.cameras.video import VideoCamera  # noqa: PLC0415
-
         return islice(VideoCamera(video, clock=clock), frames)
-    from ingest.cameras.parts import VARIANTS  # noqa: PLC0415
-    from ingest.cameras.simulator import Simulator  # noqa: PLC0415
-
     for variant in VARIANTS:
         if variant == simulate:
             return Simulator(variant, seed=seed, clock=clock, frames=frames, defect_ratio=defects)

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -11,14 +11,10 @@ from rich.table import Table
 
 from deploy.commands.options import Bootstrap, JsonFile, SetFlags, SettingsFile, ViewOption, load
 from deploy.errors import CommandFailed, UsageError
+from deploy.history import dead_letters
+from deploy.history.dead_letters import LetterFilter, Replayed, StoredLetter, letter_facts, reason_from
+from deploy.history.moments import moment_from
 from deploy.output.reports import write_json
-
-if TYPE_CHECKING:
-    from deploy.history.dead_letters import LetterFilter, Replayed, StoredLetter
-
-app = typer.Typer(
-    help="Records no decision could be made of: list them, look into one, send it again.", no_args_is_help=True
-)
 
 Reason = Annotated[
     str | None, typer.Option("--reason", metavar="REASON", help="Only letters with this reason: truncated, no_key, ...")
@@ -32,7 +28,6 @@ Letters = Annotated[
 ]
 
 
-@app.command("list")
 def list_letters(
     *,
     settings: SettingsFile = None,
@@ -44,20 +39,17 @@ def list_letters(
     json: JsonFile = None,
 ) -> None:
     """List the dead letters: what, why, from where."""
-    from deploy.history import dead_letters  # noqa: PLC0415 -- kafka loads when it is needed
-
     kafka = load(settings, flags, bootstrap=bootstrap).kafka
-    found = [dead_letters.facts_of(kept) for kept in dead_letters.find(kafka, _wanted(view, reason, since))]
+    found = [letter_facts(kept) for kept in dead_letters.find(kafka, _filter(view, reason, since))]
     found.sort(key=lambda facts: str(facts["at"]))
     table = Table("letter", "at", "view", "reason", "bytes", "from", "detail")
     for facts in found:
         names = ("letter", "at", "view", "reason", "size_bytes", "source", "detail")
-        table.add_row(*(_shown(facts[name]) for name in names))
+        table.add_row(*(_readable(facts[name]) for name in names))
     Console().print(table if found else "No dead letters.")
     write_json(json, {"dead_letters": found})
 
 
-@app.command()
 def show(
     *,
     letter: Letter,
@@ -67,17 +59,15 @@ def show(
     out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Write the bytes there.")] = None,
     json: JsonFile = None,
 ) -> None:
-    """Show one dead letter with its key and headers, and get its bytes back."""
-    from deploy.history import dead_letters  # noqa: PLC0415 -- kafka loads when it is needed
-
+    """Show one dead letter, and get its bytes back."""
     kafka = load(settings, flags, bootstrap=bootstrap).kafka
-    kept = dead_letters.the_one(kafka, dead_letters.place_from(letter, kafka))
-    facts = dead_letters.facts_of(kept) | _as_sent(kept)
+    kept = dead_letters.find_letter(kafka, dead_letters.place_from(letter, kafka))
+    facts = letter_facts(kept) | _as_sent(kept)
     table = Table.grid(padding=(0, 3))
     table.add_column()
     table.add_column(overflow="fold")
     for name, value in facts.items():
-        table.add_row(f"[bold]{name.replace('_', ' ')}[/]", _shown(value))
+        table.add_row(f"[bold]{name.replace('_', ' ')}[/]", _readable(value))
     Console().print(table)
     if out is not None:
         out.write_bytes(dead_letters.content_of(kafka, kept.letter))
@@ -85,7 +75,6 @@ def show(
     write_json(json, facts)
 
 
-@app.command()
 def replay(
     *,
     letters: Letters = None,
@@ -98,29 +87,26 @@ def replay(
     every: Annotated[bool, typer.Option("--all", help="All there are, where nothing narrows.")] = False,
     json: JsonFile = None,
 ) -> None:
-    """Send frames again: to the same partition, with their own headers and one that names the letter.
+    """Send the frames of dead letters again.
 
+    To the same partition, with their own headers and one that names the letter.
     A running inspection decides them; each decision says in replay_of which letter it answers. What is as bad as it was
     becomes a dead letter again. Exit code 1 where a frame could not be sent.
     """
-    from deploy.history import dead_letters  # noqa: PLC0415 -- kafka loads when it is needed
-
-    kafka, wanted = load(settings, flags, bootstrap=bootstrap).kafka, _wanted(view, reason, since)
-    if not (letters or wanted.narrows or every):
+    kafka, filtered = load(settings, flags, bootstrap=bootstrap).kafka, _filter(view, reason, since)
+    if not (letters or filtered.narrows or every):
         raise UsageError("name letters, narrow with --view, --reason or --since, or say --all")
     done = []
-    for each in dead_letters.replay(kafka, dead_letters.chosen(kafka, letters or [], wanted)):
-        Console().print(_said(each))
+    for each in dead_letters.replay(kafka, dead_letters.chosen(kafka, letters or [], filtered)):
+        Console().print(_sent_line(each))
         done.append(each)
-    write_json(json, {"replayed": [_outcome(each) for each in done]})
+    write_json(json, {"replayed": [_as_json(each) for each in done]})
     if failed := sum(each.frame is None for each in done):
         raise CommandFailed(f"{failed} of {len(done)} frames could not be sent again")
     Console().print(f"Sent {len(done)} frames again.")
 
 
-def _wanted(view: str | None, reason: str | None, since: str | None) -> "LetterFilter":
-    from deploy.history.dead_letters import LetterFilter, moment_from, reason_from  # noqa: PLC0415 -- kafka loads when it is needed
-
+def _filter(view: str | None, reason: str | None, since: str | None) -> LetterFilter:
     return LetterFilter(
         view,
         None if reason is None else reason_from(reason),
@@ -128,7 +114,7 @@ def _wanted(view: str | None, reason: str | None, since: str | None) -> "LetterF
     )
 
 
-def _as_sent(kept: "StoredLetter") -> dict[str, object]:
+def _as_sent(kept: StoredLetter) -> dict[str, object]:
     letter = kept.letter
     return {
         "key": None if letter.key is None else letter.key.decode("utf-8", "backslashreplace"),
@@ -136,18 +122,18 @@ def _as_sent(kept: "StoredLetter") -> dict[str, object]:
     }
 
 
-def _said(each: "Replayed") -> str:
+def _sent_line(each: Replayed) -> str:
     if each.frame is None:
         return f"[red]not sent[/] {each.kept.name}: {escape(each.why_not or '')}"
     return f"[green]sent[/] {each.kept.name} again as {each.frame}"
 
 
-def _outcome(each: "Replayed") -> dict[str, object]:
+def _as_json(each: Replayed) -> dict[str, object]:
     frame = None if each.frame is None else str(each.frame)
     return {"letter": each.kept.name, "frame": frame, "why_not": each.why_not}
 
 
-def _shown(value: object) -> str:
+def _readable(value: object) -> str:
     if isinstance(value, dict):
         return "\n".join(f"{name}: {escape(str(content))}" for name, content in value.items()) or "none"
     return "none" if value is None else escape(str(value))

@@ -2,7 +2,7 @@
 
 from collections import deque
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -10,26 +10,26 @@ from rich.table import Table
 
 from deploy.commands.options import Bootstrap, JsonFile, SetFlags, SettingsFile, load
 from deploy.errors import UsageError
+from deploy.history.decision_reader import decisions_of
+from deploy.history.moments import moment_from
+from deploy.output.bank_facts import short_version
 from deploy.output.reports import write_json
-
-if TYPE_CHECKING:
-    from ingest.decision import Decision
+from ingest.decision import Decision, Reason, Verdict
 
 View = Annotated[str, typer.Argument(metavar="VIEW", help="line/camera, or line/camera@product.")]
-Said = Annotated[str | None, typer.Option("--verdict", metavar="VERDICT", help="Only pass, fail or undecided.")]
-Because = Annotated[str | None, typer.Option("--reason", metavar="REASON", help="Only undecided for this reason.")]
+VerdictName = Annotated[str | None, typer.Option("--verdict", metavar="VERDICT", help="Only pass, fail or undecided.")]
+ReasonName = Annotated[str | None, typer.Option("--reason", metavar="REASON", help="Only undecided for this reason.")]
 Since = Annotated[str, typer.Option("--since", metavar="TIME", help="Since 30m, 8h, 7d ago, or an RFC 3339 time.")]
 Last = Annotated[int, typer.Option("--last", min=1, help="The latest so many.")]
 
-SHORT = 12
 COLOURS = {"fail": "red", "pass": "green", "undecided": "yellow"}
 
 
 def decisions(
     *,
     view: View,
-    verdict: Said = None,
-    reason: Because = None,
+    verdict: VerdictName = None,
+    reason: ReasonName = None,
     since: Since = "24h",
     last: Last = 20,
     settings: SettingsFile = None,
@@ -37,11 +37,10 @@ def decisions(
     bootstrap: Bootstrap = None,
     json: JsonFile = None,
 ) -> None:
-    """Show the latest recorded decisions of a view; --json FILE has them whole."""
-    from deploy.history.dead_letters import moment_from  # noqa: PLC0415 -- kafka loads when it is needed
-    from deploy.history.decision_reader import decisions_of  # noqa: PLC0415
-    from ingest.decision import Reason, Verdict  # noqa: PLC0415
+    """Show the latest recorded decisions of a view.
 
+    --json FILE has them whole.
+    """
     _check("--verdict", verdict, [each.value for each in Verdict])
     _check("--reason", reason, [each.value for each in Reason])
     kafka = load(settings, flags, bootstrap=bootstrap).kafka
@@ -60,7 +59,7 @@ def _check(option: str, word: str | None, known: list[str]) -> None:
         raise UsageError(f"{option} {word} is none of {', '.join(known)}")
 
 
-def _table(found: "deque[Decision]") -> Table:
+def _table(found: deque[Decision]) -> Table:
     table = Table("decided", "verdict", "ratio", "why", "bank", "frame", "record")
     table.columns[2].justify = "right"
     for each in found:
@@ -70,13 +69,13 @@ def _table(found: "deque[Decision]") -> Table:
             f"[{colour}]{each.verdict.value}[/]" + (" (provisional)" if each.provisional else ""),
             "" if each.score_ratio is None else f"{each.score_ratio:.2f}",
             _why(each),
-            each.bank.version[:SHORT] if each.bank else "",
+            short_version(each.bank.version) if each.bank else "",
             each.frame_id,
             f"{each.source.partition}:{each.source.offset}",
         )
     return table
 
 
-def _why(each: "Decision") -> str:
+def _why(each: Decision) -> str:
     reason = each.reason.value if each.reason else ""
     return f"{reason} ({each.input_fault.value})".strip() if each.input_fault else reason

@@ -1,7 +1,8 @@
 """`patchline demo`: a whole line on this machine, in about two minutes."""
 
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 from uuid import uuid4
 
 import typer
@@ -9,12 +10,16 @@ from rich.console import Console
 from rich.table import Table
 
 from deploy.commands.options import Bootstrap, JsonFile, SetFlags
+from deploy.demo.plan import Plan, overlap, simulated
+from deploy.demo.run import Demo, DemoReport, run_demo
 from deploy.errors import CommandFailed, UsageError
+from deploy.local_stack.embedded_broker import broker_program
+from deploy.output.progress import ProgressDisplay
 from deploy.output.reports import write_json
-
-if TYPE_CHECKING:
-    from deploy.demo.plan import Plan
-    from deploy.demo.run import DemoReport
+from ingest.cameras.folder import FolderCamera
+from ingest.cameras.lighting import Lighting
+from ingest.cameras.simulator import Simulator
+from softpatch.images.folders import read_folder
 
 Images = Annotated[
     Path | None,
@@ -52,10 +57,6 @@ def demo(
 
     Exit code 1 where a frame was lost or decided twice.
     """
-    from deploy.demo.run import Demo, run_demo  # noqa: PLC0415 -- loads everything
-    from deploy.local_stack.embedded_broker import broker_program  # noqa: PLC0415
-    from deploy.output.progress import ProgressDisplay  # noqa: PLC0415
-
     if bootstrap is None:
         broker_program()  # where the demo extra is missing, say so before frames are drawn
     console = Console()
@@ -63,9 +64,9 @@ def demo(
     with progress.step("Preparing frames"):
         plan = _folder_plan(images, noise, seed) if images else _simulated_plan(noise, seed, window, frames)
     prefix = f"patchline-demo-{uuid4().hex[:8]}." if bootstrap else ""
-    asked = Demo(plan, out, rate or None, flags or (), bootstrap, prefix)
-    report = run_demo(asked, progress)
-    console.print(table_of(report, plan, rate_per_second=rate))
+    options = Demo(plan, out, rate or None, flags or (), bootstrap, prefix)
+    report = run_demo(options, progress)
+    console.print(figures_table(report, plan, rate_per_second=rate))
     console.print(f"Contact sheet: [bold]{report.contact_sheet}[/]", soft_wrap=True)
     write_json(json, report.to_json())
     if report.lost or report.doubled:
@@ -74,7 +75,7 @@ def demo(
         )
 
 
-def table_of(report: "DemoReport", plan: "Plan", *, rate_per_second: float) -> Table:
+def figures_table(report: DemoReport, plan: Plan, *, rate_per_second: float) -> Table:
     """The figures of a run, for people."""
     pace = f" (camera: {rate_per_second:g})" if rate_per_second else ""
     table = Table(title=f"{plan.about}: {report.frames} frames decided", title_justify="left", show_header=False)
@@ -105,26 +106,14 @@ def _milliseconds(seconds: float | None) -> str:
     return "unknown" if seconds is None else f"{1000 * seconds:.0f} ms"
 
 
-def _simulated_plan(noise: float, seed: int, window: int, frames: int) -> "Plan":
-    from datetime import UTC, datetime  # noqa: PLC0415
-
-    from deploy.demo.plan import simulated  # noqa: PLC0415
-    from ingest.cameras.lighting import Lighting  # noqa: PLC0415
-    from ingest.cameras.simulator import Simulator  # noqa: PLC0415
-
+def _simulated_plan(noise: float, seed: int, window: int, frames: int) -> Plan:
     # A threshold holds for what the window has seen: it sees the lamp go to and fro once.
     lighting = Lighting(drift_period_frames=window)
     source = Simulator(VARIANT, seed=seed, clock=lambda: datetime.now(UTC), defect_ratio=noise, lighting=lighting)
     return simulated(source, window=window, rest=frames, about=f"Simulated {VARIANT}s")
 
 
-def _folder_plan(images: Path, noise: float, seed: int) -> "Plan":
-    from datetime import UTC, datetime  # noqa: PLC0415
-
-    from deploy.demo.plan import overlap  # noqa: PLC0415
-    from ingest.cameras.folder import FolderCamera  # noqa: PLC0415
-    from softpatch.images.folders import read_folder  # noqa: PLC0415
-
+def _folder_plan(images: Path, noise: float, seed: int) -> Plan:
     layout = read_folder(images)
     if layout.kind != "mvtec" or not layout.train or not layout.test:
         raise UsageError(f"{images} is not in MVTec layout: it needs train/good and test/<type>")

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from deploy.evaluation.command import CalibrationAsked, Request, run_request
+
 Calibration = Annotated[
     bool, typer.Option("--calibration", help="Asked against observed false rejects, instead of methods.")
 ]
@@ -48,12 +50,10 @@ def evaluate(  # noqa: PLR0917 -- typer's parameters are the command line
         int, typer.Option(min=1, help="With --simulated: of each N times 250 good frames, the first 250 are tested.")
     ] = 1,
 ) -> None:
-    """Measure methods on contaminated windows, the way the SoftPatch paper does.
+    """Measure methods on contaminated windows, as the paper does.
 
     Noise is injected defective frames over good frames. Overlap tests the injected frames too, no-overlap does not.
     """
-    from deploy.evaluation.command import CalibrationAsked, Request, run_request  # noqa: PLC0415 -- heavy
-
     run_request(
         Request(
             folders=tuple(folders or ()),

@@ -1,17 +1,20 @@
 """`patchline explain`: why a bank says what it says of a picture."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
+import cv2
 import typer
 from rich.console import Console
 
 from deploy.commands.options import JsonFile, SetFlags, SettingsFile, load
 from deploy.errors import CommandFailed, UsageError
+from deploy.offline.explain_image import Explanation, explain_image
 from deploy.output.reports import write_json
-
-if TYPE_CHECKING:
-    from deploy.offline.explain_image import Explanation
+from deploy.pictures.explanation import render_explanation
+from ingest.store import FsspecStore
+from softpatch.bank import InvalidBank, bank_version
+from softpatch.images.decode import UndecodableImage
 
 Image = Annotated[Path, typer.Argument(metavar="IMAGE", help="JPEG, PNG, BMP or TIFF.")]
 BankFile = Annotated[Path, typer.Option("--bank", metavar="FILE", help="A bank file; patchline build makes one.")]
@@ -37,18 +40,11 @@ def explain(
     flags: SetFlags = None,
     json: JsonFile = None,
 ) -> None:
-    """Draw the worst patches of a picture beside the bank patches that are most like them, and where those were learnt.
+    """Draw why a bank scores a picture as it does.
 
+    The worst patches of the picture are drawn beside the most similar bank patches, and where those were learnt.
     Source frames come from --frames, from the view's window in the store while it holds them, or from the bank itself.
     """
-    import cv2  # noqa: PLC0415 -- loads pixels and vectors
-
-    from deploy.offline.explain_image import explain_image  # noqa: PLC0415
-    from deploy.pictures.explanation import render_explanation  # noqa: PLC0415
-    from deploy.wiring import store_of  # noqa: PLC0415
-    from softpatch.bank import InvalidBank, bank_version  # noqa: PLC0415
-    from softpatch.images.decode import UndecodableImage  # noqa: PLC0415
-
     if threshold is not None and not threshold > 0:
         raise UsageError(f"--threshold {threshold:g} must be above 0")
     loaded, data = load(settings, flags), bank.read_bytes()
@@ -60,7 +56,9 @@ def explain(
             bank_version(data),
             loaded.runtime,
             folder=frames,
-            store=store_of(loaded) if Path(loaded.store.url).exists() or "://" in loaded.store.url else None,
+            store=FsspecStore.open(loaded.store.url)
+            if Path(loaded.store.url).exists() or "://" in loaded.store.url
+            else None,
             threshold=threshold,
         )
     except InvalidBank as error:
@@ -83,7 +81,12 @@ def explain(
     write_json(json, {"image": str(image), "bank": str(bank), **as_json(found)})
 
 
-def as_json(found: "Explanation") -> dict[str, Any]:
+def _existing_store(url: str) -> FsspecStore | None:
+    """The store of the settings; None where it is a folder that does not exist, which opening it would make."""
+    return FsspecStore.open(url) if "://" in url or Path(url).exists() else None
+
+
+def as_json(found: Explanation) -> dict[str, Any]:
     """What a script learns of it."""
     patches = [
         {

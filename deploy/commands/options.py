@@ -2,12 +2,12 @@
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-if TYPE_CHECKING:
-    from deploy.settings import Settings
+from deploy.settings import Settings, read_settings
+from ingest.view import merged
 
 DEFAULT_FILE = Path("patchline.yaml")
 
@@ -44,10 +44,7 @@ def load(
     *,
     bootstrap: str | None = None,
     over: dict[str, Any] | None = None,
-) -> "Settings":
-    """The settings of a command. Raises WrongUse."""
-    from deploy.settings import read_settings  # noqa: PLC0415 -- loads every section's package
-    from ingest.view import merged  # noqa: PLC0415
-
+) -> Settings:
+    """The settings of a command. Raises UsageError."""
     fixed: dict[str, Any] = {"kafka": {"bootstrap_servers": bootstrap}} if bootstrap else {}
     return read_settings(settings_file(file), os.environ, flags or (), over=merged(fixed, over or {}))

@@ -8,7 +8,10 @@ from rich.console import Console
 
 from deploy.commands.options import JsonFile, SetFlags, SettingsFile, load
 from deploy.errors import CommandFailed
+from deploy.offline.score_image import overlay_of, score_image
 from deploy.output.reports import write_json
+from softpatch.bank import InvalidBank
+from softpatch.images.decode import UndecodableImage
 
 Image = Annotated[Path, typer.Argument(metavar="IMAGE", help="JPEG, PNG, BMP or TIFF.")]
 BankFile = Annotated[Path, typer.Option("--bank", metavar="FILE", help="A bank file; patchline build makes one.")]
@@ -26,11 +29,7 @@ def score(
     flags: SetFlags = None,
     json: JsonFile = None,
 ) -> None:
-    """Score one picture: score, threshold, verdict, and where it looks wrong."""
-    from deploy.offline.score_image import overlay_of, score_image  # noqa: PLC0415 -- loads pixels and vectors
-    from softpatch.bank import InvalidBank  # noqa: PLC0415
-    from softpatch.images.decode import UndecodableImage  # noqa: PLC0415
-
+    """Score pictures: score, threshold, verdict, and where they look wrong."""
     try:
         scored = score_image(_read(image), _read(bank), load(settings, flags).runtime)
     except InvalidBank as error:

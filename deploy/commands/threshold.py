@@ -1,26 +1,35 @@
 """`patchline threshold`: what another threshold would have done to recorded decisions; --apply puts it in force."""
 
+from collections import deque
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
+import cv2
 import typer
 from rich.console import Console
 from rich.table import Table
 
+from deploy import trainer_commands
 from deploy.commands.options import Bootstrap, JsonFile, SetFlags, SettingsFile, Why, load
 from deploy.errors import CommandFailed, UsageError
+from deploy.history import banks
+from deploy.history.decision_reader import decisions_of, frame_of
+from deploy.history.moments import moment_from
+from deploy.history.requested_threshold import RequestedThreshold, StoredBanks, command_for, limits_by
+from deploy.history.shifts import hours_from
+from deploy.history.threshold_replay import Tally, ThresholdReplay, threshold_replay
 from deploy.output.reports import write_json
-
-if TYPE_CHECKING:
-    from deploy.history.requested_threshold import RequestedThreshold, StoredBanks
-    from deploy.history.threshold_replay import Tally, ThresholdReplay
-    from deploy.settings import Settings
-    from ingest.bank_event import BankEvent
-    from ingest.bank_state import BankInForce, BankState
-    from softpatch.bank import Bank
-    from softpatch.images.geometry import Geometry
+from deploy.pictures.changed_verdicts import changed_verdicts_sheet
+from deploy.settings import Settings
+from ingest.bank_event import BankEvent
+from ingest.bank_state import BankInForce, BankState
+from ingest.decision import Decision, Verdict
+from ingest.store import FsspecStore
+from softpatch.bank import Bank
+from softpatch.calibration.threshold import cheapest_ratio, threshold_of
+from softpatch.images.geometry import Geometry
 
 View = Annotated[str, typer.Argument(metavar="VIEW", help="line/camera, or line/camera@product.")]
 FalseReject = Annotated[
@@ -72,23 +81,20 @@ def threshold(
     bootstrap: Bootstrap = None,
     json: JsonFile = None,
 ) -> None:
-    """Show what another threshold would have done to a view's recorded decisions: rejects per shift, and pictures.
+    """Show what another threshold would have done; put it in force.
 
+    It decides a view's recorded decisions again, and shows rejects per shift, and pictures.
     Without --false-reject, --threshold, costs or --band: what there was. Nothing changes without --apply, which is a
     command to the trainer; the view's history keeps who changed the threshold, when and why. With --cost-reject and
     --cost-escape the ratio asked is the cheapest, if as many parts are defective as in the bank's window.
     """
-    from deploy.history import banks  # noqa: PLC0415
-    from deploy.history.requested_threshold import StoredBanks  # noqa: PLC0415
-    from deploy.wiring import store_of  # noqa: PLC0415
-
     loaded, asked = load(settings, flags, bootstrap=bootstrap), _asked(false_reject, value, band)
     costs = _costs(cost_reject, cost_escape, asked)
     known = banks.view_states(loaded)
     state = known[banks.find_view(known, view)]
     if state.active is None:
         raise CommandFailed(f"{view} is {state.state.value}: no bank is in force, so there is no threshold yet")
-    stored, console = StoredBanks(store_of(loaded), view), Console()
+    stored, console = StoredBanks(FsspecStore.open(loaded.store.url), view), Console()
     if costs is not None:
         asked = _priced(console, asked, _bank(stored, state.active), *costs)
     found = _found(loaded, asked, state, stored, since=since, last=last, shifts=shifts)
@@ -105,9 +111,7 @@ def threshold(
     write_json(json, report)
 
 
-def _asked(false_reject: float | None, value: float | None, band: tuple[float, float] | None) -> "RequestedThreshold":
-    from deploy.history.requested_threshold import RequestedThreshold  # noqa: PLC0415 -- loads the libraries of vectors
-
+def _asked(false_reject: float | None, value: float | None, band: tuple[float, float] | None) -> RequestedThreshold:
     if false_reject is not None and value is not None:
         raise UsageError("give --false-reject or --threshold, not both")
     if false_reject is not None and not 0 < false_reject < 0.5:  # noqa: PLR2004 -- as the contract of commands has it
@@ -120,7 +124,7 @@ def _asked(false_reject: float | None, value: float | None, band: tuple[float, f
 
 
 def _costs(
-    cost_reject: float | None, cost_escape: float | None, asked: "RequestedThreshold"
+    cost_reject: float | None, cost_escape: float | None, asked: RequestedThreshold
 ) -> tuple[float, float] | None:
     """Both, or neither."""
     if cost_reject is None and cost_escape is None:
@@ -135,11 +139,9 @@ def _costs(
 
 
 def _priced(
-    console: Console, asked: "RequestedThreshold", bank: "Bank", cost_reject: float, cost_escape: float
-) -> "RequestedThreshold":
+    console: Console, asked: RequestedThreshold, bank: Bank, cost_reject: float, cost_escape: float
+) -> RequestedThreshold:
     """The ratio that costs least by the calibration of the bank in force."""
-    from softpatch.calibration.threshold import cheapest_ratio  # noqa: PLC0415 -- loads the libraries of vectors
-
     found = cheapest_ratio(bank.calibration_scores, cost_reject=cost_reject, cost_escape=cost_escape)
     console.print(
         f"Costs least where [bold]{100 * found.false_reject_ratio:.2g} %[/] of good parts are rejected: "
@@ -149,7 +151,7 @@ def _priced(
     return replace(asked, false_reject_ratio=found.false_reject_ratio)
 
 
-def _bank(stored: "StoredBanks", in_force: "BankInForce") -> "Bank":
+def _bank(stored: StoredBanks, in_force: BankInForce) -> Bank:
     bank = stored.get(in_force.version)
     if bank is None:
         raise CommandFailed(
@@ -159,24 +161,16 @@ def _bank(stored: "StoredBanks", in_force: "BankInForce") -> "Bank":
 
 
 def _found(
-    loaded: "Settings",
-    asked: "RequestedThreshold",
-    state: "BankState",
-    stored: "StoredBanks",
+    loaded: Settings,
+    asked: RequestedThreshold,
+    state: BankState,
+    stored: StoredBanks,
     *,
     since: str,
     last: int | None,
     shifts: str,
-) -> "ThresholdReplay":
+) -> ThresholdReplay:
     """What it would have done. Raises CommandFailed where nothing is recorded."""
-    from collections import deque  # noqa: PLC0415 -- with its only use
-
-    from deploy.history.dead_letters import moment_from  # noqa: PLC0415
-    from deploy.history.decision_reader import decisions_of  # noqa: PLC0415
-    from deploy.history.requested_threshold import limits_by  # noqa: PLC0415
-    from deploy.history.shifts import hours_from  # noqa: PLC0415
-    from deploy.history.threshold_replay import threshold_replay  # noqa: PLC0415
-
     view, hours, begin = state.view, hours_from(shifts), moment_from(since, now=datetime.now(UTC))
     in_force = state.active
     if in_force is None:
@@ -195,10 +189,10 @@ def _found(
 
 def _print(
     console: Console,
-    in_force: "BankInForce",
-    asked: "RequestedThreshold",
-    stored: "StoredBanks",
-    found: "ThresholdReplay",
+    in_force: BankInForce,
+    asked: RequestedThreshold,
+    stored: StoredBanks,
+    found: ThresholdReplay,
 ) -> None:
     now = _threshold_of(in_force, asked, stored)
     words = f"threshold [bold]{in_force.threshold:.4g}[/]"
@@ -212,7 +206,7 @@ def _print(
         console.print(f"{found.not_judged} frames were decided by banks that this says nothing of.", highlight=False)
 
 
-def _table(found: "ThresholdReplay", *, compared: bool) -> Table:
+def _table(found: ThresholdReplay, *, compared: bool) -> Table:
     names = ("fail", "undecided")
     heads = [head for name in names for head in ((name, f"{name} as asked") if compared else (name,))]
     table = Table("shift from", "frames", *heads)
@@ -225,19 +219,15 @@ def _table(found: "ThresholdReplay", *, compared: bool) -> Table:
     return table
 
 
-def _cells(tally: "Tally", *, compared: bool) -> list[str]:
-    from ingest.decision import Verdict  # noqa: PLC0415 -- only to print
-
+def _cells(tally: Tally, *, compared: bool) -> list[str]:
     cells = [str(tally.frames)]
     for verdict in (Verdict.FAIL, Verdict.UNDECIDED):
         cells += [str(tally.was[verdict]), *([str(tally.now[verdict])] if compared else [])]
     return cells
 
 
-def _threshold_of(in_force: "BankInForce", asked: "RequestedThreshold", stored: "StoredBanks") -> float | None:
+def _threshold_of(in_force: BankInForce, asked: RequestedThreshold, stored: StoredBanks) -> float | None:
     """What is asked, as a threshold of the bank in force; None where its file is gone."""
-    from softpatch.calibration.threshold import threshold_of  # noqa: PLC0415 -- loads the libraries of vectors
-
     if asked.false_reject_ratio is None:
         return asked.threshold or in_force.threshold
     bank = stored.get(in_force.version)
@@ -245,19 +235,13 @@ def _threshold_of(in_force: "BankInForce", asked: "RequestedThreshold", stored: 
 
 
 def _draw(
-    console: Console, loaded: "Settings", found: "ThresholdReplay", stored: "StoredBanks", *, title: str, out: Path
+    console: Console, loaded: Settings, found: ThresholdReplay, stored: StoredBanks, *, title: str, out: Path
 ) -> None:
-    import cv2  # noqa: PLC0415 -- loads the libraries of pixels
-
-    from deploy.history.decision_reader import frame_of  # noqa: PLC0415
-    from deploy.pictures.changed_verdicts import changed_verdicts_sheet  # noqa: PLC0415
-    from ingest.decision import Decision  # noqa: PLC0415
-
     def picture_of(decision: Decision) -> bytes | None:
         frame = frame_of(loaded.kafka, decision)
         return None if frame is None else frame.encoded
 
-    def geometry_of(decision: Decision) -> "Geometry | None":
+    def geometry_of(decision: Decision) -> Geometry | None:
         bank = stored.get(decision.bank.version) if decision.bank else None
         return None if bank is None else bank.manifest.geometry
 
@@ -274,17 +258,14 @@ def _draw(
 
 
 def _applied(
-    loaded: "Settings",
-    asked: "RequestedThreshold",
-    in_force: "BankInForce",
-    stored: "StoredBanks",
+    loaded: Settings,
+    asked: RequestedThreshold,
+    in_force: BankInForce,
+    stored: StoredBanks,
     *,
     view: str,
     why: str,
-) -> "BankEvent":
-    from deploy import trainer_commands  # noqa: PLC0415 -- kafka loads when it is needed
-    from deploy.history.requested_threshold import command_for  # noqa: PLC0415
-
+) -> BankEvent:
     if not asked.anything:
         raise UsageError("--apply needs --false-reject, --threshold, costs or --band")
     bank = _bank(stored, in_force)
@@ -294,7 +275,7 @@ def _applied(
 
 
 def _report(
-    view: str, in_force: "BankInForce", asked: "RequestedThreshold", stored: "StoredBanks", found: "ThresholdReplay"
+    view: str, in_force: BankInForce, asked: RequestedThreshold, stored: StoredBanks, found: ThresholdReplay
 ) -> dict[str, Any]:
     return {
         "view": view,
@@ -312,5 +293,5 @@ def _report(
     }
 
 
-def _counts(tally: "Tally") -> dict[str, Any]:
+def _counts(tally: Tally) -> dict[str, Any]:
     return {"frames": tally.frames, "was": dict(tally.was), "would_be": dict(tally.now)}

@@ -1,45 +1,38 @@
 """`patchline topics`: the topics of the stream, made and looked at."""
 
-from typing import TYPE_CHECKING
-
-import typer
 from rich.console import Console
 from rich.table import Table
 
 from deploy.commands.options import Bootstrap, JsonFile, SetFlags, SettingsFile, load
 from deploy.errors import CommandFailed
 from deploy.output.reports import write_json
-
-if TYPE_CHECKING:
-    from ingest.kafka.topics import TopicReport
-
-app = typer.Typer(help="The topics of the stream: make them, look at them.", no_args_is_help=True)
+from ingest.kafka.topics import TopicReport, create_topics, describe_topics
 
 
-@app.command()
 def create(
     *, settings: SettingsFile = None, flags: SetFlags = None, bootstrap: Bootstrap = None, json: JsonFile = None
 ) -> None:
-    """Make the topics that are missing; those that are there stay as they are."""
-    from ingest.kafka.topics import create_topics  # noqa: PLC0415 -- kafka loads when it is needed
+    """Make the topics that are missing.
 
+    Those that are there stay as they are.
+    """
     _report(create_topics(load(settings, flags, bootstrap=bootstrap).kafka), json)
 
 
-@app.command()
 def show(
     *, settings: SettingsFile = None, flags: SetFlags = None, bootstrap: Bootstrap = None, json: JsonFile = None
 ) -> None:
-    """Show each topic and where it differs from what Patchline needs; exit code 1 where one is missing."""
-    from ingest.kafka.topics import describe_topics  # noqa: PLC0415 -- kafka loads when it is needed
+    """Show each topic and where it differs from what Patchline needs.
 
+    Exit code 1 where one is missing.
+    """
     reports = describe_topics(load(settings, flags, bootstrap=bootstrap).kafka)
     _report(reports, json)
     if missing := [report.name for report in reports if report.state == "missing"]:
         raise CommandFailed(f"missing: {', '.join(missing)}; run patchline topics create")
 
 
-def _report(reports: "list[TopicReport]", json: JsonFile) -> None:
+def _report(reports: list[TopicReport], json: JsonFile) -> None:
     table = Table("topic", "state", "partitions", "differs in")
     colours = {"created": "green", "existing": "default", "differing": "yellow", "missing": "red"}
     for report in reports:
@@ -49,7 +42,7 @@ def _report(reports: "list[TopicReport]", json: JsonFile) -> None:
     write_json(json, {"topics": [_as_json(report) for report in reports]})
 
 
-def _as_json(report: "TopicReport") -> dict[str, object]:
+def _as_json(report: TopicReport) -> dict[str, object]:
     differences = [{"setting": each.setting, "wanted": each.wanted, "found": each.found} for each in report.differences]
     return {
         "name": report.name,

@@ -5,17 +5,20 @@ import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from threading import Event
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
+import structlog
 import typer
 from rich.console import Console
 
 from deploy.commands.options import Bootstrap, SetFlags, SettingsFile, load, settings_file
 from deploy.errors import CommandFailed, UsageError
-
-if TYPE_CHECKING:
-    from deploy.local_stack.supervisor import Program
+from deploy.local_stack.embedded_broker import EmbeddedBroker
+from deploy.local_stack.supervisor import Program, Supervisor, WillNotRun
+from deploy.process.service import begin_service
+from ingest.kafka.connecting import addresses
+from ingest.kafka.errors import BrokerUnreachable
+from ingest.kafka.topics import create_topics
 
 SERVICES = ("train", "inspect", "watch")
 LOOPBACK = ("127.0.0.1", "localhost")
@@ -37,21 +40,14 @@ def up(
     bootstrap: Bootstrap = None,
     ephemeral: Ephemeral = False,
 ) -> None:
-    """Run all services here; waits for a broker, and starts again what dies. Ctrl-C or SIGTERM stops them in order."""
-    import structlog  # noqa: PLC0415 -- after --help had its chance
+    """Run all services on this machine, and start again what dies.
 
-    from deploy.local_stack.supervisor import Supervisor, WillNotRun  # noqa: PLC0415
-    from deploy.process.logs import configure_logs  # noqa: PLC0415
-    from deploy.process.signals import stop_on_signals  # noqa: PLC0415
-    from ingest.kafka.errors import BrokerUnreachable  # noqa: PLC0415
-    from ingest.kafka.topics import create_topics  # noqa: PLC0415
-
+    It waits for a broker. Ctrl-C or SIGTERM stops the services in order.
+    """
     if ephemeral and bootstrap:
         raise UsageError("--ephemeral starts a broker of its own; leave --bootstrap-servers away")
-    configure_logs("up")
-    stop = Event()
-    stop_on_signals(stop)
     loaded = load(settings, flags, bootstrap=bootstrap)
+    stop = begin_service("up")
     with ExitStack() as stack:
         if ephemeral:
             bootstrap = _broker(stack, loaded.kafka.bootstrap_servers)
@@ -61,7 +57,7 @@ def up(
         try:
             create_topics(loaded.kafka, give_up_seconds=None, stop=stop)
         except BrokerUnreachable:
-            if stop.is_set():  # told to stop while it waited
+            if stop.is_set():  # stopped while it waited
                 return
             raise
         supervisor = stack.enter_context(Supervisor())
@@ -75,10 +71,8 @@ def up(
 
 def programs(
     file: Path | None, flags: Sequence[str], *, bootstrap: str | None, log_folder: Path | None = None
-) -> "list[Program]":
+) -> list[Program]:
     """The command line of every service: the same settings, read the same way."""
-    from deploy.local_stack.supervisor import Program  # noqa: PLC0415 -- after --help had its chance
-
     arguments = ["--settings", str(file)] if file else []
     for flag in flags:
         arguments += ["--set", flag]
@@ -97,9 +91,6 @@ def programs(
 
 def _broker(stack: ExitStack, servers: str) -> str:
     """Start it where the settings look for a broker, so that other commands find it without a flag."""
-    from deploy.local_stack.embedded_broker import EmbeddedBroker  # noqa: PLC0415 -- an extra
-    from ingest.kafka.connecting import addresses  # noqa: PLC0415
-
     (host, port), *others = addresses(servers)
     if others or host not in LOOPBACK:
         raise UsageError(f"--ephemeral starts a broker on this machine, but kafka.bootstrap_servers is {servers}")

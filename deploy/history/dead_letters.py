@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import structlog
@@ -21,6 +19,7 @@ from ingest.kafka.writers import KafkaSender
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
+    from datetime import datetime
 
     from ingest.kafka.records import Record
     from ingest.kafka.settings import KafkaSettings
@@ -31,7 +30,6 @@ READ_SECONDS = 600.0
 """For all dead letters there are: a storm of them may be gigabytes."""
 ANSWER_SECONDS = 15.0
 GIVE_UP_SECONDS = 10.0
-UNITS_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 @dataclass(frozen=True)
@@ -78,17 +76,6 @@ class Replayed:
     why_not: str | None = None
 
 
-def moment_from(text: str, *, now: datetime) -> datetime:
-    """A moment written as RFC 3339, or as how long ago: 30m, 2h, 7d. Raises UsageError."""
-    if ago := re.fullmatch(r"(\d{1,6})([smhd])", text):
-        return now - timedelta(seconds=int(ago[1]) * UNITS_SECONDS[ago[2]])
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise UsageError(f"{text!r} is no time: write 30m, 2h, 7d or 2026-11-24T08:00:00+00:00") from error
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
 def reason_from(text: str) -> DeadLetterReason:
     """The reason of that name. Raises UsageError, naming all there are."""
     try:
@@ -126,7 +113,7 @@ def find(kafka: KafkaSettings, wanted: LetterFilter) -> Iterator[StoredLetter]:
                 yield kept
 
 
-def the_one(kafka: KafkaSettings, place: SourceRecord) -> StoredLetter:
+def find_letter(kafka: KafkaSettings, place: SourceRecord) -> StoredLetter:
     """One letter. Raises CommandFailed where there is none, KafkaFailure."""
     record = record_at(kafka, Partition(place.topic, place.partition), place.offset, timeout_seconds=ANSWER_SECONDS)
     kept = _kept(record) if record else None
@@ -192,11 +179,11 @@ def chosen(kafka: KafkaSettings, names: Sequence[str], wanted: LetterFilter) -> 
     if not names:
         return find(kafka, wanted)
     places = [place_from(name, kafka) for name in names]
-    return (kept for kept in (the_one(kafka, place) for place in places) if wanted.means(kept.letter))
+    return (kept for kept in (find_letter(kafka, place) for place in places) if wanted.means(kept.letter))
 
 
-def facts_of(kept: StoredLetter) -> dict[str, object]:
-    """What a person or a script asks of a letter; never its bytes."""
+def letter_facts(kept: StoredLetter) -> dict[str, object]:
+    """The letter for a table or a script; never its bytes."""
     letter = kept.letter
     return {
         "letter": kept.name,

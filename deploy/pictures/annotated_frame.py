@@ -10,6 +10,7 @@ import numpy as np
 
 from ingest.cameras.source import GOOD
 from softpatch.images.decode import decode
+from softpatch.scoring.score import anomaly_map
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -78,8 +79,6 @@ def heat_of(decision: Decision, geometry: Geometry, source_wh: tuple[int, int]) 
     """Score ratio of every pixel of the frame as it came; 0 where the network did not look, or there is no score."""
     if decision.anomaly_map is None or decision.threshold is None:
         return np.zeros(source_wh[::-1], np.float32)
-    from softpatch.scoring.score import anomaly_map  # noqa: PLC0415 -- loads the search libraries, which --help can do without
-
     ratios = (decision.anomaly_map.scores() / decision.threshold).astype(np.float32)
     on_input = anomaly_map(ratios, height_px=geometry.height_px, width_px=geometry.width_px)
     return on_source(on_input, geometry, source_wh)

@@ -6,16 +6,33 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 import pytest
+from typer.core import TyperGroup
+from typer.main import get_command
 
+from deploy.cli import COMMANDS, app
 from deploy.errors import EXPECTED, CommandFailed, UsageError, command_error_of
+from deploy.lazy_commands import LazyCommand
 
-COMMANDS = (
-    *("demo", "bench", "up", "train", "inspect", "camera", "topics", "bank", "dead-letters"),
-    *("threshold", "decisions", "explain"),
-    *("build", "score", "evaluate"),
-)
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).parents[2]
+
+
+def leaves(group: TyperGroup, *path: str) -> Iterator[tuple[str, LazyCommand]]:
+    """Every command below a group, by its full name."""
+    for name, command in group.commands.items():
+        if isinstance(command, LazyCommand):
+            yield " ".join((*path, name)), command
+        else:
+            assert isinstance(command, TyperGroup)
+            yield from leaves(command, *path, name)
+
+
+LEAVES = dict(leaves(cast("TyperGroup", get_command(app))))
 
 
 def patchline(*arguments: str, folder: Path, **environ: str) -> subprocess.CompletedProcess[str]:
@@ -24,7 +41,7 @@ def patchline(*arguments: str, folder: Path, **environ: str) -> subprocess.Compl
     return subprocess.run(
         [sys.executable, "-m", "deploy.cli", *arguments],
         cwd=folder,
-        env={**environment, "COLUMNS": "100", "PYTHONPATH": str(Path(__file__).parents[2]), **environ},
+        env={**environment, "COLUMNS": "100", "PYTHONPATH": str(ROOT), **environ},
         capture_output=True,
         text=True,
         timeout=60,
@@ -48,21 +65,44 @@ def test_where_settings_are_the_next_step_is_to_start(tmp_path: Path) -> None:
 def test_help_names_every_command_and_the_exit_codes(tmp_path: Path) -> None:
     """One screen says all there is."""
     text = patchline("--help", folder=tmp_path).stdout
-    for command in COMMANDS:
-        assert f" {command} " in text
+    for entry in COMMANDS:
+        assert f" {entry.name} " in text
     assert "Exit codes: 0 went well, 1 failed, 2 wrong use." in text
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_explains_itself(command: str, tmp_path: Path) -> None:
-    """Help needs no broker, no settings and no other folder."""
-    answer = patchline(command, "--help", folder=tmp_path)
-    assert answer.returncode == 0
-    assert f"patchline {command}" in answer.stdout
+def test_the_table_of_commands_names_every_command_module() -> None:
+    """A command that is not in the table cannot be called."""
+    files = (ROOT / "deploy" / "commands").glob("*.py")
+    modules = {f"deploy.commands.{file.stem}" for file in files if file.stem not in {"__init__", "options"}}
+    assert {command.target.partition(":")[0] for command in LEAVES.values()} == modules
+    assert {"demo", "bank list", "dead-letters replay", "evaluate"} < LEAVES.keys()
+
+
+@pytest.mark.parametrize("name", LEAVES)
+def test_every_command_explains_itself(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Help needs no broker and no settings; its first paragraph is the summary in the table of commands."""
+    command = LEAVES[name].load()
+    assert (command.help or "").split("\n\n")[0] == LEAVES[name].help
+    command.main(["--help"], prog_name=f"patchline {name}", standalone_mode=False)
+    assert f"Usage: patchline {name}" in capsys.readouterr().out
+
+
+def test_a_group_lists_its_commands(tmp_path: Path) -> None:
+    """A command line with nothing behind the group is help, and wrong use."""
+    answer = patchline("bank", folder=tmp_path)
+    assert all(f" {name} " in answer.stdout + answer.stderr for name in ("list", "show", "promote", "rollback"))
+    assert answer.returncode == 2
+
+
+def test_a_command_parses_its_own_options_once_it_is_invoked(tmp_path: Path) -> None:
+    """The one in the table has none."""
+    answer = patchline("bank", "show", "--bnk", "x", folder=tmp_path)
+    assert "No such option: --bnk" in answer.stderr
+    assert answer.returncode == 2
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "sentence"),
     [
         (["train", "--set", "trainer.build_thread=2"], "did you mean trainer.build_threads?"),
         (["inspect", "--settings", "none.yaml"], "none.yaml does not exist"),
@@ -86,10 +126,10 @@ def test_every_command_explains_itself(command: str, tmp_path: Path) -> None:
         (["inspect", "--set", "runtime.backbone=none.onnx"], "runtime.backbone none.onnx is neither lite0 nor a file"),
     ],
 )
-def test_wrong_use_is_one_sentence_and_exit_code_2(arguments: list[str], told: str, tmp_path: Path) -> None:
+def test_wrong_use_is_one_sentence_and_exit_code_2(arguments: list[str], sentence: str, tmp_path: Path) -> None:
     """No traceback: it would hide what to do."""
     answer = patchline(*arguments, folder=tmp_path)
-    assert told in answer.stderr
+    assert sentence in answer.stderr
     assert "Traceback" not in answer.stderr
     assert answer.returncode == 2
 
@@ -132,12 +172,16 @@ def test_a_mistake_of_ours_keeps_its_traceback() -> None:
     assert command_error_of(KeyError("view")) is None
 
 
-def test_help_answers_at_once() -> None:
-    """Nothing heavy is loaded for it."""
+@pytest.mark.parametrize("arguments", [["--help"], ["bank", "--help"]])
+def test_help_answers_at_once(arguments: list[str]) -> None:
+    """It lists commands from a table: neither a command's module nor anything heavy is loaded for it."""
     code = (
-        "import sys, deploy.cli\n"
-        "heavy = {'numpy', 'cv2', 'onnxruntime', 'faiss', 'numba', 'kafka', 'pydantic', 'fsspec'}\n"
-        "print(sorted(heavy & set(sys.modules)))"
+        "import sys\n"
+        "from deploy.cli import app\n"
+        "app(sys.argv[1:], standalone_mode=False)\n"
+        "heavy = {'numpy', 'cv2', 'onnxruntime', 'faiss', 'numba', 'kafka', 'fsspec', 'deploy.settings'}\n"
+        "print(sorted(heavy & set(sys.modules)), file=sys.stderr)"
     )
-    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert answer.stdout == "[]\n"
+    answer = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True)
+    assert "Usage: " in answer.stdout
+    assert answer.stderr == "[]\n"

@@ -10,12 +10,12 @@ from deploy.errors import UsageError
 from deploy.history.dead_letters import (
     LetterFilter,
     StoredLetter,
-    facts_of,
     frame_of,
-    moment_from,
+    letter_facts,
     place_from,
     reason_from,
 )
+from deploy.history.moments import moment_from
 from ingest.contract import SourceRecord
 from ingest.dead_letter import DeadLetter, dead_letter_of
 from ingest.frame import REPLAY_OF, DeadLetterReason, parse_frame
@@ -86,7 +86,7 @@ def test_letters_are_narrowed_by_view_reason_and_time(wanted: LetterFilter, mean
 
 def test_a_record_that_names_no_view_is_found_without_one() -> None:
     """No key, no view; and it does not break the list."""
-    assert facts_of(kept(letter(key=None)))["view"] is None
+    assert letter_facts(kept(letter(key=None)))["view"] is None
     assert not LetterFilter(view="line/cam").means(letter(key=None))
 
 

@@ -1,0 +1,25 @@
+"""`patchline inspect`: the inference service, as a process of its own."""
+
+from deploy.commands.options import Bootstrap, SetFlags, SettingsFile, load
+from deploy.process.service import begin_service
+from deploy.wiring import embedder_of, search_of
+from inference.service import serve
+from ingest.store import FsspecStore
+
+
+def inspect(*, settings: SettingsFile = None, flags: SetFlags = None, bootstrap: Bootstrap = None) -> None:
+    """Run the inspection: it decides every frame by the bank in force.
+
+    Each frame gets exactly one decision, through kills and restarts.
+    """
+    loaded = load(settings, flags, bootstrap=bootstrap)
+    stop = begin_service("inspect")
+    serve(
+        kafka=loaded.kafka,
+        settings=loaded.inference,
+        inspection_of=loaded.inspection_of,
+        embedder=embedder_of(loaded.runtime),
+        store=FsspecStore.open(loaded.store.url),
+        stop=stop,
+        make_search=search_of(loaded.runtime),
+    )
