@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import datetime, time, timedelta
+from datetime import UTC, datetime, time, timedelta
 from typing import TYPE_CHECKING
 
 from deploy.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import date, tzinfo
 
-USUAL = "06:00,14:00,22:00"
+EXAMPLE = "06:00,14:00,22:00"
 
 
 def hours_from(text: str) -> tuple[time, ...]:
@@ -18,12 +19,20 @@ def hours_from(text: str) -> tuple[time, ...]:
     try:
         hours = sorted({time.fromisoformat(each.strip()) for each in text.split(",")})
     except ValueError as error:
-        raise UsageError(f"--shifts {text} must be times of day, as {USUAL}") from error
+        raise UsageError(f"--shifts {text} must be times of day, as {EXAMPLE}") from error
     return tuple(hours)
 
 
-def shift_of(moment: datetime, hours: Sequence[time]) -> datetime:
-    """When the shift of a moment began, in the moment's own zone."""
-    today = [datetime.combine(moment.date(), hour, moment.tzinfo) for hour in hours]
-    begun = [each for each in today if each <= moment]
-    return begun[-1] if begun else today[-1] - timedelta(days=1)
+def shift_of(moment: datetime, hours: Sequence[time], zone: tzinfo | None) -> datetime:
+    """When the shift of a moment began, by the clock of a zone; None is the machine's own.
+
+    A night in which clocks change is one shift: its beginning has the offset of the evening before.
+    """
+    today = moment.astimezone(zone).date()
+    starts = [_instant(day, hour, zone) for day in (today - timedelta(days=1), today) for hour in hours]
+    return max(start for start in starts if start <= moment).astimezone(zone)
+
+
+def _instant(day: date, hour: time, zone: tzinfo | None) -> datetime:
+    """An hour of a day by the clock of a zone, as UTC: within one zone Python compares clocks, not instants."""
+    return datetime.combine(day, hour, zone).astimezone(UTC)

@@ -84,7 +84,7 @@ def threshold_replay(
             result.not_judged += 1
             continue
         result.whole.count(was.verdict, now.verdict)
-        result.shifts[shift_of(was.decided_at.astimezone(zone), hours)].count(was.verdict, now.verdict)
+        result.shifts[shift_of(was.decided_at, hours, zone)].count(was.verdict, now.verdict)
         if now.verdict is not was.verdict:
             change = (was.verdict, now.verdict)
             result.changes[change] += 1

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, time, timedelta, timezone
+from time import tzset
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -13,6 +15,9 @@ from inference.decide import Limits
 from ingest.contract import SourceRecord
 from ingest.decision import BankRef, Decision, Reason, Verdict, decision_id
 from softpatch.images.input_faults import InputFault
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 AT = datetime(2026, 11, 24, 12, tzinfo=UTC)
 HOURS = hours_from("06:00,14:00,22:00")
@@ -122,7 +127,46 @@ def test_a_moment_belongs_to_the_shift_that_began_last(clock: str, begun: str) -
     """The night shift began the day before; hours are of the moment's own zone."""
     zone = timezone(timedelta(hours=2))
     moment = datetime.combine(AT.date(), time.fromisoformat(clock), zone)
-    assert f"{shift_of(moment, HOURS):%d %H:%M}" == begun
+    assert f"{shift_of(moment, HOURS, zone):%d %H:%M}" == begun
+
+
+@pytest.fixture
+def _berlin(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A machine in Berlin; the zone is spelt out, as the test machine need not have a time zone database."""
+    monkeypatch.setenv("TZ", "CET-1CEST,M3.5.0,M10.5.0/3")
+    tzset()
+    yield
+    monkeypatch.undo()
+    tzset()
+
+
+@pytest.mark.usefixtures("_berlin")
+@pytest.mark.parametrize(
+    ("night", "began"),
+    [
+        # Clocks go back at 03:00 CEST; then on at 02:00 CET.
+        (["2026-10-24T23:30+02:00", "2026-10-25T02:30+02:00", "2026-10-25T02:30+01:00", "2026-10-25T05:59+01:00"], 2),
+        (["2026-03-28T23:30+01:00", "2026-03-29T01:30+01:00", "2026-03-29T03:30+02:00", "2026-03-29T05:59+02:00"], 1),
+    ],
+)
+def test_a_night_in_which_clocks_change_is_one_shift(night: list[str], began: int) -> None:
+    """It was split in two: the later half was held against 22:00 of its own offset, an hour off."""
+    found = threshold_replay(
+        [decision(0.5, number=n, at=datetime.fromisoformat(at)) for n, at in enumerate(night)],
+        None,
+        hours=HOURS,
+        zone=None,
+    )
+    ((begun, tally),) = found.shifts.items()
+    assert tally.frames == 4
+    assert (begun.hour, begun.utcoffset()) == (22, timedelta(hours=began))
+
+
+@pytest.mark.usefixtures("_berlin")
+def test_a_shift_that_begins_in_the_hour_that_comes_twice_begins_once() -> None:
+    """The second 02:15 comes after the first 02:30, whatever the clock on the wall says."""
+    second = datetime.fromisoformat("2026-10-25T02:15+01:00")
+    assert shift_of(second, hours_from("02:30,14:00"), None).isoformat() == "2026-10-25T02:30:00+02:00"
 
 
 def test_shift_hours_that_are_none_are_wrong_use() -> None:
