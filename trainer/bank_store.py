@@ -1,4 +1,4 @@
-"""Bank files on the store: put there, found by version, and cleared away when nothing names them any more."""
+"""Bank files on the store: put there, found by version, and deleted when no state names them any more."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ class BankStore:
         self._graph_hash = graph_hash
         self._keep = keep
         self._created: dict[str, str] = {}
-        self._usual: dict[str, tuple[str, InputBaseline]] = {}
-        """Of each view the version in force when it was last asked, and what it says: others are not asked again."""
+        self._baselines: dict[str, tuple[str, InputBaseline]] = {}
+        """Of each view the version that was in force at the last call, and its baseline: it is not read again."""
 
     def put(self, data: bytes) -> BuiltBank:
-        """Store a bank file under its version and say what it is. Raises InvalidBank, StoreError."""
+        """Store a bank file under its version and return what it is. Raises InvalidBank, StoreError."""
         bank = bank_from_bytes(data)
         in_force = _in_force(bank, bank_version(data))
         self._store.put(in_force.uri, data)
@@ -57,25 +57,25 @@ class BankStore:
         bank = self._read(view, version)
         return threshold_of(bank, false_reject_ratio)
 
-    def usual(self, state: BankState) -> InputBaseline:
-        """What the frames of a view look like by its bank in force; where none can be asked, what holds for all."""
+    def input_baseline(self, state: BankState) -> InputBaseline:
+        """How the frames of a view look by its bank in force; where it has none to read, what holds for all views."""
         if state.active is None:
             return InputBaseline()
-        version, known = state.active.version, self._usual.get(state.view)
+        version, known = state.active.version, self._baselines.get(state.view)
         if known is not None and known[0] == version:
             return known[1]
         try:
-            usual = input_baseline_of(self._read(state.view, version))
+            baseline = input_baseline_of(self._read(state.view, version))
         except (NotPossible, UndecodableImage) as error:
-            usual = InputBaseline()
-            log.warning("bank_tells_no_input_faults", view=state.view, version=version, cause=str(error))
-        except StoreError:  # asked again with the next frame
+            baseline = InputBaseline()
+            log.warning("bank_gives_no_input_baseline", view=state.view, version=version, cause=str(error))
+        except StoreError:  # tried again with the next frame
             return InputBaseline()
-        self._usual[state.view] = (version, usual)
-        return usual
+        self._baselines[state.view] = (version, baseline)
+        return baseline
 
     def tidy(self, state: BankState) -> int:
-        """Delete all but the banks a state names and the newest `keep` others; how many went."""
+        """Delete all but the banks a state names and the newest `keep` others; returns how many were deleted."""
         stored = [bank.version for bank in banks_among(self._store.paths(bank_folder(state.view)))]
         unnamed = [version for version in stored if version not in named_versions(state)]
         unnamed.sort(key=lambda version: self.created_at(state.view, version), reverse=True)
@@ -112,17 +112,17 @@ def named_versions(state: BankState) -> frozenset[str]:
 
 
 def facts_of(bank: Bank) -> EventFacts:
-    """The figures of a bank that its `built` event tells."""
-    said = bank.manifest
+    """The figures of a bank in its `built` event."""
+    manifest = bank.manifest
     return {
         "patches": len(bank.vectors),
-        "frames": len(said.frame_names),
-        "skipped_frames": said.skipped_frames,
-        "kept_ratio": said.kept_ratio,
-        "noise_estimate": said.noise_estimate,
-        "threshold": said.threshold.value,
-        "threshold_low": said.threshold.interval_low,
-        "threshold_high": said.threshold.interval_high,
+        "frames": len(manifest.frame_names),
+        "skipped_frames": manifest.skipped_frames,
+        "kept_ratio": manifest.kept_ratio,
+        "noise_estimate": manifest.noise_estimate,
+        "threshold": manifest.threshold.value,
+        "threshold_low": manifest.threshold.interval_low,
+        "threshold_high": manifest.threshold.interval_high,
     }
 
 

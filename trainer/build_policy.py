@@ -1,4 +1,4 @@
-"""When a view learns, and what its bank state becomes: functions of values, no clock, no files, no Kafka.
+"""When a view builds a bank, and what its state becomes: functions of values, no clock, no files, no Kafka.
 
 A view opens as `learning`. A bank makes it `provisional`, or `active` where the threshold's interval is narrow enough
 (high / low at most `provisional_interval_ratio`); a person who puts a bank in force ends `provisional`, too. A
@@ -50,8 +50,9 @@ def build_due(index: WindowIndex, state: BankState, training: ViewTraining, *, g
     """Why this view should build a bank now; None while it should not."""
     if len(index.frames) < training.build.fewest_frames:
         return None
-    if index.asked is not None:
-        return Initiator(index.asked.who, index.asked.why, index.asked.command_id)
+    if index.build_request is not None:
+        request = index.build_request
+        return Initiator(request.who, request.why, request.command_id)
     if state.state is ViewState.HELD or _failed_lately(index, training):
         return None
     if state.active is None:
@@ -62,24 +63,24 @@ def build_due(index: WindowIndex, state: BankState, training: ViewTraining, *, g
 
 
 def after_build(
-    state: BankState, built: BuiltBank, cause: Initiator, *, interval_ratio_limit: float, at: datetime
+    state: BankState, built: BuiltBank, initiator: Initiator, *, interval_ratio_limit: float, at: datetime
 ) -> Transition:
     """The new bank becomes the candidate and, since nothing stands between yet, is promoted."""
-    candidate = changed(state, cause, at, candidate=built.bank)
-    event = event_of(candidate, BankEventKind.BUILT, cause, bank=built.bank, facts=built.facts, at=at)
-    promoted = promote_candidate(candidate, built, cause, interval_ratio_limit=interval_ratio_limit, at=at)
+    candidate = changed(state, initiator, at, candidate=built.bank)
+    event = event_of(candidate, BankEventKind.BUILT, initiator, bank=built.bank, facts=built.facts, at=at)
+    promoted = promote_candidate(candidate, built, initiator, interval_ratio_limit=interval_ratio_limit, at=at)
     return Transition(promoted.state, (event, *promoted.events))
 
 
 def promote_candidate(
-    state: BankState, built: BuiltBank, cause: Initiator, *, interval_ratio_limit: float, at: datetime
+    state: BankState, built: BuiltBank, initiator: Initiator, *, interval_ratio_limit: float, at: datetime
 ) -> Transition:
     """The candidate comes into force; whatever is to examine it first stands between `after_build` and this."""
     settled = state.state is ViewState.ACTIVE or built.interval_ratio <= interval_ratio_limit
     doubt: dict[str, str | int] = {} if settled else _doubt(built, interval_ratio_limit)
     promoted = changed(
         state,
-        cause,
+        initiator,
         at,
         epoch=state.epoch,  # candidate and promotion are one change
         state=ViewState.ACTIVE if settled else ViewState.PROVISIONAL,
@@ -95,21 +96,21 @@ def promote_candidate(
         **doubt,
     }
     return Transition(
-        promoted, (event_of(promoted, BankEventKind.PROMOTED, cause, bank=built.bank, facts=facts, at=at),)
+        promoted, (event_of(promoted, BankEventKind.PROMOTED, initiator, bank=built.bank, facts=facts, at=at),)
     )
 
 
-def after_failed_build(state: BankState, reason: str, cause: Initiator, *, at: datetime) -> Transition:
+def after_failed_build(state: BankState, reason: str, initiator: Initiator, *, at: datetime) -> Transition:
     """The state stays; the event says why there is no new bank."""
-    failed = Initiator(cause.who, reason, cause.command_id)
-    facts: EventFacts = {"asked_because": cause.why}
+    failed = Initiator(initiator.who, reason, initiator.command_id)
+    facts: EventFacts = {"requested_because": initiator.why}
     return Transition(None, (event_of(state, BankEventKind.BUILD_FAILED, failed, facts=facts, at=at),))
 
 
-def after_stopped_build(state: BankState, reason: str, cause: Initiator, *, at: datetime) -> Transition:
+def after_stopped_build(state: BankState, reason: str, initiator: Initiator, *, at: datetime) -> Transition:
     """A person wanted something else: it did not fail of itself, and the event's facts say so."""
-    stopped = Initiator(cause.who, reason, cause.command_id)
-    facts: EventFacts = {"asked_because": cause.why, "stopped": True}
+    stopped = Initiator(initiator.who, reason, initiator.command_id)
+    facts: EventFacts = {"requested_because": initiator.why, "stopped": True}
     return Transition(None, (event_of(state, BankEventKind.BUILD_FAILED, stopped, facts=facts, at=at),))
 
 

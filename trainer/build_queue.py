@@ -42,7 +42,7 @@ class Job:
     """A build under way. `seen`: the view's frames when it began; `before`: its last build then."""
 
     view: str
-    cause: Initiator
+    initiator: Initiator
     seen: int
     before: LastBuild | None
     process: BuildProcess
@@ -53,14 +53,14 @@ class BuildQueue:
 
     def __init__(
         self,
-        workshop: BuildEnvironment,
+        environment: BuildEnvironment,
         settings: TrainerSettings,
         *,
         clock: Callable[[], float],
         now: Callable[[], datetime],
         start: Callable[..., BuildProcess] = BuildProcess,
     ) -> None:
-        self._workshop = workshop
+        self._environment = environment
         self._settings = settings
         self._clock = clock
         self._now = now
@@ -68,13 +68,13 @@ class BuildQueue:
         self._began: dict[str, float] = {}
         self.running: Job | None = None
 
-    def start(self, view: OwnedView, cause: Initiator) -> Job:
+    def start(self, view: OwnedView, initiator: Initiator) -> Job:
         """Start the build of a view's window as it is. Raises OSError where no process can be started."""
-        order = order_for(view, cause, self._workshop, self._settings, created_at=self._now())
+        order = order_for(view, initiator, self._environment, self._settings, created_at=self._now())
         process = self._start(order, timeout_seconds=self._settings.build_timeout_seconds, clock=self._clock)
-        self.running = Job(view.name, cause, view.index.seen, view.index.last_build, process)
+        self.running = Job(view.name, initiator, view.index.seen, view.index.last_build, process)
         self._began[view.name] = self._clock()
-        log.info("build_started", view=view.name, frames=len(order.frames), why=cause.why, pid=process.pid)
+        log.info("build_started", view=view.name, frames=len(order.frames), why=initiator.why, pid=process.pid)
         return self.running
 
     def poll(self) -> BuildAnswer | None:
@@ -87,14 +87,14 @@ class BuildQueue:
         if job is None or job.view != view:
             return None
         self.clear()
-        log.info("build_stopped", view=view, why=job.cause.why)
+        log.info("build_stopped", view=view, why=job.initiator.why)
         return job
 
     def clear(self) -> None:
         """End the running build, however it stands, and remove its files."""
         if self.running is not None:
             self.running.process.kill()
-            for left in self._workshop.folder.glob(f"{Path(self.running.process.order.result).stem}.*"):
+            for left in self._environment.folder.glob(f"{Path(self.running.process.order.result).stem}.*"):
                 left.unlink(missing_ok=True)
             self.running = None
 
@@ -112,17 +112,22 @@ class BuildQueue:
 
 
 def order_for(
-    view: OwnedView, cause: Initiator, workshop: BuildEnvironment, settings: TrainerSettings, *, created_at: datetime
+    view: OwnedView,
+    initiator: Initiator,
+    environment: BuildEnvironment,
+    settings: TrainerSettings,
+    *,
+    created_at: datetime,
 ) -> BuildOrder:
     """The build of a view's window as it is."""
     frames, active = view.index.frames, view.state.active
     return BuildOrder(
         view=view.name,
-        store_url=workshop.store_url,
+        store_url=environment.store_url,
         frames=tuple(frame_path(view.name, frame.partition, frame.offset) for frame in frames),
         frame_names=tuple(frame.frame_id for frame in frames),
-        graph=str(workshop.graph_file),
-        provider=workshop.provider,
+        graph=str(environment.graph_file),
+        provider=environment.provider,
         threads=settings.build_threads,
         niceness=settings.build_niceness,
         settings=view.training.build_settings,
@@ -133,9 +138,9 @@ def order_for(
             "seen": view.index.seen,
             "stride": view.index.stride,
             "training": view.training.facts,
-            "who": cause.who,
-            "why": cause.why,
+            "who": initiator.who,
+            "why": initiator.why,
         },
         parent=active.version if active else None,
-        result=str(workshop.folder / f"{view.state.epoch}-{view.index.seen}.safetensors"),
+        result=str(environment.folder / f"{view.state.epoch}-{view.index.seen}.safetensors"),
     )

@@ -1,4 +1,4 @@
-"""Frames into windows: every record is judged once, and kept, counted or skipped; nothing here waits for a build."""
+"""Frames into windows: every record is examined once, and kept, counted or skipped; nothing here waits for a build."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ingest.frame import BadFrame, frame_of_record
 from softpatch.images.decode import UndecodableImage, decode
 from softpatch.images.input_faults import InputFault
 from trainer.input_check import fault_of, run_with, run_with_bytes, too_long
-from trainer.window import Admission, KeptFrame, admission, holds_bytes, kept, passed, thawed, without
+from trainer.window import Admission, KeptFrame, admission, holds_bytes, kept, passed, without, without_repeats
 from trainer.window_store import NewFrame
 
 if TYPE_CHECKING:
@@ -36,20 +36,20 @@ COMPLAIN_SECONDS = 30.0
 
 
 class Collector:
-    """Takes records of `frames` into the windows of the views in hand."""
+    """Takes records of `frames` into the windows of the owned views."""
 
     def __init__(
         self,
-        holdings: OwnedViews,
+        views: OwnedViews,
         windows: WindowStore,
         metrics: TrainerMetrics,
         *,
-        usual: Callable[[BankState], InputBaseline],
+        baseline_of: Callable[[BankState], InputBaseline],
         clock: Callable[[], float],
     ) -> None:
-        """`usual` says what the frames of a view in this state look like when nothing is wrong with its camera."""
-        self._usual = usual
-        self._holdings = holdings
+        """`baseline_of`: how the frames of a view in this state look when nothing is wrong with its camera."""
+        self._baseline_of = baseline_of
+        self._views = views
         self._windows = windows
         self._metrics = metrics
         self._clock = clock
@@ -62,8 +62,8 @@ class Collector:
         if frame is None:
             self._skip(NO_VIEW, "bad_frame")
         else:
-            self._offer(frame, self._holdings.view(frame.view, partition=record.partition))
-        self._holdings.positions[record.partition] = record.offset + 1
+            self._offer(frame, self._views.opened(frame.view, partition=record.partition))
+        self._views.positions[record.partition] = record.offset + 1
 
     def settle(self) -> None:
         """Write the files of what was taken since the last time; before that no index may be written.
@@ -104,9 +104,9 @@ class Collector:
         except UndecodableImage:
             self._pass_by(frame, view, "bad_frame")
             return
-        usual = self._usual(view.state)
-        run = run_with(view.index, pixels, sha256, usual)
-        fault = fault_of(pixels, run, view.training, usual)
+        baseline = self._baseline_of(view.state)
+        run = run_with(view.index, pixels, sha256, baseline)
+        fault = fault_of(pixels, run, view.training, baseline)
         if fault is None:
             self._keep(frame, view, sha256, run)
         elif fault is InputFault.FROZEN:
@@ -117,10 +117,10 @@ class Collector:
     def _repeated(self, frame: Frame, view: OwnedView, run: FrozenRunState | None) -> None:
         """A frame that shows what the window shows already: of a run of many, only the first stays."""
         if run is not None and too_long(run, view.training):
-            view.take(thawed(view.index, run))
+            view.change_window(without_repeats(view.index, run))
             self._pass_by(frame, view, InputFault.FROZEN.value)
         else:
-            view.index = view.index.model_copy(update={"run": run})
+            view.change_window(view.index.model_copy(update={"run": run}))
             self._pass_by(frame, view, "duplicate")
 
     def _keep(self, frame: Frame, view: OwnedView, sha256: str, run: FrozenRunState) -> None:
@@ -136,22 +136,22 @@ class Collector:
         if run.repeats:
             run = run.model_copy(update={"kept": (*run.kept, entry.name)})
         change = kept(view.index.model_copy(update={"run": run}), entry, view.bounds)
-        view.take(change)
+        view.change_window(change)
         if change.write is not None:
             self._unwritten.append(NewFrame(view.name, entry, frame.encoded))
 
     def _pass_by(self, frame: Frame, view: OwnedView, reason: str, *, counted: bool = False) -> None:
-        view.index = passed(view.index, partition=frame.source.partition, offset=frame.source.offset, counted=counted)
-        view.dirty = True
+        at = frame.source
+        view.change_window(passed(view.index, partition=at.partition, offset=at.offset, counted=counted))
         self._skip(view.name, reason)
 
     def _skip(self, view: str, reason: str) -> None:
         self._metrics.frames_skipped.labels(view=view, reason=reason).inc()
 
     def _drop(self, frame: NewFrame) -> None:
-        view = self._holdings.held(frame.view)
+        view = self._views.get(frame.view)
         if view is not None:
-            view.index = without(view.index, frozenset({frame.kept.name}))
+            view.change_window(without(view.index, frozenset({frame.kept.name})))
 
     def _complain(self, view: str, error: StoreError) -> None:
         """A full disk would say so for every frame."""

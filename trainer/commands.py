@@ -1,11 +1,11 @@
-"""What people's commands do to a view: functions of values. Every command has an outcome event, a refused one too.
+"""What people's commands do to a view: functions of values. Every command has an event, a refused one too.
 
 A rebuild's event is the build's own, `built` or `build_failed` with the command's id; the others have theirs at once.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 from ingest.bank_event import BankEventKind
@@ -13,7 +13,7 @@ from ingest.bank_state import BankInForce, BankState, ViewState
 from ingest.command import Command, CommandKind
 from trainer.transition import Effect, EventFacts, Initiator, Transition, changed, event_of
 from trainer.undecided_band import with_band
-from trainer.window import BuildAsked
+from trainer.window import BuildRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,15 +25,6 @@ if TYPE_CHECKING:
 
 class NotPossible(ValueError):
     """A command that cannot be carried out; the text is the reason its `command_refused` event gives."""
-
-
-@dataclass(frozen=True)
-class ViewNow:
-    """A view as it is: its state, its window, its settings."""
-
-    state: BankState
-    index: WindowIndex
-    training: ViewTraining
 
 
 class Banks(Protocol):
@@ -48,36 +39,21 @@ class Banks(Protocol):
         ...
 
 
-def after_command(command: Command, offset: int, view: ViewNow, banks: Banks, *, at: datetime) -> Transition | None:
-    """What a command changes. None for one that is carried out already; a refused one has its event too.
-
-    Args:
-        command: what is asked.
-        offset: where the command stands in the view's partition of `commands`.
-        view: what the command is about, as it is.
-        banks: the bank files a command may name.
-        at: now.
-    """
-    if offset < view.state.commands_through:
-        return None
-    state = view.state.model_copy(update={"commands_through": offset + 1})
-    now = _Now(state, command, banks, view.index, view.training, at)
-    try:
-        return _CARRIED_OUT[command.kind](now)
-    except NotPossible as refusal:
-        return _refused(now, str(refusal))
-
-
 @dataclass(frozen=True)
-class _Now:
-    """A command with all that it is judged by."""
+class CommandContext:
+    """A command with all that its outcome depends on: its view as it is, the bank files there are, and the time."""
 
-    state: BankState
     command: Command
-    banks: Banks
+    state: BankState
     index: WindowIndex
     training: ViewTraining
+    banks: Banks
     at: datetime
+
+    @property
+    def initiator(self) -> Initiator:
+        """The person who sent the command."""
+        return Initiator(self.command.who, self.command.why, self.command.id)
 
     def done(
         self,
@@ -88,84 +64,98 @@ class _Now:
         facts: EventFacts | None = None,
         **update: object,
     ) -> Transition:
-        """The outcome of a command that changed something."""
-        cause = Initiator(self.command.who, self.command.why, self.command.id)
-        state = changed(self.state, cause, self.at, **update)
-        return Transition(state, (event_of(state, kind, cause, bank=bank, facts=facts, at=self.at),), effect)
+        """The transition of a command that changed something."""
+        state = changed(self.state, self.initiator, self.at, **update)
+        event = event_of(state, kind, self.initiator, bank=bank, facts=facts, at=self.at)
+        return Transition(state, (event,), effect)
 
 
-def _promote(now: _Now) -> Transition:
-    version = str(now.command.bank_version)
-    if now.state.active is not None and now.state.active.version == version:
+def after_command(context: CommandContext, *, offset: int) -> Transition | None:
+    """What a command changes. None for one that is carried out already; a refused one has its event too.
+
+    `offset` is where the command stands in the view's partition of `commands`.
+    """
+    if offset < context.state.commands_through:
+        return None
+    counted = replace(context, state=context.state.model_copy(update={"commands_through": offset + 1}))
+    try:
+        return _TRANSITIONS[context.command.kind](counted)
+    except NotPossible as refusal:
+        return _refused(counted, str(refusal))
+
+
+def _promote(context: CommandContext) -> Transition:
+    version = str(context.command.bank_version)
+    if context.state.active is not None and context.state.active.version == version:
         raise NotPossible(f"bank {version[:12]} is in force already")
-    bank = _named(now, version)
-    return now.done(
+    bank = _named(context, version)
+    return context.done(
         BankEventKind.PROMOTED,
         Effect.POSTPONE,
         bank=bank,
         facts={"threshold": bank.threshold},
         state=ViewState.ACTIVE,
         active=bank,
-        previous=now.state.active or now.state.previous,
+        previous=context.state.active or context.state.previous,
         candidate=None,
     )
 
 
-def _roll_back(now: _Now) -> Transition:
-    bank = now.state.previous
+def _roll_back(context: CommandContext) -> Transition:
+    bank = context.state.previous
     if bank is None:
         raise NotPossible("there is no previous bank to go back to; `promote` takes any bank that is still kept")
-    now.banks.bank(now.command.view, bank.version)  # a bank whose file is gone would leave the view with none
-    return now.done(
+    context.banks.bank(context.command.view, bank.version)  # a bank whose file is gone would leave the view with none
+    return context.done(
         BankEventKind.ROLLED_BACK,
         Effect.POSTPONE,
         bank=bank,
         facts={"threshold": bank.threshold},
         state=ViewState.ACTIVE,
         active=bank,
-        previous=now.state.active,
+        previous=context.state.active,
         candidate=None,
     )
 
 
-def _rebuild(now: _Now) -> Transition:
+def _rebuild(context: CommandContext) -> Transition:
     """Its event is the build's own: built or build_failed, with the command's id."""
-    fewest, held = now.training.build.fewest_frames, len(now.index.frames)
-    if now.index.asked is not None and now.index.asked.command_id != now.command.id:
-        raise NotPossible(f"a rebuild is waiting already: command {now.index.asked.command_id}")
-    if held < fewest:
-        raise NotPossible(f"the window holds {held} frames, a build needs {fewest}: wait for more")
-    state = now.state.state
+    fewest, frames = context.training.build.fewest_frames, len(context.index.frames)
+    waiting = context.index.build_request
+    if waiting is not None and waiting.command_id != context.command.id:
+        raise NotPossible(f"a rebuild is waiting already: command {waiting.command_id}")
+    if frames < fewest:
+        raise NotPossible(f"the window holds {frames} frames, a build needs {fewest}: wait for more")
+    state = context.state.state
     if state is ViewState.HELD:
-        state = ViewState.ACTIVE if now.state.active else ViewState.LEARNING
-    cause = Initiator(now.command.who, now.command.why, now.command.id)
-    return Transition(changed(now.state, cause, now.at, state=state), (), Effect.BUILD)
+        state = ViewState.ACTIVE if context.state.active else ViewState.LEARNING
+    return Transition(changed(context.state, context.initiator, context.at, state=state), (), Effect.BUILD)
 
 
-def _relearn(now: _Now) -> Transition:
+def _relearn(context: CommandContext) -> Transition:
     """The bank in force goes too: it knows the line as it was. A rollback brings it back."""
-    return now.done(
+    return context.done(
         BankEventKind.RELEARNING,
         Effect.FORGET,
         state=ViewState.LEARNING,
         active=None,
-        previous=now.state.active or now.state.previous,
+        previous=context.state.active or context.state.previous,
         shadow=None,
         candidate=None,
         pinned=None,
     )
 
 
-def _pin(now: _Now) -> Transition:
-    version = now.command.bank_version
-    if version is None and now.state.active is None:
+def _pin(context: CommandContext) -> Transition:
+    version = context.command.bank_version
+    if version is None and context.state.active is None:
         raise NotPossible("no bank is in force: name the bank to pin")
-    bank = now.state.active if version is None else _named(now, version)
-    return now.done(BankEventKind.PINNED, bank=bank, pinned=bank.version if bank else None)
+    bank = context.state.active if version is None else _named(context, version)
+    return context.done(BankEventKind.PINNED, bank=bank, pinned=bank.version if bank else None)
 
 
-def _set_threshold(now: _Now) -> Transition:
-    active, command = now.state.active, now.command
+def _set_threshold(context: CommandContext) -> Transition:
+    active, command = context.state.active, context.command
     if active is None:
         raise NotPossible("no bank is in force, so there is no threshold to set")
     if command.bank_version not in (None, active.version):
@@ -175,23 +165,23 @@ def _set_threshold(now: _Now) -> Transition:
         )
     threshold = command.threshold
     if threshold is None:
-        threshold = now.banks.threshold(command.view, active.version, float(command.false_reject_ratio or 0))
+        threshold = context.banks.threshold(command.view, active.version, float(command.false_reject_ratio or 0))
     low, high = command.low_limit, command.high_limit
     if not (low or threshold) <= threshold <= (high or threshold):
         raise NotPossible(f"low_limit <= threshold <= high_limit must hold, not {low} <= {threshold} <= {high}")
     bank = active.model_copy(update={"threshold": threshold, "low_limit": low, "high_limit": high})
     if low is None and high is None:
-        bank = with_band(bank, now.training.undecided_band)
+        bank = with_band(bank, context.training.undecided_band)
     facts: EventFacts = {"threshold": threshold, "threshold_before": active.threshold}
     for name, limit in (("low_limit", bank.low_limit), ("high_limit", bank.high_limit)):
         if limit is not None:
             facts[name] = limit
     if command.false_reject_ratio is not None:
         facts["false_reject_ratio"] = command.false_reject_ratio
-    return now.done(BankEventKind.THRESHOLD_CHANGED, bank=bank, facts=facts, active=bank)
+    return context.done(BankEventKind.THRESHOLD_CHANGED, bank=bank, facts=facts, active=bank)
 
 
-_CARRIED_OUT: dict[CommandKind, Callable[[_Now], Transition]] = {
+_TRANSITIONS: dict[CommandKind, Callable[[CommandContext], Transition]] = {
     CommandKind.PROMOTE: _promote,
     CommandKind.ROLLBACK: _roll_back,
     CommandKind.REBUILD: _rebuild,
@@ -201,23 +191,23 @@ _CARRIED_OUT: dict[CommandKind, Callable[[_Now], Transition]] = {
 }
 
 
-def asked_by(command: Command) -> BuildAsked:
-    """The build a `rebuild` asks for, as the window's index remembers it."""
-    return BuildAsked(command_id=command.id, who=command.who, why=command.why)
+def build_request_of(command: Command) -> BuildRequest:
+    """The build that a `rebuild` requests, as the window's index remembers it."""
+    return BuildRequest(command_id=command.id, who=command.who, why=command.why)
 
 
-def _refused(now: _Now, reason: str) -> Transition:
-    facts: EventFacts = {"command": now.command.kind.value, "asked_because": now.command.why}
-    # The state says what it said, but for the place of the next command.
-    state = changed(now.state, Initiator(now.state.by, now.state.why), now.at)
-    refusal = Initiator(now.command.who, reason, now.command.id)
-    return Transition(state, (event_of(state, BankEventKind.COMMAND_REFUSED, refusal, facts=facts, at=now.at),))
+def _refused(context: CommandContext, reason: str) -> Transition:
+    facts: EventFacts = {"command": context.command.kind.value, "requested_because": context.command.why}
+    # Of the state only `commands_through` changes.
+    state = changed(context.state, Initiator(context.state.by, context.state.why), context.at)
+    refusal = Initiator(context.command.who, reason, context.command.id)
+    return Transition(state, (event_of(state, BankEventKind.COMMAND_REFUSED, refusal, facts=facts, at=context.at),))
 
 
-def _named(now: _Now, version: str) -> BankInForce:
+def _named(context: CommandContext, version: str) -> BankInForce:
     """A bank that the store holds: with the limits it had in force where the state still names it."""
-    state, stored = now.state, now.banks.bank(now.command.view, version)
+    state, stored = context.state, context.banks.bank(context.command.view, version)
     for bank in (state.active, state.previous, state.shadow, state.candidate):
         if bank is not None and bank.version == version:
             return bank
-    return with_band(stored, now.training.undecided_band)
+    return with_band(stored, context.training.undecided_band)

@@ -1,4 +1,4 @@
-"""What a frame that is due for the window shows: something to learn from, or a fault of the camera."""
+"""Whether a frame that is due for the window can be learnt from, or shows a fault of the camera."""
 
 from __future__ import annotations
 
@@ -17,37 +17,38 @@ if TYPE_CHECKING:
 
 
 def fault_of(
-    pixels: np.ndarray, run: FrozenRunState, training: ViewTraining, usual: InputBaseline
+    pixels: np.ndarray, run: FrozenRunState, training: ViewTraining, baseline: InputBaseline
 ) -> InputFault | None:
     """Why a frame (uint8 RGB at the network's input) shows nothing to learn from; `run` ends with it."""
     if training.input_fault == "inspect":
         return None
-    fault = exposure_fault(measure(pixels), usual)
+    fault = exposure_fault(measure(pixels), baseline)
     return fault or (InputFault.FROZEN if too_long(run, training) else None)
 
 
-def run_with(index: WindowIndex, pixels: np.ndarray, sha256: str, usual: InputBaseline) -> FrozenRunState:
-    """The run of like frames that a frame (uint8 RGB at the network's input) goes on with, or begins."""
-    look = FrameThumbnail.of(pixels)
+def run_with(index: WindowIndex, pixels: np.ndarray, sha256: str, baseline: InputBaseline) -> FrozenRunState:
+    """The run of frames of the same instant that a frame (uint8 RGB at the network's input) continues, or begins."""
+    thumbnail = FrameThumbnail.of(pixels)
     before = index.run
     if before is None:
-        return _begun(look, sha256)
-    still = FrozenRun(FrameThumbnail.from_bytes(b64decode(before.look_base64)), before.repeats).after(look, usual)
-    return before.model_copy(update={"repeats": still.repeats}) if still.repeats else _begun(look, sha256)
+        return _new_run(thumbnail, sha256)
+    first = FrameThumbnail.from_bytes(b64decode(before.thumbnail_base64))
+    repeats = FrozenRun(first, before.repeats).after(thumbnail, baseline).repeats
+    return before.model_copy(update={"repeats": repeats}) if repeats else _new_run(thumbnail, sha256)
 
 
 def run_with_bytes(index: WindowIndex, sha256: str) -> FrozenRunState | None:
-    """The same for a frame whose bytes the window holds, without a look at its pixels."""
+    """The same for a frame whose bytes the window holds, without decoding it; None where it continues no run."""
     run = index.run
     return None if run is None or run.sha256 != sha256 else run.model_copy(update={"repeats": run.repeats + 1})
 
 
 def too_long(run: FrozenRunState | None, training: ViewTraining) -> bool:
-    """Whether a run is so long that the camera, or the line, stands still."""
+    """Whether a run is so long that the camera is frozen, or the line stands still."""
     if run is None or training.input_fault == "inspect":
         return False
     return FrozenRun(None, run.repeats).frozen(training.frozen_frames)
 
 
-def _begun(look: FrameThumbnail, sha256: str) -> FrozenRunState:
-    return FrozenRunState(look_base64=b64encode(look.to_bytes()).decode("ascii"), sha256=sha256)
+def _new_run(thumbnail: FrameThumbnail, sha256: str) -> FrozenRunState:
+    return FrozenRunState(thumbnail_base64=b64encode(thumbnail.to_bytes()).decode("ascii"), sha256=sha256)

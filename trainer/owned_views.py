@@ -1,8 +1,7 @@
-"""The views this process owns: who owns the partition that a view's frames come from is the one that teaches it."""
+"""The views this process owns: the owner of the partition that a view's frames come from trains it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import structlog
@@ -10,7 +9,7 @@ import structlog
 from ingest.kafka.records import Partition
 from monitoring.metrics import close_view, open_view, set_state
 from trainer.build_policy import opened
-from trainer.window import Bounds, WindowIndex, forgotten, shrunk
+from trainer.window import Bounds, Change, WindowIndex, forgotten, shrunk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -20,44 +19,92 @@ if TYPE_CHECKING:
     from ingest.kafka.connecting import Deadline
     from monitoring.metrics import TrainerMetrics
     from trainer.settings import ViewTraining
-    from trainer.window import Change, KeptFrame
+    from trainer.window import KeptFrame
     from trainer.window_store import WindowStore
 
 log = structlog.get_logger(__name__)
 
 
-@dataclass
 class OwnedView:
-    """One view in this process's hands."""
+    """One view of this process; only its methods change it."""
 
-    name: str
-    training: ViewTraining
-    index: WindowIndex
-    state: BankState
-    announced: bool
-    """Whether its state stands in `banks`."""
-    dirty: bool = False
-    """Whether the index in the store is behind."""
-    dated: str | None = None
-    """The bank in force whose age the metrics show."""
-    doomed: list[KeptFrame] = field(default_factory=list)
-    """Frames whose files go once the saved index no longer names them and no build reads them."""
+    def __init__(
+        self, name: str, training: ViewTraining, index: WindowIndex, state: BankState, *, announced: bool
+    ) -> None:
+        """`announced`: its state stands in `banks`."""
+        self.name = name
+        self.training = training
+        self._index = index
+        self._state = state
+        self._announced = announced
+        self._dirty = False
+        self._to_delete: list[KeptFrame] = []
+        self._dated: str | None = None
+
+    @property
+    def index(self) -> WindowIndex:
+        """Its window, as it is in memory."""
+        return self._index
+
+    @property
+    def dirty(self) -> bool:
+        """Whether the index in the store is behind."""
+        return self._dirty
+
+    @property
+    def state(self) -> BankState:
+        """Its bank state, as last published."""
+        return self._state
+
+    @property
+    def announced(self) -> bool:
+        """Whether its state stands in `banks`."""
+        return self._announced
+
+    @property
+    def to_delete(self) -> tuple[KeptFrame, ...]:
+        """Frames whose files go once the saved index no longer names them and no build reads them."""
+        return tuple(self._to_delete)
+
+    @property
+    def dated(self) -> str | None:
+        """The bank in force whose age the metrics show."""
+        return self._dated
 
     @property
     def bounds(self) -> Bounds:
         """How much its window may hold."""
-        said = self.training
-        return Bounds(said.window_frames, said.window_bytes, said.window_span_frames)
+        training = self.training
+        return Bounds(training.window_frames, training.window_bytes, training.window_span_frames)
 
-    def take(self, change: Change) -> None:
-        """Go on with a new index; its file is written at the next flush."""
-        self.index = change.index
-        self.doomed.extend(change.delete)
-        self.dirty = True
+    def change_window(self, change: Change | WindowIndex) -> None:
+        """Go on with another index; the next flush writes it."""
+        if isinstance(change, WindowIndex):
+            change = Change(change)
+        self._index = change.index
+        self._to_delete.extend(change.delete)
+        self._dirty = True
+
+    def window_saved(self) -> None:
+        """The index in the store is the one in memory."""
+        self._dirty = False
+
+    def files_deleted(self) -> None:
+        """The files of all frames in `to_delete` are gone."""
+        self._to_delete.clear()
+
+    def published(self, state: BankState) -> None:
+        """`banks` holds this state."""
+        self._state = state
+        self._announced = True
+
+    def age_shown(self, version: str) -> None:
+        """The metrics show the age of this bank."""
+        self._dated = version
 
 
 class OwnedViews:
-    """Which views are ours. The transaction loop says which partitions come and go; we load and drop their views."""
+    """The views of this process's partitions: loaded when a partition comes, dropped when it goes."""
 
     def __init__(
         self,
@@ -71,7 +118,7 @@ class OwnedViews:
         metrics: TrainerMetrics,
         now: Callable[[], datetime],
     ) -> None:
-        """Hold nothing yet.
+        """Own nothing yet.
 
         Args:
             topic: full name of the topic of frames.
@@ -81,7 +128,7 @@ class OwnedViews:
             ends: where the partitions of `frames` end now.
             in_use: whether a build reads a view's frames: their files stay.
             metrics: the trainer's.
-            now: the clock on the wall.
+            now: the wall clock.
         """
         self._topic = topic
         self._windows = windows
@@ -109,7 +156,7 @@ class OwnedViews:
         return starts
 
     def revoked(self, partitions: frozenset[Partition]) -> None:
-        """Drop the views of these partitions: somebody else teaches them now."""
+        """Drop the views of these partitions: another trainer owns them now."""
         numbers = {each.partition for each in partitions}
         for view in [view for view in self._views.values() if view.index.home in numbers]:
             del self._views[view.name]
@@ -117,18 +164,18 @@ class OwnedViews:
         for number in numbers:
             self.positions.pop(number, None)
 
-    def view(self, name: str, *, partition: int) -> OwnedView:
-        """A view by its name; one that was never seen opens."""
+    def opened(self, name: str, *, partition: int) -> OwnedView:
+        """The view of this name; one that was never seen opens."""
         found = self._views.get(name)
         if found is not None:
             return found
         stored = self._windows.load(name)
         if stored is None or stored.topic != self._topic:
             stored = WindowIndex(view=name, topic=self._topic, home=partition)
-        return self._hold(stored)
+        return self._add(stored)
 
-    def held(self, name: str) -> OwnedView | None:
-        """A view that is ours, or None."""
+    def get(self, name: str) -> OwnedView | None:
+        """The view of this name if it is ours, else None."""
         return self._views.get(name)
 
     def __iter__(self) -> Iterator[OwnedView]:
@@ -139,15 +186,15 @@ class OwnedViews:
         recreated = any(
             offset > ends.get(Partition(self._topic, each), offset) for each, offset in index.next_offsets.items()
         )
-        view = self._hold(swept)
+        view = self._add(swept)
         if recreated:
             log.warning("topic_recreated", view=view.name, detail="frames end before the window does: learning anew")
-            view.take(forgotten(view.index))
-            view.index = view.index.model_copy(update={"next_offsets": {}})
+            view.change_window(forgotten(view.index))
+            view.change_window(view.index.model_copy(update={"next_offsets": {}}))
         else:
-            view.take(shrunk(view.index, view.bounds))
+            view.change_window(shrunk(view.index, view.bounds))
 
-    def _hold(self, index: WindowIndex) -> OwnedView:
+    def _add(self, index: WindowIndex) -> OwnedView:
         known = self._states.get(index.view)
         state = known or opened(index.view, at=self._now())
         view = OwnedView(index.view, self._training_of(index.view), index, state, announced=known is not None)

@@ -49,7 +49,7 @@ class Publisher:
     def __init__(
         self,
         loop: Loop,
-        holdings: OwnedViews,
+        views: OwnedViews,
         windows: WindowStore,
         topics: Topics,
         *,
@@ -57,51 +57,52 @@ class Publisher:
         kafka_metrics: KafkaMetrics,
     ) -> None:
         self._loop = loop
-        self._holdings = holdings
+        self._views = views
         self._windows = windows
         self._topics = topics
         self._metrics = metrics
         self._kafka_metrics = kafka_metrics
         self._flushed: dict[Claim, int] = {}
 
-    def publish(self, view: OwnedView, outcome: Transition) -> None:
+    def publish(self, view: OwnedView, transition: Transition) -> None:
         """Write a view's new state and its events, and go on with them.
 
         Raises:
             NotOurs: the view went to another trainer; nothing was written.
-            Aborted: nothing was written; every view in hand is void.
+            Aborted: nothing was written; every owned view is void.
         """
         claim = self._loop.claims.get(Partition(self._topics.frames, view.index.home))
         if claim is None:
             raise NotOurs(view.name)
-        at = self._holdings.positions.get(view.index.home, 0)
-        if self._commit([Work(claim, at, self._records(view, outcome))]).void:
+        at = self._views.positions.get(view.index.home, 0)
+        if self._commit([Work(claim, at, self._records(view, transition))]).void:
             raise NotOurs(view.name)
-        for event in outcome.events:
+        for event in transition.events:
             log.info("bank_event", view=view.name, kind=event.kind.value, who=event.who, why=event.why, **event.facts)
-        if outcome.state is not None:
-            view.state, view.announced = outcome.state, True
+        if transition.state is not None:
+            view.published(transition.state)
             set_state(self._metrics, view.name, view.state.state.value)
 
-    def flush(self, *, in_use: Callable[[str], bool]) -> None:
+    def flush(self, *, in_use: Callable[[str], bool], confirm: OwnedView | None = None) -> None:
         """Commit the consumed offsets, then make the windows in the store what they are in memory.
 
         Args:
             in_use: whether a build reads this view's frames: their files stay until it has ended.
+            confirm: a view whose claim is to be confirmed even where nothing of it changed.
 
         Raises:
-            Aborted: every view in hand is void.
+            Aborted: every owned view is void.
             StoreError: some indexes are still behind; the next flush writes them.
         """
-        changed = {view.index.home for view in self._holdings if view.dirty}
+        changed = {view.index.home for view in self._views if view.dirty or view is confirm}
         works = [
             Work(claim, at)
             for each, claim in self._loop.claims.items()
-            if (at := self._holdings.positions.get(each.partition, 0)) != self._flushed.get(claim, 0)
+            if (at := self._views.positions.get(each.partition, 0)) != self._flushed.get(claim, 0)
             or each.partition in changed  # without a commit nobody would tell us that it is not ours any more
         ]
         done = self._commit(works).done
-        for view in self._holdings:
+        for view in self._views:
             self.save(view)
             if not in_use(view.name):
                 self._clear(view)
@@ -113,7 +114,7 @@ class Publisher:
         """Write the index of one view, if it changed. Raises StoreError."""
         if view.dirty:
             self._windows.save(view.index)
-            view.dirty = False
+            view.window_saved()
             self._metrics.window_frames.labels(view=view.name).set(len(view.index.frames))
             self._metrics.window_bytes.labels(view=view.name).set(view.index.size_bytes)
 
@@ -128,11 +129,11 @@ class Publisher:
     def _clear(self, view: OwnedView) -> None:
         """Delete what the saved index no longer names; a topic made anew may have given a name again."""
         named = {frame.name for frame in view.index.frames}
-        self._windows.delete(view.name, [frame for frame in view.doomed if frame.name not in named])
-        view.doomed.clear()
+        self._windows.delete(view.name, [frame for frame in view.to_delete if frame.name not in named])
+        view.files_deleted()
 
-    def _records(self, view: OwnedView, outcome: Transition) -> tuple[Outgoing, ...]:
+    def _records(self, view: OwnedView, transition: Transition) -> tuple[Outgoing, ...]:
         key = view.name.encode()
-        states = [] if outcome.state is None else [Outgoing(self._topics.banks, key, outcome.state.to_bytes())]
-        events = [Outgoing(self._topics.bank_events, key, event.to_bytes()) for event in outcome.events]
+        states = [] if transition.state is None else [Outgoing(self._topics.banks, key, transition.state.to_bytes())]
+        events = [Outgoing(self._topics.bank_events, key, event.to_bytes()) for event in transition.events]
         return (*states, *events)

@@ -1,4 +1,4 @@
-"""The trainer as a service: one thread that reads frames, and between two batches looks after everything else."""
+"""The trainer as a service: one thread that reads frames, and between two batches does everything else."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from trainer.publisher import NotOurs, Publisher, Topics
 from trainer.window_store import WindowStore
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from threading import Event
 
     from prometheus_client import CollectorRegistry
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from ingest.kafka.loop import Loop
     from ingest.kafka.records import Record
     from ingest.kafka.settings import KafkaSettings
-    from monitoring.metrics import KafkaMetrics
+    from monitoring.metrics import KafkaMetrics, TrainerMetrics
     from softpatch.network.graph import Graph
     from trainer.build_order import ProviderChoice
     from trainer.settings import TrainerSettings, ViewTraining
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 ROOM = 64
-"""Records taken in one round: builds and commands are looked after in between."""
+"""Records taken in one round: builds and commands are followed in between."""
 READ_SECONDS = 20.0
 """For reading `banks` whole at an assignment; a rebalance waits for it."""
 
@@ -60,7 +60,7 @@ class Trainer:
         *,
         loop: Loop,
         collector: Collector,
-        teacher: ViewController,
+        controller: ViewController,
         publisher: Publisher,
         builds: BuildQueue,
         settings: TrainerSettings,
@@ -70,7 +70,7 @@ class Trainer:
     ) -> None:
         self._loop = loop
         self._collector = collector
-        self._teacher = teacher
+        self._controller = controller
         self._publisher = publisher
         self._builds = builds
         self._settings = settings
@@ -82,7 +82,7 @@ class Trainer:
         self._pending: deque[Record] = deque()
 
     def run(self, *, until: Event) -> None:
-        """Go round until told to stop, then write what is in memory. Raises Fenced, Refused: the process must end."""
+        """Go round until `until` is set, then write what is in memory. Raises Fenced, Refused: the process must end."""
         try:
             while not until.is_set():
                 if not self.round():
@@ -92,13 +92,13 @@ class Trainer:
             self._builds.clear()
 
     def round(self) -> bool:
-        """Read what is there, then look after new views, commands, builds and windows; whether reading went well."""
+        """Read what is there, then serve new views, commands, builds and windows; whether reading went well."""
         self._heartbeat.beat()
         polled = self._attempt("poll", self._poll)
         self._attempt("collect", self._collect)
-        self._attempt("announce", self._teacher.announce)
-        self._attempt("commands", self._teacher.follow_commands)
-        self._attempt("builds", self._teacher.look_after_builds)
+        self._attempt("announce", self._controller.announce)
+        self._attempt("commands", self._controller.follow_commands)
+        self._attempt("builds", self._controller.follow_builds)
         if self._clock() - self._flushed_at >= self._settings.flush_seconds:
             self._attempt("flush", self._flush)
         return polled
@@ -136,7 +136,7 @@ class Trainer:
             work()
         except (StoreError, BrokerUnreachable, OSError) as error:
             self._not_before[doing] = self._clock() + self._settings.retry_seconds
-            # The sentence says it all: no traceback.
+            # The sentence is enough: no traceback.
             log.error("will_try_again", doing=doing, detail=str(error), seconds=self._settings.retry_seconds)  # noqa: TRY400
         except NotOurs as error:
             log.warning("not_published", view=str(error), detail="another trainer owns this view now")
@@ -149,8 +149,8 @@ class Trainer:
 
 
 @dataclass
-class Status:
-    """What /readyz says: ready with a place in the group, whatever partitions that gives."""
+class StartProgress:
+    """How far the start has come, for /readyz: ready with a place in the group, whatever partitions that gives."""
 
     loop: TransactionLoop | None = None
 
@@ -161,6 +161,23 @@ class Status:
         if self.loop.state not in (State.OWNING, State.COMMITTING):
             return Readiness(ready=False, sentence=f"Not ready: {self.loop.state.value}.")
         return Readiness(ready=True, sentence=f"Ready: {len(self.loop.claims)} partitions of frames are read.")
+
+
+@dataclass(frozen=True)
+class _Shared:
+    """What the parts of one trainer process share."""
+
+    settings: TrainerSettings
+    kafka: KafkaSettings
+    topics: Topics
+    windows: WindowStore
+    bank_store: BankStore
+    builds: BuildQueue
+    metrics: TrainerMetrics
+    kafka_metrics: KafkaMetrics
+    graph_hash: str
+    clock: Callable[[], float]
+    now: Callable[[], datetime]
 
 
 def serve(
@@ -186,74 +203,119 @@ def serve(
         Fenced: another process took our place; exit, and let the supervisor start anew.
         Refused: Kafka denies what we need.
         NewerIndex: a newer release wrote a window in this store.
+        NewerSchema: a newer release wrote a bank state.
     """
-    metrics, status = declare_trainer(registry), Status()
+    metrics, progress = declare_trainer(registry), StartProgress()
     heartbeat = Heartbeat(limit_seconds=settings.heartbeat_limit_seconds, clock=clock)
     store = FsspecStore.open(store_url)
     with ExitStack() as stack:
-        stack.enter_context(_health(settings, registry, heartbeat, status))
-        workshop = _workshop(stack, graph, provider, store_url)
-        builds = BuildQueue(workshop, settings, clock=clock, now=now)
-        topics = topics_of(kafka)
-        frames = stack.enter_context(WholeTopicReader.open(kafka, topics=[topics.frames], stop=stop))
-        commands = stack.enter_context(WholeTopicReader.open(kafka, topics=[topics.commands], stop=stop))
-        windows, shelf = WindowStore(store), BankStore(store, graph_hash=graph.hash, keep=settings.keep_banks)
-        holdings = OwnedViews(
-            topic=topics.frames,
-            windows=windows,
-            training_of=training_of,
-            read_states=lambda: read_states(kafka, topics.banks),
-            ends=frames.end_offsets,
-            in_use=builds.reads,
-            metrics=metrics,
-            now=now,
-        )
-        status.loop = stack.enter_context(_loop(kafka, topics, holdings, stop))
-        kafka_metrics = declare_kafka(registry)
-        publisher = Publisher(status.loop, holdings, windows, topics, metrics=metrics, kafka_metrics=kafka_metrics)
-        teacher = ViewController(
-            holdings=holdings,
-            inbox=CommandQueue(commands),
-            builds=builds,
-            shelf=shelf,
-            windows=windows,
-            publisher=publisher,
-            metrics=metrics,
-            graph_hash=graph.hash,
-            now=now,
-        )
-        Trainer(
-            loop=status.loop,
-            collector=Collector(holdings, windows, metrics, usual=shelf.usual, clock=clock),
-            teacher=teacher,
-            publisher=publisher,
-            builds=builds,
+        stack.enter_context(_health(settings, registry, heartbeat, progress))
+        environment = _build_environment(stack, graph, provider, store_url)
+        shared = _Shared(
             settings=settings,
-            kafka_metrics=kafka_metrics,
-            heartbeat=heartbeat,
+            kafka=kafka,
+            topics=topics_of(kafka),
+            windows=WindowStore(store),
+            bank_store=BankStore(store, graph_hash=graph.hash, keep=settings.keep_banks),
+            builds=BuildQueue(environment, settings, clock=clock, now=now),
+            metrics=metrics,
+            kafka_metrics=declare_kafka(registry),
+            graph_hash=graph.hash,
             clock=clock,
-        ).run(until=stop)
+            now=now,
+        )
+        _trainer(shared, stack, progress, training_of, heartbeat=heartbeat, stop=stop).run(until=stop)
+
+
+def _trainer(
+    shared: _Shared,
+    stack: ExitStack,
+    progress: StartProgress,
+    training_of: Callable[[str], ViewTraining],
+    *,
+    heartbeat: Heartbeat,
+    stop: Event,
+) -> Trainer:
+    """The loop with all that it drives, connected; `stack` closes it."""
+    kafka, topics = shared.kafka, shared.topics
+    frames = stack.enter_context(WholeTopicReader.open(kafka, topics=[topics.frames], stop=stop))
+    commands = stack.enter_context(WholeTopicReader.open(kafka, topics=[topics.commands], stop=stop))
+    views = _owned_views(shared, training_of, ends=frames.end_offsets)
+    progress.loop = stack.enter_context(_loop(kafka, topics, views, stop))
+    publisher = Publisher(
+        progress.loop,
+        views,
+        shared.windows,
+        topics,
+        metrics=shared.metrics,
+        kafka_metrics=shared.kafka_metrics,
+    )
+    return Trainer(
+        loop=progress.loop,
+        collector=Collector(
+            views, shared.windows, shared.metrics, baseline_of=shared.bank_store.input_baseline, clock=shared.clock
+        ),
+        controller=_controller(shared, views, publisher, commands),
+        publisher=publisher,
+        builds=shared.builds,
+        settings=shared.settings,
+        kafka_metrics=shared.kafka_metrics,
+        heartbeat=heartbeat,
+        clock=shared.clock,
+    )
+
+
+def _owned_views(
+    shared: _Shared,
+    training_of: Callable[[str], ViewTraining],
+    *,
+    ends: Callable[[], Mapping[Partition, int]],
+) -> OwnedViews:
+    return OwnedViews(
+        topic=shared.topics.frames,
+        windows=shared.windows,
+        training_of=training_of,
+        read_states=lambda: read_states(shared.kafka, shared.topics.banks),
+        ends=ends,
+        in_use=shared.builds.reads,
+        metrics=shared.metrics,
+        now=shared.now,
+    )
+
+
+def _controller(shared: _Shared, views: OwnedViews, publisher: Publisher, commands: WholeTopicReader) -> ViewController:
+    return ViewController(
+        views=views,
+        commands=CommandQueue(commands),
+        builds=shared.builds,
+        bank_store=shared.bank_store,
+        windows=shared.windows,
+        publisher=publisher,
+        metrics=shared.metrics,
+        graph_hash=shared.graph_hash,
+        now=shared.now,
+    )
 
 
 def _health(
-    settings: TrainerSettings, registry: CollectorRegistry, heartbeat: Heartbeat, status: Status
+    settings: TrainerSettings, registry: CollectorRegistry, heartbeat: Heartbeat, progress: StartProgress
 ) -> HealthServer:
     return HealthServer(
         registry=registry,
         heartbeat=heartbeat,
-        ready=status.readiness,
+        ready=progress.readiness,
         port=settings.metrics_port,
         host=settings.metrics_host,
     )
 
 
-def _loop(kafka: KafkaSettings, topics: Topics, holdings: OwnedViews, stop: Event) -> TransactionLoop:
+def _loop(kafka: KafkaSettings, topics: Topics, views: OwnedViews, stop: Event) -> TransactionLoop:
     return TransactionLoop.open(
         kafka,
         group_id=kafka.group(kafka.trainer_group),
         reads=[topics.frames],
         writes=[topics.banks, topics.bank_events],
-        ownership=holdings,
+        ownership=views,
         stop=stop,
     )
 
@@ -274,7 +336,7 @@ def read_states(kafka: KafkaSettings, topic: str) -> dict[str, BankState]:
         return bank_states(reader.read_to_end(READ_SECONDS), accept_newer=False)
 
 
-def _workshop(stack: ExitStack, graph: Graph, provider: ProviderChoice, store_url: str) -> BuildEnvironment:
+def _build_environment(stack: ExitStack, graph: Graph, provider: ProviderChoice, store_url: str) -> BuildEnvironment:
     folder = stack.enter_context(build_workdir())
     graph_file = folder / "graph.onnx"
     graph_file.write_bytes(graph.model)

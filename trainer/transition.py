@@ -50,9 +50,9 @@ class Initiator:
     command_id: str | None = None
 
 
-def changed(state: BankState, cause: Initiator, at: datetime, /, **update: object) -> BankState:
+def changed(state: BankState, initiator: Initiator, at: datetime, /, **update: object) -> BankState:
     """The next state; validated, since `model_copy` alone is not. What made it provisional goes with that."""
-    said = {"epoch": state.epoch + 1, "at": at, "by": cause.who, "why": cause.why} | update
+    said = {"epoch": state.epoch + 1, "at": at, "by": initiator.who, "why": initiator.why} | update
     if said.get("state", state.state) is not ViewState.PROVISIONAL:
         said |= {"provisional_because": None, "frames_needed": None}
     return BankState.model_validate({**dict(state), **said})
@@ -61,7 +61,7 @@ def changed(state: BankState, cause: Initiator, at: datetime, /, **update: objec
 def event_of(
     state: BankState,
     kind: BankEventKind,
-    cause: Initiator,
+    initiator: Initiator,
     *,
     bank: BankInForce | None = None,
     facts: EventFacts | None = None,
@@ -73,9 +73,9 @@ def event_of(
         kind=kind,
         epoch=state.epoch,
         bank_version=bank.version if bank else None,
-        command_id=cause.command_id,
-        who=cause.who,
-        why=cause.why,
+        command_id=initiator.command_id,
+        who=initiator.who,
+        why=initiator.why,
         at=at,
         facts=facts or {},
     )

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field, ValidationError
 
@@ -27,6 +27,8 @@ from ingest.store_layout import frame_file_name
 from ingest.view import ViewName
 
 Count = Annotated[int, Field(ge=0)]
+FORMAT_VERSION = 1
+"""Of the index file that this release writes, and the newest it reads."""
 
 
 class InvalidIndex(ValueError):
@@ -72,10 +74,10 @@ class LastBuild(FrozenModel):
 
 
 class FrozenRunState(FrozenModel):
-    """The latest frames that were looked at and show the same instant, as far as they do."""
+    """The latest examined frames that show the same instant: the first of them, and how many followed."""
 
-    look_base64: str
-    """Of the first; softpatch.images.input_faults.Look."""
+    thumbnail_base64: str
+    """Of the first; softpatch.images.input_faults.FrameThumbnail."""
     sha256: Sha256
     """Of the first's bytes."""
     repeats: Count = 0
@@ -84,8 +86,8 @@ class FrozenRunState(FrozenModel):
     """File names of those among them that the window holds."""
 
 
-class BuildAsked(FrozenModel):
-    """A build that a command asked for and that has not ended yet."""
+class BuildRequest(FrozenModel):
+    """A build that a command requested and that has not ended yet."""
 
     command_id: str
     who: str
@@ -95,8 +97,7 @@ class BuildAsked(FrozenModel):
 class WindowIndex(FrozenModel):
     """What a window holds and how far its partitions were read. Written as one JSON file; the truth after a restart."""
 
-    format_version: Literal[1, 2] = 2
-    """Version 1 has no `run`; it is read, and from then on it is version 2."""
+    format_version: Annotated[int, Field(ge=1, le=FORMAT_VERSION)] = FORMAT_VERSION
     view: ViewName
     topic: str
     home: Count
@@ -108,7 +109,7 @@ class WindowIndex(FrozenModel):
     """Per partition, the first offset that is not yet taken into account."""
     run: FrozenRunState | None = None
     last_build: LastBuild | None = None
-    asked: BuildAsked | None = None
+    build_request: BuildRequest | None = None
 
     @property
     def size_bytes(self) -> int:
@@ -123,11 +124,11 @@ class WindowIndex(FrozenModel):
     def from_bytes(cls, data: bytes) -> WindowIndex:
         """Read an index file. Raises NewerIndex for one of a newer release, InvalidIndex for a damaged one."""
         try:
-            return cls.model_validate_json(data).model_copy(update={"format_version": 2})
+            return cls.model_validate_json(data)
         except ValidationError as error:
             first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "file"
-        if where == "format_version" and isinstance(first["input"], int):
+        if where == "format_version" and isinstance(first["input"], int) and first["input"] > FORMAT_VERSION:
             raise NewerIndex(f"window index of format {first['input']}: update Patchline here, or delete the window")
         raise InvalidIndex(f"window index, {where}: {first['msg']}; the view is learnt anew")
 
@@ -201,11 +202,11 @@ def within(index: WindowIndex, bounds: Bounds) -> WindowIndex:
     return index
 
 
-def thawed(index: WindowIndex, run: FrozenRunState) -> Change:
+def without_repeats(index: WindowIndex, run: FrozenRunState) -> Change:
     """The index without the repeats of a run that has become too long; its first frame stays."""
     repeats = tuple(frame for frame in index.frames if frame.name in run.kept)
-    rid = without(index, frozenset(run.kept))
-    return Change(rid.model_copy(update={"run": run.model_copy(update={"kept": ()})}), None, repeats)
+    left = without(index, frozenset(run.kept))
+    return Change(left.model_copy(update={"run": run.model_copy(update={"kept": ()})}), None, repeats)
 
 
 def shrunk(index: WindowIndex, bounds: Bounds) -> Change:
@@ -222,7 +223,7 @@ def without(index: WindowIndex, lost: frozenset[str]) -> WindowIndex:
 def forgotten(index: WindowIndex) -> Change:
     """The empty window of a view that is learnt anew; it reads on where it was."""
     fresh = index.model_copy(
-        update={"seen": 0, "stride": 1, "frames": (), "run": None, "last_build": None, "asked": None}
+        update={"seen": 0, "stride": 1, "frames": (), "run": None, "last_build": None, "build_request": None}
     )
     return Change(fresh, None, index.frames)
 

@@ -1,4 +1,4 @@
-"""Hands that teach, with builds that end as the test says."""
+"""A whole trainer without Kafka, with builds that end as the test says."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ingest.bank_state import BankState
 from ingest.command import Command
 from ingest.kafka.records import Record
 from tests.trainer.bank_files import bank_file
-from tests.trainer.fake_loop import Hands, record
+from tests.trainer.fake_loop import CollectingTrainer, record
 from tests.trainer.kafka_line import picture
 from tests.trainer.views import AT, GRAPH, VIEW
 from trainer.bank_store import BankStore
@@ -25,8 +25,8 @@ PICTURES = [picture(number) for number in range(40)]
 DONE = BuildFinished(stage_seconds={"embed": 1.0, "condense": 2.0})
 
 
-class StagedBuild:
-    """A build that ends when it is told to."""
+class FakeBuild:
+    """A build that ends when the test says so."""
 
     def __init__(self, order: BuildOrder, *, timeout_seconds: float, clock: Any) -> None:  # noqa: ANN401, ARG002
         self.order = order
@@ -36,20 +36,20 @@ class StagedBuild:
         self.seconds = 3.0
 
     def poll(self) -> BuildAnswer | None:
-        """What it was told to say."""
+        """What the test set."""
         return self.answer
 
     def kill(self) -> None:
         """Note it."""
         self.killed = True
 
-    def gives(self, data: bytes) -> None:
+    def succeed_with(self, data: bytes) -> None:
         """End with this bank file."""
         Path(self.order.result).write_bytes(data)
         self.answer = DONE
 
 
-class Mailbox:
+class FakeCommands:
     """Commands that have come."""
 
     def __init__(self) -> None:
@@ -61,32 +61,32 @@ class Mailbox:
         return come
 
 
-class Shop:
-    """Hands that teach."""
+class BuildingTrainer:
+    """A trainer that fills windows, carries out commands and builds."""
 
     def __init__(self, folder: Path, training: ViewTraining = TRAINING) -> None:
-        self.mailbox = Mailbox()
-        self.started: list[StagedBuild] = []
-        self.hands = Hands(folder / "store", training)
+        self.commands_topic = FakeCommands()
+        self.started: list[FakeBuild] = []
+        self.collecting = CollectingTrainer(folder / "store", training)
         (folder / "work").mkdir(exist_ok=True)
-        workshop = BuildEnvironment(folder / "graph.onnx", "cpu", str(folder / "store"), folder / "work")
+        environment = BuildEnvironment(folder / "graph.onnx", "cpu", str(folder / "store"), folder / "work")
         self.ticks = 0.0
         self.builds = BuildQueue(
-            workshop,
+            environment,
             TrainerSettings(),
             clock=self.tick,
             now=lambda: AT,
-            start=self.start,  # type: ignore[arg-type] # a staged build
+            start=self.start,  # type: ignore[arg-type] # a fake build
         )
         self.commands_sent = 0
-        self.teacher = ViewController(
-            holdings=self.hands.holdings,
-            inbox=CommandQueue(self.mailbox),
+        self.controller = ViewController(
+            views=self.collecting.views,
+            commands=CommandQueue(self.commands_topic),
             builds=self.builds,
-            shelf=BankStore(self.hands.store, graph_hash=GRAPH, keep=2),
-            windows=self.hands.windows,
-            publisher=self.hands.publisher,
-            metrics=self.hands.metrics,
+            bank_store=BankStore(self.collecting.store, graph_hash=GRAPH, keep=2),
+            windows=self.collecting.windows,
+            publisher=self.collecting.publisher,
+            metrics=self.collecting.metrics,
             graph_hash=GRAPH,
             now=lambda: AT,
         )
@@ -97,40 +97,40 @@ class Shop:
         self.ticks += 1
         return self.ticks
 
-    def start(self, order: BuildOrder, **rest: Any) -> StagedBuild:  # noqa: ANN401 -- as BuildProcess takes them
-        """Stage a build."""
-        self.started.append(StagedBuild(order, **rest))
+    def start(self, order: BuildOrder, **rest: Any) -> FakeBuild:  # noqa: ANN401 -- as BuildProcess takes them
+        """Start a fake build."""
+        self.started.append(FakeBuild(order, **rest))
         return self.started[-1]
 
-    def frames(self, count: int, view: str = VIEW) -> None:
+    def send_frames(self, count: int, view: str = VIEW) -> None:
         """So many frames come."""
         for _ in range(count):
-            self.hands.take(record(self.offset, PICTURES[self.offset], key=view.encode()))
+            self.collecting.take(record(self.offset, PICTURES[self.offset], key=view.encode()))
             self.offset += 1
-        self.teacher.announce()
+        self.controller.announce()
 
     def command(self, kind: str, identity: str, **said: object) -> None:
-        """Ana asks."""
+        """Ana sends a command."""
         whole: dict[str, Any] = {"id": identity, "view": VIEW, "kind": kind, "who": "ana", "why": "to see", "at": AT}
         value = Command.model_validate(whole | said).to_bytes()
-        self.mailbox.records.append(
+        self.commands_topic.records.append(
             Record("commands", 0, self.commands_sent, 0, "create_time", VIEW.encode(), value, ())
         )
         self.commands_sent += 1
-        self.teacher.follow_commands()
+        self.controller.follow_commands()
 
-    def learnt(self, created_at: str = "2026-05-04T12:00:00.000+00:00") -> None:
+    def finish_build(self, created_at: str = "2026-05-04T12:00:00.000+00:00") -> None:
         """The build whose turn it is ends well."""
-        self.teacher.look_after_builds()
-        self.started[-1].gives(bank_file(created_at=created_at))
-        self.teacher.look_after_builds()
+        self.controller.follow_builds()
+        self.started[-1].succeed_with(bank_file(created_at=created_at))
+        self.controller.follow_builds()
 
     @property
     def states(self) -> list[BankState]:
         """What was published."""
         return [
             BankState.from_bytes(each.value or b"")
-            for work in self.hands.loop.committed
+            for work in self.collecting.loop.committed
             for each in work.outgoing
             if each.topic == "banks"
         ]
@@ -140,7 +140,7 @@ class Shop:
         """What happened: kind, command, why."""
         found = [
             BankEvent.from_bytes(each.value or b"")
-            for work in self.hands.loop.committed
+            for work in self.collecting.loop.committed
             for each in work.outgoing
             if each.topic == "bank-events"
         ]

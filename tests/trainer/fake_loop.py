@@ -1,4 +1,4 @@
-"""A trainer's hands without Kafka: a loop that records what is committed, and a disk that can be full."""
+"""A trainer without Kafka: a loop that records what is committed, and a store that can be full."""
 
 from __future__ import annotations
 
@@ -70,8 +70,8 @@ class Disk(FsspecStore):
 
 
 @dataclass
-class Hands:
-    """One trainer process on a store, from its start; a second one on the same store is its restart."""
+class CollectingTrainer:
+    """The part of a trainer that fills windows, from its start; a second one on the same store is its restart."""
 
     folder: Path
     training: ViewTraining = field(default_factory=ViewTraining)
@@ -79,7 +79,7 @@ class Hands:
     ends: dict[Partition, int] = field(default_factory=dict)
     building: set[str] = field(default_factory=set)
     now_seconds: float = 0.0
-    usual: InputBaseline = field(default_factory=InputBaseline)
+    baseline: InputBaseline = field(default_factory=InputBaseline)
 
     def __post_init__(self) -> None:
         """Take over partition 0."""
@@ -87,7 +87,7 @@ class Hands:
         self.windows = WindowStore(self.store)
         self.loop = RecordingLoop()
         self.metrics: TrainerMetrics = declare_trainer(CollectorRegistry())
-        self.holdings = OwnedViews(
+        self.views = OwnedViews(
             topic="frames",
             windows=self.windows,
             training_of=lambda _: self.training,
@@ -98,17 +98,17 @@ class Hands:
             now=lambda: AT,
         )
         self.collector = Collector(
-            self.holdings, self.windows, self.metrics, usual=lambda _: self.usual, clock=lambda: self.now_seconds
+            self.views, self.windows, self.metrics, baseline_of=lambda _: self.baseline, clock=lambda: self.now_seconds
         )
         self.publisher = Publisher(
             self.loop,
-            self.holdings,
+            self.views,
             self.windows,
             TOPICS,
             metrics=self.metrics,
             kafka_metrics=declare_kafka(CollectorRegistry()),
         )
-        self.start = self.holdings.assigned({FRAMES: None}, Deadline(30))[FRAMES]
+        self.start = self.views.assigned({FRAMES: None}, Deadline(30))[FRAMES]
         self.loop.claims[FRAMES] = Claim(FRAMES, 1)
 
     def take(self, record: Record) -> None:

@@ -31,8 +31,8 @@ def store(tmp_path: Path) -> FsspecStore:
 
 def test_a_bank_is_put_under_its_version_and_found_again(store: FsspecStore) -> None:
     """With the threshold and the interval it suggests, and its figures."""
-    shelf, data = BankStore(store, graph_hash=GRAPH, keep=5), bank_file()
-    built = shelf.put(data)
+    bank_store, data = BankStore(store, graph_hash=GRAPH, keep=5), bank_file()
+    built = bank_store.put(data)
     version = bank_version(data)
     assert built.bank.uri == f"banks/line-1%2Fcamera-1/{version}.safetensors"
     assert store.get(built.bank.uri) == data
@@ -52,7 +52,7 @@ def test_a_bank_is_put_under_its_version_and_found_again(store: FsspecStore) -> 
         "threshold_low": 1.5,
         "threshold_high": 3.0,
     }
-    assert shelf.bank(VIEW, version) == built.bank
+    assert bank_store.bank(VIEW, version) == built.bank
 
 
 def test_an_invalid_bank_is_not_put(store: FsspecStore) -> None:
@@ -64,63 +64,68 @@ def test_an_invalid_bank_is_not_put(store: FsspecStore) -> None:
 
 def test_a_bank_that_cannot_come_into_force_is_refused_with_the_reason(store: FsspecStore) -> None:
     """Missing, damaged, or of another backbone than the one that runs."""
-    shelf = BankStore(store, graph_hash=GRAPH, keep=5)
+    bank_store = BankStore(store, graph_hash=GRAPH, keep=5)
     with pytest.raises(NotPossible, match=r"^the store has no bank eeeeeeeeeeee of this view"):
-        shelf.bank(VIEW, "e" * 64)
+        bank_store.bank(VIEW, "e" * 64)
     store.put(bank_path(VIEW, "d" * 64), b"what is this")
     with pytest.raises(NotPossible, match=r"^bank dddddddddddd cannot be used: "):
-        shelf.bank(VIEW, "d" * 64)
-    foreign = shelf.put(bank_file(graph_hash="1" * 64)).bank
+        bank_store.bank(VIEW, "d" * 64)
+    foreign = bank_store.put(bank_file(graph_hash="1" * 64)).bank
     with pytest.raises(NotPossible, match=r"was built with backbone toy, another one runs here$"):
-        shelf.bank(VIEW, foreign.version)
+        bank_store.bank(VIEW, foreign.version)
 
 
 def test_another_ratio_gives_the_threshold_of_the_banks_own_calibration(store: FsspecStore) -> None:
     """By the rule that suggested the first one; more rejects, a lower threshold."""
-    shelf, data = BankStore(store, graph_hash=GRAPH, keep=5), bank_file()
-    version = shelf.put(data).bank.version
+    bank_store, data = BankStore(store, graph_hash=GRAPH, keep=5), bank_file()
+    version = bank_store.put(data).bank.version
     scores = bank_from_bytes(data).calibration_scores
-    found = {ratio: shelf.threshold(VIEW, version, ratio) for ratio in (0.01, 0.05)}
+    found = {ratio: bank_store.threshold(VIEW, version, ratio) for ratio in (0.01, 0.05)}
     assert found[0.01] == suggest(scores, false_reject_ratio=0.01, seed=0).threshold.value
     assert found[0.05] < found[0.01] < float(np.max(scores)) * 1.5
 
 
 def test_what_a_view_usually_looks_like_comes_from_its_bank_in_force(store: FsspecStore) -> None:
     """Where its probes are no pictures, or no bank is in force, what holds for all views does."""
-    shelf = BankStore(store, graph_hash=GRAPH, keep=5)
+    bank_store = BankStore(store, graph_hash=GRAPH, keep=5)
     ok, black = cv2.imencode(".png", np.full((40, 40, 3), 90, np.uint8))
     assert ok
-    pictured = shelf.put(bank_file(probe=black.tobytes())).bank
-    plain = shelf.put(bank_file()).bank
-    assert shelf.usual(state(active=pictured)) == InputBaseline(dark_ratio=0.0, saturated_ratio=0.0, contrast=0.0)
-    assert shelf.usual(state(active=plain)) == InputBaseline()
-    assert shelf.usual(state(ViewState.LEARNING)) == InputBaseline()
+    pictured = bank_store.put(bank_file(probe=black.tobytes())).bank
+    plain = bank_store.put(bank_file()).bank
+    assert bank_store.input_baseline(state(active=pictured)) == InputBaseline(
+        dark_ratio=0.0, saturated_ratio=0.0, contrast=0.0
+    )
+    assert bank_store.input_baseline(state(active=plain)) == InputBaseline()
+    assert bank_store.input_baseline(state(ViewState.LEARNING)) == InputBaseline()
 
 
-def test_a_bank_is_read_once_for_what_is_usual_and_forgotten_with_the_next(
+def test_a_bank_is_read_once_for_its_input_baseline_and_forgotten_with_the_next(
     store: FsspecStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is asked with every frame; a trainer that runs for a year sees thousands of banks."""
-    shelf, asked = BankStore(store, graph_hash=GRAPH, keep=5), list[str]()
-    banks = [shelf.put(bank_file(created_at=f"2026-05-04T12:00:0{second}.000+00:00")).bank for second in range(3)]
+    """It is used with every frame; a trainer that runs for a year sees thousands of banks."""
+    bank_store, reads = BankStore(store, graph_hash=GRAPH, keep=5), list[str]()
+    moments = [f"2026-05-04T12:00:0{second}.000+00:00" for second in range(3)]
+    banks = [bank_store.put(bank_file(created_at=moment)).bank for moment in moments]
     get = store.get
 
     def counted(_: FsspecStore, path: str) -> bytes:
-        asked.append(path)
+        reads.append(path)
         return get(path)
 
     monkeypatch.setattr(FsspecStore, "get", counted)
     for bank in banks:
         for _ in range(4):
-            shelf.usual(state(active=bank))
-    assert asked == [bank.uri for bank in banks]
-    assert len(shelf._usual) == 1
+            bank_store.input_baseline(state(active=bank))
+    assert reads == [bank.uri for bank in banks]
+    assert len(bank_store._baselines) == 1
 
 
 def test_old_banks_go_and_named_ones_stay(store: FsspecStore) -> None:
     """Of ten banks the state names the two oldest; two others, the newest, are kept; the files of other views too."""
-    shelf = BankStore(store, graph_hash=GRAPH, keep=2)
-    banks = [shelf.put(bank_file(created_at=f"2026-05-04T12:00:{second:02d}.000+00:00")).bank for second in range(10)]
+    bank_store = BankStore(store, graph_hash=GRAPH, keep=2)
+    banks = [
+        bank_store.put(bank_file(created_at=f"2026-05-04T12:00:{second:02d}.000+00:00")).bank for second in range(10)
+    ]
     store.put("banks/other/x.safetensors", b"theirs")
     state = BankState(
         view=VIEW,
@@ -132,7 +137,7 @@ def test_old_banks_go_and_named_ones_stay(store: FsspecStore) -> None:
         why="old and good",
         at=AT,
     )
-    assert shelf.tidy(state) == 6
+    assert bank_store.tidy(state) == 6
     kept = {banks[number].uri for number in (0, 1, 8, 9)}
     assert set(store.paths("banks")) == kept | {"banks/other/x.safetensors"}
-    assert shelf.tidy(state) == 0
+    assert bank_store.tidy(state) == 0

@@ -11,11 +11,11 @@ from tests.trainer.views import AT, GRAPH, LATER, VIEW, bank, state, window
 from trainer.build_policy import BuiltBank, after_build, after_failed_build, after_stopped_build, build_due, opened
 from trainer.settings import ViewTraining
 from trainer.transition import Initiator
-from trainer.window import BuildAsked, LastBuild, WindowIndex
+from trainer.window import BuildRequest, LastBuild, WindowIndex
 
 TRAINING = ViewTraining(first_build_frames=30, rebuild_every_frames=100, window_frames=50)
 SCHEDULE = Initiator("trainer", "by schedule")
-ASKED = BuildAsked(command_id="c-1", who="ana", why="new lamp")
+ASKED = BuildRequest(command_id="c-1", who="ana", why="new lamp")
 LEARNING = state(ViewState.LEARNING)
 OK_AT_30 = LastBuild(seen=30, failed=False)
 FAILED_AT_30 = LastBuild(seen=30, failed=True)
@@ -23,7 +23,15 @@ FAILED_AT_30 = LastBuild(seen=30, failed=True)
 
 def suggested(high: float) -> Threshold:
     """A threshold of 2 whose interval reaches from there to `high`."""
-    return Threshold(value=2.0, interval_low=2.0, interval_high=high, false_reject_ratio=0.02, rule="made up")
+    return Threshold(
+        value=2.0,
+        interval_low=2.0,
+        interval_high=high,
+        false_reject_ratio=0.02,
+        false_reject_low=0.01,
+        false_reject_high=0.03,
+        rule="made up",
+    )
 
 
 @pytest.mark.parametrize(
@@ -57,8 +65,8 @@ def suggested(high: float) -> Threshold:
             "still provisional, and twice the frames came: 60",
             id="provisional, doubled",
         ),
-        pytest.param(window(6, asked=ASKED), state(), "new lamp", id="by command"),
-        pytest.param(window(5, asked=ASKED), state(), None, id="by command, but nothing to build from"),
+        pytest.param(window(6, build_request=ASKED), state(), "new lamp", id="by command"),
+        pytest.param(window(5, build_request=ASKED), state(), None, id="by command, but nothing to build from"),
         pytest.param(
             window(30, last_build=OK_AT_30),
             state(active=bank("a", graph_hash="1" * 64)),
@@ -69,8 +77,8 @@ def suggested(high: float) -> Threshold:
 )
 def test_a_view_builds_when_it_is_due(index: WindowIndex, view_state: BankState, why: str | None) -> None:
     """First after `first_build_frames`, again every `rebuild_every_frames`, and when it is asked to."""
-    cause = build_due(index, view_state, TRAINING, graph_hash=GRAPH)
-    assert (cause and cause.why) == why
+    initiator = build_due(index, view_state, TRAINING, graph_hash=GRAPH)
+    assert (initiator and initiator.why) == why
 
 
 def test_a_view_opens_as_learning() -> None:
@@ -102,28 +110,28 @@ def test_provisional_ends_with_a_narrow_interval_and_does_not_come_back(
 
 def test_a_provisional_view_says_why_and_how_many_frames_it_needs() -> None:
     """In its state and in the event of the promotion: log 1.5 / log 1.25 is 1.817, its square 3.302: 2.302 x 30."""
-    outcome = after_build(
+    transition = after_build(
         LEARNING, BuiltBank(bank("c"), suggested(3.0), 30), SCHEDULE, interval_ratio_limit=1.25, at=LATER
     )
-    assert outcome.state is not None
-    assert outcome.state.frames_needed == 70
-    assert outcome.state.provisional_because is not None
-    assert "about 70 more frames are needed" in outcome.state.provisional_because
-    facts = outcome.events[1].facts
-    assert (facts["provisional_because"], facts["frames_needed"]) == (outcome.state.provisional_because, 70)
+    assert transition.state is not None
+    assert transition.state.frames_needed == 70
+    assert transition.state.provisional_because is not None
+    assert "about 70 more frames are needed" in transition.state.provisional_because
+    facts = transition.events[1].facts
+    assert (facts["provisional_because"], facts["frames_needed"]) == (transition.state.provisional_because, 70)
 
 
 def test_a_build_is_promoted_and_the_bank_before_it_kept() -> None:
     """One new epoch, two events in order, each with the bank and its figures."""
     built = BuiltBank(bank("c"), suggested(3.0), 30, {"patches": 4000})
-    outcome = after_build(state(), built, Initiator("ana", "new lamp", "c-1"), interval_ratio_limit=1.25, at=LATER)
-    assert outcome.state == state(epoch=8, active=bank("c"), previous=bank("a"), by="ana", why="new lamp", at=LATER)
-    assert [(event.kind, event.epoch, event.bank_version, event.command_id) for event in outcome.events] == [
+    transition = after_build(state(), built, Initiator("ana", "new lamp", "c-1"), interval_ratio_limit=1.25, at=LATER)
+    assert transition.state == state(epoch=8, active=bank("c"), previous=bank("a"), by="ana", why="new lamp", at=LATER)
+    assert [(event.kind, event.epoch, event.bank_version, event.command_id) for event in transition.events] == [
         (BankEventKind.BUILT, 8, "c" * 64, "c-1"),
         (BankEventKind.PROMOTED, 8, "c" * 64, "c-1"),
     ]
-    assert outcome.events[0].facts == {"patches": 4000}
-    assert outcome.events[1].facts == {"threshold": 2.0, "interval_ratio": 1.5, "provisional": False}
+    assert transition.events[0].facts == {"patches": 4000}
+    assert transition.events[1].facts == {"threshold": 2.0, "interval_ratio": 1.5, "provisional": False}
 
 
 def test_a_view_that_was_learnt_anew_can_still_go_back() -> None:
@@ -138,21 +146,23 @@ def test_a_view_that_was_learnt_anew_can_still_go_back() -> None:
 
 def test_a_failed_build_changes_nothing_and_says_why() -> None:
     """The view goes on with the bank it has."""
-    outcome = after_failed_build(state(), "out of memory", Initiator("ana", "new lamp", "c-1"), at=LATER)
-    (event,) = outcome.events
-    assert outcome.state is None
+    transition = after_failed_build(state(), "out of memory", Initiator("ana", "new lamp", "c-1"), at=LATER)
+    (event,) = transition.events
+    assert transition.state is None
     assert (event.kind, event.epoch, event.why, event.command_id) == (
         BankEventKind.BUILD_FAILED,
         7,
         "out of memory",
         "c-1",
     )
-    assert event.facts == {"asked_because": "new lamp"}
+    assert event.facts == {"requested_because": "new lamp"}
 
 
 def test_a_stopped_build_is_a_failed_one_that_says_so() -> None:
     """Its kind is one that readers of any age know: the history is kept for ever."""
-    outcome = after_stopped_build(state(), "stopped by rollback of ana", Initiator("bob", "new lamp", "c-1"), at=LATER)
-    (event,) = outcome.events
+    transition = after_stopped_build(
+        state(), "stopped by rollback of ana", Initiator("bob", "new lamp", "c-1"), at=LATER
+    )
+    (event,) = transition.events
     assert (event.kind, event.who, event.command_id) == (BankEventKind.BUILD_FAILED, "bob", "c-1")
-    assert event.facts == {"asked_because": "new lamp", "stopped": True}
+    assert event.facts == {"requested_because": "new lamp", "stopped": True}

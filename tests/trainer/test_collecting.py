@@ -1,4 +1,4 @@
-"""Frames into windows on a store that crashes, fills up and changes hands."""
+"""Frames into windows on a store that crashes, fills up and changes trainer."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ingest.kafka.connecting import Deadline
 from ingest.kafka.errors import Aborted
 from ingest.store import NotInStore, StoreFull
 from softpatch.images.input_faults import InputBaseline
-from tests.trainer.fake_loop import FRAMES, Hands, record
+from tests.trainer.fake_loop import FRAMES, CollectingTrainer, record
 from tests.trainer.kafka_line import picture
 from tests.trainer.views import VIEW, state
 from trainer.publisher import NotOurs
@@ -48,26 +48,26 @@ FREEZING = [PICTURES[0], *(moved(1, quality) for quality in range(80, 92)), PICT
 """A frame, one picture in twelve encodings, and a frame."""
 
 
-def seen_by(hands: Hands) -> int:
+def seen_by(trainer: CollectingTrainer) -> int:
     """How many of its frames the view has seen."""
-    view = hands.holdings.held(VIEW)
+    view = trainer.views.get(VIEW)
     assert view is not None
     return view.index.seen
 
 
-def fed(hands: Hands, count: int, *, flush_every: int = 4) -> Hands:
-    """The hands after the frames from where they start up to `count`."""
-    for offset in range(hands.start, count):
-        hands.take(record(offset, PICTURES[offset]))
+def fed(trainer: CollectingTrainer, count: int, *, flush_every: int = 4) -> CollectingTrainer:
+    """The trainer after the frames from where they start up to `count`."""
+    for offset in range(trainer.start, count):
+        trainer.take(record(offset, PICTURES[offset]))
         if offset % flush_every == 0:
-            hands.flush()
-    hands.flush()
-    return hands
+            trainer.flush()
+    trainer.flush()
+    return trainer
 
 
-def kept_by(hands: Hands) -> list[int]:
+def kept_by(trainer: CollectingTrainer) -> list[int]:
     """Offsets of the frames in the window in memory."""
-    view = hands.holdings.held(VIEW)
+    view = trainer.views.get(VIEW)
     assert view is not None
     return [frame.offset for frame in view.index.frames]
 
@@ -76,14 +76,14 @@ def kept_by(hands: Hands) -> list[int]:
 @pytest.mark.parametrize("lost", ["index", "positions"])
 def test_a_crash_between_frame_and_index_loses_and_doubles_nothing(tmp_path: Path, crash_at: int, lost: str) -> None:
     """The frames are written, the index or the position is not: the restart ends with the window of a quiet run."""
-    quiet = fed(Hands(tmp_path / "quiet", TIGHT), 32)
-    hands = fed(Hands(tmp_path / "crashed", TIGHT), crash_at)
+    quiet = fed(CollectingTrainer(tmp_path / "quiet", TIGHT), 32)
+    trainer = fed(CollectingTrainer(tmp_path / "crashed", TIGHT), crash_at)
     for offset in range(crash_at, crash_at + 5):
-        hands.take(record(offset, PICTURES[offset]))
-    hands.store.full = lost
+        trainer.take(record(offset, PICTURES[offset]))
+    trainer.store.full = lost
     with pytest.raises(StoreFull):
-        hands.flush()
-    again = fed(Hands(tmp_path / "crashed", TIGHT), 32)
+        trainer.flush()
+    again = fed(CollectingTrainer(tmp_path / "crashed", TIGHT), 32)
     assert kept_by(again) == kept_by(quiet)
     assert again.windows.load(VIEW) == quiet.windows.load(VIEW)
     assert again.frame_files() == quiet.frame_files() == {f"0-{offset}.frame" for offset in kept_by(quiet)}
@@ -91,72 +91,72 @@ def test_a_crash_between_frame_and_index_loses_and_doubles_nothing(tmp_path: Pat
 
 def test_files_that_no_index_names_are_swept_at_the_restart(tmp_path: Path) -> None:
     """What a crash left behind does not fill the disk."""
-    hands = fed(Hands(tmp_path), 3)
-    hands.take(record(3, PICTURES[3]))
-    assert "0-3.frame" in hands.frame_files()
-    assert Hands(tmp_path).frame_files() == {"0-0.frame", "0-1.frame", "0-2.frame"}
+    trainer = fed(CollectingTrainer(tmp_path), 3)
+    trainer.take(record(3, PICTURES[3]))
+    assert "0-3.frame" in trainer.frame_files()
+    assert CollectingTrainer(tmp_path).frame_files() == {"0-0.frame", "0-1.frame", "0-2.frame"}
 
 
 def test_a_frame_whose_file_is_gone_leaves_the_window(tmp_path: Path) -> None:
     """A build would stumble over it."""
-    hands = fed(Hands(tmp_path), 3)
-    hands.store.delete("windows/line-1%2Fcamera-1/0-1.frame")
-    assert kept_by(Hands(tmp_path)) == [0, 2]
+    trainer = fed(CollectingTrainer(tmp_path), 3)
+    trainer.store.delete("windows/line-1%2Fcamera-1/0-1.frame")
+    assert kept_by(CollectingTrainer(tmp_path)) == [0, 2]
 
 
 def test_what_is_no_new_frame_is_skipped_and_counted(tmp_path: Path) -> None:
     """A broken picture, a broken record, an id or bytes that came before: none enters, all are counted."""
-    hands = Hands(tmp_path)
-    hands.take(record(0, PICTURES[0], frame_id="a"))
-    hands.take(record(1, PICTURES[1][:200]))
-    hands.take(record(2, PICTURES[2], key=None))
-    hands.take(record(3, PICTURES[3], frame_id="a"))
-    hands.take(record(4, PICTURES[0], frame_id="b"))
-    hands.take(record(5, PICTURES[5]))
-    assert kept_by(hands) == [0, 5]
-    assert (hands.skipped("bad_frame"), hands.skipped("bad_frame", ""), hands.skipped("duplicate")) == (1, 1, 2)
-    hands.flush()
-    assert Hands(tmp_path).start == 6
+    trainer = CollectingTrainer(tmp_path)
+    trainer.take(record(0, PICTURES[0], frame_id="a"))
+    trainer.take(record(1, PICTURES[1][:200]))
+    trainer.take(record(2, PICTURES[2], key=None))
+    trainer.take(record(3, PICTURES[3], frame_id="a"))
+    trainer.take(record(4, PICTURES[0], frame_id="b"))
+    trainer.take(record(5, PICTURES[5]))
+    assert kept_by(trainer) == [0, 5]
+    assert (trainer.skipped("bad_frame"), trainer.skipped("bad_frame", ""), trainer.skipped("duplicate")) == (1, 1, 2)
+    trainer.flush()
+    assert CollectingTrainer(tmp_path).start == 6
 
 
 def test_what_shows_nothing_to_judge_is_skipped_and_counted(tmp_path: Path) -> None:
     """A covered lens and a burnt-out picture; neither counts as one of the view's frames."""
-    hands = Hands(tmp_path)
+    trainer = CollectingTrainer(tmp_path)
     for offset, value in enumerate([PICTURES[0], flat(0), PICTURES[1], flat(255), PICTURES[2]]):
-        hands.take(record(offset, value))
-    assert kept_by(hands) == [0, 2, 4]
-    assert (hands.skipped("black"), hands.skipped("overexposed")) == (1, 1)
-    assert seen_by(hands) == 3
+        trainer.take(record(offset, value))
+    assert kept_by(trainer) == [0, 2, 4]
+    assert (trainer.skipped("black"), trainer.skipped("overexposed")) == (1, 1)
+    assert seen_by(trainer) == 3
 
 
 def test_only_the_first_of_a_frozen_picture_stays(tmp_path: Path) -> None:
     """Nine near copies enter before anyone can know, and go again with the tenth; then the line moves on."""
-    hands = Hands(tmp_path, usual=LIVE)
+    trainer = CollectingTrainer(tmp_path, baseline=LIVE)
     for offset, value in enumerate(FREEZING):
-        hands.take(record(offset, value))
+        trainer.take(record(offset, value))
         if offset == 9:
-            assert kept_by(hands) == list(range(10))
-    hands.flush()
-    assert kept_by(hands) == [0, 1, 13]
-    assert hands.skipped("frozen") == 3
-    assert hands.frame_files() == {"0-0.frame", "0-1.frame", "0-13.frame"}
+            assert kept_by(trainer) == list(range(10))
+    trainer.flush()
+    assert kept_by(trainer) == [0, 1, 13]
+    assert trainer.skipped("frozen") == 3
+    assert trainer.frame_files() == {"0-0.frame", "0-1.frame", "0-13.frame"}
 
 
 def test_a_camera_that_repeats_its_bytes_is_counted_as_frozen(tmp_path: Path) -> None:
     """Up to the ninth they are duplicates, as two equal frames may be."""
-    hands = Hands(tmp_path)
+    trainer = CollectingTrainer(tmp_path)
     for offset in range(12):
-        hands.take(record(offset, PICTURES[0]))
-    assert kept_by(hands) == [0]
-    assert (hands.skipped("duplicate"), hands.skipped("frozen")) == (8, 3)
+        trainer.take(record(offset, PICTURES[0]))
+    assert kept_by(trainer) == [0]
+    assert (trainer.skipped("duplicate"), trainer.skipped("frozen")) == (8, 3)
 
 
 def test_a_frozen_picture_is_told_across_restarts(tmp_path: Path) -> None:
     """The window ends as that of a quiet run: what was seen of the run is in the index."""
-    quiet = Hands(tmp_path / "quiet", usual=LIVE)
+    quiet = CollectingTrainer(tmp_path / "quiet", baseline=LIVE)
     for offset, value in enumerate(FREEZING):
         quiet.take(record(offset, value))
-        restarted = Hands(tmp_path / "restarted", usual=LIVE)
+        restarted = CollectingTrainer(tmp_path / "restarted", baseline=LIVE)
         restarted.take(record(offset, value))
         restarted.flush()
     assert kept_by(restarted) == kept_by(quiet) == [0, 1, 13]
@@ -164,51 +164,51 @@ def test_a_frozen_picture_is_told_across_restarts(tmp_path: Path) -> None:
 
 def test_a_view_that_inspects_faults_learns_them(tmp_path: Path) -> None:
     """A line whose good frames are black, or all alike, says so."""
-    hands = Hands(tmp_path, ViewTraining(input_fault="inspect"), usual=LIVE)
+    trainer = CollectingTrainer(tmp_path, ViewTraining(input_fault="inspect"), baseline=LIVE)
     for offset, value in enumerate([flat(0), *FREEZING]):
-        hands.take(record(offset, value))
-    assert kept_by(hands) == list(range(15))
+        trainer.take(record(offset, value))
+    assert kept_by(trainer) == list(range(15))
 
 
 def test_a_held_view_learns_nothing(tmp_path: Path) -> None:
     """Its frames are read and left out."""
-    hands = Hands(tmp_path, states={VIEW: state(ViewState.HELD)})
-    hands.take(record(0, PICTURES[0]))
-    assert (kept_by(hands), hands.skipped("held")) == ([], 1)
+    trainer = CollectingTrainer(tmp_path, states={VIEW: state(ViewState.HELD)})
+    trainer.take(record(0, PICTURES[0]))
+    assert (kept_by(trainer), trainer.skipped("held")) == ([], 1)
 
 
 def test_a_full_disk_stops_the_window_and_nothing_else(tmp_path: Path) -> None:
     """Frames that find no room are passed by; with room again the window grows on."""
-    hands = Hands(tmp_path)
-    hands.take(record(0, PICTURES[0]))
-    hands.store.full = ".frame"
-    hands.take(record(1, PICTURES[1]))
-    hands.store.full = None
-    hands.take(record(2, PICTURES[2]))
-    assert kept_by(hands) == [0, 2]
-    hands.flush()
-    assert kept_by(Hands(tmp_path)) == [0, 2]
+    trainer = CollectingTrainer(tmp_path)
+    trainer.take(record(0, PICTURES[0]))
+    trainer.store.full = ".frame"
+    trainer.take(record(1, PICTURES[1]))
+    trainer.store.full = None
+    trainer.take(record(2, PICTURES[2]))
+    assert kept_by(trainer) == [0, 2]
+    trainer.flush()
+    assert kept_by(CollectingTrainer(tmp_path)) == [0, 2]
 
 
 def test_nothing_is_written_by_a_trainer_that_was_left_behind(tmp_path: Path) -> None:
     """The transaction comes first: where it aborts, the successor's index stays as it is."""
-    hands = fed(Hands(tmp_path), 3)
-    hands.take(record(3, PICTURES[3]))
-    hands.loop.abort = True
+    trainer = fed(CollectingTrainer(tmp_path), 3)
+    trainer.take(record(3, PICTURES[3]))
+    trainer.loop.abort = True
     with pytest.raises(Aborted):
-        hands.flush()
-    assert Hands(tmp_path).start == 3
+        trainer.flush()
+    assert CollectingTrainer(tmp_path).start == 3
 
 
 def test_a_state_is_published_with_its_events_and_the_consumed_offset(tmp_path: Path) -> None:
     """One work under the claim of the view's partition."""
-    hands = Hands(tmp_path)
-    hands.take(record(0, PICTURES[0]))
-    view = hands.holdings.held(VIEW)
+    trainer = CollectingTrainer(tmp_path)
+    trainer.take(record(0, PICTURES[0]))
+    view = trainer.views.get(VIEW)
     assert view is not None
-    hands.publisher.publish(view, Transition(view.state, ()))
-    (work,) = hands.loop.committed
-    assert (work.claim, work.next_offset) == (hands.loop.claims[FRAMES], 1)
+    trainer.publisher.publish(view, Transition(view.state, ()))
+    (work,) = trainer.loop.committed
+    assert (work.claim, work.next_offset) == (trainer.loop.claims[FRAMES], 1)
     assert [(each.topic, each.key, each.value) for each in work.outgoing] == [
         ("banks", VIEW.encode(), view.state.to_bytes())
     ]
@@ -217,41 +217,41 @@ def test_a_state_is_published_with_its_events_and_the_consumed_offset(tmp_path: 
 
 def test_a_view_that_is_not_ours_any_more_is_not_published(tmp_path: Path) -> None:
     """Its new owner's word counts; ours is void, and our state stays what was committed."""
-    hands = Hands(tmp_path)
-    hands.take(record(0, PICTURES[0]))
-    view = hands.holdings.held(VIEW)
+    trainer = CollectingTrainer(tmp_path)
+    trainer.take(record(0, PICTURES[0]))
+    view = trainer.views.get(VIEW)
     assert view is not None
-    hands.loop.claims.clear()
+    trainer.loop.claims.clear()
     with pytest.raises(NotOurs):
-        hands.publisher.publish(view, Transition(state(), ()))
+        trainer.publisher.publish(view, Transition(state(), ()))
     assert (view.state.state, view.announced) == (ViewState.LEARNING, False)
 
 
 def test_a_revoked_partition_takes_its_views_along(tmp_path: Path) -> None:
     """Assigned again they come back from the store."""
-    hands = fed(Hands(tmp_path), 3)
-    hands.holdings.revoked(frozenset({FRAMES}))
-    assert (hands.holdings.held(VIEW), hands.holdings.positions) == (None, {})
-    assert hands.holdings.assigned({FRAMES: None}, Deadline(30)) == {FRAMES: 3}
-    assert kept_by(hands) == [0, 1, 2]
+    trainer = fed(CollectingTrainer(tmp_path), 3)
+    trainer.views.revoked(frozenset({FRAMES}))
+    assert (trainer.views.get(VIEW), trainer.views.positions) == (None, {})
+    assert trainer.views.assigned({FRAMES: None}, Deadline(30)) == {FRAMES: 3}
+    assert kept_by(trainer) == [0, 1, 2]
 
 
 def test_frames_that_a_build_reads_stay_until_it_has_ended(tmp_path: Path) -> None:
     """Thinning goes on meanwhile, in the index."""
-    hands = Hands(tmp_path, TIGHT)
+    trainer = CollectingTrainer(tmp_path, TIGHT)
     for offset in range(7):
-        hands.take(record(offset, PICTURES[offset]))
-    hands.flush(building=True)
-    assert kept_by(hands) == [0, 2, 4, 6]
-    assert len(hands.frame_files()) == 7
-    hands.flush()
-    assert hands.frame_files() == {f"0-{offset}.frame" for offset in (0, 2, 4, 6)}
+        trainer.take(record(offset, PICTURES[offset]))
+    trainer.flush(building=True)
+    assert kept_by(trainer) == [0, 2, 4, 6]
+    assert len(trainer.frame_files()) == 7
+    trainer.flush()
+    assert trainer.frame_files() == {f"0-{offset}.frame" for offset in (0, 2, 4, 6)}
 
 
 def test_a_topic_that_was_made_anew_is_learnt_anew(tmp_path: Path) -> None:
     """It ends before the window does: the window's frames are of a stream that is gone, new ones get their names."""
-    fed(Hands(tmp_path), 5)
-    anew = Hands(tmp_path, ends={FRAMES: 2})
+    fed(CollectingTrainer(tmp_path), 5)
+    anew = CollectingTrainer(tmp_path, ends={FRAMES: 2})
     assert (anew.start, kept_by(anew)) == (0, [])
     anew.take(record(0, PICTURES[50]))
     anew.flush()
@@ -261,26 +261,26 @@ def test_a_topic_that_was_made_anew_is_learnt_anew(tmp_path: Path) -> None:
 
 def test_a_view_starts_at_the_beginning_of_its_topic(tmp_path: Path) -> None:
     """Not at an offset that a group committed with another store."""
-    assert Hands(tmp_path).start == 0
+    assert CollectingTrainer(tmp_path).start == 0
 
 
 def test_a_damaged_index_is_learnt_anew_and_a_newer_one_is_left_alone(tmp_path: Path) -> None:
     """A release that cannot read a window must not write over it."""
     path = "windows/line-1%2Fcamera-1/index.json"
-    hands = fed(Hands(tmp_path), 3)
-    newer = hands.store.get(path).replace(b'"format_version":2', b'"format_version":3')
-    hands.store.put(path, b"{")
-    assert Hands(tmp_path).holdings.held(VIEW) is None
-    hands.store.put(path, newer)
+    trainer = fed(CollectingTrainer(tmp_path), 3)
+    newer = trainer.store.get(path).replace(b'"format_version":1', b'"format_version":2')
+    trainer.store.put(path, b"{")
+    assert CollectingTrainer(tmp_path).views.get(VIEW) is None
+    trainer.store.put(path, newer)
     with pytest.raises(NewerIndex):
-        Hands(tmp_path)
-    assert hands.store.get(path) == newer
+        CollectingTrainer(tmp_path)
+    assert trainer.store.get(path) == newer
     assert issubclass(NewerIndex, InvalidIndex)
 
 
 def test_a_window_of_another_topic_is_not_ours(tmp_path: Path) -> None:
     """Two plants may share a store by mistake: offsets of one mean nothing in the other."""
-    hands = fed(Hands(tmp_path), 3)
-    assert hands.windows.load_all("other.frames") == []
+    trainer = fed(CollectingTrainer(tmp_path), 3)
+    assert trainer.windows.load_all("other.frames") == []
     with pytest.raises(NotInStore):
-        hands.store.get("positions/other.frames/0")
+        trainer.store.get("positions/other.frames/0")

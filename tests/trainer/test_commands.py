@@ -1,4 +1,4 @@
-"""What commands do; every one has an outcome."""
+"""What commands do; every one has an event."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from ingest.bank_event import BankEventKind
 from ingest.bank_state import BankInForce, BankState, ViewState
 from ingest.command import Command
 from tests.trainer.views import AT, LATER, VIEW, bank, state, window
-from trainer.commands import NotPossible, ViewNow, after_command
+from trainer.commands import CommandContext, NotPossible, after_command
 from trainer.settings import ViewTraining
 from trainer.transition import Effect, Transition
-from trainer.window import BuildAsked, WindowIndex
+from trainer.window import BuildRequest, WindowIndex
 
 OFFSET = 40
 
@@ -32,18 +32,24 @@ class ThreeBanks:
         return 100 * false_reject_ratio
 
 
-def command(kind: str, **said: object) -> Command:
+def command(kind: str, **sent: object) -> Command:
     """A command of Ana's."""
     whole: dict[str, Any] = {"id": "c-1", "view": VIEW, "kind": kind, "who": "ana", "why": "I say so", "at": AT}
-    return Command.model_validate(whole | said)
+    return Command.model_validate(whole | sent)
 
 
-def outcome_of(said: Command, before: BankState, index: WindowIndex | None = None) -> Transition:
+def context(
+    sent: Command, before: BankState, index: WindowIndex | None = None, training: ViewTraining | None = None
+) -> CommandContext:
+    """A command to the view in this state."""
+    return CommandContext(sent, before, index or window(50), training or ViewTraining(), ThreeBanks(), LATER)
+
+
+def transition_of(sent: Command, before: BankState, index: WindowIndex | None = None) -> Transition:
     """What the command at offset 40 brings."""
-    view = ViewNow(before, index or window(50), ViewTraining())
-    outcome = after_command(said, OFFSET, view, ThreeBanks(), at=LATER)
-    assert outcome is not None
-    return outcome
+    transition = after_command(context(sent, before, index), offset=OFFSET)
+    assert transition is not None
+    return transition
 
 
 D = "d" * 64
@@ -52,7 +58,7 @@ RELEARNT = {"state": ViewState.LEARNING, "active": None, "previous": bank("a"), 
 
 
 @pytest.mark.parametrize(
-    ("said", "before", "changes", "event", "effect"),
+    ("sent", "before", "changes", "event", "effect"),
     [
         pytest.param(
             command("promote", bank_version=D),
@@ -138,23 +144,23 @@ RELEARNT = {"state": ViewState.LEARNING, "active": None, "previous": bank("a"), 
     ],
 )
 def test_a_command_changes_the_state(
-    said: Command, before: BankState, changes: dict[str, object], event: BankEventKind | None, effect: Effect
+    sent: Command, before: BankState, changes: dict[str, object], event: BankEventKind | None, effect: Effect
 ) -> None:
     """One epoch on, by whom and why, carried out through this command, with its event."""
-    outcome = outcome_of(said, before)
+    transition = transition_of(sent, before)
     common = {"epoch": 8, "by": "ana", "why": "I say so", "at": LATER, "commands_through": OFFSET + 1}
-    assert outcome.state == BankState.model_validate({**dict(before), **common, **changes})
-    assert [(each.kind, each.command_id, each.who, each.epoch) for each in outcome.events] == (
+    assert transition.state == BankState.model_validate({**dict(before), **common, **changes})
+    assert [(each.kind, each.command_id, each.who, each.epoch) for each in transition.events] == (
         [] if event is None else [(event, "c-1", "ana", 8)]
     )
-    assert outcome.effect is effect
+    assert transition.effect is effect
 
 
-WAITING = BuildAsked(command_id="c-0", who="bob", why="new lamp")
+WAITING = BuildRequest(command_id="c-0", who="bob", why="new lamp")
 
 
 @pytest.mark.parametrize(
-    ("said", "before", "index", "reason"),
+    ("sent", "before", "index", "reason"),
     [
         (command("promote", bank_version="a" * 64), state(), None, "bank aaaaaaaaaaaa is in force already"),
         (command("promote", bank_version="e" * 64), state(), None, "the store has no such bank"),
@@ -165,7 +171,7 @@ WAITING = BuildAsked(command_id="c-0", who="bob", why="new lamp")
             "there is no previous bank to go back to; `promote` takes any bank that is still kept",
         ),
         (command("rebuild"), state(), window(5), "the window holds 5 frames, a build needs 6: wait for more"),
-        (command("rebuild"), state(), window(50, asked=WAITING), "a rebuild is waiting already: command c-0"),
+        (command("rebuild"), state(), window(50, build_request=WAITING), "a rebuild is waiting already: command c-0"),
         (command("pin"), state(ViewState.LEARNING), None, "no bank is in force: name the bank to pin"),
         (command("pin", bank_version="e" * 64), state(), None, "the store has no such bank"),
         (command("rollback"), state(previous=bank("e")), None, "the store has no such bank"),
@@ -194,27 +200,27 @@ WAITING = BuildAsked(command_id="c-0", who="bob", why="new lamp")
     ],
 )
 def test_a_command_that_cannot_be_carried_out_is_refused_with_a_reason(
-    said: Command, before: BankState, index: WindowIndex | None, reason: str
+    sent: Command, before: BankState, index: WindowIndex | None, reason: str
 ) -> None:
     """Nothing changes but the place of the next command; the event tells who asked what, and why not."""
-    outcome = outcome_of(said, before, index)
-    assert outcome.state == before.model_copy(update={"epoch": 8, "at": LATER, "commands_through": OFFSET + 1})
-    (event,) = outcome.events
+    transition = transition_of(sent, before, index)
+    assert transition.state == before.model_copy(update={"epoch": 8, "at": LATER, "commands_through": OFFSET + 1})
+    (event,) = transition.events
     assert (event.kind, event.who, event.why, event.command_id) == (
         BankEventKind.COMMAND_REFUSED,
         "ana",
         reason,
         "c-1",
     )
-    assert event.facts == {"command": said.kind.value, "asked_because": "I say so"}
-    assert outcome.effect is Effect.NONE
+    assert event.facts == {"command": sent.kind.value, "requested_because": "I say so"}
+    assert transition.effect is Effect.NONE
 
 
 BANDED = ViewTraining(undecided_band=(0.5, 1.5))
 
 
 @pytest.mark.parametrize(
-    ("said", "limits"),
+    ("sent", "limits"),
     [
         (command("set_threshold", threshold=4.0), (2.0, 4.0, 6.0)),
         (command("set_threshold", false_reject_ratio=0.04), (2.0, 4.0, 6.0)),
@@ -223,23 +229,23 @@ BANDED = ViewTraining(undecided_band=(0.5, 1.5))
     ],
 )
 def test_a_band_of_doubt_comes_with_a_bank_and_with_a_threshold(
-    said: Command, limits: tuple[float | None, float, float | None]
+    sent: Command, limits: tuple[float | None, float, float | None]
 ) -> None:
     """By the view's setting, unless the command says limits of its own."""
-    outcome = after_command(said, OFFSET, ViewNow(state(), window(50), BANDED), ThreeBanks(), at=LATER)
-    assert outcome is not None
-    assert outcome.state is not None
-    active = outcome.state.active
+    transition = after_command(context(sent, state(), training=BANDED), offset=OFFSET)
+    assert transition is not None
+    assert transition.state is not None
+    active = transition.state.active
     assert active is not None
     assert (active.low_limit, active.threshold, active.high_limit) == limits
 
 
 def test_a_changed_threshold_is_told_with_who_when_and_why() -> None:
     """And from what to what, with the limits around it."""
-    view = ViewNow(state(), window(50), BANDED)
-    outcome = after_command(command("set_threshold", false_reject_ratio=0.04), OFFSET, view, ThreeBanks(), at=LATER)
-    assert outcome is not None
-    (event,) = outcome.events
+    sent = command("set_threshold", false_reject_ratio=0.04)
+    transition = after_command(context(sent, state(), training=BANDED), offset=OFFSET)
+    assert transition is not None
+    (event,) = transition.events
     assert (event.who, event.why, event.at, event.bank_version) == ("ana", "I say so", LATER, "a" * 64)
     assert event.facts == {
         "threshold": 4.0,
@@ -253,32 +259,30 @@ def test_a_changed_threshold_is_told_with_who_when_and_why() -> None:
 def test_what_made_a_view_provisional_goes_with_it() -> None:
     """A person who chooses a bank ends it."""
     before = state(ViewState.PROVISIONAL, provisional_because="30 frames say little", frames_needed=12)
-    after = outcome_of(command("rollback"), before).state
+    after = transition_of(command("rollback"), before).state
     assert after is not None
     assert (after.state, after.provisional_because, after.frames_needed) == (ViewState.ACTIVE, None, None)
-    pinned = outcome_of(command("pin"), before).state
+    pinned = transition_of(command("pin"), before).state
     assert pinned is not None
     assert (pinned.provisional_because, pinned.frames_needed) == ("30 frames say little", 12)
 
 
 def test_a_command_is_carried_out_once() -> None:
     """After a restart the topic is read whole again: what the state says is done is not done again."""
-    view = ViewNow(state(commands_through=OFFSET + 1), window(50), ViewTraining())
-    assert after_command(command("rollback"), OFFSET, view, ThreeBanks(), at=LATER) is None
+    assert after_command(context(command("rollback"), state(commands_through=OFFSET + 1)), offset=OFFSET) is None
 
 
 def test_a_rebuild_is_asked_again_after_a_crash_before_its_state_was_written() -> None:
     """The window already remembers it; it is the same command, not a second one."""
-    asked = BuildAsked(command_id="c-1", who="ana", why="I say so")
-    assert outcome_of(command("rebuild"), state(), window(50, asked=asked)).effect is Effect.BUILD
+    asked = BuildRequest(command_id="c-1", who="ana", why="I say so")
+    assert transition_of(command("rebuild"), state(), window(50, build_request=asked)).effect is Effect.BUILD
 
 
 def test_two_rollbacks_give_the_first_bank_again() -> None:
     """A rollback can be taken back."""
-    once = outcome_of(command("rollback"), state()).state
+    once = transition_of(command("rollback"), state()).state
     assert once is not None
-    view = ViewNow(once, window(50), ViewTraining())
-    twice = after_command(command("rollback", id="c-2"), OFFSET + 1, view, ThreeBanks(), at=LATER)
+    twice = after_command(context(command("rollback", id="c-2"), once), offset=OFFSET + 1)
     assert twice is not None
     assert twice.state is not None
     assert (twice.state.active, twice.state.previous, twice.state.epoch) == (bank("a"), bank("b"), 9)

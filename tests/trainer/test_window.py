@@ -13,7 +13,6 @@ from trainer.window import (
     Bounds,
     InvalidIndex,
     KeptFrame,
-    NewerIndex,
     WindowIndex,
     admission,
     forgotten,
@@ -177,13 +176,6 @@ def test_the_index_file_reads_back() -> None:
     """Partitions are numbers again, though JSON has text keys."""
     index = passed(fed(empty(), range(12), ROOMY), partition=5, offset=70, counted=True)
     assert WindowIndex.from_bytes(index.to_bytes()) == index
-
-
-def test_a_newer_index_is_refused_with_what_to_do() -> None:
-    """It is not overwritten by a release that cannot read it."""
-    newer = empty().to_bytes().replace(b'"format_version":2', b'"format_version":3')
-    with pytest.raises(NewerIndex, match=r"^window index of format 3: update Patchline here, or delete the window$"):
-        WindowIndex.from_bytes(newer)
 
 
 def test_a_damaged_index_says_where() -> None:

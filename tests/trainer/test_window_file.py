@@ -1,4 +1,4 @@
-"""The window's index file: versions 1 and 2 stay readable, and a newer one says what to do."""
+"""The window's index file: version 1 stays readable, and a newer one says what to do."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from trainer.window import BuildAsked, FrozenRunState, InvalidIndex, KeptFrame, LastBuild, NewerIndex, WindowIndex
+from trainer.window import BuildRequest, FrozenRunState, InvalidIndex, KeptFrame, LastBuild, NewerIndex, WindowIndex
 
 GOLDEN = Path(__file__).parent / "golden"
 VERSION_1 = (GOLDEN / "window-index-v1.json").read_bytes()
-VERSION_2 = (GOLDEN / "window-index-v2.json").read_bytes()
+"""`INDEX.to_bytes()` of the release that wrote version 1 first."""
 
-WHAT_IT_SAYS = WindowIndex(
+INDEX = WindowIndex(
     view="line-1/camera-1@gear",
     topic="plant.frames",
     home=3,
@@ -39,38 +39,35 @@ WHAT_IT_SAYS = WindowIndex(
         ),
     ),
     next_offsets={1: 91, 3: 400},
+    run=FrozenRunState(thumbnail_base64="AAEC", sha256="ff" * 32, repeats=2, kept=("1-90.frame",)),
     last_build=LastBuild(seen=30, failed=True),
-    asked=BuildAsked(command_id="c-1", who="anna", why="new light"),
+    build_request=BuildRequest(command_id="c-1", who="anna", why="new light"),
 )
 
 
-RUN = FrozenRunState(look_base64="AAEC", sha256="ff" * 32, repeats=2, kept=("1-90.frame",))
-
-
-def test_an_index_of_version_1_is_read() -> None:
+def test_an_index_of_version_1_is_read_and_written_as_it_is() -> None:
     """An update must not make a line learn anew: every field of the file means what it meant."""
-    assert WindowIndex.from_bytes(VERSION_1) == WHAT_IT_SAYS
-
-
-def test_an_index_of_version_1_becomes_one_of_version_2() -> None:
-    """Whatever is written may have a run: a release that knows none must see a version it does not read."""
-    read = WindowIndex.from_bytes(VERSION_1)
-    assert read.model_copy(update={"run": RUN}).to_bytes() == VERSION_2
-
-
-def test_an_index_of_version_2_is_read() -> None:
-    """With the run of like frames at its end."""
-    assert WindowIndex.from_bytes(VERSION_2) == WHAT_IT_SAYS.model_copy(update={"run": RUN})
+    assert WindowIndex.from_bytes(VERSION_1) == INDEX
+    assert INDEX.to_bytes() == VERSION_1
 
 
 def test_a_newer_index_says_what_to_do() -> None:
     """It is not learnt over, whatever else is in it: somebody put an older release in front of a newer one's store."""
-    newer = VERSION_2.replace(b'"format_version":2', b'"format_version":3,"more":1')
-    with pytest.raises(NewerIndex, match=r"^window index of format 3: update Patchline here, or delete the window$"):
+    newer = VERSION_1.replace(b'"format_version":1', b'"format_version":2,"more":1')
+    with pytest.raises(NewerIndex, match=r"^window index of format 2: update Patchline here, or delete the window$"):
         WindowIndex.from_bytes(newer)
 
 
-def test_a_damaged_index_says_so() -> None:
-    """Half a file is none."""
-    with pytest.raises(InvalidIndex, match=r"^window index, file: Invalid JSON.*; the view is learnt anew$"):
-        WindowIndex.from_bytes(VERSION_1[:100])
+@pytest.mark.parametrize(
+    ("data", "fault"),
+    [
+        (VERSION_1[:100], r"file: Invalid JSON.*"),
+        (VERSION_1.replace(b'"format_version":1', b'"format_version":0'), r"format_version: Input should be .*"),
+        (VERSION_1.replace(b'"seen":57', b'"seen":-1'), r"seen: Input should be .*"),
+    ],
+)
+def test_a_damaged_index_says_so(data: bytes, fault: str) -> None:
+    """Half a file is none, nor is a version there never was, which no update would cure."""
+    with pytest.raises(InvalidIndex, match=rf"^window index, {fault}; the view is learnt anew$") as raised:
+        WindowIndex.from_bytes(data)
+    assert not isinstance(raised.value, NewerIndex)
