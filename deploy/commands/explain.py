@@ -1,19 +1,20 @@
-"""`patchline explain`: why a bank says what it says of a picture."""
+"""`patchline explain`: why a bank scores a picture as it does."""
 
 from pathlib import Path
 from typing import Annotated, Any
 
-import cv2
 import typer
 from rich.console import Console
 
 from deploy.commands.options import JsonFile, SetFlags, SettingsFile, load
 from deploy.errors import CommandFailed, UsageError
-from deploy.offline.explain_image import Explanation, explain_image
+from deploy.offline.explain_image import Explanation, SourceFrames, explain_image
+from deploy.offline.opened_bank import OpenedBank
+from deploy.output.picture_file import write_picture
 from deploy.output.reports import write_json
 from deploy.pictures.explanation import render_explanation
 from ingest.store import FsspecStore
-from softpatch.bank import InvalidBank, bank_version
+from softpatch.bank import InvalidBank
 from softpatch.images.decode import UndecodableImage
 
 Image = Annotated[Path, typer.Argument(metavar="IMAGE", help="JPEG, PNG, BMP or TIFF.")]
@@ -47,31 +48,16 @@ def explain(
     """
     if threshold is not None and not threshold > 0:
         raise UsageError(f"--threshold {threshold:g} must be above 0")
-    loaded, data = load(settings, flags), bank.read_bytes()
+    loaded = load(settings, flags)
     try:
-        found = explain_image(
-            image.read_bytes(),
-            "/".join(image.parts[-2:]),
-            data,
-            bank_version(data),
-            loaded.runtime,
-            folder=frames,
-            store=FsspecStore.open(loaded.store.url)
-            if Path(loaded.store.url).exists() or "://" in loaded.store.url
-            else None,
-            threshold=threshold,
-        )
+        opened = OpenedBank.of(bank.read_bytes(), loaded.runtime)
+        sources = SourceFrames(opened.bank, folder=frames, store=_existing_store(loaded.store.url))
+        found = explain_image(image.read_bytes(), "/".join(image.parts[-2:]), opened, sources, threshold=threshold)
     except InvalidBank as error:
         raise CommandFailed(f"{bank}: {error}") from None
     except UndecodableImage as error:
         raise CommandFailed(f"{image}: {error}") from None
-    out.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        written = cv2.imwrite(str(out), cv2.cvtColor(render_explanation(found), cv2.COLOR_RGB2BGR))
-    except cv2.error:
-        written = False
-    if not written:
-        raise CommandFailed(f"cannot write {out}; name a .png in a folder you may write to")
+    write_picture(out, render_explanation(found))
     console = Console()
     console.print(
         f"{image}: {found.ratio:.2f} of the {found.threshold_words}. Drawn: [bold]{out}[/]",
@@ -87,7 +73,7 @@ def _existing_store(url: str) -> FsspecStore | None:
 
 
 def as_json(found: Explanation) -> dict[str, Any]:
-    """What a script learns of it."""
+    """The figures, without pixels."""
     patches = [
         {
             "position": each.position,

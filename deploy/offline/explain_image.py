@@ -1,4 +1,4 @@
-"""Why a bank says what it says of a picture: its worst patches, and the bank patches they were held against."""
+"""Why a bank scores a picture as it does: its worst patches, and the bank patches they were compared with."""
 
 from __future__ import annotations
 
@@ -7,13 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from deploy.offline.score_image import embedder_for
 from ingest.store import NotInStore
 from ingest.store_layout import frame_path
-from softpatch.bank import bank_from_bytes
 from softpatch.images.decode import UndecodableImage, decode
-from softpatch.scoring.score import Scorer, anomaly_map
-from softpatch.scoring.search import FlatSearch
+from softpatch.scoring.score import anomaly_map
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,19 +18,19 @@ if TYPE_CHECKING:
 
     from jaxtyping import Float32, UInt8
 
-    from deploy.settings import RuntimeSettings
+    from deploy.offline.opened_bank import OpenedBank
     from ingest.store import Store
     from softpatch.bank import Bank
 
 MOST, APART = 4, 3
-"""Patches explained, and how many cells lie between two of them at least: neighbours tell the same story."""
+"""Patches explained, and how many cells lie between two of them at least: neighbours have the same cause."""
 
 
 @dataclass(frozen=True, eq=False)
 class ExplainedPatch:
     """One bad place; positions are (row, column) of the grid, `ratio` is the score over the threshold.
 
-    `distance` is L2 to the nearest trusted patch; the score also asks a second frame and the patches around.
+    `distance` is L2 to the nearest trusted patch; the score also depends on a second frame and on the patches around.
     """
 
     position: tuple[int, int]
@@ -107,37 +104,22 @@ class SourceFrames:
 
 
 def explain_image(
-    encoded: bytes,
-    name: str,
-    bank_file: bytes,
-    version: str,
-    runtime: RuntimeSettings,
-    *,
-    folder: Path | None,
-    store: Store | None,
-    threshold: float | None = None,
+    encoded: bytes, name: str, opened: OpenedBank, sources: SourceFrames, *, threshold: float | None = None
 ) -> Explanation:
-    """Score one picture and say what its worst patches were held against; without a threshold, the bank suggests one.
+    """Score one picture and compare its worst patches with the bank's; without a threshold, the bank suggests one.
 
-    Raises:
-        UndecodableImage: it is not a picture that can be read.
-        InvalidBank: the file is no bank.
-        Failed: the bank belongs to another network.
+    Raises UndecodableImage.
     """
-    bank = bank_from_bytes(bank_file)
-    manifest, embedder = bank.manifest, embedder_for(bank.manifest, runtime)
-    image = decode(encoded)
-    embedding = embedder.embed(manifest.geometry.apply(image)[None])
-    found = Scorer(bank, FlatSearch(bank.vectors, threads=runtime.threads)).score(embedding)[0]
-    limit = manifest.threshold.value if threshold is None else threshold
-    ratios = found.patch_scores / np.float32(limit)
-    sources = SourceFrames(bank, folder=folder, store=store)
+    bank, image = opened.bank, decode(encoded)
+    found, embedding, _ = opened.scored(image)
+    limit = bank.manifest.threshold.value if threshold is None else threshold
+    geometry, ratios = bank.manifest.geometry, found.patch_scores / np.float32(limit)
     return Explanation(
         name=name,
         image=image,
-        heat=anomaly_map(ratios, height_px=manifest.geometry.height_px, width_px=manifest.geometry.width_px),
+        heat=anomaly_map(ratios, height_px=geometry.height_px, width_px=geometry.width_px),
         bank=bank,
-        version=version,
+        version=opened.version,
         score=found.score,
         threshold=limit,
         suggested=threshold is None,
@@ -148,7 +130,7 @@ def explain_image(
                 float(ratios[position]),
                 int(found.nearest_row[position]),
                 sources,
-                patch=embedding[0][position],
+                patch=embedding[position],
             )
             for position in worst_apart(found.patch_scores)
         ),

@@ -1,1 +1,1 @@
-"""What people are shown of a frame: heat maps, boxes, and the sheet that a run ends with."""
+"""What people are shown of frames: heat maps, boxes, and the sheets that commands end with. It draws values only."""

@@ -1,4 +1,4 @@
-"""What a contact sheet shows of one decided frame: the picture, where it is suspicious, and what is known about it."""
+"""A decided frame and how it is drawn: under its heat map, with defect boxes, with the outline of a known defect."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from deploy.heat_map import decision_heat
 from ingest.cameras.source import GOOD
 from softpatch.images.decode import decode
-from softpatch.scoring.score import anomaly_map
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -44,7 +44,7 @@ class AnnotatedFrame:
     """`good`, the type of defect, or None where nobody knows."""
     mask: Bool[np.ndarray, "h w"] | None = None
     was: Verdict | None = None
-    """The verdict that this one would replace, where it is a what-if."""
+    """The verdict as it was, where `decision` is one by another threshold."""
 
     @property
     def image(self) -> UInt8[np.ndarray, "h w 3"]:
@@ -54,7 +54,7 @@ class AnnotatedFrame:
     @property
     def heat(self) -> Float32[np.ndarray, "h w"]:
         """Score ratio of every pixel of the frame."""
-        return heat_of(self.decision, self.geometry, self.size_wh)
+        return decision_heat(self.decision, self.geometry, self.size_wh)
 
     @property
     def size_wh(self) -> tuple[int, int]:
@@ -73,34 +73,6 @@ class AnnotatedFrame:
     def ratio(self) -> float:
         """Score ratio, 0 where the frame has none."""
         return self.decision.score_ratio or 0.0
-
-
-def heat_of(decision: Decision, geometry: Geometry, source_wh: tuple[int, int]) -> Float32[np.ndarray, "h w"]:
-    """Score ratio of every pixel of the frame as it came; 0 where the network did not look, or there is no score."""
-    if decision.anomaly_map is None or decision.threshold is None:
-        return np.zeros(source_wh[::-1], np.float32)
-    ratios = (decision.anomaly_map.scores() / decision.threshold).astype(np.float32)
-    on_input = anomaly_map(ratios, height_px=geometry.height_px, width_px=geometry.width_px)
-    return on_source(on_input, geometry, source_wh)
-
-
-def on_source(
-    on_input: Float32[np.ndarray, "height width"], geometry: Geometry, source_wh: tuple[int, int]
-) -> Float32[np.ndarray, "h w"]:
-    """A map of the network's input, laid back on the frame it came from."""
-    place = geometry.placement(source_wh)
-    x_scale, y_scale = place.width_px / source_wh[0], place.height_px / source_wh[1]
-    # Pixel centres: source x lies at (x + 0.5) * scale + left - 0.5 of the input.
-    to_input = np.array(
-        [
-            [x_scale, 0, 0.5 * x_scale + place.left_px - 0.5],
-            [0, y_scale, 0.5 * y_scale + place.top_px - 0.5],
-        ],
-        np.float32,
-    )
-    inside = cv2.BORDER_REPLICATE if geometry.mode != "crop" else cv2.BORDER_CONSTANT
-    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    return np.asarray(cv2.warpAffine(on_input, to_input, source_wh, flags=flags, borderMode=inside), np.float32)
 
 
 def heated(image: UInt8[np.ndarray, "h w 3"], heat: Float32[np.ndarray, "h w"]) -> UInt8[np.ndarray, "h w 3"]:

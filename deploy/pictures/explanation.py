@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from deploy.pictures.annotated_frame import BOX, BOX_EDGE, HEAT_FROM, heated, on_source
+from deploy.heat_map import on_source
+from deploy.pictures.annotated_frame import BOX, BOX_EDGE, HEAT_FROM, heated
 from deploy.pictures.canvas import BOLD, Box, Canvas, shortened
 from deploy.pictures.contact_sheet import CARD, GREEN, INK, LINE, MARGIN, PAD, PAPER, RED, SOFT, WHITE, WIDTH
 

@@ -1,4 +1,4 @@
-"""Why a bank says what it says: which patches are shown, and where their source frames are found."""
+"""Why a bank scores a picture as it does: which patches are shown, and where their source frames are found."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from deploy.offline.explain_image import Explanation, SourceFrames, explain_image, worst_apart
+from deploy.offline.opened_bank import OpenedBank
 from deploy.pictures.contact_sheet import RED
 from deploy.pictures.explanation import render_explanation
 from deploy.settings import RuntimeSettings
@@ -18,7 +19,7 @@ from softpatch.bank import bank_to_bytes
 from softpatch.images.decode import decode
 from softpatch.network.embed import OnnxEmbedder
 from softpatch.network.graph import lite0
-from tests.inference.sample_bank import VIEW, encoded, jpeg, made_bank, picture
+from tests.inference.sample_bank import VIEW, encoded, jpeg, sample_bank, picture
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,16 +30,23 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="module")
 def bank() -> Bank:
     """A bank of eight plates, `window-0` to `window-7`; its one probe is another frame's bytes."""
-    made = made_bank(OnnxEmbedder.open(lite0(), provider="cpu", threads=1))
+    made = sample_bank(OnnxEmbedder.open(lite0(), provider="cpu", threads=1))
     frames = {f"window-{i}": [2, 40 + i] for i in range(8)}
     return replace(made, manifest=made.manifest.model_copy(update={"provenance": {"frames": frames}}))
 
 
-def explained(bank: Bank, encoded_picture: bytes, **where: object) -> Explanation:
+def explained(
+    bank: Bank,
+    encoded_picture: bytes,
+    *,
+    folder: Path | None = None,
+    store: FsspecStore | None = None,
+    threshold: float | None = None,
+) -> Explanation:
     """The explanation of one picture."""
-    said = {"folder": None, "store": None} | where
-    runtime = RuntimeSettings(provider="cpu", threads=1)
-    return explain_image(encoded_picture, "a.jpg", bank_to_bytes(bank), "v" * 64, runtime, **said)  # type: ignore[arg-type]
+    opened = OpenedBank.of(bank_to_bytes(bank), RuntimeSettings(provider="cpu", threads=1))
+    sources = SourceFrames(opened.bank, folder=folder, store=store)
+    return explain_image(encoded_picture, "a.jpg", opened, sources, threshold=threshold)
 
 
 def test_the_worst_patches_lie_apart() -> None:

@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from deploy.pictures.annotated_frame import TRUTH, boxed, heat_of, heated, on_source, outlined
+from deploy.heat_map import decision_heat, on_source
+from deploy.pictures.annotated_frame import TRUTH, boxed, heated, outlined
 from deploy.pictures.canvas import shortened, text_width
 from deploy.pictures.contact_sheet import WIDTH, WORST, Heading, choose, render, render_cards, title_of
 from ingest.decision import Verdict
@@ -79,7 +80,7 @@ def test_heat_lies_where_the_patch_was(mode: str, source_wh: tuple[int, int]) ->
     geometry = Geometry(mode=mode, height_px=224, width_px=224)
     scores = np.full((28, 28), 0.1, np.float32)
     scores[15, 12] = 4.0
-    heat = heat_of(decided(2.0, patch_scores=scores), geometry, source_wh)
+    heat = decision_heat(decided(2.0, patch_scores=scores), geometry, source_wh)
     y, x = np.unravel_index(heat.argmax(), heat.shape)
     x0, y0, x1, y1 = geometry.source_box((96, 120, 104, 128), source_wh)
     assert heat.shape == source_wh[::-1]

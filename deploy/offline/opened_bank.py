@@ -1,0 +1,61 @@
+"""A bank file with the network it was built with, opened once for many pictures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+from deploy.errors import CommandFailed
+from deploy.wiring import embedder_of
+from softpatch.bank import bank_from_bytes, bank_version
+from softpatch.scoring.score import Scorer
+from softpatch.scoring.search import FlatSearch
+
+if TYPE_CHECKING:
+    import numpy as np
+    from jaxtyping import Float32, UInt8
+
+    from deploy.settings import RuntimeSettings
+    from softpatch.bank import Bank, Manifest
+    from softpatch.network.embed import Embedder
+    from softpatch.scoring.score import FrameScore
+
+
+@dataclass(frozen=True, eq=False)
+class OpenedBank:
+    """A bank, ready to score pictures."""
+
+    bank: Bank
+    version: str
+    embedder: Embedder
+    scorer: Scorer
+
+    @classmethod
+    def of(cls, bank_file: bytes, runtime: RuntimeSettings) -> Self:
+        """The bank in a file's bytes.
+
+        Raises:
+            InvalidBank: they are no bank.
+            CommandFailed: the bank belongs to another network than the settings name.
+        """
+        bank = bank_from_bytes(bank_file)
+        scorer = Scorer(bank, FlatSearch(bank.vectors, threads=runtime.threads))
+        return cls(bank, bank_version(bank_file), _embedder_for(bank.manifest, runtime), scorer)
+
+    def scored(
+        self, image: UInt8[np.ndarray, "h w 3"]
+    ) -> tuple[FrameScore, Float32[np.ndarray, "p q d"], UInt8[np.ndarray, "height width 3"]]:
+        """Score a picture; also its patches' embeddings, and the picture as the network saw it."""
+        on_input = self.bank.manifest.geometry.apply(image)
+        embeddings = self.embedder.embed(on_input[None])
+        return self.scorer.score(embeddings)[0], embeddings[0], on_input
+
+
+def _embedder_for(manifest: Manifest, runtime: RuntimeSettings) -> Embedder:
+    embedder = embedder_of(runtime)
+    if manifest.graph_hash != embedder.graph_hash:
+        raise CommandFailed(
+            f"the bank was built with {manifest.graph_name}, and runtime.backbone is {runtime.backbone}; "
+            "set it to the network of the bank"
+        )
+    return embedder
