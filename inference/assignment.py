@@ -45,8 +45,8 @@ class _Decided(BaseModel):
 class Assignment:
     """The ownership of the loop; called on its thread."""
 
-    def __init__(self, exchange: HandoffQueue, history: History, read_tail: ReadTail) -> None:
-        self._exchange = exchange
+    def __init__(self, handoff: HandoffQueue, history: History, read_tail: ReadTail) -> None:
+        self._handoff = handoff
         self._history = history
         self._read_tail = read_tail
 
@@ -63,7 +63,7 @@ class Assignment:
 
     def revoked(self, partitions: frozenset[Partition]) -> None:
         """Drop what waits; what is being scored comes back with a void claim and is left out of the commit."""
-        dropped = self._exchange.drop(partitions)
+        dropped = self._handoff.drop(partitions)
         log.info("frames_dropped", partitions=len(partitions), waiting=dropped)
 
     def _recover(self, partitions: Collection[int], seconds: float) -> None:

@@ -1,8 +1,8 @@
-"""The banks in force, loaded, proven and swapped beside the scoring that uses them.
+"""The banks in force, loaded, tested and swapped beside the scoring that uses them.
 
-`banks` (the topic) says which bank serves a view. A thread of its own follows it, fetches the file, checks it, replays
-its probes here, and only then puts it in force with one assignment: scoring asks once per view and batch, so a swap
-falls between two batches. A bank that is not to be trusted is refused and counted, and the one before goes on.
+The topic `banks` names the bank of each view. A thread of its own follows it, fetches the file, checks it, runs its
+self-test here, and only then puts it in force with one assignment: scoring reads it once per view and batch, so a swap
+falls between two batches. A bank that fails is refused and counted, and the one before goes on.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from inference.bank_notices import BankNotices, BankNotPutInForce, BankPutInForce
 from inference.decide import InForce, Limits, NoBank
 from ingest.bank_state import BankInForce, BankState, ViewState
 from ingest.bank_updates import bank_updates
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
     from ingest.kafka.records import Record
     from ingest.store import Store
-    from monitoring.metrics import InferenceMetrics
     from softpatch.images.input_faults import InputBaseline
     from softpatch.network.embed import Embedder
     from softpatch.scoring.search import Search
@@ -43,13 +43,13 @@ class BankRefused(ValueError):
 
 @dataclass(frozen=True)
 class Serving:
-    """A proven bank, ready to score, with what decides by it."""
+    """A tested bank, ready to score, with what decides by it."""
 
     in_force: InForce
     bank: Bank
     scorer: Scorer
-    usual: InputBaseline
-    """What the view's frames look like when nothing is wrong with its camera."""
+    baseline: InputBaseline
+    """How the view's frames look when nothing is wrong with its camera."""
 
 
 BankStatus = Serving | NoBank
@@ -57,7 +57,7 @@ BankStatus = Serving | NoBank
 
 
 class BankLoader:
-    """From a bank in force to one that has been proven on this process's embedder."""
+    """From a bank in force to one that passed its self-test on this process's embedder."""
 
     def __init__(self, store: Store, embedder: Embedder, make_search: Callable[[np.ndarray], Search]) -> None:
         self._store = store
@@ -65,7 +65,7 @@ class BankLoader:
         self._make_search = make_search
 
     def load(self, view: str, wanted: BankInForce) -> tuple[Bank, Scorer, InputBaseline]:
-        """Fetch, check and prove; what the view usually looks like comes along.
+        """Fetch, check and test a bank; returns it with its scorer and the view's input baseline.
 
         Raises:
             BankRefused: the file is not this view's bank for this graph, or it scores its probes differently here.
@@ -80,12 +80,12 @@ class BankLoader:
         try:
             search = self._make_search(bank.vectors)
             run_self_test(bank, self._embedder, search)
-            usual = input_baseline_of(bank)
+            baseline = input_baseline_of(bank)
         except ProbesDisagree as error:
             raise BankRefused(str(error)) from error
         except Exception as error:  # a bank that breaks its own proof (memory, sizes) must not end the service
             raise BankRefused(f"it cannot be tried here: {type(error).__name__}: {error}") from error
-        return bank, Scorer(bank, search), usual
+        return bank, Scorer(bank, search), baseline
 
     def _read(self, view: str, wanted: BankInForce) -> Bank:
         data = self._store.get(wanted.uri)
@@ -102,21 +102,18 @@ class BankLoader:
 
 
 class ActiveBanks:
-    """How every view stands. `take` and `retry` belong to one thread; `standing` may be asked from any."""
+    """How every view stands. `take` and `retry` belong to one thread; `status` may be read from any."""
 
-    def __init__(
-        self, loader: BankLoader, metrics: InferenceMetrics, *, announce: Callable[[str, InForce], None]
-    ) -> None:
-        """`announce` is told of every bank, and every threshold, that comes into force."""
+    def __init__(self, loader: BankLoader, notices: BankNotices) -> None:
+        """`notices` is given every bank and every threshold that comes into force, and every refusal."""
         self._loader = loader
-        self._announce = announce
-        self._metrics = metrics
-        self._standings: dict[str, BankStatus] = {}
+        self._notices = notices
+        self._statuses: dict[str, BankStatus] = {}
         self._unfetched: dict[str, BankState] = {}
 
-    def standing(self, view: str) -> BankStatus:
+    def status(self, view: str) -> BankStatus:
         """By which bank a view is scored now."""
-        return self._standings.get(view, NoBank(Reason.LEARNING))
+        return self._statuses.get(view, NoBank(Reason.LEARNING))
 
     @property
     def unfetched(self) -> frozenset[str]:
@@ -151,7 +148,7 @@ class ActiveBanks:
             self._refuse(state.view, str(error), version=state.active.version)
         except StoreError as error:
             self._unfetched[state.view] = state
-            self._keep_or_say_refused(state.view)
+            self._refuse_if_without_bank(state.view)
             log.warning("bank_not_fetched", view=state.view, version=state.active.version, cause=str(error))
         if self._without_bank(state.view) and state.previous is not None:
             self._fall_back(state, state.previous)
@@ -164,34 +161,33 @@ class ActiveBanks:
             limits=Limits.of(wanted),
             provisional=state.state is ViewState.PROVISIONAL,
         )
-        now = self.standing(state.view)
+        now = self.status(state.view)
         if isinstance(now, Serving) and now.in_force.version == wanted.version:
             self._put(state.view, replace(now, in_force=in_force))
+            self._notices.put(BankPutInForce(state.view, in_force, swapped=False))
             return
         self._put(state.view, Serving(in_force, *self._loader.load(state.view, wanted)))
-        self._metrics.bank_swaps.labels(view=state.view).inc()
+        self._notices.put(BankPutInForce(state.view, in_force, swapped=True))
         log.info("bank_in_force", view=state.view, version=wanted.version, epoch=state.epoch)
 
     def _fall_back(self, state: BankState, previous: BankInForce) -> None:
-        """A restart must not cost the bank that would still serve without it: the previous one."""
+        """Serve the previous bank, as a process would that had not been restarted."""
         try:
             self._serve(state, previous)
         except (BankRefused, StoreError) as error:
-            log.warning("previous_bank_not_at_hand", view=state.view, version=previous.version, cause=str(error))
+            log.warning("previous_bank_not_served", view=state.view, version=previous.version, cause=str(error))
 
     def _refuse(self, view: str, why: str, **known: str) -> None:
-        self._metrics.bank_refusals.labels(view=view).inc()
-        self._keep_or_say_refused(view)
+        self._notices.put(BankNotPutInForce(view))
+        self._refuse_if_without_bank(view)
         log.error("bank_refused", view=view, why=why, **known)
 
-    def _keep_or_say_refused(self, view: str) -> None:
+    def _refuse_if_without_bank(self, view: str) -> None:
         if self._without_bank(view):
             self._put(view, NoBank(Reason.BANK_REFUSED))
 
     def _without_bank(self, view: str) -> bool:
-        return isinstance(self.standing(view), NoBank)
+        return isinstance(self.status(view), NoBank)
 
-    def _put(self, view: str, standing: BankStatus) -> None:
-        self._standings[view] = standing
-        if isinstance(standing, Serving):
-            self._announce(view, standing.in_force)
+    def _put(self, view: str, status: BankStatus) -> None:
+        self._statuses[view] = status

@@ -81,7 +81,7 @@ class Seen:
     image: ImageFacts
     size_wh_px: tuple[int, int]
     difference_hash: int
-    look: FrameThumbnail
+    thumbnail: FrameThumbnail
     exposure_fault: InputFault | None = None
 
 
@@ -103,7 +103,7 @@ class DecisionFacts:
     """All that one decision depends on."""
 
     frame: Frame
-    standing: InForce | NoBank
+    status: InForce | NoBank
     seen: Seen
     evidence: ScoreEvidence | None
     late: bool
@@ -120,7 +120,7 @@ class DecisionFacts:
 
 def rule(
     score: float | None,
-    standing: InForce | NoBank,
+    status: InForce | NoBank,
     *,
     late: bool = False,
     dead_letters_over_cap: bool = False,
@@ -130,15 +130,15 @@ def rule(
 
     `input_fault` is the policy for frames that show nothing to judge; None for one that does.
     """
-    if isinstance(standing, NoBank):
-        return Ruling(Verdict.UNDECIDED, standing.reason)
-    if score is None or not usable(score, standing.limits):
+    if isinstance(status, NoBank):
+        return Ruling(Verdict.UNDECIDED, status.reason)
+    if score is None or not usable(score, status.limits):
         return Ruling(Verdict.UNDECIDED, Reason.NO_SCORE)
     if late or dead_letters_over_cap:
         return Ruling(Verdict.UNDECIDED, Reason.DEADLINE if late else Reason.DEAD_LETTER_RATE)
     if input_fault is not None and input_fault != "inspect":
         return _BY_POLICY[input_fault]
-    return by_score(score, standing.limits)
+    return by_score(score, status.limits)
 
 
 def by_score(score: float, limits: Limits) -> Ruling:
@@ -165,7 +165,7 @@ def decide(facts: DecisionFacts) -> Decision:
     frame = facts.frame
     ruling = rule(
         facts.evidence.score if facts.evidence else None,
-        facts.standing,
+        facts.status,
         late=facts.late,
         dead_letters_over_cap=facts.dead_letters_over_cap,
         input_fault=facts.input_fault_policy if facts.input_fault else None,
@@ -191,21 +191,21 @@ def decide(facts: DecisionFacts) -> Decision:
         stage_seconds=dict(facts.stage_seconds),
         duplicate_of=facts.duplicate_of,
         replay_of=frame.replay_of,
-        **_by_bank(facts.standing, facts.evidence),
+        **_by_bank(facts.status, facts.evidence),
     )
 
 
-def _by_bank(standing: InForce | NoBank, evidence: ScoreEvidence | None) -> dict[str, Any]:
+def _by_bank(status: InForce | NoBank, evidence: ScoreEvidence | None) -> dict[str, Any]:
     """The fields that need a bank, and those that need a score by it."""
-    if isinstance(standing, NoBank):
+    if isinstance(status, NoBank):
         return {}
-    threshold = standing.limits.threshold
+    threshold = status.limits.threshold
     said: dict[str, Any] = {
-        "provisional": standing.provisional,
+        "provisional": status.provisional,
         "threshold": threshold,
-        "bank": BankRef(version=standing.version, epoch=standing.epoch),
+        "bank": BankRef(version=status.version, epoch=status.epoch),
     }
-    if evidence is None or not usable(evidence.score, standing.limits):
+    if evidence is None or not usable(evidence.score, status.limits):
         return said
     return said | {
         "score": evidence.score,

@@ -48,7 +48,7 @@ class _PartitionHistory:
     """The highest offset seen: what comes at or below it is read again."""
     frame_ids: OrderedDict[tuple[str, str], int] = field(default_factory=OrderedDict)
     hashes: dict[str, int] = field(default_factory=dict)
-    stillness: dict[str, FrozenRun] = field(default_factory=dict)
+    frozen_runs: dict[str, FrozenRun] = field(default_factory=dict)
     frozen: OrderedDict[int, None] = field(default_factory=OrderedDict)
     """Offsets of frames said to be frozen: read again, they are so still, whatever the camera showed after them."""
     sequences: dict[str, SequenceGaps] = field(default_factory=dict)
@@ -74,7 +74,7 @@ class History:
         self._recovered[partition] = frame_ids
 
     def frame(
-        self, frame: Frame, seen: Seen, usual: InputBaseline, inspection: ViewInspection, *, tenure: int
+        self, frame: Frame, seen: Seen, baseline: InputBaseline, inspection: ViewInspection, *, tenure: int
     ) -> Recalled:
         """Remember a frame that could be decoded, and say what its past says of it."""
         past = self._past(frame.source, tenure)
@@ -93,8 +93,9 @@ class History:
             return Recalled(None, duplicate, 0, _over_cap(past, frame.view, inspection))
         before = past.hashes.get(frame.view)
         past.hashes[frame.view] = seen.difference_hash
-        stillness = past.stillness[frame.view] = past.stillness.get(frame.view, FrozenRun()).after(seen.look, usual)
-        frozen = stillness.frozen(inspection.frozen_frames)
+        run = past.frozen_runs.get(frame.view, FrozenRun()).after(seen.thumbnail, baseline)
+        past.frozen_runs[frame.view] = run
+        frozen = run.frozen(inspection.frozen_frames)
         if frozen:
             past.frozen[frame.source.offset] = None
             self._forget(past)

@@ -52,7 +52,7 @@ class AnswerBatch:
     """What one batch became, in the order of its records, and where the time went."""
 
     answers: tuple[FrameAnswer, ...]
-    standings: Mapping[str, BankStatus] = field(default_factory=dict)
+    statuses: Mapping[str, BankStatus] = field(default_factory=dict)
     """How each view stood while the batch was decided."""
     stage_seconds: dict[str, float] = field(default_factory=dict)
 
@@ -93,8 +93,8 @@ class Inspector:
         stages = StageClock(self._clock)
         parsed = [_parsed(each.record) for each in batch]
         frames = [each for each in parsed if isinstance(each, Frame)]
-        standings = {view: self._banks.standing(view) for view in {frame.view for frame in frames}}
-        shown = iter(self._scoring.inspect(frames, [standings[frame.view] for frame in frames], stages))
+        statuses = {view: self._banks.status(view) for view in {frame.view for frame in frames}}
+        shown = iter(self._scoring.inspect(frames, [statuses[frame.view] for frame in frames], stages))
         answers = []
         for queued, frame in zip(batch, parsed, strict=True):
             found = frame if isinstance(frame, BadFrame) else next(shown)
@@ -102,32 +102,32 @@ class Inspector:
             if isinstance(found, BadFrame):
                 answers.append(self._dead_letter(queued.record, found, waited))
             elif isinstance(frame, Frame):
-                answers.append(self._answered(queued.record, frame, standings[frame.view], found, waited))
+                answers.append(self._answered(queued.record, frame, statuses[frame.view], found, waited))
         _log_dead_letters(answers)
-        return AnswerBatch(tuple(answers), standings, dict(stages.seconds))
+        return AnswerBatch(tuple(answers), statuses, dict(stages.seconds))
 
     def _answered(
-        self, record: Record, frame: Frame, standing: BankStatus, found: Inspected, queue_seconds: float
+        self, record: Record, frame: Frame, status: BankStatus, found: Inspected, queue_seconds: float
     ) -> FrameAnswer:
         """A decision; or, where a fault of ours prevents one, a dead letter: a crash would meet the record again."""
         try:
-            return self._decision(record, frame, standing, found, queue_seconds)
+            return self._decision(record, frame, status, found, queue_seconds)
         except Exception as error:
             log.exception("frame_not_decided", source=str(frame.source))
             why = BadFrame(DeadLetterReason.CORRUPT, f"deciding failed: {type(error).__name__}: {error}")
             return self._dead_letter(record, why, queue_seconds)
 
     def _decision(
-        self, record: Record, frame: Frame, standing: BankStatus, found: Inspected, queue_seconds: float
+        self, record: Record, frame: Frame, status: BankStatus, found: Inspected, queue_seconds: float
     ) -> FrameAnswer:
         inspection = self._inspection_of(frame.view)
-        usual = InputBaseline() if isinstance(standing, NoBank) else standing.usual
-        recalled = self._history.frame(frame, found.seen, usual, inspection, tenure=_tenure(record))
+        baseline = InputBaseline() if isinstance(status, NoBank) else status.baseline
+        recalled = self._history.frame(frame, found.seen, baseline, inspection, tenure=_tenure(record))
         appended_at, decided_at = _moment(frame.appended_ms), self._now()
         decision = decide(
             DecisionFacts(
                 frame=frame,
-                standing=standing if isinstance(standing, NoBank) else standing.in_force,
+                status=status if isinstance(status, NoBank) else status.in_force,
                 seen=found.seen,
                 evidence=found.evidence,
                 late=(decided_at - appended_at).total_seconds() > inspection.deadline_seconds,

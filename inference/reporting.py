@@ -1,9 +1,10 @@
-"""What the inference service tells its metrics, and when: what was decided is counted once it is committed."""
+"""The inference service's metrics, written by the loop's thread alone: a decision is counted once it is committed."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from inference.bank_notices import BankNotPutInForce
 from inference.banks import Serving
 from ingest.dead_letter import DeadLetter
 from monitoring.metrics import close_view, open_view, set_bank
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from datetime import datetime
 
+    from inference.bank_notices import BankNotice
     from inference.decide import InForce
     from inference.inspector import AnswerBatch, FrameAnswer
     from ingest.decision import Decision
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class InspectionReporting:
-    """Keeps the metrics of one process; views come with their first record and go with their partition."""
+    """Keeps the metrics of one process; a view opens with its first record and closes with its partition."""
 
     def __init__(self, inference: InferenceMetrics, kafka: KafkaMetrics, *, provider: str, precision: str) -> None:
         self._inference = inference
@@ -28,9 +30,11 @@ class InspectionReporting:
         self._provider = provider
         self._precision = precision
         self._partition_of: dict[str, int] = {}
-        self._bank_told: dict[str, InForce] = {}
-        self._gone: set[int] = set()
-        """Partitions that others took: what was being scored for them is no longer told here."""
+        self._bank_shown: dict[str, InForce] = {}
+        self._foreign_partitions: set[int] = set()
+        """Partitions that went to others: what was being scored for them is not counted here."""
+        self._foreign_views: dict[str, int] = {}
+        """Views that went with them, with their partition: the process that owns them shows their banks."""
 
     def polled(self, records: Iterable[Record]) -> None:
         """Records taken from Kafka."""
@@ -42,10 +46,10 @@ class InspectionReporting:
 
     def worked(self, batch: AnswerBatch) -> None:
         """A batch left the worker."""
-        ours = {answer.view for answer in batch.answers if _partition_of(answer) not in self._gone}
-        for view, standing in batch.standings.items():
-            if view in ours and isinstance(standing, Serving):
-                self.bank_in_force(view, standing.in_force)
+        ours = {answer.view for answer in batch.answers if _partition_of(answer) not in self._foreign_partitions}
+        for view, status in batch.statuses.items():
+            if view in ours and isinstance(status, Serving):
+                self._show_bank(view, status.in_force)
         self._inference.batch_frames.observe(len(batch.answers))
         for stage, seconds in batch.stage_seconds.items():
             self._inference.stage_seconds.labels(stage=stage).observe(seconds)
@@ -79,34 +83,52 @@ class InspectionReporting:
             self._kafka.consumer_lag.labels(partition=str(partition.partition)).set(records)
 
     def moved(self, owned: Iterable[Partition], gone: Iterable[Partition]) -> None:
-        """A rebalance gave this process these partitions: what belongs to others is no longer told here."""
+        """A rebalance gave this process these partitions: the series of what belongs to others end here."""
         self._kafka.rebalances.inc()
         mine, gone = {each.partition for each in owned}, list(gone)
-        self._gone = (self._gone | {each.partition for each in gone}) - mine
+        self._foreign_partitions = (self._foreign_partitions | {each.partition for each in gone}) - mine
         for view in [view for view, partition in self._partition_of.items() if partition not in mine]:
-            del self._partition_of[view]
-            self._bank_told.pop(view, None)
+            self._foreign_views[view] = self._partition_of.pop(view)
+            self._bank_shown.pop(view, None)
             close_view(self._inference, view)
+        self._foreign_views = {view: each for view, each in self._foreign_views.items() if each not in mine}
         for partition in gone:
             if partition.partition not in mine:
                 self._kafka.consumer_lag.remove_by_labels({"partition": str(partition.partition)})
 
-    def bank_in_force(self, view: str, bank: InForce) -> None:
-        """Name the bank a view is decided by, before its first frame; any thread."""
-        if self._bank_told.get(view) == bank:
+    def banks_changed(self, notices: Iterable[BankNotice]) -> None:
+        """Show the bank of a view before its first frame, and count swaps and refusals; not of views of others."""
+        for notice in notices:
+            if notice.view in self._foreign_views:
+                continue
+            if isinstance(notice, BankNotPutInForce):
+                self._inference.bank_refusals.labels(view=notice.view).inc()
+                continue
+            self._inference.bank_swaps.labels(view=notice.view).inc(notice.swapped)
+            self._show_bank(notice.view, notice.in_force)
+
+    def _show_bank(self, view: str, bank: InForce) -> None:
+        if self._bank_shown.get(view) == bank:
             return
-        self._bank_told[view] = bank
+        self._bank_shown[view] = bank
         self._inference.threshold.labels(view=view).set(bank.limits.threshold)
-        said = {"provider": self._provider, "precision": self._precision}
-        set_bank(self._inference, view, version=bank.version, epoch=bank.epoch, **said)
+        set_bank(
+            self._inference,
+            view,
+            version=bank.version,
+            epoch=bank.epoch,
+            provider=self._provider,
+            precision=self._precision,
+        )
 
     def _open(self, answer: FrameAnswer) -> None:
         """A record that names no view opens none: its dead letter and its arrival count under the empty name."""
-        if not answer.view or _partition_of(answer) in self._gone:
+        if not answer.view or _partition_of(answer) in self._foreign_partitions:
             return
         if answer.view not in self._partition_of:
             open_view(self._inference, answer.view)
         self._partition_of[answer.view] = _partition_of(answer)
+        self._foreign_views.pop(answer.view, None)
 
     def _finished(self, answer: FrameAnswer, at: datetime) -> None:
         self._inference.frames_received.labels(view=answer.view).inc()

@@ -1,7 +1,7 @@
-"""A micro-batch of frames becomes evidence: decode, shape, embed, search, and what can be said of each frame.
+"""A micro-batch of frames becomes evidence: decode, shape, embed, search, score.
 
 Frames of any views share a batch. Those whose banks take the same input are embedded together, those of one bank are
-searched together, and a view without a bank skips the network but not the look at its pixels. What goes wrong with one
+searched together, and a view without a bank skips the network but its pixels are measured. What goes wrong with one
 frame is that frame's alone: it comes back as a `BadFrame`, or without evidence.
 """
 
@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-LOOKS = Geometry()
-"""How a frame without a bank is looked at: as the default network would see it."""
+NO_BANK_GEOMETRY = Geometry()
+"""At which a frame without a bank is measured: that of the default network."""
 
 GRAY_LEVELS = 255.0
 """Decisions give brightness and contrast in gray levels, image statistics in shares of white."""
@@ -97,33 +97,33 @@ class FrameScoring:
         self._clock = clock
 
     def inspect(
-        self, frames: Sequence[Frame], standings: Sequence[Serving | NoBank], stages: StageClock
+        self, frames: Sequence[Frame], statuses: Sequence[Serving | NoBank], stages: StageClock
     ) -> list[Inspected | BadFrame]:
-        """What each frame shows, in order; `standings` says by which bank each is to be scored."""
+        """What each frame shows, in order; `statuses` says by which bank each is to be scored."""
         with stages.timed("decode"):
-            looked = list(self._pool.map(self._look, frames, standings))
+            decoded = list(self._pool.map(self._decoded, frames, statuses))
         waiting = [
-            _Waiting(place, shaped, standing)
-            for place, (shaped, standing) in enumerate(zip(looked, standings, strict=True))
-            if isinstance(shaped, _Shaped) and isinstance(standing, Serving)
+            _Waiting(place, shaped, status)
+            for place, (shaped, status) in enumerate(zip(decoded, statuses, strict=True))
+            if isinstance(shaped, _Shaped) and isinstance(status, Serving)
         ]
         evidence = self._evidence(waiting, stages)
         shared = {name: stages.seconds[name] / len(waiting) for name in ("embed", "search", "score") if waiting}
         return [
             each if isinstance(each, BadFrame) else _inspected(each, evidence.get(place), shared)
-            for place, each in enumerate(looked)
+            for place, each in enumerate(decoded)
         ]
 
-    def _look(self, frame: Frame, standing: Serving | NoBank) -> _Shaped | BadFrame:
-        """Decode and shape one frame, and say what its pixels say; runs in the pool."""
+    def _decoded(self, frame: Frame, status: Serving | NoBank) -> _Shaped | BadFrame:
+        """Decode, shape and measure one frame; runs in the pool."""
         started = self._clock()
-        geometry, usual = LOOKS, InputBaseline()
-        if isinstance(standing, Serving):
-            geometry, usual = standing.bank.manifest.geometry, standing.usual
+        geometry, baseline = NO_BANK_GEOMETRY, InputBaseline()
+        if isinstance(status, Serving):
+            geometry, baseline = status.bank.manifest.geometry, status.baseline
         try:
             image = decode(frame.encoded, max_pixels=self._max_pixels)
             pixels = geometry.apply(image)
-            seen = _seen(pixels, usual, size_wh_px=(image.shape[1], image.shape[0]))
+            seen = _seen(pixels, baseline, size_wh_px=(image.shape[1], image.shape[0]))
         except UndecodableImage as error:
             return BadFrame(DeadLetterReason(error.reason), str(error))
         except Exception as error:  # whatever one picture does to a decoder, the line goes on
@@ -156,7 +156,7 @@ class FrameScoring:
             embeddings = self._embedder.embed(np.stack([each.shaped.pixels for each in members]))
         found: dict[int, ScoreEvidence] = {}
         for group in _grouped(list(enumerate(members)), lambda each: id(each[1].serving)):
-            # All frames of one bank is the usual case, and half a megabyte a frame need not be copied for it.
+            # All frames of one bank is the common case, and half a megabyte a frame need not be copied for it.
             own = embeddings if len(group) == len(members) else embeddings[[row for row, _ in group]]
             with stages.timed("search"):
                 scores = group[0][1].serving.scorer.score(own)
@@ -179,7 +179,7 @@ def _inspected(shaped: _Shaped, evidence: ScoreEvidence | None, shared: dict[str
     return Inspected(shaped.seen, evidence, {"decode": shaped.decode_seconds} | (shared if evidence else {}))
 
 
-def _seen(pixels: np.ndarray, usual: InputBaseline, *, size_wh_px: tuple[int, int]) -> Seen:
+def _seen(pixels: np.ndarray, baseline: InputBaseline, *, size_wh_px: tuple[int, int]) -> Seen:
     """Measured on the network's input, as the bank's calibration is, so that it compares whatever the resolution."""
     measured = measure(pixels)
     return Seen(
@@ -192,8 +192,8 @@ def _seen(pixels: np.ndarray, usual: InputBaseline, *, size_wh_px: tuple[int, in
         ),
         size_wh_px=size_wh_px,
         difference_hash=difference_hash(pixels),
-        look=FrameThumbnail.of(pixels),
-        exposure_fault=exposure_fault(measured, usual),
+        thumbnail=FrameThumbnail.of(pixels),
+        exposure_fault=exposure_fault(measured, baseline),
     )
 
 

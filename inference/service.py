@@ -21,6 +21,7 @@ import structlog
 from prometheus_client import CollectorRegistry
 
 from inference.assignment import Assignment
+from inference.bank_notices import BankNotices
 from inference.banks import ActiveBanks, BankLoader
 from inference.follower import BankFollower
 from inference.handoff_queue import HandoffQueue
@@ -67,9 +68,10 @@ class Service:
     def __init__(
         self,
         loop: Loop,
-        exchange: HandoffQueue,
+        handoff: HandoffQueue,
         *,
         checks: Sequence[Callable[[], None]],
+        notices: BankNotices,
         settings: InferenceSettings,
         reporting: InspectionReporting,
         heartbeat: Heartbeat,
@@ -77,8 +79,9 @@ class Service:
         now: Callable[[], datetime],
     ) -> None:
         self._loop = loop
-        self._exchange = exchange
+        self._handoff = handoff
         self._checks = checks
+        self._notices = notices
         self._settings = settings
         self._reporting = reporting
         self._heartbeat = heartbeat
@@ -94,23 +97,23 @@ class Service:
             Refused: Kafka will never accept what we do; a person must act.
         """
         while not until.is_set():
-            self._round(room=self._exchange.room)
+            self._round(room=self._handoff.room)
         self._drain()
 
     def _drain(self) -> None:
         """Take nothing new, commit what is in hand; what is not done in time is read again by the next process."""
         ends = self._clock() + self._settings.drain_seconds
-        while self._exchange.outstanding and self._clock() < ends:
+        while self._handoff.outstanding and self._clock() < ends:
             self._round(room=0)
-        log.info("drained", left_frames=self._exchange.outstanding)
+        log.info("drained", left_frames=self._handoff.outstanding)
 
     def _round(self, *, room: int) -> None:
         for check in self._checks:
             check()
-        busy = self._exchange.outstanding > 0
+        busy = self._handoff.outstanding > 0
         self._accept(self._polled(0.0 if busy else self._settings.poll_seconds, room))
         self._settle()
-        batches = self._exchange.collect(BUSY_SECONDS if self._exchange.outstanding else 0.0)
+        batches = self._handoff.collect(BUSY_SECONDS if self._handoff.outstanding else 0.0)
         if batches:
             self._commit(batches)
         if batches or not busy:  # a worker that hangs must not look alive
@@ -126,18 +129,19 @@ class Service:
 
     def _accept(self, records: Sequence[Record]) -> None:
         at = self._clock()
-        self._exchange.accept([Queued(record, at) for record in records])
+        self._handoff.accept([Queued(record, at) for record in records])
         if records:
             self._reporting.polled(records)
 
     def _settle(self) -> None:
-        """Say how things stand, and drop the series of views that went to others."""
+        """Show how things stand, and end the series of views that went to others."""
         claims = self._loop.claims
         if claims != self._claims and self._loop.state is State.OWNING:
             self._reporting.moved(claims.keys(), self._claims.keys() - claims.keys())
             self._claims = claims
-        paused = 0 if self._exchange.room else len(claims)
-        self._reporting.queue(waiting=self._exchange.waiting, paused=paused, owned=len(claims))
+        self._reporting.banks_changed(self._notices.drain())
+        paused = 0 if self._handoff.room else len(claims)
+        self._reporting.queue(waiting=self._handoff.waiting, paused=paused, owned=len(claims))
 
     def _commit(self, batches: Sequence[AnswerBatch]) -> None:
         answers = [answer for batch in batches for answer in batch.answers]
@@ -179,11 +183,12 @@ def serve(
     registry = registry or CollectorRegistry()
     metrics = declare_inference(registry)
     heartbeat = Heartbeat(limit_seconds=settings.silence_seconds, clock=clock)
-    exchange = HandoffQueue(room_frames=settings.queue_frames, room_bytes=settings.queue_bytes)
+    handoff = HandoffQueue(room_frames=settings.queue_frames, room_bytes=settings.queue_bytes)
     kafka_metrics = declare_kafka(registry)
     reporting = InspectionReporting(metrics, kafka_metrics, provider=embedder.provider, precision=embedder.precision)
     loader = BankLoader(store, embedder, make_search)
-    banks = ActiveBanks(loader, metrics, announce=reporting.bank_in_force)
+    notices = BankNotices()
+    banks = ActiveBanks(loader, notices)
     follower = BankFollower(banks, kafka, retry_seconds=settings.bank_retry_seconds, clock=clock)
     progress = ServiceProgress(follower.ready, banks)
     destinations = Destinations(kafka.topic("decisions"), kafka.topic("frames.dead-letter"))
@@ -207,13 +212,14 @@ def serve(
             clock=clock,
             now=now,
         )
-        assignment = Assignment(exchange, history, _decisions_of(kafka, destinations, settings))
+        assignment = Assignment(handoff, history, _decisions_of(kafka, destinations, settings))
         loop = progress.loop = stack.enter_context(_opened_loop(kafka, destinations, assignment, stop))
-        worker = stack.enter_context(Worker(exchange, inspector, batch_frames=settings.batch_frames))
+        worker = stack.enter_context(Worker(handoff, inspector, batch_frames=settings.batch_frames))
         service = Service(
             loop,
-            exchange,
+            handoff,
             checks=(worker.check, follower.check),
+            notices=notices,
             settings=settings,
             reporting=reporting,
             heartbeat=heartbeat,

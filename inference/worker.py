@@ -16,8 +16,8 @@ LEAVE_SECONDS = 5.0
 class Worker:
     """The thread that scores, while it is entered: a batch is whatever waits when the one before is done."""
 
-    def __init__(self, exchange: HandoffQueue, inspector: Inspector, *, batch_frames: int) -> None:
-        self._exchange = exchange
+    def __init__(self, handoff: HandoffQueue, inspector: Inspector, *, batch_frames: int) -> None:
+        self._handoff = handoff
         self._inspector = inspector
         self._batch_frames = batch_frames
         self._failure: BaseException | None = None
@@ -33,12 +33,12 @@ class Worker:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._exchange.close()
+        self._handoff.close()
         self._thread.join(LEAVE_SECONDS)
 
     def _run(self) -> None:
         try:
-            while (batch := self._exchange.take(self._batch_frames)) is not None:
-                self._exchange.answer(self._inspector.inspect(batch))
+            while (batch := self._handoff.take(self._batch_frames)) is not None:
+                self._handoff.answer(self._inspector.inspect(batch))
         except BaseException as error:  # noqa: BLE001 -- carried to the loop's thread, which raises it
             self._failure = error

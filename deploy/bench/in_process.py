@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from prometheus_client import CollectorRegistry
-
+from inference.bank_notices import BankNotices
 from inference.banks import ActiveBanks, BankLoader
 from inference.history import History
 from inference.inspector import Destinations, Inspector, Queued
@@ -18,7 +17,6 @@ from inference.scoring import FrameScoring
 from ingest.bank_state import BankInForce, BankState, ViewState
 from ingest.decision import Decision
 from ingest.kafka.records import Claim, Partition, Record
-from monitoring.metrics import declare_inference
 from softpatch.scoring.score import anomaly_map
 from softpatch.scoring.search import FlatSearch
 
@@ -94,7 +92,7 @@ def _inspector(
 ) -> Inspector:
     threads = settings.runtime.threads
     loader = BankLoader(store, embedder, lambda vectors: FlatSearch(vectors, threads=threads))
-    active = ActiveBanks(loader, declare_inference(CollectorRegistry()), announce=lambda _, __: None)
+    active = ActiveBanks(loader, BankNotices())
     active.take([Record("banks", 0, 0, 0, "log_append_time", state.view.encode(), state.to_bytes())])
     return Inspector(
         scoring=FrameScoring(embedder, pool=pool, max_pixels=settings.inference.max_pixels, clock=time.perf_counter),

@@ -18,22 +18,20 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from prometheus_client import CollectorRegistry
-
+from inference.bank_notices import BankNotices
 from inference.banks import ActiveBanks, BankLoader
 from inference.history import History
 from inference.inspector import Destinations, Inspector, Queued
 from inference.scoring import FrameScoring
 from inference.settings import ViewInspection
 from ingest.store import FsspecStore
-from monitoring.metrics import declare_inference
 from softpatch.images.geometry import Geometry
 from softpatch.network.embed import OnnxEmbedder
 from softpatch.network.graph import lite0
 from softpatch.scoring.search import FlatSearch
 from tests.bench import loop_throughput
 from tests.brokers import KafkaBroker
-from tests.inference.sample_bank import encoded, made_bank, picture, record, state, state_record, stored
+from tests.inference.sample_bank import encoded, sample_bank, picture, record, state, state_record, stored
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -75,8 +73,8 @@ def made_inspector(store: FsspecStore, pool: Executor) -> Inspector:
     """With a bank in force, on one thread of everything."""
     embedder = OnnxEmbedder.open(lite0(), provider="cpu", threads=1)
     loader = BankLoader(store, embedder, lambda vectors: FlatSearch(vectors, threads=1))
-    active = ActiveBanks(loader, declare_inference(CollectorRegistry()), announce=lambda *_: None)
-    bank = made_bank(embedder, geometry=Geometry(mode="squash", height_px=INPUT_PX, width_px=INPUT_PX), frames=5)
+    active = ActiveBanks(loader, BankNotices())
+    bank = sample_bank(embedder, geometry=Geometry(mode="squash", height_px=INPUT_PX, width_px=INPUT_PX), frames=5)
     active.take([state_record(state(stored(store, bank).in_force))])
     return Inspector(
         scoring=FrameScoring(embedder, pool=pool, max_pixels=50_000_000, clock=time.process_time),

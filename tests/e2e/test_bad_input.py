@@ -22,7 +22,7 @@ from ingest.store import FsspecStore
 from softpatch.network.embed import OnnxEmbedder
 from softpatch.network.graph import lite0
 from tests.e2e.services import Answers, Plant, page, wait_until
-from tests.inference.sample_bank import VIEW, encoded, jpeg, made_bank, picture, state, stored
+from tests.inference.sample_bank import VIEW, encoded, jpeg, sample_bank, picture, state, stored
 from tests.softpatch.images.test_decode import CMYK
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ def plant(kafka_broker: KafkaBroker, tmp_path: Path) -> Iterator[Plant]:
     views = {"*": {"deadline_seconds": 600, "dead_letter_cap_ratio": 0.999}}
     with Plant(tmp_path, kafka, over={"views": views}) as made:
         made.run("topics", "create")
-        bank = made_bank(OnnxEmbedder.open(lite0(), provider="cpu", threads=1))
+        bank = sample_bank(OnnxEmbedder.open(lite0(), provider="cpu", threads=1))
         in_force = stored(FsspecStore.open(made.store), bank).in_force
         with KafkaSender.open(kafka) as sender:
             sender.send_and_wait(Outgoing(kafka.topic("banks"), VIEW.encode(), state(in_force).to_bytes()), 30)

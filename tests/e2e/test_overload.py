@@ -17,7 +17,7 @@ from ingest.store import FsspecStore
 from softpatch.network.embed import OnnxEmbedder
 from softpatch.network.graph import lite0
 from tests.e2e.services import Answers, Plant, Service, wait_until
-from tests.inference.sample_bank import VIEW, jpeg, made_bank, state, stored
+from tests.inference.sample_bank import VIEW, jpeg, sample_bank, state, stored
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -44,7 +44,7 @@ def plant(kafka_broker: KafkaBroker, tmp_path: Path) -> Iterator[Plant]:
     with Plant(tmp_path, kafka) as made:
         made.run("topics", "create")
         in_force = stored(
-            FsspecStore.open(made.store), made_bank(OnnxEmbedder.open(lite0(), provider="cpu", threads=1))
+            FsspecStore.open(made.store), sample_bank(OnnxEmbedder.open(lite0(), provider="cpu", threads=1))
         ).in_force
         with KafkaSender.open(kafka) as sender:
             sender.send_and_wait(Outgoing(kafka.topic("banks"), VIEW.encode(), state(in_force).to_bytes()), 30)

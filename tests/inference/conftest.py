@@ -11,7 +11,7 @@ from ingest.store import FsspecStore
 from monitoring.metrics import InferenceMetrics, declare_inference
 from softpatch.network.embed import OnnxEmbedder
 from softpatch.network.graph import lite0
-from tests.inference.sample_bank import made_bank
+from tests.inference.sample_bank import sample_bank
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,7 +28,7 @@ def embedder() -> OnnxEmbedder:
 @pytest.fixture(scope="session")
 def bank(embedder: OnnxEmbedder) -> Bank:
     """A bank of good plates."""
-    return made_bank(embedder)
+    return sample_bank(embedder)
 
 
 @pytest.fixture

@@ -53,7 +53,7 @@ def jpeg(seed: int, *, defect: bool = False) -> bytes:
     return encoded(picture(seed, defect=defect))
 
 
-def made_bank(
+def sample_bank(
     embedder: Embedder, *, view: str = VIEW, seed: int = 0, frames: int = 8, geometry: Geometry = GEOMETRY
 ) -> Bank:
     """A bank of all patches of some good frames; its threshold lies between other good frames and defective ones."""
@@ -85,7 +85,13 @@ def made_bank(
     good, bad = max(score(jpeg(i)) for i in range(8)), min(score(jpeg(i, defect=True)) for i in range(8))
     assert good * 1.3 < bad, (good, bad)
     threshold = Threshold(
-        value=(good + bad) / 2, interval_low=good, interval_high=bad, false_reject_ratio=0.02, rule="between"
+        value=(good + bad) / 2,
+        interval_low=good,
+        interval_high=bad,
+        false_reject_ratio=0.02,
+        false_reject_low=0.01,
+        false_reject_high=0.03,
+        rule="between",
     )
     return replace(
         bank,
@@ -107,7 +113,16 @@ def _manifest(embedder: Embedder, view: str, geometry: Geometry, grid: tuple[int
         skipped_frames=0,
         noise_floor=0.0,
         kept_ratio=1.0,
-        threshold=Threshold(value=1, interval_low=1, interval_high=1, false_reject_ratio=0.02, rule="none"),
+        trusted_patches=frames * grid[0] * grid[1],
+        threshold=Threshold(
+            value=1,
+            interval_low=1,
+            interval_high=1,
+            false_reject_ratio=0.02,
+            false_reject_low=0.01,
+            false_reject_high=0.03,
+            rule="none",
+        ),
         noise_estimate=0.0,
         probe_precision="fp32",
         parent=None,
@@ -124,12 +139,12 @@ class Stored:
     in_force: BankInForce
 
 
-def shown(bits: int = 0, *, look: int | None = None) -> Seen:
-    """What the pixels of some frame say; every one differs, but for those of one `look`."""
-    rng = np.random.default_rng(look)
+def shown(bits: int = 0, *, scene: int | None = None) -> Seen:
+    """What the pixels of some frame show; every one differs, but for those of one `scene`."""
+    rng = np.random.default_rng(scene)
     cells = FrameThumbnail.of(rng.integers(0, 256, (32, 32, 3), dtype=np.uint8))
     facts = ImageFacts(brightness=10, contrast=5, sharpness=2, dark_ratio=0, saturated_ratio=0)
-    return Seen(image=facts, size_wh_px=(640, 480), difference_hash=bits, look=cells)
+    return Seen(image=facts, size_wh_px=(640, 480), difference_hash=bits, thumbnail=cells)
 
 
 def stored(store: Store, bank: Bank, data: bytes | None = None) -> Stored:

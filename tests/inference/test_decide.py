@@ -31,7 +31,7 @@ def undecided(reason: Reason) -> Ruling:
 
 
 @pytest.mark.parametrize(
-    ("score", "standing", "said", "expected"),
+    ("score", "status", "said", "expected"),
     [
         (1.0, PLAIN, {}, Ruling(Verdict.PASS)),
         (2.0, PLAIN, {}, Ruling(Verdict.PASS)),
@@ -65,10 +65,10 @@ def undecided(reason: Reason) -> Ruling:
     ],
 )
 def test_the_first_reason_that_applies_is_given(
-    score: float | None, standing: InForce | NoBank, said: dict[str, Any], expected: Ruling
+    score: float | None, status: InForce | NoBank, said: dict[str, Any], expected: Ruling
 ) -> None:
     """The order is: no bank, no score, deadline, dead letters, input fault, near the threshold, fail, pass."""
-    assert rule(score, standing, **said) == expected
+    assert rule(score, status, **said) == expected
 
 
 SCORES = st.one_of(st.none(), st.floats())
@@ -76,7 +76,7 @@ POSITIVE = st.floats(min_value=1e-300, max_value=1e300)
 
 
 @st.composite
-def standings(draw: st.DrawFn) -> InForce | NoBank:
+def statuses(draw: st.DrawFn) -> InForce | NoBank:
     """A bank in force with ordered limits, or none."""
     if draw(st.booleans()):
         return draw(st.sampled_from([LEARNING, REFUSED]))
@@ -85,39 +85,39 @@ def standings(draw: st.DrawFn) -> InForce | NoBank:
     return InForce(version="a" * 64, epoch=0, limits=limits, provisional=draw(st.booleans()))
 
 
-@given(score=SCORES, standing=standings(), late=st.booleans(), over=st.booleans())
+@given(score=SCORES, status=statuses(), late=st.booleans(), over=st.booleans())
 def test_a_pass_always_has_a_bank_a_score_within_limits_and_time(
-    score: float | None, standing: InForce | NoBank, *, late: bool, over: bool
+    score: float | None, status: InForce | NoBank, *, late: bool, over: bool
 ) -> None:
     """Never a silent pass, whatever the floats: NaN and infinities included."""
-    if rule(score, standing, late=late, dead_letters_over_cap=over).verdict is Verdict.PASS:
-        assert isinstance(standing, InForce)
+    if rule(score, status, late=late, dead_letters_over_cap=over).verdict is Verdict.PASS:
+        assert isinstance(status, InForce)
         assert score is not None
-        assert 0 <= score <= standing.limits.low
+        assert 0 <= score <= status.limits.low
         assert not late
         assert not over
 
 
-@given(score=SCORES, standing=standings(), late=st.booleans(), over=st.booleans())
+@given(score=SCORES, status=statuses(), late=st.booleans(), over=st.booleans())
 def test_every_fact_gives_a_decision_the_contract_takes(
-    score: float | None, standing: InForce | NoBank, *, late: bool, over: bool
+    score: float | None, status: InForce | NoBank, *, late: bool, over: bool
 ) -> None:
     """No float reaches the wire that its reader would refuse."""
-    decision = decide(facts(score, standing, late=late, dead_letters_over_cap=over))
+    decision = decide(facts(score, status, late=late, dead_letters_over_cap=over))
     assert Decision.from_bytes(decision.to_bytes()) == decision
 
 
-def facts(score: float | None, standing: InForce | NoBank, **said: object) -> DecisionFacts:
+def facts(score: float | None, status: InForce | NoBank, **said: object) -> DecisionFacts:
     """One frame's facts, on time and first of its id unless they say otherwise."""
     evidence = (
         None if score is None else ScoreEvidence(score=score, provider="CPU", precision="fp32", sketch=(0.5,) * 32)
     )
     source = SourceRecord(topic="frames", partition=3, offset=41)
-    usual: dict[str, Any] = {
+    plain: dict[str, Any] = {
         "frame": Frame(
             view="line/cam", key="line/cam", frame_id="x-4", encoded=b"", source=source, appended_ms=0, sequence=4
         ),
-        "standing": standing,
+        "status": status,
         "seen": shown(0xABC),
         "evidence": evidence,
         "late": False,
@@ -131,7 +131,7 @@ def facts(score: float | None, standing: InForce | NoBank, **said: object) -> De
         "queue_seconds": 0.25,
         "stage_seconds": {"decode": 0.001},
     }
-    return DecisionFacts(**{**usual, **said})
+    return DecisionFacts(**{**plain, **said})
 
 
 def test_a_late_frame_keeps_its_score() -> None:
@@ -164,8 +164,8 @@ def test_an_unusable_score_leaves_no_trace_but_its_bank() -> None:
 @pytest.mark.parametrize(("score", "verdict"), [(1.0, Verdict.PASS), (3.0, Verdict.FAIL)])
 def test_provisional_is_copied_and_changes_no_verdict(score: float, verdict: Verdict) -> None:
     """A provisional bank passes and fails like any other."""
-    standing = InForce(version="b" * 64, epoch=1, limits=PLAIN.limits, provisional=True)
-    decision = decide(facts(score, standing))
+    status = InForce(version="b" * 64, epoch=1, limits=PLAIN.limits, provisional=True)
+    decision = decide(facts(score, status))
     assert decision.verdict is verdict
     assert decision.provisional
 
@@ -173,8 +173,8 @@ def test_provisional_is_copied_and_changes_no_verdict(score: float, verdict: Ver
 def test_an_input_fault_is_named_whatever_the_policy_makes_of_it() -> None:
     """Also while the view learns: what is wrong with the camera is known before any bank."""
     black = {"input_fault": InputFault.BLACK}
-    for standing, policy in ((PLAIN, "undecided"), (PLAIN, "pass"), (PLAIN, "inspect"), (LEARNING, "undecided")):
-        assert decide(facts(1.0, standing, **black, input_fault_policy=policy)).input_fault is InputFault.BLACK
+    for status, policy in ((PLAIN, "undecided"), (PLAIN, "pass"), (PLAIN, "inspect"), (LEARNING, "undecided")):
+        assert decide(facts(1.0, status, **black, input_fault_policy=policy)).input_fault is InputFault.BLACK
     assert decide(facts(1.0, PLAIN, **black)).reason is Reason.INPUT_FAULT
     assert decide(facts(1.0, PLAIN, input_fault_policy="fail")).verdict is Verdict.PASS
 

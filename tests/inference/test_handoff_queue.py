@@ -1,4 +1,4 @@
-"""The bounded exchange between the loop and the worker."""
+"""The bounded handoff between the loop and the worker."""
 
 from __future__ import annotations
 
@@ -34,31 +34,31 @@ def answer(each: Queued) -> FrameAnswer:
 
 def test_room_comes_back_when_the_loop_collects_not_when_the_worker_takes() -> None:
     """What is being scored, or scored and not committed, still holds memory."""
-    exchange = HandoffQueue(room_frames=4, room_bytes=1000)
-    exchange.accept(queued(0, 1, 2))
-    assert exchange.room == 1
-    batch = exchange.take(2)
+    handoff = HandoffQueue(room_frames=4, room_bytes=1000)
+    handoff.accept(queued(0, 1, 2))
+    assert handoff.room == 1
+    batch = handoff.take(2)
     assert batch is not None
-    assert (exchange.room, exchange.waiting) == (1, 1)
-    exchange.answer(answered(batch))
-    assert exchange.room == 1
-    exchange.collect(0.0)
-    assert (exchange.room, exchange.outstanding) == (3, 1)
+    assert (handoff.room, handoff.waiting) == (1, 1)
+    handoff.answer(answered(batch))
+    assert handoff.room == 1
+    handoff.collect(0.0)
+    assert (handoff.room, handoff.outstanding) == (3, 1)
 
 
 def test_large_records_wait_by_their_bytes() -> None:
     """Those being scored count, too; room is reckoned by the largest of the last, and an idle worker has some."""
-    exchange = HandoffQueue(room_frames=64, room_bytes=1000)
-    exchange.accept([Queued(record(0, bytes(300)), 0.0), Queued(record(1, bytes(100)), 0.0)])
-    assert exchange.room == 2
-    exchange.accept([Queued(record(2, bytes(300)), 0.0), Queued(record(3, bytes(300)), 0.0)])
-    batch = exchange.take(2)
+    handoff = HandoffQueue(room_frames=64, room_bytes=1000)
+    handoff.accept([Queued(record(0, bytes(300)), 0.0), Queued(record(1, bytes(100)), 0.0)])
+    assert handoff.room == 2
+    handoff.accept([Queued(record(2, bytes(300)), 0.0), Queued(record(3, bytes(300)), 0.0)])
+    batch = handoff.take(2)
     assert batch is not None
-    assert exchange.room == 0
-    exchange.answer(answered(batch))
-    assert exchange.room == 0
-    exchange.collect(0.0)
-    assert exchange.room == 1
+    assert handoff.room == 0
+    handoff.answer(answered(batch))
+    assert handoff.room == 0
+    handoff.collect(0.0)
+    assert handoff.room == 1
     tiny = HandoffQueue(room_frames=64, room_bytes=10)
     tiny.accept([Queued(record(0, bytes(300)), 0.0)])
     assert (tiny.room, tiny.drop([Partition("frames", 0)]), tiny.room) == (0, 1, 1)
@@ -66,39 +66,39 @@ def test_large_records_wait_by_their_bytes() -> None:
 
 def test_a_batch_is_what_waits_in_order_and_never_more_than_asked() -> None:
     """Nothing is awaited to fill it."""
-    exchange = HandoffQueue(room_frames=10, room_bytes=1000)
-    exchange.accept(queued(5, 6, 7))
-    batches = [exchange.take(2), exchange.take(2)]
+    handoff = HandoffQueue(room_frames=10, room_bytes=1000)
+    handoff.accept(queued(5, 6, 7))
+    batches = [handoff.take(2), handoff.take(2)]
     assert [[each.record.offset for each in batch or []] for batch in batches] == [[5, 6], [7]]
 
 
 def test_dropped_partitions_lose_what_waits_and_keep_what_is_being_scored() -> None:
     """The batch in hand comes back; the commit will leave it out."""
-    exchange = HandoffQueue(room_frames=10, room_bytes=1000)
-    exchange.accept(queued(0, 1))
-    batch = exchange.take(1)
-    exchange.accept(queued(7, partition=1))
-    assert exchange.drop([Partition("frames", 0)]) == 1
-    assert (exchange.waiting, exchange.outstanding) == (1, 2)
-    exchange.answer(answered(batch or []))
-    assert [len(each.answers) for each in exchange.collect(0.0)] == [1]
-    assert exchange.outstanding == 1
+    handoff = HandoffQueue(room_frames=10, room_bytes=1000)
+    handoff.accept(queued(0, 1))
+    batch = handoff.take(1)
+    handoff.accept(queued(7, partition=1))
+    assert handoff.drop([Partition("frames", 0)]) == 1
+    assert (handoff.waiting, handoff.outstanding) == (1, 2)
+    handoff.answer(answered(batch or []))
+    assert [len(each.answers) for each in handoff.collect(0.0)] == [1]
+    assert handoff.outstanding == 1
 
 
 def test_an_answer_wakes_the_loop_and_the_end_wakes_the_worker() -> None:
     """Neither side sleeps through what it waits for."""
-    exchange = HandoffQueue(room_frames=10, room_bytes=1000)
+    handoff = HandoffQueue(room_frames=10, room_bytes=1000)
     taken: list[int | None] = []
 
     def work() -> None:
-        while (batch := exchange.take(5)) is not None:
-            exchange.answer(answered(batch))
+        while (batch := handoff.take(5)) is not None:
+            handoff.answer(answered(batch))
         taken.append(None)
 
     worker = threading.Thread(target=work)
     worker.start()
-    exchange.accept(queued(0))
-    assert len(exchange.collect(10.0)) == 1
-    exchange.close()
+    handoff.accept(queued(0))
+    assert len(handoff.collect(10.0)) == 1
+    handoff.close()
     worker.join(10.0)
     assert taken == [None]

@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 import pytest
 
+from inference.bank_notices import BankNotices
 from inference.banks import ActiveBanks, BankLoader
 from inference.history import History
 from inference.inspector import Destinations, FrameAnswer, Inspector, Queued
@@ -28,7 +29,18 @@ from softpatch.images.decode import decode
 from softpatch.images.geometry import Geometry
 from softpatch.scoring.score import Scorer
 from softpatch.scoring.search import BruteSearch, FlatSearch
-from tests.inference.sample_bank import AT, VIEW, encoded, jpeg, made_bank, picture, record, state, state_record, stored
+from tests.inference.sample_bank import (
+    AT,
+    VIEW,
+    encoded,
+    jpeg,
+    picture,
+    record,
+    sample_bank,
+    state,
+    state_record,
+    stored,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,7 +62,7 @@ class Bench:
         self.now = AT
         self._pool = ThreadPoolExecutor(2)
         loader = BankLoader(store, embedder, lambda vectors: FlatSearch(vectors, threads=1))
-        self.banks = ActiveBanks(loader, metrics, announce=lambda *_: None)
+        self.banks = ActiveBanks(loader, BankNotices())
         self.inspector = Inspector(
             scoring=FrameScoring(embedder, pool=self._pool, max_pixels=50_000_000, clock=time.monotonic),
             banks=self.banks,
@@ -140,8 +152,10 @@ def test_views_banks_and_geometries_share_a_batch_and_keep_their_own_scores(
     bench: Bench, bank: Bank, embedder: OnnxEmbedder
 ) -> None:
     """Each frame scores the same alone and among frames of three other views, one of which has no bank."""
-    wide = made_bank(embedder, view="line/wide", geometry=Geometry(mode="squash", height_px=64, width_px=96), frames=4)
-    same = made_bank(embedder, view="line/same", seed=3, frames=4)
+    wide = sample_bank(
+        embedder, view="line/wide", geometry=Geometry(mode="squash", height_px=64, width_px=96), frames=4
+    )
+    same = sample_bank(embedder, view="line/same", seed=3, frames=4)
     for each in (bank, wide, same):
         bench.put_in_force(each)
     keys = [b"line/cam", b"line/wide", b"line/none", b"line/same"]
@@ -196,7 +210,7 @@ def test_a_view_drowning_in_dead_letters_is_undecided_while_others_go_on(
 ) -> None:
     """More than 2 of its last 10 records; the other view keeps passing."""
     bench.put_in_force(bank)
-    bench.put_in_force(made_bank(embedder, view="line/other", frames=4))
+    bench.put_in_force(sample_bank(embedder, view="line/other", frames=4))
     bench.answers(*(record(n, b"noise") for n in range(3)))
     drowning, other = bench.decisions(record(3, jpeg(0)), record(4, jpeg(0), key=b"line/other"))
     assert (drowning.verdict, drowning.reason) == (Verdict.UNDECIDED, Reason.DEAD_LETTER_RATE)

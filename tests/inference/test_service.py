@@ -28,7 +28,7 @@ from ingest.kafka.topics import create_topics
 from ingest.kafka.writers import KafkaSender
 from softpatch.scoring.search import FlatSearch
 from tests.brokers import free_port
-from tests.inference.sample_bank import VIEW, jpeg, made_bank, state, stored
+from tests.inference.sample_bank import VIEW, jpeg, sample_bank, state, stored
 from tests.inference.test_inspector import BAD
 
 if TYPE_CHECKING:
@@ -194,7 +194,7 @@ def test_a_bank_is_swapped_while_frames_flow(
     line: Line, store: FsspecStore, embedder: OnnxEmbedder, bank: Bank
 ) -> None:
     """First the one bank, then the other, in offset order, and no frame without either."""
-    first, second = (stored(store, each).in_force for each in (bank, made_bank(embedder, seed=1)))
+    first, second = (stored(store, each).in_force for each in (bank, sample_bank(embedder, seed=1)))
     line.put_in_force(first, epoch=1)
     with running(line, store, embedder, batch_frames=2):
         sent = line.send([line.frame(n) for n in range(30)])

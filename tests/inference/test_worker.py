@@ -29,9 +29,9 @@ def checked_until(worker: Worker, *, seconds: float) -> None:
 
 def test_what_ends_the_worker_reaches_the_loop() -> None:
     """The service must not poll on while nobody scores."""
-    exchange = HandoffQueue(room_frames=4, room_bytes=1000)
-    with Worker(exchange, Breaks(), batch_frames=2) as worker:  # type: ignore[arg-type]  # structurally one
+    handoff = HandoffQueue(room_frames=4, room_bytes=1000)
+    with Worker(handoff, Breaks(), batch_frames=2) as worker:  # type: ignore[arg-type]  # structurally one
         worker.check()
-        exchange.accept([Queued(record(0, b"x"), 0.0)])
+        handoff.accept([Queued(record(0, b"x"), 0.0)])
         with pytest.raises(MemoryError, match="1 frames"):
             checked_until(worker, seconds=10)
