@@ -16,8 +16,8 @@ MIN_SIDE_PX = 8  # one patch of the embedding; anything smaller is a broken fram
 STORED = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
 
 
-def decode(encoded: bytes, *, max_pixels: int = MAX_PIXELS) -> UInt8[np.ndarray, "h w 3"]:
-    """The frame as 8-bit RGB, its size checked before any pixel is decoded.
+def decode(encoded: bytes, *, max_pixels: int | None = MAX_PIXELS) -> UInt8[np.ndarray, "h w 3"]:
+    """The frame as 8-bit RGB, its size checked before any pixel is decoded; None: a frame that was accepted before.
 
     Gray becomes three equal channels, 16 bits become 8 by /257 (so that white stays white), CMYK is converted, an alpha
     channel is dropped and the colours under it are kept as they are. EXIF orientation is ignored.
@@ -35,11 +35,11 @@ def decode(encoded: bytes, *, max_pixels: int = MAX_PIXELS) -> UInt8[np.ndarray,
     return np.asarray(cv2.cvtColor(_eight_bits(pixels), cv2.COLOR_BGR2RGB))
 
 
-def _check_size(header: Header, max_pixels: int) -> None:
+def _check_size(header: Header, max_pixels: int | None) -> None:
     size = f"{header.width_px}x{header.height_px} px"
     if header.width_px <= 0 or header.height_px <= 0:
         raise UndecodableImage("corrupt", f"the header says {size}")
-    if header.pixels > max_pixels:
+    if max_pixels is not None and header.pixels > max_pixels:
         raise UndecodableImage(
             "too_many_pixels", f"{size}, limit {max_pixels} pixels; send a smaller image or raise it"
         )

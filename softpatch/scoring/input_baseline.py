@@ -11,6 +11,5 @@ def input_baseline_of(bank: Bank) -> InputBaseline:
     Raises UndecodableImage for a bank whose probes are no pictures.
     """
     geometry = bank.manifest.geometry
-    return InputBaseline.of(
-        bank.calibration_statistics, [FrameThumbnail.of(geometry.apply(decode(probe))) for probe in bank.probes]
-    )
+    probes = [geometry.apply(decode(probe, max_pixels=None)) for probe in bank.probes]
+    return InputBaseline.of(bank.calibration_statistics, [FrameThumbnail.of(each) for each in probes])
