@@ -11,7 +11,8 @@ from rich.table import Table
 
 from deploy.commands.options import Bootstrap, JsonFile, SetFlags
 from deploy.demo.plan import Plan, overlap, simulated
-from deploy.demo.run import Demo, DemoReport, run_demo
+from deploy.demo.report import DemoReport
+from deploy.demo.run import Demo, run_demo
 from deploy.errors import CommandFailed, UsageError
 from deploy.local_stack.embedded_broker import broker_program
 from deploy.output.progress import ProgressDisplay

@@ -1,42 +1,27 @@
-"""`patchline demo`: a line learns from unfiltered frames, then decides the rest; ends with figures and a picture."""
+"""The run of a demo: a line on this machine learns from a window of unfiltered frames, then decides the rest."""
 
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import cv2
-
-from deploy.demo.summary import (
-    JudgedFrame,
-    false_reject_ratio,
-    image_auroc,
-    latency_seconds,
-    miss_ratio,
-    once_each,
-    undecided,
-)
+from deploy.demo.report import DemoReport, draw_sheet, report_of
 from deploy.errors import CommandFailed, UsageError
 from deploy.local_stack.outcomes import OutcomeReader, all_outcomes, balance, end_offsets
 from deploy.local_stack.running import LocalStack, StackOptions
 from deploy.local_stack.sending import held_back, send_all
-from deploy.pictures.annotated_frame import AnnotatedFrame
-from deploy.pictures.contact_sheet import Heading, render
-from ingest.cameras.source import GOOD
 from ingest.contract import SourceRecord
-from ingest.decision import Verdict
 from ingest.store import FsspecStore
 from ingest.store_layout import bank_path
 from softpatch.bank import bank_from_bytes
 from softpatch.threads import available_cores
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from deploy.demo.plan import Plan
-    from deploy.local_stack.outcomes import Balance, FrameOutcome
     from deploy.local_stack.sending import SentFrame
     from deploy.output.progress import ProgressDisplay
     from softpatch.bank import Bank
@@ -52,7 +37,7 @@ SHEET = "contact-sheet.png"
 
 @dataclass(frozen=True)
 class Demo:
-    """What a demo was asked for."""
+    """The options of a demo."""
 
     plan: Plan
     folder: Path
@@ -60,35 +45,6 @@ class Demo:
     flags: Sequence[str] = ()
     bootstrap: str | None = None
     topic_prefix: str = ""
-
-
-@dataclass(frozen=True)
-class DemoReport:
-    """What a demo came to; the keys of its JSON. Figures are of the frames sent after the bank was in force.
-
-    `lost` and `doubled` count all input records, the window's too.
-    """
-
-    frames: int
-    decisions: int
-    dead_letters: int
-    undecided: int
-    lost: int
-    doubled: int
-    image_auroc: float | None
-    false_reject_ratio: float | None
-    miss_ratio: float | None
-    frames_per_second: float
-    latency_p50_seconds: float | None
-    latency_p99_seconds: float | None
-    build_seconds: float
-    bank_patches: int
-    threshold: float
-    contact_sheet: str
-
-    def to_json(self) -> dict[str, object]:
-        """The JSON document."""
-        return asdict(self)
 
 
 def run_demo(demo: Demo, progress: ProgressDisplay) -> DemoReport:
@@ -100,7 +56,7 @@ def run_demo(demo: Demo, progress: ProgressDisplay) -> DemoReport:
     """
     _keep_to_the_budget(demo)
     with progress.step("Starting broker and topics"):
-        line = LocalStack.start(_wanted(demo))
+        line = LocalStack.start(_stack_options(demo))
     with line, OutcomeReader(line.settings.kafka) as outcomes:
         line.run("train", "inspect", "watch")
         window = _send_window(line, demo.plan, progress)
@@ -113,87 +69,7 @@ def run_demo(demo: Demo, progress: ProgressDisplay) -> DemoReport:
         whole = balance(_inputs(line), all_outcomes(line.settings.kafka, seconds=READ_SECONDS))
     with progress.step("Drawing the contact sheet"):
         sheet = draw_sheet(demo.plan, rest, first, bank, demo.folder / SHEET)
-    return report(rest, first, whole, bank, build_seconds=build_seconds, sheet=sheet)
-
-
-def report(
-    rest: Sequence[SentFrame],
-    first: Mapping[SourceRecord, FrameOutcome],
-    whole: Balance,
-    bank: Bank,
-    *,
-    build_seconds: float,
-    sheet: Path,
-) -> DemoReport:
-    """The figures of a run, from what was sent and what was said of it first."""
-    judged = once_each([judged_by(sent, first.get(sent.source)) for sent in rest])
-    seen = [outcome.seen_at for outcome in first.values()]
-    return DemoReport(
-        frames=len(rest),
-        decisions=sum(each.decision is not None for each in judged),
-        dead_letters=sum(outcome.decision is None for outcome in first.values()),
-        undecided=undecided(judged),
-        lost=whole.lost,
-        doubled=whole.doubled,
-        image_auroc=image_auroc(judged),
-        false_reject_ratio=false_reject_ratio(judged),
-        miss_ratio=miss_ratio(judged),
-        frames_per_second=len(seen) / (max(seen) - rest[0].sent_at) if seen else 0.0,
-        latency_p50_seconds=latency_seconds(judged, 50),
-        latency_p99_seconds=latency_seconds(judged, 99),
-        build_seconds=build_seconds,
-        bank_patches=len(bank.vectors),
-        threshold=bank.manifest.threshold.value,
-        contact_sheet=str(sheet),
-    )
-
-
-def draw_sheet(
-    plan: Plan, rest: Sequence[SentFrame], first: Mapping[SourceRecord, FrameOutcome], bank: Bank, path: Path
-) -> Path:
-    """Write the contact sheet of a run. Raises CommandFailed where nothing was decided."""
-    decided = [(sent, first[sent.source].decision) for sent in rest if sent.source in first]
-    exhibits = [
-        AnnotatedFrame(
-            "/".join(Path(sent.frame.source).parts[-2:]),
-            sent.frame.encoded,
-            decision,
-            bank.manifest.geometry,
-            sent.frame.label,
-            sent.frame.mask,
-        )
-        for sent, decision in decided
-        if decision is not None
-    ]
-    if not exhibits:
-        raise CommandFailed("no frame was decided, so there is nothing to show; the services' logs say why")
-    judged = once_each([judged_by(sent, first.get(sent.source)) for sent in rest])
-    picture = render(exhibits, heading(plan, judged))
-    cv2.imwrite(str(path), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
-    return path
-
-
-def heading(plan: Plan, judged: Sequence[JudgedFrame]) -> Heading:
-    """What the contact sheet says of the run."""
-    failed = sum(each.decision is not None and each.decision.verdict is Verdict.FAIL for each in judged)
-    noise = sum(frame.label not in (GOOD, None) for frame in plan.window)
-    ratios = {"missed": miss_ratio(judged), "false rejects": false_reject_ratio(judged)}
-    figures = [(name, f"{100 * value:.1f} %") for name, value in ratios.items() if value is not None]
-    area = image_auroc(judged)
-    return Heading(
-        title=plan.about,
-        line=f"{len(judged)} frames, decided by a bank learned from {len(plan.window)} unfiltered frames, "
-        f"{noise} of them defective",
-        figures=[("failed", f"{failed} of {len(judged)}"), *figures]
-        + ([("image AUROC", f"{area:.3f}")] if area is not None else []),
-    )
-
-
-def judged_by(sent: SentFrame, outcome: FrameOutcome | None) -> JudgedFrame:
-    """A frame with its truth and what was said of it."""
-    if outcome is None:
-        return JudgedFrame(sent.frame.label, None)
-    return JudgedFrame(sent.frame.label, outcome.decision, outcome.seen_at - sent.sent_at)
+    return report_of(rest, first, whole, bank, build_seconds=build_seconds, sheet=sheet)
 
 
 def _keep_to_the_budget(demo: Demo) -> None:
@@ -204,7 +80,7 @@ def _keep_to_the_budget(demo: Demo) -> None:
         )
 
 
-def _wanted(demo: Demo) -> StackOptions:
+def _stack_options(demo: Demo) -> StackOptions:
     """First bank after exactly the window, and no second one: the figures are of one bank."""
     frames = demo.plan.distinct_window_frames
     learning = {
@@ -287,13 +163,13 @@ def _decide(
     return rest
 
 
-def _decided(line: LocalStack, outcomes: OutcomeReader, count: int, tell: Callable[[int], None]) -> None:
+def _decided(line: LocalStack, outcomes: OutcomeReader, count: int, on_answered: Callable[[int], None]) -> None:
     """Wait until so many records have an outcome; what is missing after that is counted as lost."""
     ends = time.monotonic() + DECIDE_SECONDS
     while not outcomes.wait_for(count, 0.2) and time.monotonic() < ends:
         line.look()
-        tell(outcomes.answered)
-    tell(outcomes.answered)
+        on_answered(outcomes.answered)
+    on_answered(outcomes.answered)
 
 
 def _inputs(line: LocalStack) -> list[SourceRecord]:

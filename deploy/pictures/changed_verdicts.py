@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from deploy.pictures.annotated_frame import AnnotatedFrame
-from deploy.pictures.contact_sheet import Heading, render_cards, title_of
+from deploy.pictures.contact_sheet import SheetHeader, render_cards, title_of
 from ingest.decision import Verdict
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def changed_verdicts_sheet(
     changed = sum(found.changes.values())
     line = f"{changed} of {found.whole.frames} frames would have been decided otherwise"
     missing = f"; pictures no longer kept: {gone}" if gone else ""
-    return render_cards(groups, Heading(title, line + missing, _figures(found))), gone
+    return render_cards(groups, SheetHeader(title, line + missing, _figures(found))), gone
 
 
 def _exhibit(

@@ -45,8 +45,8 @@ TALLEST, FLATTEST, WIDE = 1.3, 0.35, 1.5
 
 
 @dataclass(frozen=True)
-class Heading:
-    """What the sheet says of the run: a title, one line below it, and figures at the right (name, value)."""
+class SheetHeader:
+    """The top of a sheet: a title, one line below it, and figures at the right (name, value)."""
 
     title: str
     line: str
@@ -54,7 +54,7 @@ class Heading:
 
 
 @dataclass(frozen=True)
-class Choice:
+class SheetFrames:
     """Which frames a sheet shows. What is known to be decided wrongly is shown as openly as what was found."""
 
     worst: list[AnnotatedFrame]
@@ -66,14 +66,14 @@ class Choice:
     """Passes, spread evenly from nearly rejected to plain."""
 
 
-def choose(exhibits: Sequence[AnnotatedFrame], *, strip: int) -> Choice:
+def choose(frames: Sequence[AnnotatedFrame], *, strip: int) -> SheetFrames:
     """Pick the worst frames, all others that were decided wrongly, and at most `strip` good passes."""
-    ranked = sorted(exhibits, key=lambda each: -each.ratio)
+    ranked = sorted(frames, key=lambda each: -each.ratio)
     worst, rest = ranked[:WORST], ranked[WORST:]
     passed = [each for each in rest if each.decision.verdict is Verdict.PASS]
     good = [each for each in passed if not each.defective]
     spread = np.linspace(0, len(good) - 1, min(strip, len(good))).round().astype(int)
-    return Choice(
+    return SheetFrames(
         worst=worst,
         missed=[each for each in reversed(passed) if each.defective],
         rejected=[each for each in rest if each.decision.verdict is Verdict.FAIL and each.defective is False],
@@ -81,57 +81,57 @@ def choose(exhibits: Sequence[AnnotatedFrame], *, strip: int) -> Choice:
     )
 
 
-def render(exhibits: Sequence[AnnotatedFrame], heading: Heading) -> UInt8[np.ndarray, "h w 3"]:
+def render(frames: Sequence[AnnotatedFrame], header: SheetHeader) -> UInt8[np.ndarray, "h w 3"]:
     """The contact sheet of a run, RGB.
 
     Raises ValueError where there is no frame to show.
     """
-    if not exhibits:
+    if not frames:
         raise ValueError("a contact sheet needs at least one decided frame")
-    layout = _Layout(_aspect(exhibits))
-    choice = choose(exhibits, strip=layout.strip)
+    layout = _Layout(_aspect(frames))
+    chosen = choose(frames, strip=layout.strip)
     strips = (
-        (title_of("Defective parts that passed", len(choice.missed), room=layout.strip), choice.missed),
+        (title_of("Defective parts that passed", len(chosen.missed), room=layout.strip), chosen.missed),
         (
-            title_of("Good parts that failed, beyond those above", len(choice.rejected), room=layout.strip),
-            choice.rejected,
+            title_of("Good parts that failed, beyond those above", len(chosen.rejected), room=layout.strip),
+            chosen.rejected,
         ),
-        ("Parts that passed, from nearly rejected to plain", choice.good),
+        ("Parts that passed, from nearly rejected to plain", chosen.good),
     )
     sections: list[_Section] = [
-        ("Worst frames, most suspicious first", choice.worst, layout.card_wh, COLUMNS, _card),
+        ("Worst frames, most suspicious first", chosen.worst, layout.card_wh, COLUMNS, _card),
         *(
             (title, members[: layout.strip], layout.thumb_wh, layout.strip, _thumb)
             for title, members in strips
             if members
         ),
     ]
-    return _sheet(sections, heading, layout, has_truth=any(each.mask is not None for each in exhibits))
+    return _sheet(sections, header, layout, has_truth=any(each.mask is not None for each in frames))
 
 
 def render_cards(
-    groups: Sequence[tuple[str, Sequence[AnnotatedFrame]]], heading: Heading
+    groups: Sequence[tuple[str, Sequence[AnnotatedFrame]]], header: SheetHeader
 ) -> UInt8[np.ndarray, "h w 3"]:
     """A sheet with a card for every frame, in titled groups, RGB. Raises ValueError where there is no frame to show."""
-    exhibits = [each for _, members in groups for each in members]
-    if not exhibits:
+    frames = [each for _, members in groups for each in members]
+    if not frames:
         raise ValueError("a sheet needs at least one frame")
-    layout = _Layout(_aspect(exhibits))
+    layout = _Layout(_aspect(frames))
     sections = [(title, list(members), layout.card_wh, COLUMNS, _card) for title, members in groups if members]
-    return _sheet(sections, heading, layout, has_truth=False)
+    return _sheet(sections, header, layout, has_truth=False)
 
 
-def _aspect(exhibits: Sequence[AnnotatedFrame]) -> float:
-    aspect = float(np.median([each.size_wh[1] / each.size_wh[0] for each in exhibits]))
+def _aspect(frames: Sequence[AnnotatedFrame]) -> float:
+    aspect = float(np.median([each.size_wh[1] / each.size_wh[0] for each in frames]))
     return min(max(aspect, FLATTEST), TALLEST)
 
 
 def _sheet(
-    sections: Sequence[_Section], heading: Heading, layout: _Layout, *, has_truth: bool
+    sections: Sequence[_Section], header: SheetHeader, layout: _Layout, *, has_truth: bool
 ) -> UInt8[np.ndarray, "h w 3"]:
     height = HEADER + FOOTER + sum(_section_height(len(each), wh, columns) for _, each, wh, columns, _ in sections)
     canvas = Canvas(WIDTH, height, PAPER)
-    _header(canvas, heading)
+    _header(canvas, header)
     top = HEADER
     for title, members, wh, columns, draw in sections:
         canvas.text(title, (MARGIN, top + 36), size=23, colour=INK, weight=BOLD)
@@ -145,7 +145,7 @@ def _sheet(
 
 
 def title_of(words: str, count: int, *, room: int) -> str:
-    """The title over `count` frames; it says so where there is room for some of them only."""
+    """The title over `count` frames, with how many are shown where there is no room for all."""
     return f"{words}: {count}" if count <= room else f"{words}: {room} of {count}"
 
 
@@ -178,12 +178,12 @@ def _section_height(members: int, wh: tuple[int, int], columns: int) -> int:
     return SECTION + rows * wh[1] + (rows - 1) * GAP + GAP
 
 
-def _header(canvas: Canvas, heading: Heading) -> None:
+def _header(canvas: Canvas, header: SheetHeader) -> None:
     canvas.panel((MARGIN, 46, MARGIN + 6, 116), RED, radius_px=3)
-    canvas.text(heading.title, (MARGIN + 26, 80), size=38, colour=INK, weight=BOLD)
-    canvas.text(heading.line, (MARGIN + 26, 114), size=20, colour=SOFT)
+    canvas.text(header.title, (MARGIN + 26, 80), size=38, colour=INK, weight=BOLD)
+    canvas.text(header.line, (MARGIN + 26, 114), size=20, colour=SOFT)
     right = WIDTH - MARGIN
-    for name, value in reversed(heading.figures):
+    for name, value in reversed(header.figures):
         width = max(text_width(value, size=34, weight=BOLD), text_width(name, size=16))
         canvas.text(value, (right, 82), size=34, colour=INK, weight=BOLD, align="right")
         canvas.text(name, (right, 112), size=16, colour=SOFT, align="right")
@@ -241,8 +241,8 @@ def _framed(each: AnnotatedFrame, place: Box, *, hot: bool, truth: bool) -> UInt
 
 def _verdict(each: AnnotatedFrame) -> tuple[str, Colour]:
     colours = {Verdict.FAIL: RED, Verdict.PASS: GREEN, Verdict.UNDECIDED: AMBER}
-    said = each.decision.verdict.value.upper()
-    return said if each.was is None else f"{said}, was {each.was.value}", colours[each.decision.verdict]
+    verdict = each.decision.verdict.value.upper()
+    return verdict if each.was is None else f"{verdict}, was {each.was.value}", colours[each.decision.verdict]
 
 
 def _truth(each: AnnotatedFrame) -> tuple[str, Colour]:

@@ -10,7 +10,7 @@ import pytest
 from deploy.heat_map import decision_heat, on_source
 from deploy.pictures.annotated_frame import TRUTH, boxed, heated, outlined
 from deploy.pictures.canvas import shortened, text_width
-from deploy.pictures.contact_sheet import WIDTH, WORST, Heading, choose, render, render_cards, title_of
+from deploy.pictures.contact_sheet import WIDTH, WORST, SheetHeader, choose, render, render_cards, title_of
 from ingest.decision import Verdict
 from softpatch.images.geometry import Geometry
 from tests.deploy.runs import decided, shown
@@ -20,15 +20,15 @@ SQUARE, FLAT = (96, 96), (160, 64)
 
 def test_the_worst_frames_come_first_and_what_was_decided_wrongly_is_shown() -> None:
     """Misses and false rejects are not left out because they are awkward."""
-    exhibits = [shown(2 + i / 10, label="crack", size_wh=SQUARE) for i in range(WORST)]
+    frames = [shown(2 + i / 10, label="crack", size_wh=SQUARE) for i in range(WORST)]
     missed = shown(0.3, label="crack", size_wh=SQUARE)
     rejected = shown(1.2, label="good", size_wh=SQUARE)
     good = [shown(0.1 * i, label="good", size_wh=SQUARE) for i in range(9)]
-    choice = choose([missed, *good, rejected, *exhibits], strip=4)
-    assert [each.ratio for each in choice.worst] == sorted((each.ratio for each in exhibits), reverse=True)
-    assert choice.missed == [missed]
-    assert choice.rejected == [rejected]
-    assert [round(each.ratio, 1) for each in choice.good] == [0.8, 0.5, 0.3, 0.0]
+    chosen = choose([missed, *good, rejected, *frames], strip=4)
+    assert [each.ratio for each in chosen.worst] == sorted((each.ratio for each in frames), reverse=True)
+    assert chosen.missed == [missed]
+    assert chosen.rejected == [rejected]
+    assert [round(each.ratio, 1) for each in chosen.good] == [0.8, 0.5, 0.3, 0.0]
 
 
 def test_every_wrong_decision_is_counted_where_only_some_are_shown() -> None:
@@ -42,8 +42,8 @@ def test_every_wrong_decision_is_counted_where_only_some_are_shown() -> None:
 @pytest.mark.parametrize("size_wh", [SQUARE, FLAT])
 def test_frames_of_any_shape_make_a_sheet(size_wh: tuple[int, int]) -> None:
     """Wide frames stand above each other, others side by side."""
-    exhibits = [shown(ratio, label="good", size_wh=size_wh) for ratio in (0.2, 0.5, 1.4)]
-    sheet = render(exhibits, Heading("line-1", "three frames", [("failed", "1 of 3")]))
+    frames = [shown(ratio, label="good", size_wh=size_wh) for ratio in (0.2, 0.5, 1.4)]
+    sheet = render(frames, SheetHeader("line-1", "three frames", [("failed", "1 of 3")]))
     assert sheet.shape[1:] == (WIDTH, 3)
     assert sheet.dtype == np.uint8
     assert len(np.unique(sheet.reshape(-1, 3), axis=0)) > 100
@@ -52,25 +52,25 @@ def test_frames_of_any_shape_make_a_sheet(size_wh: tuple[int, int]) -> None:
 def test_a_verdict_that_would_replace_another_says_both() -> None:
     """On cards, in groups with titles; the same frame without it is drawn otherwise."""
     frame = shown(1.4, size_wh=SQUARE)
-    heading = Heading("line-1", "one frame", [])
-    plain = render_cards([("Would have failed", [frame])], heading)
-    flipped = render_cards([("Would have failed", [replace(frame, was=Verdict.PASS)])], heading)
+    header = SheetHeader("line-1", "one frame", [])
+    plain = render_cards([("Would have failed", [frame])], header)
+    flipped = render_cards([("Would have failed", [replace(frame, was=Verdict.PASS)])], header)
     assert plain.shape == flipped.shape
     assert plain.shape[1] == WIDTH
     assert (plain != flipped).any()
     with pytest.raises(ValueError, match="at least one frame"):
-        render_cards([("Would have failed", [])], heading)
+        render_cards([("Would have failed", [])], header)
 
 
 def test_frames_without_score_or_truth_are_shown_too() -> None:
     """An undecided frame of an unlabelled folder."""
-    assert render([shown(None, size_wh=SQUARE)], Heading("x", "y")).size
+    assert render([shown(None, size_wh=SQUARE)], SheetHeader("x", "y")).size
 
 
 def test_no_frame_makes_no_sheet() -> None:
     """An empty picture would look like a good day."""
     with pytest.raises(ValueError, match="at least one decided frame"):
-        render([], Heading("x", "y"))
+        render([], SheetHeader("x", "y"))
 
 
 @pytest.mark.parametrize("mode", ["squash", "letterbox"])
