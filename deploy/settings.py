@@ -51,6 +51,15 @@ class RuntimeSettings(BaseModel):
     threads: int | None = Field(default=None, ge=1, description="Threads of the network; none: every core.")
 
 
+class ImageSettings(BaseModel):
+    """What every service that reads frames takes for one."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    max_pixels: int = Field(
+        default=50_000_000, ge=1, description="A larger frame is a dead letter, and is not learnt from."
+    )
+
+
 class Settings(BaseModel):
     """All of `patchline.yaml`, composed from the sections that the services define themselves."""
 
@@ -58,6 +67,7 @@ class Settings(BaseModel):
     kafka: KafkaSettings = Field(default_factory=KafkaSettings)
     store: StoreSettings = Field(default_factory=StoreSettings)
     runtime: RuntimeSettings = Field(default_factory=RuntimeSettings)
+    images: ImageSettings = Field(default_factory=ImageSettings)
     inference: InferenceSettings = Field(default_factory=InferenceSettings)
     trainer: TrainerSettings = Field(default_factory=TrainerSettings)
     watch: WatchSettings = Field(default_factory=WatchSettings)

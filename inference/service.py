@@ -166,6 +166,7 @@ def serve(
     inspection_of: Callable[[str], ViewInspection],
     embedder: Embedder,
     store: Store,
+    max_pixels: int,
     stop: Event,
     make_search: Callable[[np.ndarray], Search] = FlatSearch,
     registry: CollectorRegistry | None = None,
@@ -204,7 +205,7 @@ def serve(
         pool = stack.enter_context(ThreadPoolExecutor(settings.decode_threads, "decode"))
         history = History(remembered_frame_ids=settings.remembered_frame_ids)
         inspector = Inspector(
-            scoring=FrameScoring(embedder, pool=pool, max_pixels=settings.max_pixels, clock=clock),
+            scoring=FrameScoring(embedder, pool=pool, max_pixels=max_pixels, clock=clock),
             banks=banks,
             history=history,
             inspection_of=inspection_of,

@@ -27,8 +27,6 @@ class InferenceSettings(BaseModel):
     queue_bytes: PositiveInt = 256 * 1024 * 1024
     """Encoded bytes of them, likewise: 64 frames of a megabyte wait by number, of ten megabytes by their bytes."""
     decode_threads: PositiveInt = 2
-    max_pixels: PositiveInt = 50_000_000
-    """A larger frame is a dead letter, told from its header."""
     poll_seconds: PositiveFloat = 0.1
     """Longest wait for new frames while nothing is being scored."""
     drain_seconds: PositiveFloat = 10.0

@@ -118,6 +118,7 @@ def _build(order: BuildOrder, steps: Steps) -> None:
         parent=order.parent,
         progress=steps.step,
         threads=order.threads,
+        max_pixels=order.max_pixels,
     )
     steps.step("write", 0, 1)
     beside = Path(order.result).with_suffix(".part")

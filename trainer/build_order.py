@@ -1,4 +1,4 @@
-"""What a build is told and what it answers: values that cross from one process to another as JSON."""
+"""The order of a build and its answers: values that cross from one process to another as JSON."""
 
 from __future__ import annotations
 
@@ -31,6 +31,8 @@ class BuildOrder(_Wire):
     created_at: str
     provenance: dict[str, Any]
     parent: str | None
+    max_pixels: int
+    """Of a frame that is used; a larger one is left out."""
     result: str
     """Where the bank is written: beside it first, then renamed."""
 

@@ -33,6 +33,8 @@ class BuildEnvironment:
     """The ONNX graph, as a file the build can read."""
     provider: ProviderChoice
     store_url: str
+    max_pixels: int
+    """Of a frame that is learnt from."""
     folder: Path
     """On this machine, for results on their way to the store; empty at the start."""
 
@@ -142,5 +144,6 @@ def order_for(
             "why": initiator.why,
         },
         parent=active.version if active else None,
+        max_pixels=environment.max_pixels,
         result=str(environment.folder / f"{view.state.epoch}-{view.index.seen}.safetensors"),
     )

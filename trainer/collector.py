@@ -45,10 +45,15 @@ class Collector:
         metrics: TrainerMetrics,
         *,
         baseline_of: Callable[[BankState], InputBaseline],
+        max_pixels: int,
         clock: Callable[[], float],
     ) -> None:
-        """`baseline_of`: how the frames of a view in this state look when nothing is wrong with its camera."""
+        """`baseline_of`: how the frames of a view in this state look when nothing is wrong with its camera.
+
+        `max_pixels`: a larger frame is skipped, as inference does.
+        """
         self._baseline_of = baseline_of
+        self._max_pixels = max_pixels
         self._views = views
         self._windows = windows
         self._metrics = metrics
@@ -100,7 +105,7 @@ class Collector:
             self._repeated(frame, view, run_with_bytes(view.index, sha256))
             return
         try:
-            pixels = view.training.build.geometry.apply(decode(frame.encoded))
+            pixels = view.training.build.geometry.apply(decode(frame.encoded, max_pixels=self._max_pixels))
         except UndecodableImage:
             self._pass_by(frame, view, "bad_frame")
             return

@@ -176,6 +176,7 @@ class _Shared:
     metrics: TrainerMetrics
     kafka_metrics: KafkaMetrics
     graph_hash: str
+    max_pixels: int
     clock: Callable[[], float]
     now: Callable[[], datetime]
 
@@ -188,6 +189,7 @@ def serve(
     graph: Graph,
     provider: ProviderChoice,
     training_of: Callable[[str], ViewTraining],
+    max_pixels: int,
     stop: Event,
     registry: CollectorRegistry,
     clock: Callable[[], float] = time.monotonic,
@@ -210,7 +212,7 @@ def serve(
     store = FsspecStore.open(store_url)
     with ExitStack() as stack:
         stack.enter_context(_health(settings, registry, heartbeat, progress))
-        environment = _build_environment(stack, graph, provider, store_url)
+        environment = _build_environment(stack, graph, provider, store_url, max_pixels=max_pixels)
         shared = _Shared(
             settings=settings,
             kafka=kafka,
@@ -221,6 +223,7 @@ def serve(
             metrics=metrics,
             kafka_metrics=declare_kafka(registry),
             graph_hash=graph.hash,
+            max_pixels=max_pixels,
             clock=clock,
             now=now,
         )
@@ -253,7 +256,12 @@ def _trainer(
     return Trainer(
         loop=progress.loop,
         collector=Collector(
-            views, shared.windows, shared.metrics, baseline_of=shared.bank_store.input_baseline, clock=shared.clock
+            views,
+            shared.windows,
+            shared.metrics,
+            baseline_of=shared.bank_store.input_baseline,
+            max_pixels=shared.max_pixels,
+            clock=shared.clock,
         ),
         controller=_controller(shared, views, publisher, commands),
         publisher=publisher,
@@ -336,8 +344,12 @@ def read_states(kafka: KafkaSettings, topic: str) -> dict[str, BankState]:
         return bank_states(reader.read_to_end(READ_SECONDS), accept_newer=False)
 
 
-def _build_environment(stack: ExitStack, graph: Graph, provider: ProviderChoice, store_url: str) -> BuildEnvironment:
+def _build_environment(
+    stack: ExitStack, graph: Graph, provider: ProviderChoice, store_url: str, *, max_pixels: int
+) -> BuildEnvironment:
     folder = stack.enter_context(build_workdir())
     graph_file = folder / "graph.onnx"
     graph_file.write_bytes(graph.model)
-    return BuildEnvironment(graph_file=graph_file, provider=provider, store_url=store_url, folder=folder)
+    return BuildEnvironment(
+        graph_file=graph_file, provider=provider, store_url=store_url, max_pixels=max_pixels, folder=folder
+    )

@@ -95,7 +95,7 @@ def _inspector(
     active = ActiveBanks(loader, BankNotices())
     active.take([Record("banks", 0, 0, 0, "log_append_time", state.view.encode(), state.to_bytes())])
     return Inspector(
-        scoring=FrameScoring(embedder, pool=pool, max_pixels=settings.inference.max_pixels, clock=time.perf_counter),
+        scoring=FrameScoring(embedder, pool=pool, max_pixels=settings.images.max_pixels, clock=time.perf_counter),
         banks=active,
         history=History(remembered_frame_ids=settings.inference.remembered_frame_ids),
         inspection_of=settings.inspection_of,

@@ -141,6 +141,7 @@ def build_order(line: LocalStack, view: str, frames: Sequence[CameraFrame], grap
         created_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
         provenance={},
         parent=None,
+        max_pixels=line.settings.images.max_pixels,
         result=str(line.folder / "beside.safetensors"),
     )
 

@@ -55,6 +55,7 @@ def built(
             graph_name=graph.name,
             created_at=at.isoformat(timespec="milliseconds"),
             progress=stages.tell,
+            max_pixels=settings.images.max_pixels,
         )
     return bank, bank_to_bytes(bank)
 

@@ -80,7 +80,7 @@ class ImageScorer:
         """
         opened = OpenedBank.of(bank_file, settings.runtime)
         policy = settings.inspection_of(opened.bank.manifest.view).input_fault
-        return cls(opened, input_baseline_of(opened.bank), policy, settings.inference.max_pixels)
+        return cls(opened, input_baseline_of(opened.bank), policy, settings.images.max_pixels)
 
     def score(self, encoded: bytes) -> ScoredImage:
         """Score one picture. Raises UndecodableImage."""

@@ -15,6 +15,7 @@ from softpatch.building.denoise import NoiseMask, denoise
 from softpatch.building.subsample import subsample
 from softpatch.building.window import BuildProgress, Window, read_window
 from softpatch.calibration.threshold import suggest
+from softpatch.images.decode import MAX_PIXELS
 from softpatch.network.embed import Embedder
 from softpatch.scoring.search import FlatSearch
 from softpatch.scoring.self_test import probe_scores
@@ -35,6 +36,7 @@ def build_bank(
     parent: str | None = None,
     progress: BuildProgress | None = None,
     threads: int | None = None,
+    max_pixels: int = MAX_PIXELS,
 ) -> Bank:
     """The bank of a window, oldest frame first. The same arguments give the same bank, byte for byte, on one machine.
 
@@ -49,7 +51,13 @@ def build_bank(
     say = progress or _silent
     with ThreadPoolExecutor(threads or available_cores(), "build") as pool:
         window = read_window(
-            frames, embedder, settings.geometry, fewest=settings.fewest_frames, pool=pool, progress=say
+            frames,
+            embedder,
+            settings.geometry,
+            fewest=settings.fewest_frames,
+            max_pixels=max_pixels,
+            pool=pool,
+            progress=say,
         )
         judged = denoise(window.embeddings, len(window), settings, lambda *done: say("discriminate", *done))
         condensed = subsample(window.embeddings, judged, settings, pool, lambda *done: say("condense", *done))

@@ -49,6 +49,7 @@ def read_window(
     geometry: Geometry,
     *,
     fewest: int,
+    max_pixels: int,
     pool: Executor,
     progress: BuildProgress,
 ) -> Window:
@@ -62,7 +63,7 @@ def read_window(
     sources: list[int] = []
     statistics: list[tuple[float, ...]] = []
     sketches: list[Float32[np.ndarray, "32"]] = []
-    for read, batch in _usable_batches(frames, geometry, pool):
+    for read, batch in _usable_batches(frames, geometry, pool, max_pixels=max_pixels):
         embedded = embedder.embed(np.stack([image for _, image in batch]))
         if embeddings is None:
             grid = (embedded.shape[1], embedded.shape[2])
@@ -80,13 +81,13 @@ def read_window(
 
 
 def _usable_batches(
-    frames: Sequence[bytes], geometry: Geometry, pool: Executor
+    frames: Sequence[bytes], geometry: Geometry, pool: Executor, *, max_pixels: int
 ) -> Iterator[tuple[int, list[tuple[int, UInt8[np.ndarray, "height width 3"]]]]]:
     """How many frames have been read, and the next decodable ones with their places; a bounded number waits decoded."""
 
     def shaped(place: int) -> UInt8[np.ndarray, "height width 3"] | None:
         try:
-            return geometry.apply(decode(frames[place]))
+            return geometry.apply(decode(frames[place], max_pixels=max_pixels))
         except UndecodableImage:
             return None  # the window does without it; `sources` shows the gap
 

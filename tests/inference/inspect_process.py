@@ -29,6 +29,7 @@ def main(kafka: str, inference: str, folder: str) -> None:
         inspection_of=lambda _: ViewInspection(deadline_seconds=60),
         embedder=OnnxEmbedder.open(lite0(), provider="cpu", threads=1),
         store=FsspecStore.open(folder),
+        max_pixels=50_000_000,
         stop=stop,
         make_search=lambda vectors: FlatSearch(vectors, threads=1),
     )

@@ -57,7 +57,7 @@ INSPECTION = ViewInspection(dead_letter_cap_ratio=0.2, dead_letter_window_record
 class Bench:
     """An inspector over a store, at a fixed moment."""
 
-    def __init__(self, store: FsspecStore, embedder: OnnxEmbedder, metrics: InferenceMetrics) -> None:
+    def __init__(self, store: FsspecStore, embedder: OnnxEmbedder) -> None:
         self.store = store
         self.now = AT
         self._pool = ThreadPoolExecutor(2)

@@ -122,6 +122,7 @@ def running(line: Line, store: FsspecStore, embedder: OnnxEmbedder, **settings: 
                 inspection_of=lambda _: ViewInspection(deadline_seconds=60),
                 embedder=embedder,
                 store=store,
+                max_pixels=50_000_000,
                 stop=stop,
                 make_search=lambda vectors: FlatSearch(vectors, threads=1),
                 registry=CollectorRegistry(),

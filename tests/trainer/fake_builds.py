@@ -69,7 +69,9 @@ class BuildingTrainer:
         self.started: list[FakeBuild] = []
         self.collecting = CollectingTrainer(folder / "store", training)
         (folder / "work").mkdir(exist_ok=True)
-        environment = BuildEnvironment(folder / "graph.onnx", "cpu", str(folder / "store"), folder / "work")
+        environment = BuildEnvironment(
+            folder / "graph.onnx", "cpu", str(folder / "store"), self.collecting.max_pixels, folder / "work"
+        )
         self.ticks = 0.0
         self.builds = BuildQueue(
             environment,

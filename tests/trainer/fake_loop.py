@@ -80,6 +80,7 @@ class CollectingTrainer:
     building: set[str] = field(default_factory=set)
     now_seconds: float = 0.0
     baseline: InputBaseline = field(default_factory=InputBaseline)
+    max_pixels: int = 50_000_000
 
     def __post_init__(self) -> None:
         """Take over partition 0."""
@@ -98,7 +99,12 @@ class CollectingTrainer:
             now=lambda: AT,
         )
         self.collector = Collector(
-            self.views, self.windows, self.metrics, baseline_of=lambda _: self.baseline, clock=lambda: self.now_seconds
+            self.views,
+            self.windows,
+            self.metrics,
+            baseline_of=lambda _: self.baseline,
+            max_pixels=self.max_pixels,
+            clock=lambda: self.now_seconds,
         )
         self.publisher = Publisher(
             self.loop,

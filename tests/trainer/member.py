@@ -26,6 +26,7 @@ def main(kafka: str, store: str, trainer: str, view: str) -> None:
         graph=lite0(),
         provider="cpu",
         training_of=lambda _: training,
+        max_pixels=50_000_000,
         stop=stop,
         registry=CollectorRegistry(),
     )

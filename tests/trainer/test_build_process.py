@@ -12,8 +12,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from ingest.store import FsspecStore
+from softpatch.network.graph import lite0
 from softpatch.settings import BuildSettings
 from tests.brokers import alive
+from tests.trainer.kafka_line import picture
 from tests.trainer.views import AT, VIEW
 from trainer.build_child import Steps, sentence
 from trainer.build_order import BuildFailed, BuildFinished, BuildOrder, BuildStep, answer_of
@@ -43,6 +46,7 @@ def order(folder: Path) -> BuildOrder:
         created_at=AT.isoformat(),
         provenance={},
         parent=None,
+        max_pixels=50_000_000,
         result=str(folder / "bank.safetensors"),
     )
 
@@ -125,6 +129,22 @@ def test_a_build_that_takes_too_long_is_stopped(start: Callable[..., BuildProces
     assert process.poll() is None
     assert process.poll() == BuildFailed(failed="the build took longer than build_timeout_seconds, 10 s")
     assert not alive(process.pid)
+
+
+def test_a_build_leaves_out_frames_that_are_too_large(tmp_path: Path) -> None:
+    """By the trainer's own limit, which may have been lowered since the window took them."""
+    store = FsspecStore.open(str(tmp_path))
+    for name in ("a", "b"):
+        store.put(name, picture(1))
+    (tmp_path / "graph.onnx").write_bytes(lite0().model)
+    limited = order(tmp_path).model_copy(update={"max_pixels": 96 * 96 - 1})
+    process = BuildProcess(limited, timeout_seconds=60, clock=time.monotonic)
+    try:
+        answer = ended(process)
+    finally:
+        process.kill()
+    assert isinstance(answer, BuildFailed)
+    assert answer.failed.startswith("0 of 2 frames can be decoded")
 
 
 def test_threads_are_capped_in_the_child(start: Callable[..., BuildProcess]) -> None:

@@ -119,6 +119,16 @@ def test_what_is_no_new_frame_is_skipped_and_counted(tmp_path: Path) -> None:
     assert CollectingTrainer(tmp_path).start == 6
 
 
+def test_the_largest_frame_that_is_learnt_from_is_the_one_setting(tmp_path: Path) -> None:
+    """It did not reach the trainer: a camera above the default stayed `learning` for ever, while inference took it."""
+    too_small = CollectingTrainer(tmp_path / "small", max_pixels=96 * 96 - 1)
+    too_small.take(record(0, PICTURES[0]))
+    assert (kept_by(too_small), too_small.skipped("bad_frame")) == ([], 1)
+    large = CollectingTrainer(tmp_path / "large", max_pixels=96 * 96)
+    large.take(record(0, PICTURES[0]))
+    assert kept_by(large) == [0]
+
+
 def test_what_shows_nothing_to_judge_is_skipped_and_counted(tmp_path: Path) -> None:
     """A covered lens and a burnt-out picture; neither counts as one of the view's frames."""
     trainer = CollectingTrainer(tmp_path)

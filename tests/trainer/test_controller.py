@@ -61,6 +61,7 @@ def test_what_a_build_is_ordered(trainer: BuildingTrainer) -> None:
     assert order.provenance["frames"] == {f"0-{offset}": [0, offset] for offset in range(6)}
     assert order.provenance["training"]["window_frames"] == 20
     assert (order.parent, order.settings) == (None, TRAINING.build)
+    assert order.max_pixels == trainer.collecting.max_pixels
 
 
 def test_a_failed_build_is_tried_again_after_more_frames(trainer: BuildingTrainer) -> None:
