@@ -18,7 +18,6 @@ from inference.settings import InferenceSettings, ViewInspection
 from ingest.kafka.settings import KafkaSettings
 from ingest.view import merged, settings_of_view
 from monitoring.watch.settings import WatchSettings
-from softpatch.settings import RETIRED_SETTINGS
 from trainer.settings import TrainerSettings, ViewTraining
 
 if TYPE_CHECKING:
@@ -223,8 +222,6 @@ def _known_at(path: Sequence[str]) -> list[str]:
 def _sentence_on(path: Sequence[str]) -> str:
     """What a person who wrote this key should have written."""
     key, beside = path[-1], _known_at(path)
-    if key in RETIRED_SETTINGS:
-        return f"{'.'.join(path)} decides nothing any more; leave it out"
     if close := difflib.get_close_matches(key, beside, n=1):
         return f"unknown setting {'.'.join(path)}; did you mean {'.'.join((*path[:-1], close[0]))}?"
     elsewhere = {place.rsplit(".", 1)[-1]: place for place in setting_names()}

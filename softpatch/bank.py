@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -17,18 +17,16 @@ from pydantic import (
     PositiveFloat,
     PositiveInt,
     ValidationError,
-    field_validator,
 )
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from softpatch.images.geometry import Geometry
 from softpatch.network.sketch import SKETCH_FLOATS
-from softpatch.settings import RETIRED_SETTINGS, BuildSettings, ScoringRule
+from softpatch.settings import BuildSettings, ScoringRule
 
-FORMAT_VERSION: Literal[3] = 3
-"""Written, and the newest that is read. Version 1 has no doubtful patches and no scoring beyond the paper's; version 2
-gives witnesses and doubtful patches another credit."""
+FORMAT_VERSION: Literal[1] = 1
+"""The version that is written, and the newest that is read."""
 
 STATISTICS = ("brightness", "contrast", "sharpness", "dark_ratio", "saturated_ratio")
 
@@ -58,7 +56,7 @@ class Threshold(BaseModel):
     """The suggested decision threshold, in the bank's own score units, and how sure the calibration is of it.
 
     The interval holds the threshold that the asked ratio really needs, in nine cases of ten; `false_reject_low` to
-    `false_reject_high` the ratio that this threshold really gives. Both last are absent in banks of earlier versions.
+    `false_reject_high` the ratio that this threshold really gives.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -66,20 +64,19 @@ class Threshold(BaseModel):
     interval_low: PositiveFloat
     interval_high: PositiveFloat
     false_reject_ratio: float = Field(gt=0, lt=0.5)
-    false_reject_low: float | None = Field(default=None, ge=0, le=1)
-    false_reject_high: float | None = Field(default=None, ge=0, le=1)
+    false_reject_low: float = Field(ge=0, le=1)
+    false_reject_high: float = Field(ge=0, le=1)
     rule: str
 
 
 class Manifest(BaseModel):
     """What a bank is, how it was made and what it suggests. `provenance` is the trainer's and opaque here.
 
-    `trusted_patches`: that many come first; those behind them are doubtful. Null, as in older banks: all are trusted.
-    `size_correction` is in the calibration scores of older banks, which came from smaller banks; newer ones need none.
+    The first `trusted_patches` patches were kept by the noise mask; the patches after them were rejected: untrusted.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-    format_version: Literal[1, 2, 3] = FORMAT_VERSION
+    format_version: Literal[1] = FORMAT_VERSION
     view: str
     graph_name: str
     graph_hash: str
@@ -91,23 +88,13 @@ class Manifest(BaseModel):
     skipped_frames: int = Field(ge=0)
     noise_floor: NonNegativeFloat
     kept_ratio: float = Field(gt=0, le=1)
-    trusted_patches: PositiveInt | None = None
-    size_correction: PositiveFloat = 1.0
+    trusted_patches: PositiveInt
     threshold: Threshold
     noise_estimate: float = Field(ge=0, le=1)
     probe_precision: Literal["fp32", "fp16"]
     parent: str | None
     provenance: dict[str, Any]
     created_at: str
-
-    @field_validator("settings", mode="before")
-    @classmethod
-    def _as_it_was_built(cls, settings: object) -> object:
-        """A bank from before witnesses, doubt and blur scores without, as its threshold and probes expect."""
-        if isinstance(settings, dict):
-            known = {key: value for key, value in settings.items() if key not in RETIRED_SETTINGS}
-            return {"witness_ratio": 0.0, "doubt_ratio": 1.0, "blur_cells": 0.0, **known}
-        return settings
 
 
 @dataclass(frozen=True)
@@ -132,14 +119,13 @@ class Bank:
 
     @property
     def scoring(self) -> ScoringRule:
-        """How it was calibrated to score."""
-        rule = self.manifest.settings.scoring
-        return rule if self.manifest.format_version > 2 else replace(rule, credit="of the other")  # noqa: PLR2004
+        """How distances become scores; the calibration used the same rule."""
+        return self.manifest.settings.scoring
 
     @property
     def trusted_patches(self) -> int:
         """How many patches, from the first on, are trusted."""
-        return self.manifest.trusted_patches or len(self.vectors)
+        return self.manifest.trusted_patches
 
 
 def bank_version(data: bytes) -> str:
@@ -270,7 +256,7 @@ def _check_counts(tensors: Mapping[str, np.ndarray], manifest: Manifest) -> None
     patches = len(tensors["vectors"])
     if not patches:
         raise InvalidBank("the bank holds no patches")
-    if (manifest.trusted_patches or patches) > patches:
+    if manifest.trusted_patches > patches:
         raise InvalidBank(f"manifest field trusted_patches: {manifest.trusted_patches} of {patches} patches")
     if not len(tensors["probe_frames"]):
         raise InvalidBank("the bank holds no probe frames")

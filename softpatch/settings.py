@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from softpatch.building.frame_groups import FEWEST_BLOCKS
+from softpatch.building.calibration_blocks import FEWEST_BLOCKS
 from softpatch.images.geometry import Geometry
 
 DiscriminatorName = Literal["expected-nearest", "lof", "gaussian", "nearest", "none"]
@@ -13,26 +13,17 @@ RemovalName = Literal["frames", "patches"]
 SamplerName = Literal["greedy", "random"]
 
 
-RETIRED_SETTINGS = frozenset({"calibration_patches"})
-"""Build settings that older banks and files may name and that decide nothing any more."""
-
-
 @dataclass(frozen=True)
 class ScoringRule:
-    """How distances to a bank become patch scores; softpatch/scoring/score.py says what for. Defaults are the paper's.
+    """How distances to a bank become patch scores, as `Scorer.score` documents it. The defaults are the paper's."""
 
-    The credit that a witness or a doubtful patch gets is a share of its own distance, or, as in banks of version 2, of
-    the distance that it lowers. Neither lowers a score below its own distance.
-    """
-
-    witness_ratio: float = 0.0
-    doubt_ratio: float = 1.0
+    second_frame_ratio: float = 0.0
+    untrusted_ratio: float = 1.0
     blur_cells: float = 0.0
-    credit: Literal["of its own", "of the other"] = "of its own"
 
 
 def _share_or_auto(given: object) -> object:
-    """One sentence for whatever it is not; numbers may come as text from the environment."""
+    """A share or `auto`, and one error text for everything else; the environment gives numbers as text."""
     if given == "auto":
         return given
     try:
@@ -57,17 +48,17 @@ class BuildSettings(BaseModel):
         description="How a frame of any size becomes the network's input.",
     )
     discriminator: DiscriminatorName = Field(
-        default="expected-nearest", description="How noisy patches are told from good ones."
+        default="expected-nearest", description="How the outlier factor of a patch is computed."
     )
     removal: RemovalName = Field(
         default="frames",
-        description="What is dropped: frames that stand out, however many, or a fixed share of patches (SoftPatch).",
+        description="What is rejected: frames that stand out, however many, or a fixed share of patches (SoftPatch).",
     )
     noise_ratio: NoiseRatio = Field(
         default=0.15,
-        description="Of all patches, the share dropped as noise (SoftPatch's tau), or `auto`: half again the "
-        "share of frames that are estimated to be defective. Where whole frames are dropped, the share that counts as "
-        "odd (0.15 for `auto`): only frames crowded with those lose them.",
+        description="Of all patches, the share rejected as noise (SoftPatch's tau), or `auto`: half again the "
+        "share of frames that are estimated to be defective. Where whole frames are rejected, the share that counts as "
+        "outliers (0.15 for `auto`): only frames with clusters of outliers lose them.",
     )
     lof_k: int = Field(default=6, ge=1, description="Neighbours that LOF compares a patch with.")
     group_frames: int = Field(default=384, ge=2, description="Frames discriminated together, at most.")
@@ -77,30 +68,32 @@ class BuildSettings(BaseModel):
     projection_dims: int = Field(
         default=128, ge=1, description="Dimensions of the random projection for discriminator and coreset."
     )
-    sampler: SamplerName = Field(default="greedy", description="How the kept patches are thinned out to a bank.")
+    sampler: SamplerName = Field(default="greedy", description="How the kept patches are subsampled to a bank.")
     coreset_ratio: float = Field(default=0.1, gt=0, le=1, description="Share of the kept patches the bank holds.")
     coreset_frames: int = Field(
         default=1024,
         ge=2,
-        description="Frames whose patches are thinned out at once; longer windows merge groups of this.",
+        description="Frames whose patches are subsampled at once; longer windows merge groups of this size.",
     )
     coreset_cap: int = Field(default=4000, ge=1, description="Patches a bank holds at most.")
-    soft_weights: bool = Field(default=False, description="Whether distances are weighted by how doubtful a patch is.")
+    soft_weights: bool = Field(
+        default=False, description="Whether distances are weighted by the outlier factor of the bank patch."
+    )
     soft_weight_low: float = Field(default=0.5, gt=0, description="Lower clip of a soft weight.")
     soft_weight_high: float = Field(default=4.0, gt=0, description="Upper clip of a soft weight.")
-    witness_ratio: float = Field(
+    second_frame_ratio: float = Field(
         default=0.85,
         ge=0,
         le=1,
-        description="A score is at least the distance to the nearest patch of a second frame, less 1 - witness_ratio "
-        "of that to the first. Exactly 0, and no small value, switches it off (SoftPatch: one witness).",
+        description="A score is at least the distance to the nearest patch of a second frame, less "
+        "1 - second_frame_ratio of that to the first. Exactly 0, and no small value, switches it off (SoftPatch).",
     )
-    doubt_ratio: float = Field(
+    untrusted_ratio: float = Field(
         default=0.92,
         gt=0,
         le=1,
-        description="Where a patch that the judge rejects is nearer than all others, it lowers a score by "
-        "1 - doubt_ratio of its own distance, never below that; at 1 such patches enter no bank (SoftPatch).",
+        description="Where an untrusted patch (one that was rejected as noise) is nearer than all others, it lowers a "
+        "score by 1 - untrusted_ratio of its own distance, never below that; at 1 none enters a bank (SoftPatch).",
     )
     blur_cells: float = Field(
         default=0.8,
@@ -130,7 +123,7 @@ class BuildSettings(BaseModel):
     @property
     def scoring(self) -> ScoringRule:
         """The part that scoring needs."""
-        return ScoringRule(self.witness_ratio, self.doubt_ratio, self.blur_cells)
+        return ScoringRule(self.second_frame_ratio, self.untrusted_ratio, self.blur_cells)
 
     @property
     def fewest_frames(self) -> int:

@@ -1,1 +1,1 @@
-"""`patchline evaluate`: files, caches, progress and reports around the pure protocol of `protocol`, `methods` and `results`."""
+"""`patchline evaluate`: files, caches and progress here; the pure parts in `protocol`, `methods` and `results`."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from deploy.evaluation.array_file import write_array
 from deploy.evaluation.protocol.augment import augment
 from deploy.evaluation.protocol.split import AUGMENTED
 from softpatch.images.decode import decode
@@ -47,7 +47,7 @@ class EmbeddingCache:
         if missing:
             shaped = [self._shaped(encoded[index], setting, seed) for index in missing]
             for index, embedding in zip(missing, self.embedder.embed(np.stack(shaped)), strict=True):
-                _write_beside_then_rename(paths[index], embedding)
+                write_array(paths[index], embedding)
         return np.stack([np.load(path) for path in paths])
 
     def _shaped(self, encoded: bytes, setting: Setting, seed: int) -> np.ndarray:
@@ -60,11 +60,3 @@ class EmbeddingCache:
             made_from.append(f"{setting} {seed}")
         name = hashlib.sha256("\n".join(made_from).encode() + encoded).hexdigest()
         return self.folder / name[:2] / f"{name}.npy"
-
-
-def _write_beside_then_rename(path: Path, embedding: np.ndarray) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    with beside.open("wb") as file:
-        np.save(file, embedding)
-    beside.replace(path)

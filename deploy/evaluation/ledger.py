@@ -1,13 +1,11 @@
-"""What has been measured so far: rows and their frame scores as JSON lines, so that an interrupted study goes on."""
+"""The ledger of a study: rows and their frame scores, so that an interrupted study goes on where it stopped."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
-from pydantic import BaseModel, ValidationError
-
-from deploy.errors import UsageError
+from deploy.evaluation.json_lines import append_lines, read_lines
 from deploy.evaluation.results.rows import FrameScores, Row
 
 if TYPE_CHECKING:
@@ -18,8 +16,6 @@ if TYPE_CHECKING:
 ROWS = "rows.jsonl"
 SCORES = "scores.jsonl"
 
-Line = TypeVar("Line", bound=BaseModel)
-
 
 @dataclass(frozen=True)
 class Ledger:
@@ -28,12 +24,12 @@ class Ledger:
     folder: Path
 
     def rows(self) -> list[Row]:
-        """All rows, in the order they were measured. Raises UsageError for a file that is not ours."""
-        return list(_read(self.folder / ROWS, Row))
+        """All rows, in the order they were measured. Raises UsageError for a file of other rows."""
+        return read_lines(self.folder / ROWS, Row)
 
     def scores(self) -> dict[RowKey, FrameScores]:
         """Frame scores by row key."""
-        return {line.key: line for line in _read(self.folder / SCORES, FrameScores)}
+        return {line.key: line for line in read_lines(self.folder / SCORES, FrameScores)}
 
     def done(self) -> set[RowKey]:
         """The experiments that need not be run again."""
@@ -41,23 +37,5 @@ class Ledger:
 
     def append(self, rows: list[Row], scores: list[FrameScores]) -> None:
         """Add finished experiments."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        _append(self.folder / SCORES, scores)
-        _append(self.folder / ROWS, rows)
-
-
-def _read(path: Path, kind: type[Line]) -> list[Line]:
-    if not path.exists():
-        return []
-    lines = [line for line in path.read_text().splitlines() if line]
-    try:
-        return [kind.model_validate_json(line) for line in lines]
-    except ValidationError as error:
-        raise UsageError(
-            f"{path} is not a ledger of this release ({error.errors()[0]['msg']}): use another --out"
-        ) from error
-
-
-def _append(path: Path, lines: list[Row] | list[FrameScores]) -> None:
-    with path.open("a") as file:
-        file.writelines(line.model_dump_json() + "\n" for line in lines)
+        append_lines(self.folder / SCORES, scores)
+        append_lines(self.folder / ROWS, rows)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from deploy.evaluation.array_file import write_array
 from ingest.cameras.simulator import Simulator
 from softpatch.images.decode import decode
 from softpatch.threads import available_cores
@@ -55,11 +55,7 @@ class SimulatedLine:
     def _chunk(self, parts: Parts, first: int) -> np.ndarray:
         path = self._home / f"{parts}-{first}.npy"
         if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            beside = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-            with beside.open("wb") as file:
-                np.save(file, self._embedded(parts, range(first, first + CHUNK_FRAMES)))
-            beside.replace(path)
+            write_array(path, self._embedded(parts, range(first, first + CHUNK_FRAMES)))
         return np.asarray(np.load(path, mmap_mode="r"))
 
     def _embedded(self, parts: Parts, frames: range) -> np.ndarray:

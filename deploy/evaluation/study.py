@@ -116,7 +116,7 @@ def training_window(
     embeddings = buffer_for(len(images), parts[0].shape, memory_bytes=2 << 30)
     for index in range(len(images)):
         embeddings.append(parts.pop(index)[None])
-    return TrainingWindow(embeddings, len(images), tuple(good))
+    return TrainingWindow(embeddings, tuple(good))
 
 
 def test_frames(images: tuple[LabelledImage, ...], cache: EmbeddingCache) -> TestFrames:

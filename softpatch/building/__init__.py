@@ -1,1 +1,1 @@
-"""Step 2: from a window of unfiltered frames to a memory bank."""
+"""From a window of unfiltered frames to a memory bank."""

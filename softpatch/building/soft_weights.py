@@ -1,4 +1,4 @@
-"""Soft weights: a bank patch that looked doubtful makes distances to it count for more."""
+"""Soft weights: distances to a bank patch that was itself an outlier count for more."""
 
 import numpy as np
 from jaxtyping import Float32

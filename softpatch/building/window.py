@@ -1,6 +1,6 @@
-"""A window of encoded frames becomes embeddings, statistics and sketches; what cannot be decoded is left out."""
+"""Step 1: a window of encoded frames becomes embeddings, statistics and sketches; broken frames are left out."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import astuple, dataclass
 from itertools import islice
@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 
 from softpatch.building.embedding_buffer import EmbeddingBuffer, buffer_for
+from softpatch.building.progress import BuildProgress
 from softpatch.images.decode import UndecodableImage, decode
 from softpatch.images.geometry import Geometry
 from softpatch.images.statistics import measure
@@ -16,9 +17,6 @@ from softpatch.network.embed import Embedder
 from softpatch.network.sketch import sketch
 
 BATCH_FRAMES = 16
-
-BuildProgress = Callable[[str, int, int], None]
-"""(stage, done, total), called from the thread that builds."""
 
 
 class TooFewFrames(ValueError):

@@ -1,8 +1,9 @@
-"""How far good frames' scores reach: every law that could have given a window's scores, weighed against them.
+"""The distribution of good frames' scores: a posterior over extreme value distributions, given a window's scores.
 
-A frame's score is a maximum over many patches, so that good frames' log scores follow a generalised extreme value law.
-The others are uniform noise above the median (a component that takes what no law explains: Banfield and Raftery, 1993).
-All is in units of the window itself: 0 is the median of its log scores, 1 the scale that their lower quartile implies.
+A frame's score is a maximum over many patches, so good frames' log scores follow a generalised extreme value
+distribution. The other frames are uniform noise above the median (a component for what no such distribution explains:
+Banfield and Raftery, 1993). All is in units of the window itself: 0 is the median of its log scores, 1 the scale that
+their lower quartile implies.
 """
 
 from dataclasses import dataclass
@@ -15,17 +16,17 @@ LOCATIONS = np.arange(-1.1, 0.35, 0.1)
 SCALES = np.exp(np.arange(-0.9, 0.75, 0.1))
 SHAPES = np.linspace(-0.2, 0.4, 13).round(2)
 NOISES = np.array([0, 0.01, 0.02, 0.035, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4])
-REACHES = np.array([3.0, 6.0, 12.0, 24.0])
-"""Up to where noise lies: subtle defects, plain ones, both."""
+NOISE_LIMITS = np.array([3.0, 6.0, 12.0, 24.0])
+"""Uniform noise lies between 0 and one of these: subtle defects, plain ones, both."""
 
 EDGES = np.linspace(0, 5, 26)
-"""Scores are counted between these. Below the median they are one (a likelihood censored there): a law that bends to
-follow the bulk leads the tail astray. So are those beyond the last: how far beyond says nothing of good frames, only
-that many defects are alike, and no law should stretch to reach them."""
+"""Scores are counted between these. Those below the median are one bin (a likelihood censored there): a distribution
+that follows the bulk misleads about the tail. Those beyond the last are one bin, too: how far beyond says nothing of
+good frames, only that many defects are alike, and no distribution should stretch to cover them."""
 
 MOST_FRAMES = 400
-"""A longer window weighs as much as one of that length (a posterior coarsened after Miller and Dunson, 2019): no law
-is quite true, and thousands of frames would be sure of the least untrue."""
+"""A longer window weighs as much as one of that length (a posterior coarsened after Miller and Dunson, 2019): no
+distribution is quite true, and thousands of frames would make the least untrue one certain."""
 
 LEAST_SCALE = 0.002
 """Of log scores: windows of near copies differ by less than two runtimes do."""
@@ -33,29 +34,36 @@ LEAST_SCALE = 0.002
 TINY = float(np.finfo(np.float32).tiny)
 
 LEAST_SHARE = 1e-3
-"""Of the largest score: what is below says no more than that. The log of a copy's 0 would stretch the unit."""
+"""Scores below this share of the largest are raised to it: the log of a copy's 0 would stretch the unit."""
 
 SHAPE_MEAN, SHAPE_DEVIATION, NOISE_MEAN = -0.05, 0.15, 0.15
-"""What is believed before any score is seen: shapes normal about a mean, shares of noise exponential. Tails may be
-light or heavy, and few frames are noise: what stands out may be defects, and may be good frames after all."""
+"""The prior: shapes normal about a mean, shares of noise exponential. Tails may be light or heavy, and few frames are
+noise: what stands out may be defects, and may be good frames after all."""
 
 _UNIT = 0.7
-"""From the lower quartile to the median of a law of scale 1, whatever its shape: 0.69 to 0.70."""
+"""From the lower quartile to the median of a distribution of scale 1, whatever its shape: 0.69 to 0.70."""
 
 _NEVER = 1e-7
+_RESAMPLES = 100
+_BLOCK_FRAMES = 10
+_LARGEST_LOG = float(np.log(np.finfo(np.float32).max))
 
 
 @dataclass(frozen=True)
 class BinnedScores:
-    """Scores as places between the edges, in a unit of their own."""
+    """Scores as bins between the edges, and the unit and origin of these."""
 
     middle: float
     unit: float
-    place: np.ndarray
+    bins: np.ndarray
 
     def counts(self, which: np.ndarray | slice = slice(None)) -> Float32[np.ndarray, "bins"]:
-        """Of those frames only."""
-        return np.bincount(self.place[which], minlength=len(EDGES) + 1).astype(np.float32)
+        """How many of those frames lie in each bin."""
+        return np.bincount(self.bins[which], minlength=len(EDGES) + 1).astype(np.float32)
+
+    def score(self, standard: float) -> float:
+        """A value in the window's units as a score."""
+        return max(float(np.exp(min(self.middle + self.unit * standard, _LARGEST_LOG))), TINY)
 
 
 def binned(scores: Float32[np.ndarray, "frames"]) -> BinnedScores:
@@ -63,94 +71,169 @@ def binned(scores: Float32[np.ndarray, "frames"]) -> BinnedScores:
     logs = np.log(np.maximum(scores.astype(np.float64), max(TINY, LEAST_SHARE * float(scores.max()))))
     middle, quartile = np.quantile(logs, [0.5, 0.25]).tolist()
     unit = max((middle - quartile) / _UNIT, LEAST_SCALE)
-    place = np.searchsorted(EDGES, (logs - middle) / unit)
-    return BinnedScores(middle, unit, place)
+    return BinnedScores(middle, unit, np.searchsorted(EDGES, (logs - middle) / unit))
 
 
 @dataclass(frozen=True)
 class GevGrid:
-    """Every law considered; hypotheses are laws x reaches x noises, flattened in this order."""
+    """Every distribution considered; hypotheses are distributions x noise limits x noises, flattened in this order."""
 
-    location: Float64[np.ndarray, "laws"]
-    scale: Float64[np.ndarray, "laws"]
-    shape: Float64[np.ndarray, "laws"]
+    location: Float64[np.ndarray, "distributions"]
+    scale: Float64[np.ndarray, "distributions"]
+    shape: Float64[np.ndarray, "distributions"]
     log_shares: Float32[np.ndarray, "hypotheses bins"]
     log_prior: Float32[np.ndarray, "hypotheses"]
 
-    def quantile(self, probability: float) -> Float64[np.ndarray, "laws"]:
-        """The score that this share of good frames stays below, by each law."""
+    def quantile(self, probability: float) -> Float64[np.ndarray, "distributions"]:
+        """The value that this share of good frames stays below, by each distribution."""
         rarity = -np.log(-np.log(probability))
         bent = self.shape != 0
         shape = np.where(bent, self.shape, 1)
         return np.asarray(self.location + self.scale * np.where(bent, np.expm1(shape * rarity) / shape, rarity))
 
-    def beyond(self, score: float) -> Float64[np.ndarray, "laws"]:
-        """The share of good frames above that score, by each law."""
-        return np.asarray(1 - _below(score, self.location, self.scale, self.shape))
+    def beyond(self, value: float) -> Float64[np.ndarray, "distributions"]:
+        """The share of good frames above that value, by each distribution."""
+        return np.asarray(1 - _gev_cdf(value, self.location, self.scale, self.shape))
 
     def cost(
-        self, score: float, weights: Float32[np.ndarray, "laws mixtures"], *, reject: float, escape: float
+        self, limit: float, weights: Float32[np.ndarray, "distributions mixtures"], *, reject: float, escape: float
     ) -> float:
-        """What a frame is believed to cost where that score is the limit: good ones rejected, defective ones passed.
+        """Posterior mean cost of a frame with that value as the limit: good ones rejected, defective ones passed.
 
-        Frames beyond the last reach are never passed.
+        Frames beyond the last noise limit are never passed.
         """
-        by_noise = weights.reshape(len(self.location), len(REACHES), len(NOISES)).astype(np.float64)
-        rejected = self.beyond(score) @ by_noise.sum(axis=1) @ (1 - NOISES)
-        escaped = np.clip(score / REACHES, 0, 1) @ by_noise.sum(axis=0) @ NOISES
+        by_noise = weights.reshape(len(self.location), len(NOISE_LIMITS), len(NOISES)).astype(np.float64)
+        rejected = self.beyond(limit) @ by_noise.sum(axis=1) @ (1 - NOISES)
+        escaped = np.clip(limit / NOISE_LIMITS, 0, 1) @ by_noise.sum(axis=0) @ NOISES
         return float(reject * rejected + escape * escaped)
 
-    def weights(self, counts: Float32[np.ndarray, "bins samples"]) -> Float32[np.ndarray, "laws mixtures"]:
-        """How much each hypothesis is believed, mean over the samples; adds up to one."""
-        weight = np.minimum(1, MOST_FRAMES / counts.sum(axis=0))
-        belief = self.log_shares @ (counts * weight)
-        belief += self.log_prior[:, None]
-        belief -= belief.max(axis=0)
-        np.exp(belief, out=belief)
-        belief /= belief.sum(axis=0)
-        mean = belief.mean(axis=1)
+    def weights(self, counts: Float32[np.ndarray, "bins samples"]) -> Float32[np.ndarray, "distributions mixtures"]:
+        """Posterior weight of each hypothesis, mean over the samples; adds up to one."""
+        coarsening = np.minimum(1, MOST_FRAMES / counts.sum(axis=0))
+        weight = self.log_shares @ (counts * coarsening)
+        weight += self.log_prior[:, None]
+        weight -= weight.max(axis=0)
+        np.exp(weight, out=weight)
+        weight /= weight.sum(axis=0)
+        mean = weight.mean(axis=1)
         return np.asarray(mean.reshape(len(self.location), -1))
 
-    def noise(self, weights: Float32[np.ndarray, "laws mixtures"]) -> float:
-        """The believed share of frames that no law of good frames explains."""
-        return float(weights.sum(axis=0).reshape(len(REACHES), len(NOISES)).sum(axis=0) @ NOISES)
+    def noise(self, weights: Float32[np.ndarray, "distributions mixtures"]) -> float:
+        """Posterior mean of the share of frames that no distribution of good frames explains."""
+        return float(weights.sum(axis=0).reshape(len(NOISE_LIMITS), len(NOISES)).sum(axis=0) @ NOISES)
+
+
+@dataclass(frozen=True)
+class ScorePosterior:
+    """The posterior weights of all hypotheses, given a window's scores."""
+
+    binned: BinnedScores
+    weights: Float32[np.ndarray, "distributions mixtures"]
+
+    @property
+    def noise_share(self) -> float:
+        """The estimated share of defective frames in the window."""
+        return gev_grid().noise(self.weights)
+
+    def limit(self, false_reject_ratio: float) -> float:
+        """Posterior median of the value that this share of good frames exceeds, in the window's units.
+
+        It lies above the window's median by what two runtimes differ by at least: where most scores are equal, nothing
+        bounds a distribution from below.
+        """
+        quantiles = gev_grid().quantile(1 - false_reject_ratio)
+        (quantile,) = _weighted_quantiles(quantiles, self.weights.sum(axis=1), [0.5])
+        return max(quantile, LEAST_SCALE / self.binned.unit)
+
+    def cost(self, false_reject_ratio: float, *, reject: float, escape: float) -> float:
+        """Posterior mean cost of a frame at the limit for that ratio."""
+        return gev_grid().cost(self.limit(false_reject_ratio), self.weights, reject=reject, escape=escape)
+
+
+@dataclass(frozen=True)
+class BaggedInterval:
+    """Posterior weights of the distributions, averaged over resamples of the window (Huggins and Miller, 2019)."""
+
+    weights: Float32[np.ndarray, "distributions"]
+
+    def of_limit(self, false_reject_ratio: float) -> tuple[float, float]:
+        """5 and 95 % of the value that this share of good frames exceeds."""
+        low, high = _weighted_quantiles(gev_grid().quantile(1 - false_reject_ratio), self.weights, [0.05, 0.95])
+        return low, high
+
+    def of_false_rejects(self, limit: float) -> tuple[float, float]:
+        """5 and 95 % of the share of good frames above that value."""
+        low, high = _weighted_quantiles(gev_grid().beyond(limit), self.weights, [0.05, 0.95])
+        return low, high
+
+
+def posterior(scores: Float32[np.ndarray, "frames"]) -> ScorePosterior:
+    """The posterior over all hypotheses, given those scores."""
+    counted = binned(scores)
+    return ScorePosterior(counted, gev_grid().weights(counted.counts()[:, None]))
+
+
+def bagged_interval(counted: BinnedScores, *, seed: int) -> BaggedInterval:
+    """Resampled in runs of ten neighbouring frames: single draws would understate the uncertainty."""
+    return BaggedInterval(gev_grid().weights(_resamples(counted, seed)).sum(axis=1))
+
+
+def noise_share(scores: Float32[np.ndarray, "frames"]) -> float:
+    """The estimated share of defective frames, from any value per frame that is larger for more anomalous ones."""
+    return posterior(scores).noise_share
 
 
 @cache
 def gev_grid() -> GevGrid:
-    """All of them, made once per process."""
+    """The grid of all distributions, made once per process."""
     grid = np.meshgrid(LOCATIONS, SCALES, SHAPES, indexing="ij")
     location, scale, shape = (axis.ravel() for axis in grid)
-    cumulated = np.array([_below(edge, location, scale, shape) for edge in EDGES]).T
+    cumulated = np.array([_gev_cdf(edge, location, scale, shape) for edge in EDGES]).T
     good = np.diff(cumulated, prepend=0, append=1, axis=1)
-    noise = np.diff(np.clip(EDGES / REACHES[:, None], 0, 1), prepend=0, append=1, axis=1)
+    noise = np.diff(np.clip(EDGES / NOISE_LIMITS[:, None], 0, 1), prepend=0, append=1, axis=1)
     share = NOISES[:, None]
     mixed = (1 - share) * good[:, None, None, :] + share * noise[None, :, None, :]
     log_shares = np.log(mixed + _NEVER).astype(np.float32).reshape(-1, len(EDGES) + 1)
     return GevGrid(location, scale, shape, log_shares, _log_prior(shape))
 
 
-def _log_prior(shape: Float64[np.ndarray, "laws"]) -> Float32[np.ndarray, "hypotheses"]:
-    """Locations, log scales and reaches are all alike to it."""
+def _log_prior(shape: Float64[np.ndarray, "distributions"]) -> Float32[np.ndarray, "hypotheses"]:
+    """Flat in locations, log scales and noise limits."""
     of_shape = -0.5 * ((shape - SHAPE_MEAN) / SHAPE_DEVIATION) ** 2
     of_noise = np.log(np.gradient(NOISES)) - NOISES / NOISE_MEAN
-    return np.asarray((of_shape[:, None] + np.tile(of_noise, len(REACHES))).ravel().astype(np.float32))
+    return np.asarray((of_shape[:, None] + np.tile(of_noise, len(NOISE_LIMITS))).ravel().astype(np.float32))
 
 
-def noise_share(scores: Float32[np.ndarray, "frames"]) -> float:
-    """The estimated share of defective frames, from anything that is larger for stranger ones."""
-    considered = gev_grid()
-    return considered.noise(considered.weights(binned(scores).counts()[:, None]))
+def _resamples(counted: BinnedScores, seed: int) -> Float32[np.ndarray, "bins resamples"]:
+    """Counts of as many frames as the window has, in runs of up to ten, drawn anew for each resample."""
+    rng, frames = np.random.default_rng(seed), len(counted.bins)
+    block = min(_BLOCK_FRAMES, frames)
+    drawn = []
+    for _ in range(_RESAMPLES):
+        starts = rng.integers(0, frames - block + 1, size=-(-frames // block))
+        drawn.append(counted.counts((starts[:, None] + np.arange(block)).ravel()[:frames]))
+    return np.stack(drawn, axis=1)
 
 
-def _below(
-    score: float,
-    location: Float64[np.ndarray, "laws"],
-    scale: Float64[np.ndarray, "laws"],
-    shape: Float64[np.ndarray, "laws"],
-) -> Float64[np.ndarray, "laws"]:
-    """The distribution function of the generalised extreme value law (shape 0: Gumbel's)."""
-    standard, bent = (score - location) / scale, shape != 0
+def _weighted_quantiles(
+    values: Float64[np.ndarray, "distributions"],
+    weights: Float32[np.ndarray, "distributions"],
+    probabilities: list[float],
+) -> list[float]:
+    order = np.argsort(values)
+    cumulated = np.cumsum(weights[order].astype(np.float64))
+    quantiles: list[float] = np.interp(np.array(probabilities) * cumulated[-1], cumulated, values[order]).tolist()
+    return quantiles
+
+
+def _gev_cdf(
+    value: float,
+    location: Float64[np.ndarray, "distributions"],
+    scale: Float64[np.ndarray, "distributions"],
+    shape: Float64[np.ndarray, "distributions"],
+) -> Float64[np.ndarray, "distributions"]:
+    """The generalised extreme value distribution function (shape 0: Gumbel's)."""
+    standard, bent = (value - location) / scale, shape != 0
     inside = np.maximum(1 + shape * standard, 1e-12)
     rate = np.where(bent, -np.log(inside) / np.where(bent, shape, 1), -standard)
     return np.asarray(np.exp(-np.exp(np.minimum(rate, 700))))

@@ -50,7 +50,7 @@ class GpuFlatSearch:
         row = self._rows(queries, 1)[:, 0]
         return Nearest(np.linalg.norm(queries - self._bank[row], axis=1), row)
 
-    def witnesses(self, queries: Float32[np.ndarray, "n d"], frames: FrameOfRow) -> TwoFrameNearest:
+    def nearest_two_frames(self, queries: Float32[np.ndarray, "n d"], frames: FrameOfRow) -> TwoFrameNearest:
         """See Search."""
         return second_frame_among(queries, self._bank, frames, self._rows(queries, SECOND_FRAME_DEPTH))
 

@@ -43,7 +43,7 @@ class WeightedPatches(Protocol):
 
     @property
     def soft_weights(self) -> Float32[np.ndarray, "m"]:
-        """Larger where the training patch itself was suspicious."""
+        """Larger where the bank patch was itself an outlier in its window."""
         ...
 
     @property
@@ -53,7 +53,7 @@ class WeightedPatches(Protocol):
 
     @property
     def trusted_patches(self) -> int:
-        """How many patches, from the first on, are trusted; those behind them are doubtful."""
+        """How many patches, from the first on, are trusted; the patches after them are untrusted."""
         ...
 
     @property
@@ -68,22 +68,23 @@ class Scorer:
     def __init__(self, bank: WeightedPatches, search: Search) -> None:
         trusted = bank.trusted_patches
         self._rule = bank.scoring
-        self._of_its_own = self._rule.credit == "of its own"
         self._soft_weights = bank.soft_weights[:trusted]
         self._frames = bank.source_frame[:trusted]
-        self._trusted, self._doubtful = search, None
+        self._trusted, self._untrusted = search, None
         if trusted < len(bank.soft_weights):
-            self._trusted, self._doubtful = search.part(slice(0, trusted)), search.part(slice(trusted, None))
+            self._trusted, self._untrusted = search.part(slice(0, trusted)), search.part(slice(trusted, None))
 
     def score(self, embeddings: Float32[np.ndarray, "n p q d"]) -> list[FrameScore]:
         """One score per frame: the soft weight of the nearest bank patch times the distance to it (Eq. 7, 8).
 
-        Ours (each off in the paper's rule): a distance counts as at least that to the nearest patch of another frame,
-        less a share of itself (1 - `witness_ratio`), because a defect in the bank vouches for itself with the one frame
-        it was on, and a patch that fits far better than all other frames do is a memory. A doubtful patch that is
-        nearer lowers the score by a share of its own distance (1 - `doubt_ratio`), and never below that distance: it,
-        too, says nothing of what it was itself. And patch scores are averaged with their neighbours', by a Gaussian of
-        `blur_cells`, because defects have an extent.
+        Ours, each off in the paper's rule:
+
+        - The distance counts as at least that to the second-frame neighbour (the nearest patch of another frame), less
+          1 - `second_frame_ratio` of itself. A defect in the bank is near only to the one frame it was on, so it does
+          not lower its own score.
+        - An untrusted patch that is nearer lowers the score by 1 - `untrusted_ratio` of its own distance, and never
+          below that distance: a rejected defect does not lower its own score either.
+        - Patch scores are averaged with their neighbours' by a Gaussian of `blur_cells`: defects have an extent.
 
         Raises:
             NoNeighbour: the bank is empty, or an embedding is not finite.
@@ -95,21 +96,19 @@ class Scorer:
         return [FrameScore(float(frame.max()), frame, its_rows) for frame, its_rows in zip(blurred, rows, strict=True)]
 
     def _distances(self, queries: Float32[np.ndarray, "n d"]) -> tuple[np.ndarray, np.ndarray]:
-        distance, row = self._witnessed(queries)
-        if self._doubtful is None:
+        distance, row = self._trusted_distances(queries)
+        if self._untrusted is None:
             return distance, row
-        doubtful = self._doubtful.nearest(queries).distance
-        credit = np.float32(1 - self._rule.doubt_ratio) * (doubtful if self._of_its_own else distance)
-        return np.clip(doubtful, distance - credit, distance), row
+        untrusted = self._untrusted.nearest(queries).distance
+        credit = np.float32(1 - self._rule.untrusted_ratio) * untrusted
+        return np.clip(untrusted, distance - credit, distance), row
 
-    def _witnessed(self, queries: Float32[np.ndarray, "n d"]) -> tuple[np.ndarray, np.ndarray]:
-        if self._rule.witness_ratio == 0:
+    def _trusted_distances(self, queries: Float32[np.ndarray, "n d"]) -> tuple[np.ndarray, np.ndarray]:
+        if self._rule.second_frame_ratio == 0:
             return self._trusted.nearest(queries)
-        found = self._trusted.witnesses(queries, self._frames)
-        credit = np.float32(1 - self._rule.witness_ratio) * (
-            found.distance if self._of_its_own else found.other_distance
-        )
-        return np.maximum(found.distance, found.other_distance - credit), found.row
+        nearest = self._trusted.nearest_two_frames(queries, self._frames)
+        credit = np.float32(1 - self._rule.second_frame_ratio) * nearest.distance
+        return np.maximum(nearest.distance, nearest.second_frame_distance - credit), nearest.row
 
 
 def _blurred(patch_scores: Float32[np.ndarray, "p q"], cells: float) -> Float32[np.ndarray, "p q"]:

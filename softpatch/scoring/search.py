@@ -1,4 +1,4 @@
-"""The nearest bank patches of every query patch, exactly: the Protocol, the twin to check by eye, and FAISS."""
+"""The nearest bank patches of every query patch, exactly: the Protocol, the definition in NumPy, and FAISS."""
 
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache, cached_property
@@ -14,11 +14,11 @@ Vectors = Float32[np.ndarray, "m d"]
 FrameOfRow = Int32[np.ndarray, "m"]
 
 SECOND_FRAME_DEPTH = 8
-"""Nearest patches in which a second frame is looked for at first: nearly always it is among them, and eight cost a
-search a quarter more than one."""
+"""Nearest patches among which a second frame is sought at first: nearly always there is one, and a search for eight
+takes a quarter longer than one for the nearest alone."""
 
-OTHERS_AT_ONCE = 128
-"""Queries that look through the whole bank in one matrix product: 2 MB against 4,000 patches."""
+QUERIES_AT_ONCE = 128
+"""Queries compared with the whole bank in one matrix product: 2 MB against 4,000 patches."""
 
 
 class NoNeighbour(ValueError):
@@ -41,12 +41,12 @@ class Nearest(NamedTuple):
 class TwoFrameNearest(NamedTuple):
     """Per query: distance to the nearest bank patch, its row, and the distance to the nearest patch of another frame.
 
-    Where the bank knows one frame only, that frame has to do: both distances are the same.
+    Where all bank patches are of one frame, both distances are the same.
     """
 
     distance: Float32[np.ndarray, "n"]
     row: Int64[np.ndarray, "n"]
-    other_distance: Float32[np.ndarray, "n"]
+    second_frame_distance: Float32[np.ndarray, "n"]
 
 
 @runtime_checkable
@@ -61,8 +61,8 @@ class Search(Protocol):
         """
         ...
 
-    def witnesses(self, queries: Float32[np.ndarray, "n d"], frames: FrameOfRow) -> TwoFrameNearest:
-        """The nearest patches of two different frames; `frames` says which frame each bank patch is from.
+    def nearest_two_frames(self, queries: Float32[np.ndarray, "n d"], frames: FrameOfRow) -> TwoFrameNearest:
+        """The nearest patch and its second-frame neighbour; `frames` gives the frame that each bank patch is from.
 
         Raises NoNeighbour as `nearest` does.
         """
@@ -74,7 +74,7 @@ class Search(Protocol):
 
 
 class BruteSearch:
-    """The definition, short enough to check by eye; never optimised."""
+    """The definition in NumPy, what other searches are tested against; never optimised."""
 
     def __init__(self, bank: Vectors) -> None:
         self._bank = bank
@@ -84,13 +84,13 @@ class BruteSearch:
         distance = self._distances(queries)
         return Nearest(distance.min(axis=1), distance.argmin(axis=1))
 
-    def witnesses(self, queries: Float32[np.ndarray, "n d"], frames: FrameOfRow) -> TwoFrameNearest:
+    def nearest_two_frames(self, queries: Float32[np.ndarray, "n d"], frames: FrameOfRow) -> TwoFrameNearest:
         """See Search."""
         distance = self._distances(queries)
         row = distance.argmin(axis=1)
-        others = np.where(frames == frames[row][:, None], np.float32(np.inf), distance).min(axis=1)
+        second = np.where(frames == frames[row][:, None], np.float32(np.inf), distance).min(axis=1)
         nearest = distance.min(axis=1)
-        return TwoFrameNearest(nearest, row, np.where(np.isinf(others), nearest, others))
+        return TwoFrameNearest(nearest, row, np.where(np.isinf(second), nearest, second))
 
     def part(self, rows: slice) -> "BruteSearch":
         """See Search."""
@@ -106,12 +106,12 @@ class BruteSearch:
 
 
 class FlatSearch:
-    """FAISS on the CPU; its habits (squared distances, -1 for "none", spinning threads) end in this class.
+    """FAISS on the CPU; its conventions (squared distances, -1 for "none", spinning threads) end in this class.
 
     FAISS leaves BLAS to larger batches than one frame's, which costs a factor of six, so the threshold is lowered for
     the whole process. Queries are split over `threads` workers of one OpenMP thread each: OpenMP's own threads spin
-    while they wait, and on a core that others want too that took 28 ms for what takes 7. Distances are computed once
-    more from the pair that was found: the BLAS form |x|^2 - 2xy + |y|^2 cancels where patches nearly agree.
+    while they wait, and on a shared core a search that takes 7 ms took 28. Distances are computed again from each pair
+    of neighbours: the BLAS form |x|^2 - 2xy + |y|^2 cancels where patches nearly agree.
     """
 
     def __init__(self, bank: Vectors, *, threads: int | None = None) -> None:
@@ -121,7 +121,7 @@ class FlatSearch:
 
     @cached_property
     def _index(self) -> faiss.IndexFlatL2:
-        """Made when it is first searched: of a bank that is searched in parts, the whole needs none."""
+        """Made at the first search: a bank that is searched in parts needs none of the whole."""
         index = faiss.IndexFlatL2(self._bank.shape[1])
         index.add(self._bank)
         return index
@@ -131,7 +131,7 @@ class FlatSearch:
         row = self._rows(queries, 1)[:, 0]
         return Nearest(np.linalg.norm(queries - self._bank[row], axis=1), row)
 
-    def witnesses(self, queries: Float32[np.ndarray, "n d"], frames: FrameOfRow) -> TwoFrameNearest:
+    def nearest_two_frames(self, queries: Float32[np.ndarray, "n d"], frames: FrameOfRow) -> TwoFrameNearest:
         """See Search."""
         rows = self._rows(queries, SECOND_FRAME_DEPTH)
         return second_frame_among(queries, self._bank, frames, rows, threads=self._threads)
@@ -143,14 +143,13 @@ class FlatSearch:
     def _rows(self, queries: np.ndarray, count: int) -> np.ndarray:
         """Rows of the `count` nearest patches, or of all where there are fewer, the nearest first."""
         count = max(1, min(count, len(self._bank)))
-
         index = self._index
 
-        def found(part: np.ndarray) -> np.ndarray:
+        def nearest_rows(part: np.ndarray) -> np.ndarray:
             return np.asarray(index.search(part, count)[1]) if len(part) else np.empty((0, count), np.int64)
 
         parts = np.array_split(np.ascontiguousarray(queries), self._threads)
-        rows = np.concatenate(list(_workers(self._threads).map(found, parts)))
+        rows = np.concatenate(list(_workers(self._threads).map(nearest_rows, parts)))
         if (rows < 0).any():  # NumPy would take -1 for the last patch
             raise NoNeighbour(bank_patches=len(self._bank), queries=len(queries))
         return rows
@@ -166,35 +165,35 @@ def second_frame_among(
 ) -> TwoFrameNearest:
     """The nearest of two frames among each query's k nearest rows; among all rows where those are of one frame."""
     row = rows[:, 0]
-    elsewhere = frames[rows] != frames[row][:, None]
-    other = rows[np.arange(len(rows)), elsewhere.argmax(axis=1)]  # the nearest itself where there is none
-    alone = np.flatnonzero(~elsewhere.any(axis=1))
-    if len(alone) and (frames != frames[0]).any():
+    of_other_frame = frames[rows] != frames[row][:, None]
+    second = rows[np.arange(len(rows)), of_other_frame.argmax(axis=1)]  # the nearest itself where there is none
+    missing = np.flatnonzero(~of_other_frame.any(axis=1))
+    if len(missing) and (frames != frames[0]).any():
         threads = threads or available_cores()
-        other[alone] = _nearest_of_others(queries[alone], bank, frames, frames[row[alone]], threads)
+        second[missing] = _second_frame_rows(queries[missing], bank, frames, frames[row[missing]], threads)
     distance = np.linalg.norm(queries - bank[row], axis=1)
-    return TwoFrameNearest(distance, row, np.linalg.norm(queries - bank[other], axis=1))
+    return TwoFrameNearest(distance, row, np.linalg.norm(queries - bank[second], axis=1))
 
 
-def _nearest_of_others(
+def _second_frame_rows(
     queries: Float32[np.ndarray, "n d"], bank: Vectors, frames: FrameOfRow, own: Int32[np.ndarray, "n"], threads: int
 ) -> Int64[np.ndarray, "n"]:
-    """Row of the nearest patch that is not of the query's own frame; some other frame must exist.
+    """Row of the nearest patch that is not of frame `own`; some other frame must exist.
 
     Just after a product change this is every query of every frame: one matrix product for many of them at a time, on
     the same workers as a search, for NumPy's own threads spin as OpenMP's do.
     """
 
-    def found(some: slice) -> np.ndarray:
-        squared = faiss.pairwise_distances(queries[some], bank)
-        squared[frames == own[some, None]] = np.inf
+    def nearest_rows(part: slice) -> np.ndarray:
+        squared = faiss.pairwise_distances(queries[part], bank)
+        squared[frames == own[part, None]] = np.inf
         return np.asarray(squared.argmin(axis=1))
 
-    parts = [slice(start, start + OTHERS_AT_ONCE) for start in range(0, len(queries), OTHERS_AT_ONCE)]
-    return np.concatenate(list(_workers(threads).map(found, parts)))
+    parts = [slice(start, start + QUERIES_AT_ONCE) for start in range(0, len(queries), QUERIES_AT_ONCE)]
+    return np.concatenate(list(_workers(threads).map(nearest_rows, parts)))
 
 
 @cache
 def _workers(threads: int) -> ThreadPoolExecutor:
-    """Shared by all banks of the process: a thousand views need no thousand pools of idle threads."""
+    """One pool for all banks of the process, so that the number of threads does not grow with the number of views."""
     return ThreadPoolExecutor(threads, "flat-search", initializer=faiss.omp_set_num_threads, initargs=(1,))

@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jaxtyping import Float32
 
-from softpatch.building.denoise import keep_mask
 from softpatch.building.frame_groups import interleaved_groups
 from softpatch.building.noise_floor import noise_floor
+from softpatch.building.rejection import keep_mask
 from softpatch.discriminators import DISCRIMINATORS, Discriminator
 from softpatch.settings import BuildSettings, DiscriminatorName
 

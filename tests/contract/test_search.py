@@ -28,7 +28,9 @@ def test_the_nearest_patch_is_the_one_the_formula_finds(make: Callable[[np.ndarr
 
 @each_search
 @pytest.mark.parametrize("seed", range(4))
-def test_witnesses_are_the_nearest_of_two_frames(make: Callable[[np.ndarray], Search], seed: int) -> None:
+def test_the_nearest_patches_of_two_frames_are_those_the_formula_finds(
+    make: Callable[[np.ndarray], Search], seed: int
+) -> None:
     """By the definition in float64, also where one frame fills a whole neighbourhood."""
     rng = np.random.default_rng(seed)
     bank, queries = rng.normal(size=(300, 24)).astype(np.float32), rng.normal(size=(37, 24)).astype(np.float32)
@@ -36,10 +38,10 @@ def test_witnesses_are_the_nearest_of_two_frames(make: Callable[[np.ndarray], Se
     frames = np.where(np.arange(300) < 60, 0, rng.integers(0, 9, 300)).astype(np.int32)
     exact = np.sqrt(((queries[:, None].astype(np.float64) - bank) ** 2).sum(-1))
     other = np.where(frames == frames[exact.argmin(axis=1)][:, None], np.inf, exact).min(axis=1)
-    found = make(bank).witnesses(queries, frames)
+    found = make(bank).nearest_two_frames(queries, frames)
     np.testing.assert_allclose(found.distance, exact.min(axis=1), rtol=1e-5)
     np.testing.assert_array_equal(found.row, exact.argmin(axis=1))
-    np.testing.assert_allclose(found.other_distance, other, rtol=1e-5)
+    np.testing.assert_allclose(found.second_frame_distance, other, rtol=1e-5)
 
 
 @each_search
@@ -54,18 +56,18 @@ def test_a_whole_frame_near_one_frame_finds_its_others(
     frames = np.where(np.arange(400) < 60, 3, rng.integers(4, 9, 400)).astype(np.int32)
     exact = np.sqrt(((queries[:, None].astype(np.float64) - bank) ** 2).sum(-1))
     assert (exact.argmin(axis=1) < 60).all()
-    found = make(bank).witnesses(queries, frames)
+    found = make(bank).nearest_two_frames(queries, frames)
     np.testing.assert_allclose(found.distance, exact.min(axis=1), rtol=1e-5)
-    np.testing.assert_allclose(found.other_distance, exact[:, 60:].min(axis=1), rtol=1e-5)
+    np.testing.assert_allclose(found.second_frame_distance, exact[:, 60:].min(axis=1), rtol=1e-5)
 
 
 @each_search
-def test_where_there_is_one_frame_it_is_both_witnesses(make: Callable[[np.ndarray], Search]) -> None:
+def test_where_all_patches_are_of_one_frame_both_distances_are_equal(make: Callable[[np.ndarray], Search]) -> None:
     """A bank of one frame's patches scores as if nobody had asked."""
     bank = np.eye(4, dtype=np.float32)
-    found = make(bank).witnesses(bank * 2, np.zeros(4, np.int32))
+    found = make(bank).nearest_two_frames(bank * 2, np.zeros(4, np.int32))
     np.testing.assert_allclose(found.distance, np.ones(4))
-    np.testing.assert_allclose(found.other_distance, np.ones(4))
+    np.testing.assert_allclose(found.second_frame_distance, np.ones(4))
 
 
 @each_search
@@ -114,7 +116,7 @@ def test_a_query_that_is_not_finite_has_no_neighbour(make: Callable[[np.ndarray]
     with pytest.raises(NoNeighbour, match="not finite"):
         make(np.ones((4, 8), np.float32)).nearest(queries)
     with pytest.raises(NoNeighbour, match="not finite"):
-        make(np.ones((4, 8), np.float32)).witnesses(queries, np.arange(4, dtype=np.int32))
+        make(np.ones((4, 8), np.float32)).nearest_two_frames(queries, np.arange(4, dtype=np.int32))
 
 
 def test_many_banks_search_on_the_threads_of_one() -> None:

@@ -61,13 +61,6 @@ def test_a_key_in_the_wrong_section_is_led_to_the_right_one(tmp_path: Path) -> N
     assert sentence(path) == f"{path}: unknown setting provider; did you mean runtime.provider?"
 
 
-def test_a_setting_that_decides_nothing_any_more_is_to_be_left_out(tmp_path: Path) -> None:
-    """No other name is offered: whoever took it would set something else."""
-    path = written(tmp_path, "views: {'*': {build: {calibration_patches: 2000}}}\n")
-    told = f"{path}: views.*.build.calibration_patches decides nothing any more; leave it out"
-    assert sentence(path) == told
-
-
 @pytest.mark.parametrize("given", ["1.5", "atuo", "-0.1", "true", "null"])
 def test_a_noise_ratio_is_a_share_or_auto(given: str, tmp_path: Path) -> None:
     """One sentence, on the setting that a person wrote."""

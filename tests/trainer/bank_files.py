@@ -26,6 +26,8 @@ def bank_file(
         interval_low=threshold * 0.75,
         interval_high=threshold * 1.5,
         false_reject_ratio=0.02,
+        false_reject_low=0.01,
+        false_reject_high=0.03,
         rule="made up",
     )
     manifest = Manifest(
@@ -40,6 +42,7 @@ def bank_file(
         skipped_frames=1,
         noise_floor=0.0,
         kept_ratio=0.85,
+        trusted_patches=4,
         threshold=suggested,
         noise_estimate=0.1,
         probe_precision="fp32",

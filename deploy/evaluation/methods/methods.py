@@ -11,11 +11,9 @@ import numpy as np
 from jaxtyping import Float32
 
 from deploy.evaluation.methods.padim import Padim, trusted_frames
-from softpatch.building.candidate import scorer_of
 from softpatch.building.cross_fit import cross_fit
-from softpatch.building.denoise import denoise
 from softpatch.building.embedding_buffer import EmbeddingBuffer, MemoryBuffer
-from softpatch.building.subsample import bank_size, group_coreset, subsample
+from softpatch.building.fit import fit
 from softpatch.scoring.score import FrameScore
 from softpatch.scoring.search import FlatSearch
 from softpatch.settings import BuildSettings
@@ -34,8 +32,8 @@ PAPER = BuildSettings(
     soft_weights=True,
     soft_weight_low=1e-9,
     soft_weight_high=1e9,
-    witness_ratio=0.0,
-    doubt_ratio=1.0,
+    second_frame_ratio=0.0,
+    untrusted_ratio=1.0,
     blur_cells=0.0,
 )
 """SoftPatch as published: one group, no floor, 15 % dropped, weights not clipped (a common factor changes no rank)."""
@@ -45,19 +43,18 @@ PATCHCORE = PAPER.model_copy(update={"discriminator": "none", "noise_ratio": 0.0
 
 @runtime_checkable
 class FrameScorer(Protocol):
-    """What a method leaves behind."""
+    """What a method makes of a window."""
 
     def score(self, embeddings: Float32[np.ndarray, "n p q d"]) -> list[FrameScore]:
-        """One score per frame, larger for stranger ones."""
+        """One score per frame, larger for more anomalous ones."""
         ...
 
 
 @dataclass(frozen=True)
 class TrainingWindow:
-    """The contaminated frames a method learns from; `good` is the truth, which only clean-patchcore may look at."""
+    """The contaminated frames a method learns from; `good` is the truth, which only clean-patchcore may use."""
 
     embeddings: EmbeddingBuffer
-    frames: int
     good: tuple[int, ...]
 
     def only(self, frames: Sequence[int]) -> "TrainingWindow":
@@ -66,7 +63,7 @@ class TrainingWindow:
         kept = MemoryBuffer(len(frames), first.shape[1:])
         for frame in frames:
             kept.append(self.embeddings.take(range(frame, frame + 1)))
-        return TrainingWindow(kept, len(frames), tuple(i for i, frame in enumerate(frames) if frame in set(self.good)))
+        return TrainingWindow(kept, tuple(i for i, frame in enumerate(frames) if frame in set(self.good)))
 
 
 Method = Callable[[TrainingWindow, int], FrameScorer]
@@ -74,11 +71,10 @@ Method = Callable[[TrainingWindow, int], FrameScorer]
 
 
 def from_settings(window: TrainingWindow, seed: int, *, settings: BuildSettings) -> FrameScorer:
-    """One discrimination, one exact coreset over the whole window, no calibration: the published order of things."""
-    seeded = settings.model_copy(update={"seed": seed})
-    judged = denoise(window.embeddings, window.frames, seeded, _silent)
-    patches = group_coreset(window.embeddings, judged, range(window.frames), bank_size(judged, seeded), seeded)
-    return scorer_of(patches, judged, seeded, FlatSearch)
+    """A bank by those settings, without calibration. With the paper's: one group, one exact coreset, as published."""
+    with ThreadPoolExecutor(available_cores()) as pool:
+        fitted = fit(window.embeddings, settings.model_copy(update={"seed": seed}), pool)
+    return fitted.bank.scorer(FlatSearch)
 
 
 def clean_patchcore(window: TrainingWindow, seed: int) -> FrameScorer:
@@ -88,31 +84,23 @@ def clean_patchcore(window: TrainingWindow, seed: int) -> FrameScorer:
 
 def padim(window: TrainingWindow, seed: int) -> Padim:
     """PaDiM from all frames."""
-    return Padim.fit(window.embeddings.take(range(window.frames)), seed=seed)
+    return Padim.fit(window.embeddings.take(range(len(window.embeddings))), seed=seed)
 
 
 def padim_patchcore(window: TrainingWindow, seed: int) -> FrameScorer:
-    """The paper's image-level denoising: PaDiM scores its own window, its worst 15 % of frames go, PatchCore learns."""
-    denoiser = padim(window, seed)
-    scores = [
-        denoiser.score(window.embeddings.take(range(frame, frame + 1)))[0].score for frame in range(window.frames)
-    ]
+    """The paper's image-level denoising: PaDiM rejects the worst 15 % of its own window, PatchCore learns the rest."""
+    denoiser, embeddings = padim(window, seed), window.embeddings
+    scores = [denoiser.score(embeddings.take(range(frame, frame + 1)))[0].score for frame in range(len(embeddings))]
     kept = trusted_frames(np.array(scores, np.float32), PAPER_NOISE_RATIO)
     return from_settings(window.only(kept.tolist()), seed, settings=PATCHCORE)
 
 
 def patchline(window: TrainingWindow, seed: int) -> FrameScorer:
     """The product's default, calibration included, as `build_bank` does it."""
-    settings = BuildSettings(seed=seed)
-    judged = denoise(window.embeddings, window.frames, settings, _silent)
     with ThreadPoolExecutor(available_cores()) as pool:
-        condensed = subsample(window.embeddings, judged, settings, pool, _silent)
-    cross_fit(window.embeddings, judged, condensed, settings, make_search=FlatSearch, progress=_silent)
-    return scorer_of(condensed.bank, judged, settings, FlatSearch)
-
-
-def _silent(_done: int, _total: int) -> None:
-    """Nobody watches a single experiment."""
+        fitted = fit(window.embeddings, BuildSettings(seed=seed), pool)
+        cross_fit(window.embeddings, fitted, pool, make_search=FlatSearch)
+    return fitted.bank.scorer(FlatSearch)
 
 
 def _softpatch(**changes: object) -> Method:

@@ -1,8 +1,7 @@
-"""Whether a threshold rejects the share of good frames it was asked to: folds, rows and the table of them."""
+"""Whether a threshold rejects the share of good frames it was asked to: rows and the table of them."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from concurrent.futures import Executor
 from dataclasses import dataclass
 from statistics import mean, median
 from typing import Literal
@@ -12,15 +11,7 @@ from jaxtyping import Float32
 from pydantic import BaseModel, ConfigDict
 
 from deploy.evaluation.results.report import table
-from softpatch.building.candidate import scorer_of
-from softpatch.building.cross_fit import cross_fit
-from softpatch.building.denoise import denoise
-from softpatch.building.embedding_buffer import EmbeddingBuffer
-from softpatch.building.subsample import subsample
 from softpatch.calibration.threshold import suggest
-from softpatch.scoring.score import Scorer
-from softpatch.scoring.search import FlatSearch
-from softpatch.settings import BuildSettings
 
 ASKED = (0.05, 0.02, 0.01)
 FOLDS = 3
@@ -65,73 +56,26 @@ class CalibrationRow(BaseModel):
 
 
 @dataclass(frozen=True)
-class Places:
-    """One fold of a category, as places among its good and among its defective frames; the window in its order.
-
-    In `window`, places from `good` on count the defective frames.
-    """
-
-    window: tuple[int, ...]
-    held_good: tuple[int, ...]
-    held_defective: tuple[int, ...]
-
-
-def folds_of(good: int, defective: int, *, noise: float, folds: int, seed: int) -> list[Places]:
-    """Every good frame is held out once; noise is injected defective frames over the good frames of a window.
-
-    Frames are shuffled: these data sets are no streams, and a threshold can only promise something for frames that
-    come from where its window came from. Raises ValueError where there are too few defective frames.
-    """
-    order = np.random.default_rng((seed, 11)).permutation(good)
-    found = []
-    for fold in range(folds):
-        rng = np.random.default_rng((seed, 12, fold))
-        window = np.delete(order, np.arange(fold, good, folds))
-        drawn = rng.permutation(defective)
-        count = round(noise * len(window))
-        if count > defective:
-            raise ValueError(f"noise {noise} needs {count} defective frames, there are {defective}")
-        mixed = rng.permutation(np.concatenate([window, good + drawn[:count]]))
-        held = order[fold::folds]
-        found.append(Places(tuple(mixed.tolist()), tuple(held.tolist()), tuple(drawn[count:].tolist())))
-    return found
-
-
-@dataclass(frozen=True)
-class CalibratedBank:
-    """A window's bank, ready to score, and the cross-fitted scores of the window."""
-
-    scorer: Scorer
-    calibration: Float32[np.ndarray, "frames"]
-
-
-def built(embeddings: EmbeddingBuffer, frames: int, settings: BuildSettings, pool: Executor) -> CalibratedBank:
-    """The product's build, from embeddings on."""
-    judged = denoise(embeddings, frames, settings, _silent)
-    condensed = subsample(embeddings, judged, settings, pool, _silent)
-    scores = cross_fit(embeddings, judged, condensed, settings, make_search=FlatSearch, progress=_silent)
-    return CalibratedBank(scorer_of(condensed.bank, judged, settings, FlatSearch), scores)
-
-
-@dataclass(frozen=True)
-class Fold:
-    """Scores of one fold: of its window, cross-fitted, and of the frames it never saw."""
+class FoldScores:
+    """Scores of one fold: of its window, cross-fitted, and of the held-out frames."""
 
     calibration: Float32[np.ndarray, "frames"]
     good: Float32[np.ndarray, "good"]
     defective: Float32[np.ndarray, "defective"]
 
 
-def rows_of(folds: Sequence[Fold], key: CalibrationKey, *, asked: Iterable[float] = ASKED) -> list[CalibrationRow]:
+def rows_of(
+    folds: Sequence[FoldScores], key: CalibrationKey, *, asked: Iterable[float] = ASKED
+) -> list[CalibrationRow]:
     """A row for each asked ratio."""
     dataset, category, backbone, order, noise, seed = key
     rows = []
     for ratio in asked:
-        said = [suggest(fold.calibration, false_reject_ratio=ratio, seed=seed) for fold in folds]
-        limits = [each.threshold for each in said]
+        suggestions = [suggest(fold.calibration, false_reject_ratio=ratio, seed=seed) for fold in folds]
+        limits = [each.threshold for each in suggestions]
         good = [fold.good > limit.value for fold, limit in zip(folds, limits, strict=True)]
         bad = [fold.defective > limit.value for fold, limit in zip(folds, limits, strict=True)]
-        found = np.concatenate(bad)
+        rejected_defective = np.concatenate(bad)
         rows.append(
             CalibrationRow(
                 dataset=dataset,
@@ -146,10 +90,10 @@ def rows_of(folds: Sequence[Fold], key: CalibrationKey, *, asked: Iterable[float
                 good_frames=sum(len(fold.good) for fold in folds),
                 asked_false_reject_ratio=ratio,
                 observed_false_reject_ratio=round(float(np.concatenate(good).mean()), 6),
-                interval_low=round(mean(limit.false_reject_low or 0 for limit in limits), 6),
-                interval_high=round(mean(limit.false_reject_high or 1 for limit in limits), 6),
-                recall=round(float(found.mean()), 6) if len(found) else None,
-                noise_estimate=round(mean(each.noise_estimate for each in said), 6),
+                interval_low=round(mean(limit.false_reject_low for limit in limits), 6),
+                interval_high=round(mean(limit.false_reject_high for limit in limits), 6),
+                recall=round(float(rejected_defective.mean()), 6) if len(rejected_defective) else None,
+                noise_estimate=round(mean(each.noise_estimate for each in suggestions), 6),
                 threshold=float(f"{mean(limit.value for limit in limits):.6g}"),
                 threshold_interval_ratio=round(mean(limit.interval_high / limit.interval_low for limit in limits), 4),
             )
@@ -208,7 +152,3 @@ def _spread(ratios: Sequence[float]) -> str:
 
 def _percent(ratio: float) -> str:
     return f"{100 * ratio:.1f} %"
-
-
-def _silent(_done: int, _total: int) -> None:
-    """Nobody watches a single experiment."""

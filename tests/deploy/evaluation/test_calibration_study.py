@@ -1,4 +1,4 @@
-"""`patchline evaluate --calibration` on a small made category and a short simulated line."""
+"""`patchline evaluate --calibration` on a small drawn category and a short simulated line."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 from deploy.errors import UsageError
-from deploy.evaluation.calibration_study import ROWS, CalibrationRequest, EvaluatedLine, read_rows, run_calibration
+from deploy.evaluation.calibration_study import ROWS, CalibrationRequest, EvaluatedLine, run_calibration
 from deploy.evaluation.command import CalibrationAsked, Request, between, category_of, run_request
 from deploy.evaluation.embedding_cache import EmbeddingCache
-from deploy.evaluation.results.calibration_rows import ASKED, FOLDS
+from deploy.evaluation.json_lines import read_lines
+from deploy.evaluation.results.calibration_rows import ASKED, FOLDS, CalibrationRow
 from deploy.evaluation.simulated_line import SimulatedLine
 from ingest.cameras.simulator import Simulator
 from softpatch.images.decode import decode
@@ -37,7 +38,7 @@ def draw(path: Path, rng: np.random.Generator, *, stained: bool) -> None:
 @pytest.fixture(scope="module")
 def plates(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """MVTec layout: 20 good to train on, 10 good and 12 stained to test."""
-    root = tmp_path_factory.mktemp("made") / "plates"
+    root = tmp_path_factory.mktemp("drawn") / "plates"
     rng = np.random.default_rng(0)
     for folder, count in (("train/good", 20), ("test/good", 10), ("test/stain", 12)):
         for number in range(count):
@@ -64,7 +65,7 @@ def test_rows_are_kept_as_they_are_measured_and_not_measured_again(
     rows = run_calibration(request_of(plates, tmp_path), cache, "lite0")
     assert [row.asked_false_reject_ratio for row in rows] == list(ASKED)
     assert {(row.folds, row.good_frames, row.recall) for row in rows} == {(FOLDS, 30, 1.0)}
-    assert read_rows(tmp_path / ROWS) == rows
+    assert read_lines(tmp_path / ROWS, CalibrationRow) == rows
     assert run_calibration(request_of(plates, tmp_path), cache, "lite0") == rows
 
 
@@ -121,11 +122,11 @@ def test_the_section_is_written_between_its_own_marks(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("methods", "simulated", "said"),
+    ("methods", "simulated", "message"),
     [(("padim",), ("gear",), "leave out --method"), ((), ("cog",), "unknown"), ((), (), "needs a folder")],
 )
-def test_what_cannot_be_calibrated_is_said(
-    methods: tuple[str, ...], simulated: tuple[str, ...], said: str, tmp_path: Path
+def test_what_cannot_be_calibrated_is_refused(
+    methods: tuple[str, ...], simulated: tuple[str, ...], message: str, tmp_path: Path
 ) -> None:
     """Methods, unknown parts, nothing at all."""
     request = Request(
@@ -142,5 +143,5 @@ def test_what_cannot_be_calibrated_is_said(
         export=None,
         calibration=CalibrationAsked(simulated),
     )
-    with pytest.raises(UsageError, match=said):
+    with pytest.raises(UsageError, match=message):
         run_request(request)

@@ -104,8 +104,15 @@ def _manifest(view: str, count: int) -> Manifest:
         skipped_frames=0,
         noise_floor=0.0,
         kept_ratio=1.0,
+        trusted_patches=1,
         threshold=Threshold(
-            value=THRESHOLD, interval_low=THRESHOLD, interval_high=THRESHOLD, false_reject_ratio=0.02, rule="made"
+            value=THRESHOLD,
+            interval_low=THRESHOLD,
+            interval_high=THRESHOLD,
+            false_reject_ratio=0.02,
+            false_reject_low=0.01,
+            false_reject_high=0.03,
+            rule="made",
         ),
         noise_estimate=0.0,
         probe_precision="fp32",

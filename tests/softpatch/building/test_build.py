@@ -1,4 +1,4 @@
-"""The whole build on a fake embedder: what enters the bank, what it says of itself, and that it repeats."""
+"""The whole build on a fake embedder: what enters the bank, its manifest, and that a build repeats."""
 
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from softpatch.bank import Bank, bank_from_bytes, bank_to_bytes
 from softpatch.building.build import build_bank
-from softpatch.building.candidate import unsaved_bank
-from softpatch.building.denoise import denoise, keep_mask
 from softpatch.building.embedding_buffer import MemoryBuffer
-from softpatch.building.subsample import subsample
+from softpatch.building.fit import fit
+from softpatch.building.leave_out import banks_without
+from softpatch.building.rejection import keep_mask
 from softpatch.building.window import TooFewFrames
 from softpatch.images.decode import decode
 from softpatch.scoring.score import Scorer
@@ -41,7 +41,7 @@ class OtherGraph(MeanColours):
     graph_hash = "e" * 64
 
 
-def built(frames: list[bytes], chosen: BuildSettings = SETTINGS) -> Bank:
+def bank_of(frames: list[bytes], chosen: BuildSettings = SETTINGS) -> Bank:
     """The bank of those frames."""
     return build_bank(
         frames, MeanColours(), chosen, view="line-1/cam-1", frame_names=names(frames), created_at=AT, threads=2
@@ -49,13 +49,9 @@ def built(frames: list[bytes], chosen: BuildSettings = SETTINGS) -> Bank:
 
 
 @cache
-def usual() -> Bank:
+def default_bank() -> Bank:
     """The bank of 60 frames, six of them defective."""
-    return built(window())
-
-
-def nothing(_done: int, _total: int) -> None:
-    """Progress nobody watches."""
+    return bank_of(window())
 
 
 def embedded(bank: Bank, frames: list[bytes]) -> np.ndarray:
@@ -65,14 +61,14 @@ def embedded(bank: Bank, frames: list[bytes]) -> np.ndarray:
 
 def test_the_same_seed_gives_the_same_bytes() -> None:
     """Twice the same window and settings; another seed, another file."""
-    once = bank_to_bytes(usual())
-    assert bank_to_bytes(built(window())) == once
-    assert bank_to_bytes(built(window(), SETTINGS.model_copy(update={"seed": 1}))) != once
+    once = bank_to_bytes(default_bank())
+    assert bank_to_bytes(bank_of(window())) == once
+    assert bank_to_bytes(bank_of(window(), SETTINGS.model_copy(update={"seed": 1}))) != once
 
 
 def test_a_bank_read_back_scores_the_same() -> None:
     """Save and load change no score, and FAISS and the definition agree on them."""
-    bank, frames = usual(), [encoded(picture(900)), encoded(picture(901, defect=True))]
+    bank, frames = default_bank(), [encoded(picture(900)), encoded(picture(901, defect=True))]
     read = bank_from_bytes(bank_to_bytes(bank))
     before = [one.score for one in Scorer(bank, FlatSearch(bank.vectors)).score(embedded(bank, frames))]
     after = [one.score for one in Scorer(read, FlatSearch(read.vectors)).score(embedded(read, frames))]
@@ -83,7 +79,7 @@ def test_a_bank_read_back_scores_the_same() -> None:
 
 def test_defects_in_the_window_do_not_hide_defects_after_it() -> None:
     """Fresh good frames pass, fresh defects fail, though the window held 10 % of them."""
-    bank = usual()
+    bank = default_bank()
     scorer = Scorer(bank, FlatSearch(bank.vectors))
     good = [encoded(picture(number)) for number in range(1000, 1020)]
     bad = [encoded(picture(number, defect=True)) for number in range(2000, 2020)]
@@ -93,9 +89,9 @@ def test_defects_in_the_window_do_not_hide_defects_after_it() -> None:
     assert bank.manifest.noise_estimate == pytest.approx(0.1, abs=0.08)
 
 
-def test_every_patch_says_where_it_is_from() -> None:
+def test_every_patch_names_its_frame_and_position() -> None:
     """The vector of a bank patch is the embedding of its source frame at its source position."""
-    bank, frames = usual(), window()
+    bank, frames = default_bank(), window()
     embeddings = embedded(bank, frames)
     row, column = bank.source_position.T
     np.testing.assert_array_equal(bank.vectors, embeddings[bank.source_frame, row, column])
@@ -109,7 +105,7 @@ def test_every_patch_says_where_it_is_from() -> None:
     removal=st.sampled_from(["frames", "patches"]),
     coreset_frames=st.sampled_from([7, 1024]),
     noise_ratio=st.sampled_from([0.15, 0.6]),
-    doubt_ratio=st.sampled_from([0.9, 1.0]),
+    untrusted_ratio=st.sampled_from([0.9, 1.0]),
 )
 def test_rejected_patches_are_never_trusted(
     *,
@@ -119,11 +115,11 @@ def test_rejected_patches_are_never_trusted(
     removal: str,
     coreset_frames: int,
     noise_ratio: float,
-    doubt_ratio: float,
+    untrusted_ratio: float,
 ) -> None:
     """Whatever the settings, each trusted patch of the bank and of every calibration bank is one the mask keeps.
 
-    Where the settings give doubtful patches no say, no other patch enters.
+    Where the settings give untrusted patches no influence, no other patch enters.
     """
     chosen = BuildSettings.model_validate(
         {
@@ -133,40 +129,40 @@ def test_rejected_patches_are_never_trusted(
             "coreset_frames": coreset_frames,
             "noise_ratio": noise_ratio,
             "coreset_ratio": 1.0,
-            "doubt_ratio": doubt_ratio,
+            "untrusted_ratio": untrusted_ratio,
         }
     )
     embeddings = MemoryBuffer(24, (2, 3, 5))
     frames = np.random.default_rng(seed).normal(size=(24, 2, 3, 5)).astype(np.float32)
     frames[::8] *= 20  # three frames far from all others: there is something to reject by every rule
     embeddings.append(frames)
-    judged = denoise(embeddings, 24, chosen, nothing)
-    assert not judged.keep.all() or (removal, discriminator) == ("frames", "gaussian")  # whose factors have a bound
     with ThreadPoolExecutor(2) as pool:
-        condensed = subsample(embeddings, judged, chosen, pool, nothing)
-    made = unsaved_bank(condensed.bank, judged, chosen)
-    trusted = made.patches.rows(slice(0, made.trusted_patches))
-    for patches in (trusted, *condensed.refills):
-        row, column = patches.position.T
-        assert judged.keep[patches.frame, row, column].all()
-    assert len(trusted) == judged.keep.sum()  # ratio 1: all of the kept
-    assert len(made.patches) == (judged.keep.sum() if doubt_ratio == 1 else judged.keep.size)
+        fitted = fit(embeddings, chosen, pool)
+        banks = [fitted.bank, *banks_without([range(8), range(8, 24)], embeddings, fitted, pool)]
+    keep = fitted.mask.keep
+    assert not keep.all() or (removal, discriminator) == ("frames", "gaussian")  # whose factors have a bound
+    for bank in banks:
+        row, column = bank.patches.position.T
+        trusted = keep[bank.patches.frame, row, column]
+        assert trusted[: bank.trusted_patches].all()
+        assert not trusted[bank.trusted_patches :].any()
+    assert fitted.bank.trusted_patches == keep.sum()  # ratio 1: all of the kept
+    assert len(fitted.bank.patches) == (keep.sum() if untrusted_ratio == 1 else keep.size)
 
 
-def test_doubtful_patches_share_the_banks_room() -> None:
-    """A quarter of the window is rejected; the bank keeps its cap, and a fifth of it at most is doubtful."""
+def test_untrusted_patches_share_the_banks_room() -> None:
+    """A quarter of the window is rejected; the bank keeps its cap, and a fifth of it at most is untrusted."""
     embeddings = MemoryBuffer(40, (4, 4, 6))
     frames = np.random.default_rng(3).normal(size=(40, 4, 4, 6)).astype(np.float32)
     frames[::4] *= 9
     embeddings.append(frames)
     chosen = BuildSettings(coreset_cap=50, coreset_ratio=0.5)
-    judged = denoise(embeddings, 40, chosen, nothing)
-    assert (~judged.keep).mean() > 0.2
     with ThreadPoolExecutor(1) as pool:
-        made = unsaved_bank(subsample(embeddings, judged, chosen, pool, nothing).bank, judged, chosen)
-    assert len(made.patches) == 50
-    assert made.trusted_patches == 40
-    assert set((made.patches.frame[40:] % 4).tolist()) == {0}
+        fitted = fit(embeddings, chosen, pool)
+    assert (~fitted.mask.keep).mean() > 0.2
+    assert len(fitted.bank.patches) == 50
+    assert fitted.bank.trusted_patches == 40
+    assert set((fitted.bank.patches.frame[40:] % 4).tolist()) == {0}
 
 
 def test_the_mask_drops_the_asked_share_of_the_whole_window() -> None:
@@ -181,30 +177,30 @@ def test_frames_that_cannot_be_decoded_are_left_out_and_counted() -> None:
     """Two broken frames among 30: the bank is that of the other 28, and their names are not in it."""
     frames = window(30, defects=2)
     frames[4], frames[9] = b"", frames[9][:100]
-    bank = built(frames)
+    bank = bank_of(frames)
     assert bank.manifest.skipped_frames == 2
     assert bank.manifest.frame_names == [f"frame-{number}" for number in range(30) if number not in (4, 9)]
     assert len(bank.calibration_scores) == 28
 
 
-def test_too_few_frames_is_said_with_the_number_needed() -> None:
+def test_too_few_frames_are_refused_with_the_number_needed() -> None:
     """Six are needed for three blocks of two."""
     frames = [*window(5, defects=1), b"no picture"]
     with pytest.raises(TooFewFrames) as caught:
-        built(frames)
+        bank_of(frames)
     assert str(caught.value) == "5 of 6 frames can be decoded and a bank needs 6: send more frames"
 
 
 def test_a_stopped_line_still_gives_a_bank() -> None:
-    """All frames bit-identical: one patch per distinct look, finite scores, a positive threshold."""
-    bank = built([encoded(picture(0))] * 12)
+    """All frames bit-identical: no patch twice, finite scores, a positive threshold."""
+    bank = bank_of([encoded(picture(0))] * 12)
     assert len(np.unique(bank.vectors, axis=0)) == len(bank.vectors)
     assert bank.manifest.threshold.value > 0
 
 
 def test_progress_reports_every_stage_to_its_end() -> None:
-    """Each stage's last word is done == total."""
-    heard: list[tuple[str, int, int]] = []
+    """The last report of each stage has done == total."""
+    reports: list[tuple[str, int, int]] = []
     frames = window(20, defects=2)
     build_bank(
         frames,
@@ -213,22 +209,22 @@ def test_progress_reports_every_stage_to_its_end() -> None:
         view="v/c",
         frame_names=names(frames),
         created_at=AT,
-        progress=lambda *said: heard.append(said),
+        progress=lambda *report: reports.append(report),
     )
-    last = {stage: (done, total) for stage, done, total in heard}
-    assert list(last) == ["embed", "discriminate", "condense", "calibrate"]
+    last = {stage: (done, total) for stage, done, total in reports}
+    assert list(last) == ["embed", "denoise", "subsample", "calibrate"]
     assert all(done == total for done, total in last.values())
 
 
 def test_probes_replay_on_the_embedder_that_built_them() -> None:
     """The same scores, to the last digit."""
-    bank = usual()
+    bank = default_bank()
     assert run_self_test(bank, MeanColours(), FlatSearch(bank.vectors)).worst_difference == 0
 
 
 def test_probes_refuse_a_provider_that_scores_otherwise() -> None:
     """One percent off is more than fp32 explains."""
-    bank = usual()
+    bank = default_bank()
     with pytest.raises(
         ProbesDisagree, match=r"^probe scores on cuda \(fp32\) differ by .* relative, more than 0.0001: "
     ):
@@ -237,7 +233,7 @@ def test_probes_refuse_a_provider_that_scores_otherwise() -> None:
 
 def test_probes_refuse_another_graph() -> None:
     """A bank belongs to its graph, and the message names both."""
-    bank = usual()
+    bank = default_bank()
     with pytest.raises(ProbesDisagree) as caught:
         run_self_test(bank, OtherGraph(), FlatSearch(bank.vectors))
     assert str(caught.value) == (

@@ -1,12 +1,13 @@
-"""Embeddings waiting in a file are the ones that waited in memory."""
+"""A buffer in a file gives back the same embeddings as one in memory."""
 
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 
+from softpatch.building.calibration_blocks import calibration_blocks, contiguous_blocks
 from softpatch.building.embedding_buffer import FileBuffer, MemoryBuffer, buffer_for
-from softpatch.building.frame_groups import calibration_blocks, contiguous_blocks, interleaved_groups
+from softpatch.building.frame_groups import interleaved_groups
 from softpatch.network.sketch import sketch
 from softpatch.settings import BuildSettings
 
@@ -17,29 +18,30 @@ SHAPE = (2, 3, 5)
 def test_a_range_read_back_is_what_was_appended(frames: range) -> None:
     """In memory and in a file, appended in uneven batches, read in any order."""
     written = np.random.default_rng(0).normal(size=(7, *SHAPE)).astype(np.float32)
-    for store in (MemoryBuffer(7, SHAPE), FileBuffer(SHAPE)):
-        store.append(written[:3])
-        store.append(written[3:])
-        np.testing.assert_array_equal(store.take(frames), written[list(frames)])
+    for buffer in (MemoryBuffer(9, SHAPE), FileBuffer(SHAPE)):
+        buffer.append(written[:3])
+        buffer.append(written[3:])
+        np.testing.assert_array_equal(buffer.take(frames), written[list(frames)])
+        assert (len(buffer), buffer.dimension) == (7, SHAPE[-1])
 
 
 def test_threads_that_read_side_by_side_get_the_frames_they_asked_for() -> None:
-    """A build condenses on several threads: with one file position for all, one frame in fifteen was another's."""
+    """A build reads on several threads: with one file position for all, one frame in fifteen was another's."""
     shape = (28, 28, 152)
-    store = FileBuffer(shape)
+    buffer = FileBuffer(shape)
     for frame in range(16):
-        store.append(np.full((1, *shape), frame, np.float32))
+        buffer.append(np.full((1, *shape), frame, np.float32))
     with ThreadPoolExecutor(4) as pool:
-        read = list(pool.map(lambda frame: store.take(range(frame, frame + 1)), [*range(16)] * 8))
+        read = list(pool.map(lambda frame: buffer.take(range(frame, frame + 1)), [*range(16)] * 8))
     assert [np.unique(each).tolist() for each in read] == [[float(frame)] for frame in range(16)] * 8
 
 
 def test_a_frame_never_appended_is_an_error() -> None:
     """Not zeros, not a short array."""
-    store = FileBuffer(SHAPE)
-    store.append(np.zeros((2, *SHAPE), np.float32))
+    buffer = FileBuffer(SHAPE)
+    buffer.append(np.zeros((2, *SHAPE), np.float32))
     with pytest.raises(EOFError, match=r"^frame 2 was never appended$"):
-        store.take(range(3))
+        buffer.take(range(3))
 
 
 def test_many_frames_go_to_a_file() -> None:
@@ -69,5 +71,5 @@ def test_a_short_window_is_calibrated_in_three_blocks_and_a_longer_one_in_more()
     """Twenty frames a block at least, unless three are fewer; and never more than asked."""
     assert [len(calibration_blocks(frames, 6)) for frames in (30, 60, 80, 120, 10_000)] == [3, 3, 4, 6, 6]
     assert len(calibration_blocks(1000, 2)) == 2
-    usual = BuildSettings().calibration_blocks
-    assert [len(calibration_blocks(frames, usual)) for frames in (240, 400, 1000, 10_000)] == [12, 20, 50, 50]
+    default = BuildSettings().calibration_blocks
+    assert [len(calibration_blocks(frames, default)) for frames in (240, 400, 1000, 10_000)] == [12, 20, 50, 50]

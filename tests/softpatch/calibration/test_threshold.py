@@ -193,7 +193,15 @@ def test_equal_scores_give_a_positive_threshold_just_above_them(score: float, fr
 
 def threshold_between(low: float, high: float) -> Threshold:
     """One with this interval."""
-    return Threshold(value=(low * high) ** 0.5, interval_low=low, interval_high=high, false_reject_ratio=0.02, rule="")
+    return Threshold(
+        value=(low * high) ** 0.5,
+        interval_low=low,
+        interval_high=high,
+        false_reject_ratio=0.02,
+        false_reject_low=0.01,
+        false_reject_high=0.03,
+        rule="",
+    )
 
 
 def test_four_times_the_frames_halve_the_log_of_the_width() -> None:

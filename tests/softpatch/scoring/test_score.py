@@ -17,7 +17,7 @@ PAPER = ScoringRule()
 
 @dataclass(frozen=True)
 class TinyBank:
-    """The least that a scorer needs."""
+    """The attributes that a scorer reads, and the vectors."""
 
     vectors: np.ndarray
     soft_weights: np.ndarray
@@ -26,11 +26,11 @@ class TinyBank:
     scoring: ScoringRule = PAPER
 
 
-def on_a_line(*places: float, frames: list[int], doubtful: int = 0, scoring: ScoringRule = PAPER) -> TinyBank:
-    """A bank of one-dimensional patches of weight 1; the last ones are doubtful."""
+def on_a_line(*places: float, frames: list[int], untrusted: int = 0, scoring: ScoringRule = PAPER) -> TinyBank:
+    """A bank of one-dimensional patches of weight 1; the last ones are untrusted."""
     count = len(places)
     vectors = np.array(places, np.float32)[:, None]
-    return TinyBank(vectors, np.ones(count, np.float32), np.array(frames, np.int32), count - doubtful, scoring)
+    return TinyBank(vectors, np.ones(count, np.float32), np.array(frames, np.int32), count - untrusted, scoring)
 
 
 def scores_of(bank: TinyBank, *queries: float) -> list[float]:
@@ -51,17 +51,10 @@ def test_a_patch_score_is_the_nearest_patchs_weight_times_its_distance() -> None
     assert (second.score, second.worst_position) == (8, (1, 1))
 
 
-def test_one_frame_is_no_witness() -> None:
-    """What only frame 0 knows scores by what frame 1 knows, less half the distance to frame 0; else by the nearest."""
-    bank = on_a_line(0, 10, 10.5, 60, frames=[0, 0, 1, 0], scoring=ScoringRule(witness_ratio=0.5))
+def test_what_one_frame_alone_shows_scores_by_its_second_frame_neighbour() -> None:
+    """A patch of frame 0 scores by the distance to frame 1, less half of that to frame 0; others by the nearest."""
+    bank = on_a_line(0, 10, 10.5, 60, frames=[0, 0, 1, 0], scoring=ScoringRule(second_frame_ratio=0.5))
     assert scores_of(bank, 10, 12, 60, 59) == pytest.approx([0.5, 1.5, 49.5, 48])
-
-
-def test_in_banks_of_version_2_a_witness_is_believed_by_half_of_what_the_other_says() -> None:
-    """The same bank and frame."""
-    rule = ScoringRule(witness_ratio=0.5, credit="of the other")
-    bank = on_a_line(0, 10, 10.5, 60, frames=[0, 0, 1, 0], scoring=rule)
-    assert scores_of(bank, 10, 12, 60, 59) == pytest.approx([0.25, 1.5, 24.75, 24.25])
 
 
 @given(
@@ -70,38 +63,31 @@ def test_in_banks_of_version_2_a_witness_is_believed_by_half_of_what_the_other_s
     st.floats(0.05, 1),
 )
 def test_a_score_lies_between_the_distances_to_two_frames(
-    patches: list[tuple[float, int]], query: float, witness_ratio: float
+    patches: list[tuple[float, int]], query: float, second_frame_ratio: float
 ) -> None:
-    """At least the second's over 2 - ratio, at most the larger: a witness gives credit, and never raises a distance."""
+    """At least the second's over 2 - ratio, at most the larger: it never exceeds a distance."""
     places, frames = zip(*patches, strict=True)
-    bank = on_a_line(*places, frames=list(frames), scoring=ScoringRule(witness_ratio=witness_ratio))
+    bank = on_a_line(*places, frames=list(frames), scoring=ScoringRule(second_frame_ratio=second_frame_ratio))
     nearest = {frame: min(abs(p - query) for p, f in patches if f == frame) for frame in set(frames)}
     (score,), distances = scores_of(bank, query), sorted(nearest.values())
     second = distances[1] if len(distances) > 1 else distances[0]
-    assert second / (2 - witness_ratio) - 1e-3 <= score <= second + 1e-3
+    assert second / (2 - second_frame_ratio) - 1e-3 <= score <= second + 1e-3
 
 
-def test_a_frame_alone_is_its_own_witness() -> None:
-    """A bank of one frame has no second one to ask."""
-    assert scores_of(on_a_line(0, 10, frames=[4, 4], scoring=ScoringRule(witness_ratio=1.0)), 11) == [1]
+def test_a_bank_of_one_frame_scores_by_the_nearest_patch() -> None:
+    """There is no second frame."""
+    assert scores_of(on_a_line(0, 10, frames=[4, 4], scoring=ScoringRule(second_frame_ratio=1.0)), 11) == [1]
 
 
-def test_a_doubtful_patch_lowers_a_score_by_a_share_of_its_own_distance() -> None:
-    """Trusted patches at 0, doubtful ones at 10 and 19: at 10 the score is 10, beside it less; at 4 nothing changes."""
-    bank = on_a_line(0, 10, 19, frames=[0, 1, 2], doubtful=2, scoring=ScoringRule(doubt_ratio=0.9))
+def test_an_untrusted_patch_lowers_a_score_by_a_share_of_its_own_distance() -> None:
+    """Trusted patches at 0, untrusted ones at 10 and 19: at 10 the score is 10, near it less; at 4 it is 4."""
+    bank = on_a_line(0, 10, 19, frames=[0, 1, 2], untrusted=2, scoring=ScoringRule(untrusted_ratio=0.9))
     assert scores_of(bank, 10, 20, 4, 10.5) == pytest.approx([10, 19.9, 4, 10.45])
 
 
-def test_in_banks_of_version_2_a_doubtful_patch_lowers_a_score_by_its_share() -> None:
-    """By a tenth of the score, at most to its own distance."""
-    rule = ScoringRule(doubt_ratio=0.9, credit="of the other")
-    bank = on_a_line(0, 10, 19, frames=[0, 1, 2], doubtful=2, scoring=rule)
-    assert scores_of(bank, 10, 20, 4, 10.5) == pytest.approx([9, 18, 4, 9.45])
-
-
-def test_a_doubtful_patch_never_raises_a_score() -> None:
-    """Nor is it ever called the nearest patch."""
-    bank = on_a_line(0, 10, frames=[0, 1], doubtful=1, scoring=ScoringRule(doubt_ratio=0.9))
+def test_an_untrusted_patch_never_raises_a_score() -> None:
+    """Nor is it ever reported as the nearest patch."""
+    bank = on_a_line(0, 10, frames=[0, 1], untrusted=1, scoring=ScoringRule(untrusted_ratio=0.9))
     found = Scorer(bank, BruteSearch(bank.vectors)).score(np.array([[[[1], [9.5]]]], np.float32))[0]
     assert found.patch_scores[0, 0] == 1
     np.testing.assert_array_equal(found.nearest_row, [[0, 0]])

@@ -1,0 +1,41 @@
+"""Patches that a coreset may pick: projections of all; full embeddings are read only for those that are picked."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float32, Int16, Int32, Int64
+
+from softpatch.building.embedding_buffer import EmbeddingBuffer
+from softpatch.building.projection import project, projection_matrix
+from softpatch.settings import BuildSettings
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Some patches of a window; row i of every array is the same patch."""
+
+    projected: Float32[np.ndarray, "n k"]
+    frame: Int32[np.ndarray, "n"]
+    position: Int16[np.ndarray, "n 2"]
+
+    def rows(self, which: Int64[np.ndarray, "picks"]) -> "Candidates":
+        """Those patches, in the order given."""
+        return Candidates(self.projected[which], self.frame[which], self.position[which])
+
+
+def candidates(
+    embeddings: EmbeddingBuffer, keep: Bool[np.ndarray, "n p q"], frames: Sequence[int], settings: BuildSettings
+) -> Candidates:
+    """The kept patches of those frames, projected frame by frame: a large group's embeddings never exist at once."""
+    matrix = projection_matrix(embeddings.dimension, settings.projection_dims, seed=settings.seed)
+    group_keep = keep[list(frames)]
+    where = np.argwhere(group_keep)
+    projected = np.empty((len(where), matrix.shape[1]), np.float32)
+    filled = 0
+    for frame, mask in zip(frames, group_keep, strict=True):
+        part = project(embeddings.take(range(frame, frame + 1))[0][mask], matrix)
+        projected[filled : filled + len(part)] = part
+        filled += len(part)
+    source = np.array(frames, np.int32)[where[:, 0]]
+    return Candidates(projected, source, where[:, 1:].astype(np.int16))
