@@ -4,31 +4,40 @@ from collections import deque
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-import cv2
 import typer
 from rich.console import Console
-from rich.table import Table
 
-from deploy import trainer_commands
 from deploy.commands.options import Bootstrap, JsonFile, SetFlags, SettingsFile, Why, load
 from deploy.errors import CommandFailed, UsageError
-from deploy.history import banks
+from deploy.history.banks import find_view, view_states
 from deploy.history.decision_reader import decisions_of, frame_of
 from deploy.history.moments import moment_from
-from deploy.history.requested_threshold import RequestedThreshold, StoredBanks, command_for, limits_by
+from deploy.history.requested_threshold import (
+    Costs,
+    RequestedThreshold,
+    StoredBanks,
+    command_for,
+    costs_from,
+    limits_by,
+    requested_from,
+    threshold_in_force_by,
+)
 from deploy.history.shifts import hours_from
-from deploy.history.threshold_replay import Tally, ThresholdReplay, threshold_replay
+from deploy.history.threshold_replay import ThresholdReplay, threshold_replay
+from deploy.output.picture_file import write_picture
 from deploy.output.reports import write_json
+from deploy.output.threshold_report import ThresholdReport
 from deploy.pictures.changed_verdicts import changed_verdicts_sheet
 from deploy.settings import Settings
+from deploy.trainer_commands import send_command
 from ingest.bank_event import BankEvent
-from ingest.bank_state import BankInForce, BankState
-from ingest.decision import Decision, Verdict
+from ingest.bank_state import BankInForce
+from ingest.decision import Decision
 from ingest.store import FsspecStore
 from softpatch.bank import Bank
-from softpatch.calibration.threshold import cheapest_ratio, threshold_of
+from softpatch.calibration.threshold import cheapest_ratio
 from softpatch.images.geometry import Geometry
 
 View = Annotated[str, typer.Argument(metavar="VIEW", help="line/camera, or line/camera@product.")]
@@ -58,8 +67,7 @@ Out = Annotated[
 ]
 Apply = Annotated[bool, typer.Option("--apply", help="Put it in force, and wait until it is.")]
 
-SHEET = "flips.png"
-SHORT = 12
+SHEET = "changed-verdicts.png"
 
 
 def threshold(
@@ -83,103 +91,75 @@ def threshold(
 ) -> None:
     """Show what another threshold would have done; put it in force.
 
-    It decides a view's recorded decisions again, and shows rejects per shift, and pictures.
-    Without --false-reject, --threshold, costs or --band: what there was. Nothing changes without --apply, which is a
-    command to the trainer; the view's history keeps who changed the threshold, when and why. With --cost-reject and
-    --cost-escape the ratio asked is the cheapest, if as many parts are defective as in the bank's window.
+    It decides a view's recorded decisions again, and shows rejects per shift, and pictures. Without --false-reject,
+    --threshold, costs or --band: the decisions as they were. Nothing changes without --apply, which is a command to the
+    trainer; the view's history keeps who changed the threshold, when and why. With --cost-reject and --cost-escape the
+    requested ratio is the cheapest, if as many parts are defective as in the bank's window.
     """
-    loaded, asked = load(settings, flags, bootstrap=bootstrap), _asked(false_reject, value, band)
-    costs = _costs(cost_reject, cost_escape, asked)
-    known = banks.view_states(loaded)
-    state = known[banks.find_view(known, view)]
-    if state.active is None:
-        raise CommandFailed(f"{view} is {state.state.value}: no bank is in force, so there is no threshold yet")
+    requested = requested_from(false_reject=false_reject, threshold=value, band=band)
+    costs = costs_from(cost_reject, cost_escape, requested)
+    loaded = load(settings, flags, bootstrap=bootstrap)
+    in_force = _in_force(loaded, view)
     stored, console = StoredBanks(FsspecStore.open(loaded.store.url), view), Console()
     if costs is not None:
-        asked = _priced(console, asked, _bank(stored, state.active), *costs)
-    found = _found(loaded, asked, state, stored, since=since, last=last, shifts=shifts)
-    _print(console, state.active, asked, stored, found)
+        requested = _cheapest(console, requested, stored.require(in_force.version), costs)
+    replay = _replay(loaded, view, requested, in_force, stored, since=since, last=last, shifts=shifts)
+    threshold_now = threshold_in_force_by(requested, stored, in_force)
+    report = ThresholdReport(view, in_force, requested, threshold_now, replay)
+    report.print_to(console)
     if out is not None:
-        _draw(console, loaded, found, stored, title=f"{view}: {asked.words}", out=out)
-    report = _report(view, state.active, asked, stored, found)
+        _draw(console, loaded, replay, stored, title=f"{view}: {requested.description}", out=out)
+    document = report.to_json()
     if apply:
-        event = _applied(loaded, asked, state.active, stored, view=view, why=why)
+        event = _applied(loaded, requested, in_force, stored, view=view, why=why)
         console.print(f"[green]{event.kind.value.replace('_', ' ')}[/] for {event.view}, by {event.who}: {event.why}")
-        report["applied"] = event.model_dump(mode="json", exclude_none=True)
-    elif asked.anything:
+        document["applied"] = event.model_dump(mode="json", exclude_none=True)
+    elif requested.changes_anything:
         console.print("Nothing is changed; the same with --apply, and --why, puts it in force.")
-    write_json(json, report)
+    write_json(json, document)
 
 
-def _asked(false_reject: float | None, value: float | None, band: tuple[float, float] | None) -> RequestedThreshold:
-    if false_reject is not None and value is not None:
-        raise UsageError("give --false-reject or --threshold, not both")
-    if false_reject is not None and not 0 < false_reject < 0.5:  # noqa: PLR2004 -- as the contract of commands has it
-        raise UsageError(f"--false-reject {false_reject:g} must lie between 0 and 0.5, as 0.01 for one in a hundred")
-    if value is not None and not value > 0:
-        raise UsageError(f"--threshold {value:g} must be above 0")
-    if band is not None and not 0 < band[0] <= 1 <= band[1]:
-        raise UsageError(f"--band {band[0]:g} {band[1]:g} must hold 1, the threshold, as 0.9 1.1")
-    return RequestedThreshold(false_reject, value, band)
+def _in_force(loaded: Settings, view: str) -> BankInForce:
+    states = view_states(loaded)
+    state = states[find_view(states, view)]
+    if state.active is None:
+        raise CommandFailed(f"{view} is {state.state.value}: no bank is in force, so there is no threshold yet")
+    return state.active
 
 
-def _costs(
-    cost_reject: float | None, cost_escape: float | None, asked: RequestedThreshold
-) -> tuple[float, float] | None:
-    """Both, or neither."""
-    if cost_reject is None and cost_escape is None:
-        return None
-    if cost_reject is None or cost_escape is None:
-        raise UsageError("give both --cost-reject and --cost-escape: only what one is to the other counts")
-    if (asked.false_reject_ratio, asked.threshold) != (None, None):
-        raise UsageError("costs say which ratio to ask for: leave --false-reject and --threshold away")
-    if not (cost_reject > 0 and cost_escape > 0):
-        raise UsageError(f"--cost-reject {cost_reject:g} and --cost-escape {cost_escape:g} must be above 0")
-    return cost_reject, cost_escape
-
-
-def _priced(
-    console: Console, asked: RequestedThreshold, bank: Bank, cost_reject: float, cost_escape: float
-) -> RequestedThreshold:
+def _cheapest(console: Console, requested: RequestedThreshold, bank: Bank, costs: Costs) -> RequestedThreshold:
     """The ratio that costs least by the calibration of the bank in force."""
-    found = cheapest_ratio(bank.calibration_scores, cost_reject=cost_reject, cost_escape=cost_escape)
+    found = cheapest_ratio(bank.calibration_scores, cost_reject=costs.reject, cost_escape=costs.escape)
     console.print(
         f"Costs least where [bold]{100 * found.false_reject_ratio:.2g} %[/] of good parts are rejected: "
         f"about {1000 * found.cost_per_frame:.3g} per 1,000 frames.",
         highlight=False,
     )
-    return replace(asked, false_reject_ratio=found.false_reject_ratio)
+    return replace(requested, false_reject_ratio=found.false_reject_ratio)
 
 
-def _bank(stored: StoredBanks, in_force: BankInForce) -> Bank:
-    bank = stored.get(in_force.version)
-    if bank is None:
-        raise CommandFailed(
-            f"the store has no bank {in_force.version[:SHORT]}: set store.url to where the trainer keeps banks"
-        )
-    return bank
-
-
-def _found(
+def _replay(
     loaded: Settings,
-    asked: RequestedThreshold,
-    state: BankState,
+    view: str,
+    requested: RequestedThreshold,
+    in_force: BankInForce,
     stored: StoredBanks,
     *,
     since: str,
     last: int | None,
     shifts: str,
 ) -> ThresholdReplay:
-    """What it would have done. Raises CommandFailed where nothing is recorded."""
-    view, hours, begin = state.view, hours_from(shifts), moment_from(since, now=datetime.now(UTC))
-    in_force = state.active
-    if in_force is None:
-        raise CommandFailed(f"no bank is in force for {view}")
-    limits = limits_by(asked, stored, in_force, usual_band=loaded.training_of(view).undecided_band)
+    """The recorded decisions, decided again. Raises CommandFailed where there are none."""
+    hours, begin = hours_from(shifts), moment_from(since, now=datetime.now(UTC))
+    limits = limits_by(requested, stored, in_force, default_band=loaded.training_of(view).undecided_band)
     recorded = decisions_of(loaded.kafka, view, since=begin)
-    chosen = recorded if last is None else deque(recorded, maxlen=last)
-    policy = loaded.inspection_of(view).input_fault
-    found = threshold_replay(chosen, limits if asked.anything else None, hours=hours, zone=None, input_fault=policy)
+    found = threshold_replay(
+        recorded if last is None else deque(recorded, maxlen=last),
+        limits if requested.changes_anything else None,
+        hours=hours,
+        zone=None,
+        input_fault=loaded.inspection_of(view).input_fault,
+    )
     if not found.whole.frames and not found.not_judged:
         raise CommandFailed(
             f"no decision of {view} is recorded since {begin:%Y-%m-%d %H:%M} UTC; give a longer --since"
@@ -187,55 +167,8 @@ def _found(
     return found
 
 
-def _print(
-    console: Console,
-    in_force: BankInForce,
-    asked: RequestedThreshold,
-    stored: StoredBanks,
-    found: ThresholdReplay,
-) -> None:
-    now = _threshold_of(in_force, asked, stored)
-    words = f"threshold [bold]{in_force.threshold:.4g}[/]"
-    if now is not None and now != in_force.threshold:
-        words += f", asked [bold]{now:.4g}[/] ({now / in_force.threshold:.2f} of it)"
-    console.print(f"Bank {in_force.version[:SHORT]}: {words}", highlight=False)
-    console.print(_table(found, compared=asked.anything))
-    for (was, new), count in sorted(found.changes.items()):
-        console.print(f"{count} frames: {was.value}, would have been [bold]{new.value}[/]", highlight=False)
-    if found.not_judged:
-        console.print(f"{found.not_judged} frames were decided by banks that this says nothing of.", highlight=False)
-
-
-def _table(found: ThresholdReplay, *, compared: bool) -> Table:
-    names = ("fail", "undecided")
-    heads = [head for name in names for head in ((name, f"{name} as asked") if compared else (name,))]
-    table = Table("shift from", "frames", *heads)
-    for column in table.columns[1:]:
-        column.justify = "right"
-    for begun, tally in sorted(found.shifts.items()):
-        table.add_row(f"{begun:%a %d %b %H:%M}", *_cells(tally, compared=compared))
-    if len(found.shifts) > 1:
-        table.add_row("all", *_cells(found.whole, compared=compared), style="bold")
-    return table
-
-
-def _cells(tally: Tally, *, compared: bool) -> list[str]:
-    cells = [str(tally.frames)]
-    for verdict in (Verdict.FAIL, Verdict.UNDECIDED):
-        cells += [str(tally.was[verdict]), *([str(tally.now[verdict])] if compared else [])]
-    return cells
-
-
-def _threshold_of(in_force: BankInForce, asked: RequestedThreshold, stored: StoredBanks) -> float | None:
-    """What is asked, as a threshold of the bank in force; None where its file is gone."""
-    if asked.false_reject_ratio is None:
-        return asked.threshold or in_force.threshold
-    bank = stored.get(in_force.version)
-    return None if bank is None else threshold_of(bank, asked.false_reject_ratio)
-
-
 def _draw(
-    console: Console, loaded: Settings, found: ThresholdReplay, stored: StoredBanks, *, title: str, out: Path
+    console: Console, loaded: Settings, replay: ThresholdReplay, stored: StoredBanks, *, title: str, out: Path
 ) -> None:
     def picture_of(decision: Decision) -> bytes | None:
         frame = frame_of(loaded.kafka, decision)
@@ -245,53 +178,26 @@ def _draw(
         bank = stored.get(decision.bank.version) if decision.bank else None
         return None if bank is None else bank.manifest.geometry
 
-    sheet, gone = changed_verdicts_sheet(found, title, picture_of=picture_of, geometry_of=geometry_of)
+    sheet, expired = changed_verdicts_sheet(replay, title, picture_of=picture_of, geometry_of=geometry_of)
     if sheet is None:
         console.print(
-            f"No picture to draw: {gone} are no longer kept." if gone else "No frame would change: no picture."
+            f"No picture to draw: {expired} are no longer kept." if expired else "No frame would change: no picture."
         )
         return
-    out.mkdir(parents=True, exist_ok=True)
-    if not cv2.imwrite(str(out / SHEET), cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR)):
-        raise CommandFailed(f"cannot write {out / SHEET}; name a folder you may write to")
+    write_picture(out / SHEET, sheet)
     console.print(f"Pictures: [bold]{out / SHEET}[/]", soft_wrap=True, highlight=False)
 
 
 def _applied(
     loaded: Settings,
-    asked: RequestedThreshold,
+    requested: RequestedThreshold,
     in_force: BankInForce,
     stored: StoredBanks,
     *,
     view: str,
     why: str,
 ) -> BankEvent:
-    if not asked.anything:
+    if not requested.changes_anything:
         raise UsageError("--apply needs --false-reject, --threshold, costs or --band")
-    bank = _bank(stored, in_force)
-    return trainer_commands.send_command(
-        loaded, command_for(asked, view, bank, in_force, why=why, at=datetime.now(UTC))
-    )
-
-
-def _report(
-    view: str, in_force: BankInForce, asked: RequestedThreshold, stored: StoredBanks, found: ThresholdReplay
-) -> dict[str, Any]:
-    return {
-        "view": view,
-        "bank": in_force.version,
-        "threshold": in_force.threshold,
-        "asked": {
-            "false_reject_ratio": asked.false_reject_ratio,
-            "threshold": _threshold_of(in_force, asked, stored),
-            "band": asked.band,
-        },
-        "whole": _counts(found.whole),
-        "shifts": [{"from": begun.isoformat(), **_counts(tally)} for begun, tally in sorted(found.shifts.items())],
-        "changes": [{"was": was, "would_be": now, "frames": n} for (was, now), n in sorted(found.changes.items())],
-        "not_judged": found.not_judged,
-    }
-
-
-def _counts(tally: Tally) -> dict[str, Any]:
-    return {"frames": tally.frames, "was": dict(tally.was), "would_be": dict(tally.now)}
+    bank = stored.require(in_force.version)
+    return send_command(loaded, command_for(requested, view, bank, in_force, why=why, at=datetime.now(UTC)))

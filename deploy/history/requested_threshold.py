@@ -1,4 +1,4 @@
-"""A threshold that somebody asks for: as limits for any bank that decided, and as the command that puts it in force."""
+"""A threshold that a person requests: as limits for any bank that decided, and as the command that puts it in force."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from deploy.errors import CommandFailed, UsageError
 from deploy.trainer_commands import new_command
 from inference.decide import Limits
 from ingest.command import CommandKind
@@ -27,20 +28,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RequestedThreshold:
-    """What is asked; with neither ratio nor threshold, only the band changes. Limits of the band are score ratios."""
+    """A request by ratio or by distance; with neither, only the band changes. Limits of the band are score ratios."""
 
     false_reject_ratio: float | None = None
     threshold: float | None = None
     band: tuple[float, float] | None = None
 
     @property
-    def anything(self) -> bool:
-        """Whether anything is to be otherwise than it was."""
+    def changes_anything(self) -> bool:
+        """Whether anything is requested at all."""
         return (self.false_reject_ratio, self.threshold, self.band) != (None, None, None)
 
     @property
-    def words(self) -> str:
-        """What is asked, for people."""
+    def description(self) -> str:
+        """The request, for people."""
         parts = []
         if self.false_reject_ratio is not None:
             parts.append(f"false rejects {100 * self.false_reject_ratio:.3g} %")
@@ -51,6 +52,42 @@ class RequestedThreshold:
         return ", ".join(parts) or "as it was"
 
 
+@dataclass(frozen=True)
+class Costs:
+    """Of a good part that fails, and of a defective one that passes, in one unit."""
+
+    reject: float
+    escape: float
+
+
+def requested_from(
+    *, false_reject: float | None, threshold: float | None, band: tuple[float, float] | None
+) -> RequestedThreshold:
+    """The request in the command's options. Raises UsageError for values that no bank can have."""
+    if false_reject is not None and threshold is not None:
+        raise UsageError("give --false-reject or --threshold, not both")
+    if false_reject is not None and not 0 < false_reject < 0.5:  # noqa: PLR2004 -- as the contract of commands has it
+        raise UsageError(f"--false-reject {false_reject:g} must lie between 0 and 0.5, as 0.01 for one in a hundred")
+    if threshold is not None and not threshold > 0:
+        raise UsageError(f"--threshold {threshold:g} must be above 0")
+    if band is not None and not 0 < band[0] <= 1 <= band[1]:
+        raise UsageError(f"--band {band[0]:g} {band[1]:g} must hold 1, the threshold, as 0.9 1.1")
+    return RequestedThreshold(false_reject, threshold, band)
+
+
+def costs_from(cost_reject: float | None, cost_escape: float | None, requested: RequestedThreshold) -> Costs | None:
+    """The costs in the command's options: both, or None. Raises UsageError."""
+    if cost_reject is None and cost_escape is None:
+        return None
+    if cost_reject is None or cost_escape is None:
+        raise UsageError("give both --cost-reject and --cost-escape: only what one is to the other counts")
+    if (requested.false_reject_ratio, requested.threshold) != (None, None):
+        raise UsageError("costs say which ratio to ask for: leave --false-reject and --threshold away")
+    if not (cost_reject > 0 and cost_escape > 0):
+        raise UsageError(f"--cost-reject {cost_reject:g} and --cost-escape {cost_escape:g} must be above 0")
+    return Costs(cost_reject, cost_escape)
+
+
 class StoredBanks:
     """A view's banks in the store, each read once."""
 
@@ -58,6 +95,13 @@ class StoredBanks:
         self._store = store
         self._view = view
         self.get: Callable[[str], Bank | None] = lru_cache(maxsize=32)(self._read)
+
+    def require(self, version: str) -> Bank:
+        """The bank of this version. Raises CommandFailed where the store has none that can be read."""
+        bank = self.get(version)
+        if bank is None:
+            raise CommandFailed(f"the store has no bank {version[:12]}: set store.url to where the trainer keeps banks")
+        return bank
 
     def _read(self, version: str) -> Bank | None:
         try:
@@ -67,26 +111,30 @@ class StoredBanks:
 
 
 def limits_by(
-    asked: RequestedThreshold, banks: StoredBanks, in_force: BankInForce, *, usual_band: tuple[float, float] | None
+    requested: RequestedThreshold,
+    banks: StoredBanks,
+    in_force: BankInForce,
+    *,
+    default_band: tuple[float, float] | None,
 ) -> Callable[[Decision], Limits | None]:
-    """The limits each decision would have been held against; None where its bank is gone, or has another scale.
+    """The limits of each decision under the request; None where its bank is gone, or has another scale.
 
     A ratio gives every bank its own threshold, from its own calibration; a threshold is a distance of one bank, so it
-    says nothing of the others. `usual_band` holds where none is asked for.
+    says nothing of the others. `default_band` holds where the request has none.
     """
-    low, high = asked.band or usual_band or (1.0, 1.0)
+    low, high = requested.band or default_band or (1.0, 1.0)
 
     @lru_cache(maxsize=32)
     def by_ratio(version: str) -> float | None:
         bank = banks.get(version)
-        return None if bank is None else threshold_of(bank, asked.false_reject_ratio or 0.0)
+        return None if bank is None else threshold_of(bank, requested.false_reject_ratio or 0.0)
 
     def limits(decision: Decision) -> Limits | None:
         version = decision.bank.version if decision.bank else ""
-        if asked.false_reject_ratio is not None:
+        if requested.false_reject_ratio is not None:
             threshold = by_ratio(version)
-        elif asked.threshold is not None:
-            threshold = asked.threshold if version == in_force.version else None
+        elif requested.threshold is not None:
+            threshold = requested.threshold if version == in_force.version else None
         else:
             threshold = decision.threshold
         if threshold is None:
@@ -96,17 +144,25 @@ def limits_by(
     return limits
 
 
+def threshold_in_force_by(requested: RequestedThreshold, banks: StoredBanks, in_force: BankInForce) -> float | None:
+    """The requested threshold, as a distance of the bank in force; None where a ratio needs its file, which is gone."""
+    if requested.false_reject_ratio is None:
+        return requested.threshold or in_force.threshold
+    bank = banks.get(in_force.version)
+    return None if bank is None else threshold_of(bank, requested.false_reject_ratio)
+
+
 def command_for(
-    asked: RequestedThreshold, view: str, bank: Bank, in_force: BankInForce, *, why: str, at: datetime
+    requested: RequestedThreshold, view: str, bank: Bank, in_force: BankInForce, *, why: str, at: datetime
 ) -> Command:
-    """The command that puts what is asked in force; a distance names the bank that it is a distance of."""
-    threshold = asked.threshold or in_force.threshold
-    said = {"threshold": threshold}
-    if asked.false_reject_ratio is not None:
-        threshold = threshold_of(bank, asked.false_reject_ratio)
-        said = {"false_reject_ratio": asked.false_reject_ratio}
-    if asked.band is not None:
-        low, high = asked.band
-        said |= {"low_limit": min(low * threshold, threshold), "high_limit": max(high * threshold, threshold)}
-    version = None if said.keys() == {"false_reject_ratio"} else in_force.version
-    return new_command(CommandKind.SET_THRESHOLD, view, why=why, at=at, version=version, limits=said)
+    """The command that puts the request in force; a distance names the bank that it is a distance of."""
+    threshold = requested.threshold or in_force.threshold
+    limits = {"threshold": threshold}
+    if requested.false_reject_ratio is not None:
+        threshold = threshold_of(bank, requested.false_reject_ratio)
+        limits = {"false_reject_ratio": requested.false_reject_ratio}
+    if requested.band is not None:
+        low, high = requested.band
+        limits |= {"low_limit": min(low * threshold, threshold), "high_limit": max(high * threshold, threshold)}
+    version = None if limits.keys() == {"false_reject_ratio"} else in_force.version
+    return new_command(CommandKind.SET_THRESHOLD, view, why=why, at=at, version=version, limits=limits)

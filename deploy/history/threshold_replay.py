@@ -1,4 +1,4 @@
-"""What another threshold would have done to decisions that were made: a fold over them, no I/O."""
+"""Recorded decisions decided again by another threshold: counts by shift, and which verdicts change. No I/O."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from ingest.decision import InputFaultPolicy
 
     LimitsOf = Callable[[Decision], Limits | None]
-    """The limits that a decision with a score would have been held against; None where nobody knows them."""
+    """The limits by which a decision with a score is decided again; None where they cannot be known."""
 
-KEPT_FLIPS = 500
+KEPT_CHANGES = 500
 """Decisions kept of those that would change, the first of each kind; the others are only counted."""
 
 BY_SCORE = (None, Reason.NEAR_THRESHOLD)
@@ -28,7 +28,7 @@ BY_SCORE = (None, Reason.NEAR_THRESHOLD)
 
 @dataclass(frozen=True)
 class ChangedVerdict:
-    """A decision that would have been another one, and what it would have been."""
+    """A decision as it was, and as it would have been with another verdict."""
 
     was: Decision
     now: Decision
@@ -51,17 +51,17 @@ class Tally:
 
 @dataclass
 class ThresholdReplay:
-    """What a setting would have done. `not_judged` frames were decided by banks whose limits nobody knows now."""
+    """The counts of a replay. `not_judged` frames were decided by banks whose limits cannot be known any more."""
 
     whole: Tally = field(default_factory=Tally)
     shifts: dict[datetime, Tally] = field(default_factory=lambda: defaultdict(Tally))
     changes: dict[tuple[Verdict, Verdict], int] = field(default_factory=lambda: defaultdict(int))
-    flips: list[ChangedVerdict] = field(default_factory=list)
+    changed: list[ChangedVerdict] = field(default_factory=list)
     not_judged: int = 0
 
-    def flipped(self, now: Verdict) -> list[ChangedVerdict]:
-        """The kept decisions that would have come to this verdict, the largest score first."""
-        found = [each for each in self.flips if each.now.verdict is now]
+    def changed_to(self, now: Verdict) -> list[ChangedVerdict]:
+        """The kept changes to this verdict, the largest score first."""
+        found = [each for each in self.changed if each.now.verdict is now]
         return sorted(found, key=lambda each: -(each.now.score_ratio or 0.0))
 
 
@@ -73,7 +73,7 @@ def threshold_replay(
     zone: tzinfo | None,
     input_fault: InputFaultPolicy = "undecided",
 ) -> ThresholdReplay:
-    """Decide recorded decisions again, by the limits that each would have been held against; None: as they were.
+    """Decide recorded decisions again, by the limits of each; without `limits_of` they stay as they were.
 
     `zone` None is the machine's own: shifts begin at its hours. `input_fault` is the view's policy.
     """
@@ -88,8 +88,8 @@ def threshold_replay(
         if now.verdict is not was.verdict:
             change = (was.verdict, now.verdict)
             result.changes[change] += 1
-            if result.changes[change] <= KEPT_FLIPS:
-                result.flips.append(ChangedVerdict(was, now))
+            if result.changes[change] <= KEPT_CHANGES:
+                result.changed.append(ChangedVerdict(was, now))
     return result
 
 
@@ -103,13 +103,13 @@ def decided_again(
     if limits is None:
         return None
     ruling = by_score(was.score, limits)
-    said = {
+    changed = {
         "verdict": ruling.verdict,
         "reason": ruling.reason,
         "threshold": limits.threshold,
         "score_ratio": was.score / limits.threshold,
     }
-    return Decision.model_validate({**dict(was), **said})
+    return Decision.model_validate({**dict(was), **changed})
 
 
 def _by_policy(was: Decision, input_fault: InputFaultPolicy) -> bool:

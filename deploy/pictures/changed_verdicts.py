@@ -28,43 +28,43 @@ TITLES = {
 
 
 def changed_verdicts_sheet(
-    found: ThresholdReplay,
+    replay: ThresholdReplay,
     title: str,
     *,
     picture_of: Callable[[Decision], bytes | None],
     geometry_of: Callable[[Decision], Geometry | None],
 ) -> tuple[UInt8[np.ndarray, "h w 3"] | None, int]:
     """The sheet, RGB, and how many of its pictures are no longer kept; None where there is none to show."""
-    groups, shown, gone = [], 0, 0
-    for verdict, words in TITLES.items():
-        flips = found.flipped(verdict)
-        exhibits = [each for flip in flips[:MOST] if (each := _exhibit(flip, picture_of, geometry_of)) is not None]
-        gone += min(len(flips), MOST) - len(exhibits)
-        shown += len(exhibits)
-        count = sum(many for (_, now), many in found.changes.items() if now is verdict)
-        groups.append((title_of(words, count, room=len(exhibits)), exhibits))
+    groups, shown, expired = [], 0, 0
+    for verdict, title_start in TITLES.items():
+        changes = replay.changed_to(verdict)[:MOST]
+        frames = [each for change in changes if (each := _annotated(change, picture_of, geometry_of)) is not None]
+        expired += len(changes) - len(frames)
+        shown += len(frames)
+        count = sum(many for (_, now), many in replay.changes.items() if now is verdict)
+        groups.append((title_of(title_start, count, room=len(frames)), frames))
     if not shown:
-        return None, gone
-    changed = sum(found.changes.values())
-    line = f"{changed} of {found.whole.frames} frames would have been decided otherwise"
-    missing = f"; pictures no longer kept: {gone}" if gone else ""
-    return render_cards(groups, SheetHeader(title, line + missing, _figures(found))), gone
+        return None, expired
+    changed = sum(replay.changes.values())
+    line = f"{changed} of {replay.whole.frames} frames would have been decided otherwise"
+    missing = f"; pictures no longer kept: {expired}" if expired else ""
+    return render_cards(groups, SheetHeader(title, line + missing, _figures(replay))), expired
 
 
-def _exhibit(
-    flip: ChangedVerdict,
+def _annotated(
+    change: ChangedVerdict,
     picture_of: Callable[[Decision], bytes | None],
     geometry_of: Callable[[Decision], Geometry | None],
 ) -> AnnotatedFrame | None:
-    geometry, encoded = geometry_of(flip.was), picture_of(flip.was)
+    was = change.was
+    geometry, encoded = geometry_of(was), picture_of(was)
     if geometry is None or encoded is None:
         return None
-    at = flip.was.decided_at.astimezone().strftime("%d %b %H:%M:%S")
-    return AnnotatedFrame(
-        f"{at}, {flip.was.source.partition}:{flip.was.source.offset}", encoded, flip.now, geometry, was=flip.was.verdict
-    )
+    at = was.decided_at.astimezone().strftime("%d %b %H:%M:%S")
+    name = f"{at}, {was.source.partition}:{was.source.offset}"
+    return AnnotatedFrame(name, encoded, change.now, geometry, was=was.verdict)
 
 
-def _figures(found: ThresholdReplay) -> Sequence[tuple[str, str]]:
-    was, now = (f"{tally[Verdict.FAIL]}" for tally in (found.whole.was, found.whole.now))
-    return [("rejects as it was", was), ("rejects as asked", now)]
+def _figures(replay: ThresholdReplay) -> Sequence[tuple[str, str]]:
+    was, now = (f"{tally[Verdict.FAIL]}" for tally in (replay.whole.was, replay.whole.now))
+    return [("rejects as it was", was), ("rejects as requested", now)]

@@ -1,4 +1,4 @@
-"""What is asked of a threshold, as limits for each bank that decided and as the command that puts it in force."""
+"""A requested threshold, as limits for each bank that decided and as the command that puts it in force."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from inference.decide import Limits
 from ingest.bank_state import BankInForce
 from ingest.command import CommandKind
 from ingest.store import FsspecStore
+from ingest.store_layout import bank_path
 from softpatch.bank import bank_from_bytes, bank_version
 from softpatch.calibration.threshold import threshold_of
 from tests.deploy.history.test_threshold_replay import AT, decision
 from tests.trainer.bank_files import bank_file
 from tests.trainer.views import VIEW
-from ingest.store_layout import bank_path
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,7 +37,7 @@ def banks(tmp_path: Path) -> StoredBanks:
 
 def test_a_ratio_asks_every_bank_for_its_own_threshold(banks: StoredBanks) -> None:
     """From its own calibration; a bank that is gone has none."""
-    limits = limits_by(RequestedThreshold(false_reject_ratio=0.05), banks, IN_FORCE, usual_band=None)
+    limits = limits_by(RequestedThreshold(false_reject_ratio=0.05), banks, IN_FORCE, default_band=None)
     expected = threshold_of(bank_from_bytes(FILE), 0.05)
     assert limits(decision(1.0, **BY_BANK)) == Limits(expected, expected, expected)
     assert limits(decision(1.0)) is None
@@ -45,22 +45,22 @@ def test_a_ratio_asks_every_bank_for_its_own_threshold(banks: StoredBanks) -> No
 
 def test_a_threshold_says_nothing_of_another_bank(banks: StoredBanks) -> None:
     """It is a distance of the bank in force."""
-    limits = limits_by(RequestedThreshold(threshold=2.5), banks, IN_FORCE, usual_band=(0.8, 1.2))
+    limits = limits_by(RequestedThreshold(threshold=2.5), banks, IN_FORCE, default_band=(0.8, 1.2))
     assert limits(decision(1.0, **BY_BANK)) == Limits(2.5, 2.0, 3.0)
     assert limits(decision(1.0)) is None
 
 
 def test_a_band_alone_keeps_the_threshold_that_decided(banks: StoredBanks) -> None:
     """Whatever bank it was of; `1 1` takes the view's own band away."""
-    for asked, expected in (
+    for requested, expected in (
         (RequestedThreshold(band=(0.5, 2.0)), Limits(1.0, 0.5, 2.0)),
         (RequestedThreshold(band=(1, 1)), Limits(1.0, 1.0, 1.0)),
     ):
-        assert limits_by(asked, banks, IN_FORCE, usual_band=(0.9, 1.1))(decision(1.0)) == expected
+        assert limits_by(requested, banks, IN_FORCE, default_band=(0.9, 1.1))(decision(1.0)) == expected
 
 
 @pytest.mark.parametrize(
-    ("asked", "said", "words"),
+    ("requested", "fields", "description"),
     [
         (RequestedThreshold(threshold=2.5), {"threshold": 2.5}, "threshold 2.5"),
         (RequestedThreshold(false_reject_ratio=0.05), {"false_reject_ratio": 0.05}, "false rejects 5 %"),
@@ -76,16 +76,18 @@ def test_a_band_alone_keeps_the_threshold_that_decided(banks: StoredBanks) -> No
         ),
     ],
 )
-def test_what_is_asked_becomes_one_command(asked: RequestedThreshold, said: dict[str, float], words: str) -> None:
+def test_a_request_becomes_one_command(
+    requested: RequestedThreshold, fields: dict[str, float], description: str
+) -> None:
     """With who and why; limits are distances of the bank in force, which is named: another may be by then."""
-    command = command_for(asked, VIEW, bank_from_bytes(FILE), IN_FORCE, why="to try", at=AT)
+    command = command_for(requested, VIEW, bank_from_bytes(FILE), IN_FORCE, why="to try", at=AT)
     assert (command.kind, command.view, command.why) == (CommandKind.SET_THRESHOLD, VIEW, "to try")
-    fields = ("threshold", "false_reject_ratio", "low_limit", "high_limit")
-    assert {name: value for name in fields if (value := getattr(command, name)) is not None} == said
-    assert command.bank_version == (None if set(said) == {"false_reject_ratio"} else VERSION)
-    assert (asked.words, asked.anything) == (words, True)
+    names = ("threshold", "false_reject_ratio", "low_limit", "high_limit")
+    assert {name: value for name in names if (value := getattr(command, name)) is not None} == fields
+    assert command.bank_version == (None if set(fields) == {"false_reject_ratio"} else VERSION)
+    assert (requested.description, requested.changes_anything) == (description, True)
 
 
-def test_nothing_asked_is_nothing_changed() -> None:
-    """And says so."""
-    assert (RequestedThreshold().anything, RequestedThreshold().words) == (False, "as it was")
+def test_an_empty_request_changes_nothing() -> None:
+    """And is described so."""
+    assert (RequestedThreshold().changes_anything, RequestedThreshold().description) == (False, "as it was")

@@ -1,4 +1,4 @@
-"""What another threshold would have done: counts, shifts, and which frames would flip."""
+"""What another threshold would have done: counts, shifts, and which verdicts would change."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from deploy.errors import UsageError
 from deploy.history.shifts import hours_from, shift_of
-from deploy.history.threshold_replay import KEPT_FLIPS, decided_again, threshold_replay
+from deploy.history.threshold_replay import KEPT_CHANGES, decided_again, threshold_replay
 from inference.decide import Limits
 from ingest.contract import SourceRecord
 from ingest.decision import BankRef, Decision, Reason, Verdict, decision_id
@@ -24,9 +24,9 @@ HOURS = hours_from("06:00,14:00,22:00")
 PLAIN = Limits(threshold=2.0, low=2.0, high=2.0)
 
 
-def decision(score: float | None, *, number: int = 0, at: datetime = AT, **said: object) -> Decision:
+def decision(score: float | None, *, number: int = 0, at: datetime = AT, **fields: object) -> Decision:
     """A decision by a threshold of 1, unless it says otherwise."""
-    usual: dict[str, object] = {
+    common: dict[str, object] = {
         "id": decision_id("line/cam", str(number)),
         "view": "line/cam",
         "frame_id": str(number),
@@ -35,10 +35,10 @@ def decision(score: float | None, *, number: int = 0, at: datetime = AT, **said:
         "decided_at": at,
     }
     if score is None:
-        return Decision.model_validate(usual | {"verdict": Verdict.UNDECIDED, "reason": Reason.LEARNING} | said)
+        return Decision.model_validate(common | {"verdict": Verdict.UNDECIDED, "reason": Reason.LEARNING} | fields)
     by_bank = {"bank": BankRef(version="a" * 64, epoch=1), "threshold": 1.0, "score_ratio": score, "score": score}
     verdict = {"verdict": Verdict.FAIL if score > 1 else Verdict.PASS}
-    return Decision.model_validate(usual | by_bank | verdict | said)
+    return Decision.model_validate(common | by_bank | verdict | fields)
 
 
 def test_rejects_are_counted_per_shift_as_they_were_and_as_they_would_have_been() -> None:
@@ -55,11 +55,11 @@ def test_rejects_are_counted_per_shift_as_they_were_and_as_they_would_have_been(
         for begun, tally in sorted(found.shifts.items())
     ] == [(6, 2, 1, 0), (14, 1, 1, 1)]
     assert dict(found.changes) == {(Verdict.FAIL, Verdict.PASS): 1}
-    (flip,) = found.flipped(Verdict.PASS)
-    assert (flip.was.score, flip.now.score_ratio, flip.now.threshold) == (1.5, 0.75, 2.0)
+    (change,) = found.changed_to(Verdict.PASS)
+    assert (change.was.score, change.now.score_ratio, change.now.threshold) == (1.5, 0.75, 2.0)
 
 
-def test_nothing_changes_where_nothing_is_asked() -> None:
+def test_nothing_changes_where_nothing_is_requested() -> None:
     """Also not what was undecided near the threshold by limits that nobody records."""
     near = decision(1.1, verdict=Verdict.UNDECIDED, reason=Reason.NEAR_THRESHOLD)
     found = threshold_replay([near, decision(0.5)], None, hours=HOURS, zone=UTC)
@@ -111,12 +111,12 @@ def test_frames_of_banks_that_are_gone_are_not_judged() -> None:
     assert (found.not_judged, found.whole.frames) == (1, 0)
 
 
-def test_of_very_many_flips_only_some_are_kept() -> None:
+def test_of_very_many_changed_verdicts_only_some_are_kept() -> None:
     """All are counted."""
     found = threshold_replay(
-        (decision(1.5, number=n) for n in range(KEPT_FLIPS + 7)), lambda _: PLAIN, hours=HOURS, zone=UTC
+        (decision(1.5, number=n) for n in range(KEPT_CHANGES + 7)), lambda _: PLAIN, hours=HOURS, zone=UTC
     )
-    assert (sum(found.changes.values()), len(found.flips)) == (KEPT_FLIPS + 7, KEPT_FLIPS)
+    assert (sum(found.changes.values()), len(found.changed)) == (KEPT_CHANGES + 7, KEPT_CHANGES)
 
 
 @pytest.mark.parametrize(
