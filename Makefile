@@ -7,16 +7,26 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --constraint constraints.txt
 DEMO_FLAGS ?=
 TEST_FLAGS ?=
+# As many workers as there are cores; a worker that runs out of tests takes some of another's.
+WORKERS ?= auto
+PYTEST := $(BIN)/python -m pytest
+PARALLEL := --numprocesses $(WORKERS) --dist worksteal
+# Empty is unset: without bytecode files each of the many processes compiles every package again, a second or two each.
+export PYTHONDONTWRITEBYTECODE :=
 TRIALS ?= 5
 LEDGER ?= faults.jsonl
 
-.PHONY: demo test faults overload check clean
+.PHONY: demo test quick faults overload check clean
 
 demo: $(VENV)/.installed-demo
 	$(BIN)/patchline demo --json patchline-demo/demo.json $(DEMO_FLAGS)
 
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest $(TEST_FLAGS)
+	$(PYTEST) $(PARALLEL) $(TEST_FLAGS)
+
+# The tests that start no process and take no longer than two seconds each: for every change while you write it.
+quick: $(VENV)/.installed-dev
+	$(PYTEST) $(PARALLEL) --quiet -m 'not process and not slow' $(TEST_FLAGS)
 
 # The long run: each fault alone, TRIALS times, into LEDGER, which it goes on with; needs PATCHLINE_TEST_KAFKA_HOME.
 faults: $(VENV)/.installed-dev
@@ -24,7 +34,7 @@ faults: $(VENV)/.installed-dev
 
 # Ten times more frames than can be scored, for five minutes; prints what the inspection held in memory.
 overload: $(VENV)/.installed-dev
-	PATCHLINE_TEST_OVERLOAD_SECONDS=300 $(BIN)/python -m pytest -s -q tests/e2e/test_overload.py
+	PATCHLINE_TEST_OVERLOAD_SECONDS=300 $(PYTEST) -s -q tests/e2e/test_overload.py
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

@@ -1,4 +1,4 @@
-"""What every test shares: shapes are checked, and real data, weights and brokers are found or skipped with a reason."""
+"""What every test shares: shapes are checked; real data, weights and brokers are found, or skipped with a reason."""
 
 from __future__ import annotations
 
@@ -11,12 +11,18 @@ from jaxtyping import install_import_hook
 
 from deploy.local_stack.embedded_broker import EmbeddedBroker
 from tests.brokers import KafkaBroker
+from tests.process_starts import ProcessStarts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 # Only the test run checks array shapes: every annotated function of the library is called through beartype.
 install_import_hook(["softpatch"], "beartype.beartype")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Tests that start processes are told from the others, which `make quick` runs."""
+    config.pluginmanager.register(ProcessStarts())
 
 
 def folder_from(variable: str) -> Path:
