@@ -39,7 +39,7 @@ DEAD_LETTER_REASONS = (
 )
 INFERENCE_STAGES = ("decode", "embed", "search", "score", "publish")
 VIEW_STATES = ("learning", "provisional", "active", "held")
-BUILD_STAGES = ("embed", "discriminate", "condense", "calibrate")
+BUILD_STAGES = ("embed", "denoise", "subsample", "calibrate")
 BUILD_VERDICTS = ("built", "failed", "refused")
 COMMAND_VERDICTS = ("done", "refused")
 INPUT_FAULTS = ("black", "overexposed", "frozen")

@@ -22,7 +22,7 @@ from trainer.settings import TrainerSettings, ViewTraining
 
 TRAINING = ViewTraining(first_build_frames=6, rebuild_every_frames=10, window_frames=20)
 PICTURES = [picture(number) for number in range(40)]
-DONE = BuildFinished(stage_seconds={"embed": 1.0, "condense": 2.0})
+DONE = BuildFinished(stage_seconds={"embed": 1.0, "subsample": 2.0})
 
 
 class FakeBuild:

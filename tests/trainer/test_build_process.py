@@ -216,12 +216,12 @@ def test_an_error_becomes_one_line(error: Exception, text: str) -> None:
 
 
 def test_stages_that_come_again_count_all_their_time(tmp_path: Path) -> None:
-    """Calibration and coreset may take turns; each stage's time is the sum of its turns."""
+    """Stages may take turns; each stage's time is the sum of its turns."""
     moments = iter([0.0, 2.0, 5.0, 6.0])
     with (tmp_path / "answers").open("w+b") as answers:
         steps = Steps(answers, clock=lambda: next(moments))
-        for stage, done in (("embed", 1), ("embed", 2), ("coreset", 1), ("embed", 3)):
+        for stage, done in (("embed", 1), ("embed", 2), ("subsample", 1), ("embed", 3)):
             steps.step(stage, done, 3)
-        assert steps.finished() == BuildFinished(stage_seconds={"embed": 3.0, "coreset": 3.0})
+        assert steps.finished() == BuildFinished(stage_seconds={"embed": 3.0, "subsample": 3.0})
         answers.seek(0)
         assert next(answer_of(line) for line in answers) == BuildStep(stage="embed", done=1, total=3)

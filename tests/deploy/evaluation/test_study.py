@@ -235,8 +235,8 @@ def test_a_report_without_marks_is_not_overwritten(tmp_path: Path) -> None:
     )
 
 
-def test_a_foreign_ledger_is_named(tmp_path: Path) -> None:
-    """Lines of another release are not half read."""
+def test_a_ledger_of_other_rows_is_refused(tmp_path: Path) -> None:
+    """Another program's JSON lines."""
     (tmp_path / "rows.jsonl").write_text('{"method": "x"}\n')
-    with pytest.raises(UsageError, match="is not a ledger of this release"):
+    with pytest.raises(UsageError, match="holds other rows"):
         Ledger(tmp_path).rows()
