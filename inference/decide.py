@@ -200,14 +200,14 @@ def _by_bank(status: InForce | NoBank, evidence: ScoreEvidence | None) -> dict[s
     if isinstance(status, NoBank):
         return {}
     threshold = status.limits.threshold
-    said: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "provisional": status.provisional,
         "threshold": threshold,
         "bank": BankRef(version=status.version, epoch=status.epoch),
     }
     if evidence is None or not usable(evidence.score, status.limits):
-        return said
-    return said | {
+        return fields
+    return fields | {
         "score": evidence.score,
         "score_ratio": evidence.score / threshold,
         "regions": evidence.regions,

@@ -42,7 +42,7 @@ class FrameAnswer:
 
     work: Work
     view: str
-    said: Decision | DeadLetter
+    message: Decision | DeadLetter
     queue_seconds: float
     missing_frames: int = 0
 
@@ -180,11 +180,11 @@ def _parsed(record: Record) -> Frame | BadFrame:
 
 def _log_dead_letters(answers: Sequence[FrameAnswer]) -> None:
     """One line a batch, however many: a storm of them must not become a storm of log lines."""
-    letters = [answer.said for answer in answers if isinstance(answer.said, DeadLetter)]
+    letters = [answer.message for answer in answers if isinstance(answer.message, DeadLetter)]
     if letters:
         first = letters[0]
-        said = {"source": str(first.source), "reason": first.reason.value, "detail": first.detail}
-        log.warning("dead_letters", records=len(letters), **said)
+        fields = {"source": str(first.source), "reason": first.reason.value, "detail": first.detail}
+        log.warning("dead_letters", records=len(letters), **fields)
 
 
 def _moment(milliseconds: int) -> datetime:

@@ -134,10 +134,10 @@ class InspectionReporting:
         self._inference.frames_received.labels(view=answer.view).inc()
         if answer.missing_frames:
             self._inference.sequence_gaps.labels(view=answer.view).inc(answer.missing_frames)
-        if isinstance(answer.said, DeadLetter):
-            self._inference.dead_letters.labels(view=answer.view, reason=answer.said.reason.value).inc()
+        if isinstance(answer.message, DeadLetter):
+            self._inference.dead_letters.labels(view=answer.view, reason=answer.message.reason.value).inc()
         else:
-            self._decided(answer.said, at)
+            self._decided(answer.message, at)
 
     def _decided(self, decision: Decision, at: datetime) -> None:
         view = decision.view

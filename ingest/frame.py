@@ -63,7 +63,7 @@ class BadFrame(ValueError):
 
 @dataclass(frozen=True)
 class Frame:
-    """One frame as it came: the encoded image and what its camera said of it."""
+    """One frame as it came: the encoded image and what its camera recorded with it."""
 
     view: str
     key: str
@@ -97,29 +97,29 @@ def parse_frame(
     if key is None or key == b"":
         raise BadFrame(DeadLetterReason.NO_KEY, "a frame needs a key: line/camera")
     key_text = _text("key", key, DeadLetterReason.BAD_KEY)
-    said = {name: _text(name, content) for name, content in headers if name in _KNOWN}
-    _check_schema(said.get(PATCHLINE_SCHEMA))
-    if CLAIM_URI in said:
+    known = {name: _text(name, content) for name, content in headers if name in _KNOWN}
+    _check_schema(known.get(PATCHLINE_SCHEMA))
+    if CLAIM_URI in known:
         raise BadFrame(DeadLetterReason.CLAIM_CHECK_NOT_ENABLED, "claim checks (header uri) are not enabled")
     if not value:
         raise BadFrame(DeadLetterReason.EMPTY, "the record has no image bytes")
     try:
-        view = view_name(key_text, said.get(PRODUCT))
+        view = view_name(key_text, known.get(PRODUCT))
     except BadViewName as error:
         raise BadFrame(DeadLetterReason.BAD_KEY, str(error)) from error
     return Frame(
         view=view,
         key=key_text,
-        frame_id=_frame_id(said, source),
+        frame_id=_frame_id(known, source),
         encoded=value,
         source=source,
         appended_ms=appended_ms,
-        sequence=_sequence(said),
-        captured_at=_captured_at(said),
-        content_type=said.get(CONTENT_TYPE),
-        product=said.get(PRODUCT),
-        part_serial=said.get(PART_SERIAL),
-        replay_of=_replay_of(said),
+        sequence=_sequence(known),
+        captured_at=_captured_at(known),
+        content_type=known.get(CONTENT_TYPE),
+        product=known.get(PRODUCT),
+        part_serial=known.get(PART_SERIAL),
+        replay_of=_replay_of(known),
     )
 
 
@@ -175,8 +175,8 @@ def _check_schema(text: str | None) -> None:
         )
 
 
-def _frame_id(said: dict[str, str], source: SourceRecord) -> str:
-    frame_id = said.get(FRAME_ID, f"{source.partition}-{source.offset}")
+def _frame_id(known: dict[str, str], source: SourceRecord) -> str:
+    frame_id = known.get(FRAME_ID, f"{source.partition}-{source.offset}")
     if not 0 < len(frame_id) <= MAX_FRAME_ID_CHARACTERS:
         raise BadFrame(
             DeadLetterReason.BAD_HEADER, f"header {FRAME_ID} must be 1 to {MAX_FRAME_ID_CHARACTERS} characters"
@@ -184,8 +184,8 @@ def _frame_id(said: dict[str, str], source: SourceRecord) -> str:
     return frame_id
 
 
-def _sequence(said: dict[str, str]) -> int | None:
-    text = said.get(SEQUENCE)
+def _sequence(known: dict[str, str]) -> int | None:
+    text = known.get(SEQUENCE)
     if text is None:
         return None
     if not (text.isascii() and text.isdigit() and len(text) <= len(str(2**63))):
@@ -193,8 +193,8 @@ def _sequence(said: dict[str, str]) -> int | None:
     return int(text)
 
 
-def _captured_at(said: dict[str, str]) -> datetime | None:
-    text = said.get(CAPTURED_AT)
+def _captured_at(known: dict[str, str]) -> datetime | None:
+    text = known.get(CAPTURED_AT)
     if text is None:
         return None
     try:
@@ -205,8 +205,8 @@ def _captured_at(said: dict[str, str]) -> datetime | None:
         ) from error
 
 
-def _replay_of(said: dict[str, str]) -> SourceRecord | None:
-    text = said.get(REPLAY_OF)
+def _replay_of(known: dict[str, str]) -> SourceRecord | None:
+    text = known.get(REPLAY_OF)
     if text is None:
         return None
     try:

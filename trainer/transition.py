@@ -52,10 +52,10 @@ class Initiator:
 
 def changed(state: BankState, initiator: Initiator, at: datetime, /, **update: object) -> BankState:
     """The next state; validated, since `model_copy` alone is not. What made it provisional goes with that."""
-    said = {"epoch": state.epoch + 1, "at": at, "by": initiator.who, "why": initiator.why} | update
-    if said.get("state", state.state) is not ViewState.PROVISIONAL:
-        said |= {"provisional_because": None, "frames_needed": None}
-    return BankState.model_validate({**dict(state), **said})
+    fields = {"epoch": state.epoch + 1, "at": at, "by": initiator.who, "why": initiator.why} | update
+    if fields.get("state", state.state) is not ViewState.PROVISIONAL:
+        fields |= {"provisional_because": None, "frames_needed": None}
+    return BankState.model_validate({**dict(state), **fields})
 
 
 def event_of(

@@ -78,7 +78,7 @@ def in_process(
             answers = inspector.inspect(batch)
             drawn = time.perf_counter()
             for answer in answers.answers:
-                _map_of(answer.said, bank)
+                _map_of(answer.message, bank)
             stages["map"] += time.perf_counter() - drawn
             for stage, seconds in answers.stage_seconds.items():
                 stages[stage] += seconds

@@ -62,7 +62,7 @@ class Camera:
         Raises KafkaFailure where the sender does.
         """
         frame_id = f"{self._start}-{self._sequence}"
-        said = {
+        fields = {
             FRAME_ID: frame_id,
             SEQUENCE: str(self._sequence),
             CAPTURED_AT: rfc3339(frame.captured_at),
@@ -71,7 +71,7 @@ class Camera:
             PART_SERIAL: part_serial,
             PATCHLINE_SCHEMA: str(SCHEMA),
         }
-        headers = tuple((name, text.encode()) for name, text in said.items() if text is not None)
+        headers = tuple((name, text.encode()) for name, text in fields.items() if text is not None)
         self._sequence += 1  # also for a frame that fails: the gap is the truth
         self._hand_over(Outgoing(self._topic, self._key.encode(), frame.encoded, headers), len(frame.encoded))
         return frame_id

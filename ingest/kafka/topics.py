@@ -124,7 +124,7 @@ def _renamed(report: TopicReport) -> TopicReport:
 
 
 def _create(admin: Untyped, topics: Iterable[Topic], settings: KafkaSettings) -> set[str]:
-    asked = {
+    wanted = {
         settings.topic(topic.name): {
             "num_partitions": wanted_partitions(topic, settings),
             "replication_factor": settings.replication_factor,
@@ -132,21 +132,21 @@ def _create(admin: Untyped, topics: Iterable[Topic], settings: KafkaSettings) ->
         }
         for topic in topics
     }
-    if not asked:
+    if not wanted:
         return set()
-    answers = _asked(lambda: admin.create_topics(asked, raise_errors=False))["topics"]
+    answers = _admin_call(lambda: admin.create_topics(wanted, raise_errors=False))["topics"]
     for answer in answers:
         # Another process may have been quicker.
         if for_code(answer["error_code"]) not in (for_code(NO_ERROR), TopicAlreadyExistsError):
             raise Refused(f"the broker does not create {answer['name']}: {answer['error_message']}")
     # The answer comes before every broker knows the topic.
-    _asked(lambda: admin.wait_for_topics(list(asked)))
+    _admin_call(lambda: admin.wait_for_topics(list(wanted)))
     return {answer["name"] for answer in answers if answer["error_code"] == NO_ERROR}
 
 
 def _describe(admin: Untyped, settings: KafkaSettings) -> list[TopicReport]:
     names = [settings.topic(topic.name) for topic in TOPICS]
-    described = _asked(lambda: admin.describe_topics(names))
+    described = _admin_call(lambda: admin.describe_topics(names))
     partitions = {each["name"]: len(each["partitions"]) for each in described if each["error_code"] == NO_ERROR}
     found = _configs(admin, [name for name in names if name in partitions])
     return [_report(topic, settings, partitions, found) for topic in TOPICS]
@@ -168,11 +168,11 @@ def _configs(admin: Untyped, names: list[str]) -> dict[str, dict[str, str | None
         return {}
     resources = [ConfigResource(ConfigResourceType.TOPIC, name) for name in names]
     # "all": the embedded broker calls every value a default, and only modified ones would come otherwise.
-    found = _asked(lambda: admin.describe_configs(resources, config_filter="all"))["topic"]
+    found = _admin_call(lambda: admin.describe_configs(resources, config_filter="all"))["topic"]
     return {name: {key: entry["value"] for key, entry in found.get(name, {}).items()} for name in names}
 
 
-def _asked(ask: Untyped) -> Untyped:
+def _admin_call(ask: Untyped) -> Untyped:
     try:
         return ask()
     except KafkaError as error:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from monitoring.dashboards.files import DASHBOARDS
 from monitoring.dashboards.panel import COLUMNS, places
 from monitoring.dashboards.pictures import DRAWINGS
-from monitoring.dashboards.prometheus_query import Prometheus, Span, asked
+from monitoring.dashboards.prometheus_query import Prometheus, Span, query_panel
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -71,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     end = time.time()
     span = Span(end - 60 * chosen.minutes, end, max(1.0, 60 * chosen.minutes / POINTS))
     for dashboard in DASHBOARDS:
-        figure = draw(dashboard, lambda panel: asked(panel, prometheus, span, view=chosen.view), span)
+        figure = draw(dashboard, lambda panel: query_panel(panel, prometheus, span, view=chosen.view), span)
         figure.savefig(chosen.folder / f"{dashboard.uid}.png", dpi=DOTS_PER_INCH)
 
 

@@ -31,13 +31,13 @@ class Query:
 
 @dataclass(frozen=True)
 class Panel:
-    """One picture. `tells` is for the person who looks at it; `unit` is Grafana's name; `width` of 24 columns.
+    """One picture. `description` is for the person who looks at it; `unit` is Grafana's name; `width` of 24 columns.
 
     `logarithmic` is for what says something over many powers of ten.
     """
 
     title: str
-    tells: str
+    description: str
     queries: tuple[Query, ...]
     unit: str = "short"
     kind: Kind = "timeseries"
@@ -94,7 +94,7 @@ def _panel_json(panel: Panel, number: int, place: dict[str, int]) -> dict[str, A
         "id": number,
         "type": panel.kind,
         "title": panel.title,
-        "description": panel.tells,
+        "description": panel.description,
         "datasource": SOURCE,
         "gridPos": place,
         "fieldConfig": {"defaults": _field(panel), "overrides": []},

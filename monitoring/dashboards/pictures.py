@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from monitoring.dashboards.prometheus_query import Series, named
-from monitoring.dashboards.units import told
+from monitoring.dashboards.units import formatted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -51,7 +51,7 @@ def stat(axes: Axes, panel: Panel, answers: Answers, _: Span) -> None:
     """One number, large."""
     axes.axis("off")
     values = [each.values[-1] for _, found in answers for each in found]
-    text = told(float(values[0]), panel.unit) if values else "No data"
+    text = formatted(float(values[0]), panel.unit) if values else "No data"
     axes.text(0.5, 0.45, text, ha="center", va="center", fontsize=22, color=GREEN, transform=axes.transAxes)
 
 
@@ -134,7 +134,7 @@ def _value_axis(axes: Axes, panel: Panel) -> None:
         axes.set_yscale("log")
         return
     axes.set_ylim(bottom=0)
-    axes.yaxis.set_major_formatter(lambda number, _: told(number, panel.unit))
+    axes.yaxis.set_major_formatter(lambda number, _: formatted(number, panel.unit))
 
 
 def _nothing(axes: Axes) -> None:

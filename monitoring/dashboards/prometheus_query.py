@@ -55,14 +55,14 @@ class Prometheus:
 
     def at(self, expression: str, at_seconds: float) -> list[Series]:
         """What an expression is at one moment. Raises NoAnswer."""
-        return [_series(each["metric"], [each["value"]]) for each in self._asked("query", expression, time=at_seconds)]
+        return [_series(each["metric"], [each["value"]]) for each in self._get("query", expression, time=at_seconds)]
 
     def over(self, expression: str, span: Span) -> list[Series]:
         """What an expression is over a span. Raises NoAnswer."""
-        asked = {"start": span.start_seconds, "end": span.end_seconds, "step": span.step_seconds}
-        return [_series(each["metric"], each["values"]) for each in self._asked("query_range", expression, **asked)]
+        parameters = {"start": span.start_seconds, "end": span.end_seconds, "step": span.step_seconds}
+        return [_series(each["metric"], each["values"]) for each in self._get("query_range", expression, **parameters)]
 
-    def _asked(self, page: str, expression: str, **more: float) -> list[dict[str, Any]]:
+    def _get(self, page: str, expression: str, **more: float) -> list[dict[str, Any]]:
         address = f"{self.url}/api/v1/{page}?{urlencode({'query': expression, **more})}"
         try:
             with urlopen(address, timeout=PATIENCE_SECONDS) as answer:  # noqa: S310 -- whoever calls names the server
@@ -74,7 +74,7 @@ class Prometheus:
         return result
 
 
-def asked(panel: Panel, prometheus: Prometheus, span: Span, *, view: str) -> list[tuple[Query, list[Series]]]:
+def query_panel(panel: Panel, prometheus: Prometheus, span: Span, *, view: str) -> list[tuple[Query, list[Series]]]:
     """The series of each query of a panel: stat and table show the end of the span, all else the whole of it.
 
     Raises NoAnswer.

@@ -9,7 +9,7 @@ SPANS = ((86400.0, "d"), (3600.0, "h"), (60.0, "min"), (1.0, "s"), (1e-3, "ms"),
 BINARY = ((2.0**30, "GiB"), (2.0**20, "MiB"), (2.0**10, "KiB"), (0.0, "B"))
 
 
-def told(number: float, unit: str) -> str:
+def formatted(number: float, unit: str) -> str:
     """A number of a unit by Grafana's name: short, s, bytes, Bps, cps, percentunit. Raises KeyError for another one."""
     if not math.isfinite(number):
         return "No data"

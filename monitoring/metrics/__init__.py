@@ -93,5 +93,5 @@ def set_drift(metrics: WatchMetrics, view: str, verdict: str | None) -> None:
 
 def set_bank(metrics: InferenceMetrics, view: str, *, version: str, epoch: int, provider: str, precision: str) -> None:
     """Name the bank in force; the labels of the one before go with it."""
-    said = {"version": version, "epoch": str(epoch), "provider": provider, "precision": precision}
-    metrics.bank.labels(view=view).info(said)
+    labels = {"version": version, "epoch": str(epoch), "provider": provider, "precision": precision}
+    metrics.bank.labels(view=view).info(labels)

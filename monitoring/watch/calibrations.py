@@ -36,14 +36,14 @@ class Calibrations:
         read_banks: Callable[[], Iterable[Record]],
         retry_seconds: float,
         clock: Callable[[], float],
-        told_seconds: Callable[[float], None],
+        on_read: Callable[[float], None],
     ) -> None:
-        """`read_banks` gives what is new in `banks`, waiting a moment for it; `told_seconds` hears what one took."""
+        """`read_banks` gives what is new in `banks`, waiting a moment for it; `on_read` hears what one took."""
         self._store = store
         self._read_banks = read_banks
         self._retry_seconds = retry_seconds
         self._clock = clock
-        self._told_seconds = told_seconds
+        self._on_read = on_read
         self._banks: dict[str, dict[str, BankInForce]] = {}
         self._missing: dict[str, tuple[str, float]] = {}
         """Per view the bank that could not be had last, and when to ask again."""
@@ -88,7 +88,7 @@ class Calibrations:
             log.warning("no_calibration", view=view, version=version, detail=str(error))
             raise NoCalibration(version) from error
         self._missing.pop(view, None)
-        self._told_seconds(self._clock() - now)
+        self._on_read(self._clock() - now)
         return reference
 
     def forget(self, view: str) -> None:

@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 WHO = "drift"
 
 
-def rebuild_asked(decision: Decision, said: Followed | Skipped, settings: WatchSettings) -> Command | None:
+def rebuild_request(decision: Decision, result: Followed | Skipped, settings: WatchSettings) -> Command | None:
     """The command that this decision leads to, if any: once an episode, when the window may hold what the line is now.
 
     Its id follows from the decision's, so that one that is told again asks for nothing new.
     """
-    if not isinstance(said, Followed) or said.after is None or said.lasted != settings.rebuild_after_frames:
+    if not isinstance(result, Followed) or result.after is None or result.lasted != settings.rebuild_after_frames:
         return None
-    verdict = said.after.verdict
+    verdict = result.after.verdict
     if verdict.label not in settings.rebuild_on:
         return None
     return Command(
@@ -30,6 +30,6 @@ def rebuild_asked(decision: Decision, said: Followed | Skipped, settings: WatchS
         view=decision.view,
         kind=CommandKind.REBUILD,
         who=WHO,
-        why=f"{verdict.value}: noticed {said.lasted} frames ago",
+        why=f"{verdict.value}: noticed {result.lasted} frames ago",
         at=decision.decided_at,
     )

@@ -39,25 +39,25 @@ class DriftReporting:
         self._metrics.skipped.labels(view="", reason="unreadable").inc()
         log.warning("decision_unreadable", key=view, detail=detail)
 
-    def told(self, view: FollowedView, said: Followed | Skipped, *, again: bool, seconds: float) -> None:
+    def followed(self, view: FollowedView, result: Followed | Skipped, *, again: bool, seconds: float) -> None:
         """One decision; `again`: it was counted before this start, and only its traces count now."""
         if view.name not in self._open:
             self._open.add(view.name)
             open_view(self._metrics, view.name)
-        if isinstance(said, Skipped):
+        if isinstance(result, Skipped):
             if not again:
-                self._metrics.skipped.labels(view=view.name, reason=said.reason).inc()
-            if said.over is not None:
-                self._over(view, said.over, "no calibration", again=again)
+                self._metrics.skipped.labels(view=view.name, reason=result.reason).inc()
+            if result.over is not None:
+                self._over(view, result.over, "no calibration", again=again)
             return
         self._metrics.stage_seconds.labels(stage="follow").observe(seconds)
         if not again:
             self._metrics.followed.labels(view=view.name).inc()
-        if said.before is not None and said.after is None:
-            why = "new bank" if said.first else "back within bounds"
-            self._over(view, said.before, why, again=again)
-        if said.after is not None and (said.before is None or said.before.verdict is not said.after.verdict):
-            self._noticed(view, said.after, renamed=said.before is not None, again=again)
+        if result.before is not None and result.after is None:
+            why = "new bank" if result.first else "back within bounds"
+            self._over(view, result.before, why, again=again)
+        if result.after is not None and (result.before is None or result.before.verdict is not result.after.verdict):
+            self._noticed(view, result.after, renamed=result.before is not None, again=again)
 
     def shown(self, views: Sequence[FollowedView]) -> None:
         """How all views stand, once a second."""
@@ -146,7 +146,7 @@ class DriftReporting:
         )
 
     def _show(self, view: FollowedView) -> None:
-        standing = view.standing
+        standing = view.drift
         set_drift(self._metrics, view.name, None if view.episode is None else view.episode.verdict.label)
         if standing is None:
             self._clear(view.name)

@@ -28,7 +28,7 @@ from monitoring.drift.detector import WINDOW_FRAMES, distances
 from monitoring.health import HealthServer, Heartbeat, Readiness
 from monitoring.metrics import declare_kafka, declare_watch
 from monitoring.watch.calibrations import Calibrations
-from monitoring.watch.rebuild_request import rebuild_asked
+from monitoring.watch.rebuild_request import rebuild_request
 from monitoring.watch.replays import Replays
 from monitoring.watch.reporting import DriftReporting
 from monitoring.watch.views import Views
@@ -147,10 +147,10 @@ class Watch:
 
     def _followed(self, decision: Decision, partition: int, *, again: bool) -> Command | None:
         started = self._clock()
-        view = self._views.heard(decision.view, partition)
-        said = self._views.take(decision, view, again=again)
-        self._reporting.told(view, said, again=again, seconds=self._clock() - started)
-        return rebuild_asked(decision, said, self._settings)
+        view = self._views.opened(decision.view, partition)
+        result = self._views.take(decision, view, again=again)
+        self._reporting.followed(view, result, again=again, seconds=self._clock() - started)
+        return rebuild_request(decision, result, self._settings)
 
     def _outgoing(self, command: Command) -> Outgoing:
         log.info("rebuild_asked", view=command.view, why=command.why)
@@ -163,17 +163,17 @@ class Watch:
             view
             for view in self._views
             if view.looked_at <= before
-            and view.standing is not None
-            and view.standing.following.seen >= max(WINDOW_FRAMES, view.looked_after)
+            and view.drift is not None
+            and view.drift.following.seen >= max(WINDOW_FRAMES, view.looked_after)
         ]
         return nsmallest(LOOKS, due, key=lambda view: view.looked_at)
 
     def _look(self, view: FollowedView) -> None:
-        if view.standing is None:
+        if view.drift is None:
             return
-        started, following = self._clock(), view.standing.following
+        started, following = self._clock(), view.drift.following
         rng = np.random.default_rng((crc32(view.name.encode()), following.seen))
-        found = distances(following, view.standing.baseline, rng)
+        found = distances(following, view.drift.baseline, rng)
         view.looked_at, view.looked_after = self._clock(), following.seen + 1
         self._reporting.looked(view, found, view.looked_at - started)
 
@@ -245,7 +245,7 @@ def serve(
             read_banks=lambda: _news(banks, UNKNOWN_BANK_SECONDS),
             retry_seconds=settings.retry_seconds,
             clock=clock,
-            told_seconds=reporting.calibrated,
+            on_read=reporting.calibrated,
         )
         calibrations.take(banks.read_to_end(READ_SECONDS))
         views = Views(calibrations, settings, clock=clock)

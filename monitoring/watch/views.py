@@ -64,8 +64,8 @@ class FollowedView:
 
     name: str
     partition: int
-    heard_at: float
-    standing: BankDrift | None = None
+    active_at: float
+    drift: BankDrift | None = None
     decided_at: float = 0.0
     """When the newest followed frame was decided, in seconds of the epoch."""
     looked_at: float = float("-inf")
@@ -75,7 +75,7 @@ class FollowedView:
     @property
     def episode(self) -> Episode | None:
         """What is wrong with it now, if something is."""
-        return None if self.standing is None else self.standing.following.episode
+        return None if self.drift is None else self.drift.following.episode
 
 
 @dataclass
@@ -104,10 +104,10 @@ class Views:
     def __len__(self) -> int:
         return len(self._views)
 
-    def heard(self, name: str, partition: int) -> FollowedView:
+    def opened(self, name: str, partition: int) -> FollowedView:
         """A view that has just been heard of; a new one opens."""
         view = self._views.setdefault(name, FollowedView(name, partition, self._clock()))
-        view.heard_at = self._clock()
+        view.active_at = self._clock()
         self._views.move_to_end(name)
         return view
 
@@ -122,17 +122,17 @@ class Views:
         before = view.episode
         try:
             seen = observation_of(decision, missing=missing)
-            now = self._standing(view, decision, wait=not again)
+            now = self._drift_by(view, decision, wait=not again)
         except (NotMeasured, NoCalibration) as error:
             if missing:
                 partition.missing[camera] = missing
             if isinstance(error, NotMeasured):
                 return Skipped("not_measured")
-            view.standing = None  # a verdict under another bank says nothing of this one
+            view.drift = None  # a verdict under another bank says nothing of this one
             return Skipped("no_calibration", over=before)
         limit = self._settings.frames_per_false_alarm
         after = follow(now.following, seen, now.baseline, frames_per_false_alarm=limit)
-        view.standing = replace(now, following=after)
+        view.drift = replace(now, following=after)
         view.decided_at = decision.decided_at.timestamp()
         lasted = 0 if after.episode is None else after.seen - after.episode.noticed
         return Followed(before, after.episode, first=now.following.seen == 0, lasted=lasted)
@@ -143,7 +143,7 @@ class Views:
         given_up: list[FollowedView] = []
         while self._views:
             oldest = next(iter(self._views.values()))
-            if oldest.heard_at > ends and len(self._views) <= self._settings.views:
+            if oldest.active_at > ends and len(self._views) <= self._settings.views:
                 break
             given_up.append(oldest)
             self._drop(oldest)
@@ -174,12 +174,12 @@ class Views:
             partition.ids.popitem(last=False)
         return False
 
-    def _standing(self, view: FollowedView, decision: Decision, *, wait: bool) -> BankDrift:
+    def _drift_by(self, view: FollowedView, decision: Decision, *, wait: bool) -> BankDrift:
         """The view under this decision's bank, anew where it is another one. Raises NotMeasured, NoCalibration."""
         bank, threshold = decision.bank, decision.threshold
         if bank is None or threshold is None:
             raise NotMeasured(f"decision {decision.id} was made by no bank")
-        now = view.standing
+        now = view.drift
         if now is None or now.version != bank.version:
             return self._under(view, bank, threshold, wait=wait)
         if now.baseline.reference.threshold != threshold:

@@ -71,7 +71,7 @@ def openings(taken: Sequence[Turn]) -> list[tuple[int, str]]:
     return [(n, word) for n, word in enumerate(words) if word and word != (words[n - 1] if n else "")]
 
 
-def told(taken: Sequence[Turn]) -> str:
+def formatted(taken: Sequence[Turn]) -> str:
     """What happened, in a line."""
     first = next(n for n, turn in enumerate(taken) if turn.pitted)
     said = "; ".join(
@@ -136,7 +136,7 @@ def main() -> None:
     asked = parser.parse_args()
     paths = in_order(Path(os.environ["PATCHLINE_TEST_DATA"]) / "bsdata/ball_screw")
     taken, threshold = turns(paths, LEARNT)
-    sys.stdout.write(told(taken) + "\n")
+    sys.stdout.write(formatted(taken) + "\n")
     if asked.picture:
         draw(taken, threshold, asked.picture)
 

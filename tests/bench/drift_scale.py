@@ -141,10 +141,10 @@ def measured(view_count: int, seconds: int, folder: Path) -> str:
                 scraped = scrapes
         sizes.append(rss_mb())
     spent = time.process_time() - started
-    told = ", ".join(f"{size - before:.0f}" for size in sizes)
+    growth = ", ".join(f"{size - before:.0f}" for size in sizes)
     return (
         f"{view_count} views at {RATE}/s for {seconds} s: {spent:.1f} s of CPU, {spent / seconds:.1%} of a core; "
-        f"MB above the start after 0, 1, 2 and 3 thirds: {told}"
+        f"MB above the start after 0, 1, 2 and 3 thirds: {growth}"
     )
 
 

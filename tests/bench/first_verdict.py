@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from ingest.bank_event import BankEvent, BankEventKind
 from ingest.kafka.readers import WholeTopicReader
 from tests.brokers import KafkaBroker
-from tests.e2e.services import Answers, Plant
+from tests.e2e.services import Answers, Services
 
 if TYPE_CHECKING:
     from ingest.kafka.settings import KafkaSettings
@@ -25,13 +25,13 @@ VIEW = "line-1/camera-1"
 FIRST = 30
 
 
-def waited(plant: Plant) -> float:
+def waited(services: Services) -> float:
     """Seconds from the 30th frame to the first decision by a bank."""
-    plant.run("topics", "create")
+    services.run("topics", "create")
     for name in ("train", "inspect"):
-        plant.until_ready(plant.start(name))
-    with Answers(plant.kafka) as answers:
-        plant.start("camera", VIEW, "--simulate", "ring", "--rate", "15")
+        services.until_ready(services.start(name))
+    with Answers(services.kafka) as answers:
+        services.start("camera", VIEW, "--simulate", "ring", "--rate", "15")
         while not any(each.bank for each in answers.decisions):
             answers.read()
     in_order = sorted(answers.decisions, key=lambda each: each.source.offset)
@@ -54,10 +54,10 @@ def main(trials: str = "3") -> None:
             for trial in range(int(trials)):
                 home = Path(folder) / str(trial)
                 home.mkdir()
-                with Plant(home, broker.settings(), over={"runtime": {"provider": "auto"}}) as plant:
-                    seconds = waited(plant)
-                    told = f"first verdict after {seconds:.1f} s, build {build_seconds(plant.kafka):.1f} s"
-                print(told, f"load {os.getloadavg()[0]:.1f}", flush=True)  # noqa: T201 -- this is what it is for
+                with Services(home, broker.settings(), over={"runtime": {"provider": "auto"}}) as services:
+                    seconds = waited(services)
+                    result = f"first verdict after {seconds:.1f} s, build {build_seconds(services.kafka):.1f} s"
+                print(result, f"load {os.getloadavg()[0]:.1f}", flush=True)  # noqa: T201 -- this is what it is for
         finally:
             broker.stop()
 

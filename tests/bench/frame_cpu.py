@@ -31,7 +31,7 @@ from softpatch.network.graph import lite0
 from softpatch.scoring.search import FlatSearch
 from tests.bench import loop_throughput
 from tests.brokers import KafkaBroker
-from tests.inference.sample_bank import encoded, sample_bank, picture, record, state, state_record, stored
+from tests.inference.sample_bank import encoded, picture, record, sample_bank, state, state_record, stored
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

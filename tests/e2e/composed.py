@@ -57,7 +57,7 @@ def debian_program(service: str) -> str:
 
 @dataclass
 class Composed:
-    """A running plant. `broker` is started by whoever has a Kafka; leaving it kills what still runs."""
+    """Running services. `broker` is started by whoever has a Kafka; leaving it kills what still runs."""
 
     folder: Path
     ports: dict[str, int] = field(default_factory=dict)
@@ -101,7 +101,7 @@ class Composed:
         else:
             shutil.copy(path, target)
 
-    def said(self, name: str, text: str) -> str:
+    def rewritten(self, name: str, text: str) -> str:
         """A word of compose.yml or of a mounted file as it is here: addresses and paths."""
         text = text.replace("0.0.0.0", "127.0.0.1")  # noqa: S104 -- a container's way to be reached
         for service in self.services:
@@ -131,7 +131,7 @@ class Composed:
 
     def _environment(self, name: str) -> dict[str, str]:
         said = self.services[name]["environment"].items()
-        return {key: self.said(name, str(value)) for key, value in said} | self._own_ports()
+        return {key: self.rewritten(name, str(value)) for key, value in said} | self._own_ports()
 
     def alive(self, name: str) -> subprocess.CompletedProcess[str]:
         """The health check of one of our services, run once."""
@@ -143,12 +143,12 @@ class Composed:
 
     def of_prometheus(self, name: str, web: str) -> Service:
         """Prometheus or Alertmanager, from Debian in place of their images, at the address others know it by."""
-        words = [self.said(name, word) for word in self.services[name]["command"]]
+        words = [self.rewritten(name, word) for word in self.services[name]["command"]]
         listen = f"--web.listen-address=127.0.0.1:{self.port(web)}"
         return self._started(name, [debian_program(name), *words, listen], self.folder, {})
 
     def _own_port(self, name: str, word: str) -> str:
-        return str(self.port(f"{name}:{word}")) if re.fullmatch(r"94\d\d", word) else self.said(name, word)
+        return str(self.port(f"{name}:{word}")) if re.fullmatch(r"94\d\d", word) else self.rewritten(name, word)
 
     def _own_ports(self) -> dict[str, str]:
         """In containers each service has the port that patchline.yaml says; here they share one machine."""

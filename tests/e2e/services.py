@@ -1,4 +1,4 @@
-"""A plant for the end-to-end tests: settings, topics, and the `patchline` command as processes that can be killed."""
+"""Services for the end-to-end tests: settings, topics, and the `patchline` command as processes that can be killed."""
 
 from __future__ import annotations
 
@@ -51,14 +51,14 @@ def wait_until(happened: Callable[[], bool], what: str) -> None:
 
 @dataclass
 class Service:
-    """One process of the plant and where it logs; a later start of the same service logs behind the earlier one."""
+    """One process and where it logs; a later start of the same service logs behind the earlier one."""
 
     name: str
     process: subprocess.Popen[bytes]
     log: Path
 
     @property
-    def said(self) -> str:
+    def logged(self) -> str:
         """All it logged so far."""
         return self.log.read_text(errors="replace")
 
@@ -74,7 +74,7 @@ class Service:
 
 
 @dataclass
-class Plant:
+class Services:
     """One patchline.yaml and the services that run by it; leaving it kills what still runs."""
 
     folder: Path
@@ -128,7 +128,7 @@ class Plant:
         """Wait until `/readyz` of a service says so; it must go on running meanwhile."""
 
         def ready() -> bool:
-            assert service.process.poll() is None, service.said
+            assert service.process.poll() is None, service.logged
             return page(self.port_of(service), "/readyz") is not None
 
         wait_until(ready, f"{service.name} becoming ready")

@@ -52,7 +52,7 @@ RIGHTLY_ZERO = {
 
 @dataclass(frozen=True)
 class History:
-    """What happened to the line, in Unix seconds; the alerts of the knocked view that were told before it."""
+    """What happened to the line, in Unix seconds; the alerts of the knocked view that fired before it."""
 
     begun: float
     told_before: list[dict[str, Any]]
@@ -63,8 +63,8 @@ class History:
 
 @pytest.fixture(scope="module")
 def line(kafka_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[WatchedLine]:
-    """The plant, running."""
-    with Pager() as pager, Composed(tmp_path_factory.mktemp("plant")) as composed:
+    """The composed services, running."""
+    with Pager() as pager, Composed(tmp_path_factory.mktemp("services")) as composed:
         yield WatchedLine(composed, pager).start(kafka_home)
 
 
@@ -76,17 +76,17 @@ def prometheus(line: WatchedLine) -> Prometheus:
 
 @pytest.fixture(scope="module")
 def history(line: WatchedLine, prometheus: Prometheus) -> History:
-    """What a plant sees in a while: members come and go, cameras stall, are knocked and covered, odd records come."""
+    """What services see in a while: members come and go, cameras stall, are knocked and covered, odd records come."""
     begun = time.time()
     share_the_load_for_a_while(line, prometheus)
     with Camera(line.kafka, KNOCKED, rate_per_second=15, seed=5) as camera:
         with stalled(line.running["camera"]):
-            line.wait_until(lambda: value(prometheus, FOLLOWED) > CALM_FRAMES, "decisions that drift is told from")
+            line.wait_until(lambda: value(prometheus, FOLLOWED) > CALM_FRAMES, "decisions to follow")
         told_before = drift_alerts(line, "firing")
         knocked, camera.fault = time.time(), KNOCK
-        line.wait_until(lambda: bool(drift_alerts(line, "firing")), "the knock being told")
+        line.wait_until(lambda: bool(drift_alerts(line, "firing")), "the alert of the knock")
         recovered, camera.fault = time.time(), None
-        line.wait_until(lambda: bool(drift_alerts(line, "resolved")), "the recovery being told")
+        line.wait_until(lambda: bool(drift_alerts(line, "resolved")), "the end of the alert")
         camera.fault = black
         for seen in range(2):  # a rate needs what it counts to have been there before, at zero or not
             send_odd_records(line.kafka, ODD)
@@ -134,7 +134,7 @@ def value(prometheus: Prometheus, expression: str) -> float:
 
 
 def drift_alerts(line: WatchedLine, status: str) -> list[dict[str, Any]]:
-    """What the pager was told of drift of the view that is knocked."""
+    """What the pager received about drift of the view that is knocked."""
     rules = chain.from_iterable(group["rules"] for group in yaml.safe_load(RULES.read_text())["groups"])
     of_drift = {rule["alert"] for rule in rules if "patchline_drift_verdict" in rule["expr"]}
     return [each for each in line.pager.alerts(status, view=KNOCKED) if each["labels"]["alertname"] in of_drift]

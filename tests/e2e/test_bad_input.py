@@ -21,8 +21,8 @@ from ingest.kafka.writers import KafkaSender
 from ingest.store import FsspecStore
 from softpatch.network.embed import OnnxEmbedder
 from softpatch.network.graph import lite0
-from tests.e2e.services import Answers, Plant, page, wait_until
-from tests.inference.sample_bank import VIEW, encoded, jpeg, sample_bank, picture, state, stored
+from tests.e2e.services import Answers, Services, page, wait_until
+from tests.inference.sample_bank import VIEW, encoded, jpeg, picture, sample_bank, state, stored
 from tests.softpatch.images.test_decode import CMYK
 
 if TYPE_CHECKING:
@@ -105,11 +105,11 @@ RECORDS: dict[str, Sent] = {
 
 
 @pytest.fixture
-def plant(kafka_broker: KafkaBroker, tmp_path: Path) -> Iterator[Plant]:
-    """A plant with topics and a bank of good plates in force; no dead-letter rate is too high for it."""
+def services(kafka_broker: KafkaBroker, tmp_path: Path) -> Iterator[Services]:
+    """Services with topics and a bank of good plates in force; no dead-letter rate is too high for it."""
     kafka = kafka_broker.settings(partitions=1)
     views = {"*": {"deadline_seconds": 600, "dead_letter_cap_ratio": 0.999}}
-    with Plant(tmp_path, kafka, over={"views": views}) as made:
+    with Services(tmp_path, kafka, over={"views": views}) as made:
         made.run("topics", "create")
         bank = sample_bank(OnnxEmbedder.open(lite0(), provider="cpu", threads=1))
         in_force = stored(FsspecStore.open(made.store), bank).in_force
@@ -132,21 +132,21 @@ def send(kafka: KafkaSettings, records: Mapping[str, Sent]) -> dict[SourceRecord
     }
 
 
-def test_each_record_becomes_what_it_must_and_the_service_stays_ready(plant: Plant) -> None:
+def test_each_record_becomes_what_it_must_and_the_service_stays_ready(services: Services) -> None:
     """One process meets them all, is asked for its health meanwhile, and ends well; no dead letter lost a byte."""
-    inspect = plant.start("inspect")
-    plant.until_ready(inspect)
-    names = send(plant.kafka, RECORDS)
-    with Answers(plant.kafka) as answers:
+    inspect = services.start("inspect")
+    services.until_ready(inspect)
+    names = send(services.kafka, RECORDS)
+    with Answers(services.kafka) as answers:
 
         def answered() -> bool:
-            assert page(plant.inspect_port, "/readyz") is not None, inspect.said
+            assert page(services.inspect_port, "/readyz") is not None, inspect.logged
             return answers.read() >= len(RECORDS)
 
         wait_until(answered, "an answer to every record")
-    assert plant.metric(inspect, "patchline_dead_letters_total") == len(answers.dead_letters)
+    assert services.metric(inspect, "patchline_dead_letters_total") == len(answers.dead_letters)
     assert inspect.stop() == 0
-    assert "Traceback" not in inspect.said
+    assert "Traceback" not in inspect.logged
     became = {names[each.source]: each.verdict for each in answers.decisions}
     became |= {names[each.source]: each.reason for each in answers.dead_letters}
     assert became == {name: each.becomes for name, each in RECORDS.items()}

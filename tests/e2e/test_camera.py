@@ -10,7 +10,7 @@ import pytest
 
 from deploy.local_stack.outcomes import end_offsets
 from tests.brokers import free_port
-from tests.e2e.services import Plant, wait_until
+from tests.e2e.services import Services, wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,14 +25,14 @@ def test_a_camera_that_is_told_to_stop_says_how_many_frames_are_in_the_topic(
     kafka_broker: KafkaBroker, tmp_path: Path, how: signal.Signals
 ) -> None:
     """Ctrl-C or SIGTERM in the middle: it used to die with frames on their way."""
-    with Plant(tmp_path, kafka_broker.settings()) as plant:
-        plant.run("topics", "create")
+    with Services(tmp_path, kafka_broker.settings()) as services:
+        services.run("topics", "create")
         port = str(free_port())
-        camera = plant.start("camera", "line/top", "--simulate", "ring", "--rate", "40", "--metrics-port", port)
-        wait_until(lambda: sum(end_offsets(plant.kafka).values()) > 0, "a frame in the topic")
+        camera = services.start("camera", "line/top", "--simulate", "ring", "--rate", "40", "--metrics-port", port)
+        wait_until(lambda: sum(end_offsets(services.kafka).values()) > 0, "a frame in the topic")
         with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as metrics:
             assert 'patchline_camera_frames_sent_total{view="line/top"}' in metrics.read().decode()
         camera.process.send_signal(how)
-        assert camera.process.wait(60) == 0, camera.said
-        assert f"{sum(end_offsets(plant.kafka).values())} frames in " in camera.said
-        assert "Traceback" not in camera.said
+        assert camera.process.wait(60) == 0, camera.logged
+        assert f"{sum(end_offsets(services.kafka).values())} frames in " in camera.logged
+        assert "Traceback" not in camera.logged

@@ -14,7 +14,7 @@ from ingest.decision import Reason
 from ingest.frame import DeadLetterReason
 from ingest.kafka.records import Outgoing
 from ingest.kafka.writers import KafkaSender
-from tests.e2e.services import Answers, Plant, run, wait_until
+from tests.e2e.services import Answers, Services, run, wait_until
 from tests.inference.sample_bank import jpeg
 
 if TYPE_CHECKING:
@@ -30,9 +30,9 @@ GOOD, HALF = jpeg(0), jpeg(1)[:400]
 
 
 @pytest.fixture
-def plant(kafka_broker: KafkaBroker, tmp_path: Path) -> Iterator[Plant]:
-    """A plant with its topics made, no service running."""
-    with Plant(tmp_path, kafka_broker.settings(partitions=2)) as made:
+def services(kafka_broker: KafkaBroker, tmp_path: Path) -> Iterator[Services]:
+    """Topics that exist, and no service running."""
+    with Services(tmp_path, kafka_broker.settings(partitions=2)) as made:
         made.run("topics", "create")
         yield made
 
@@ -58,18 +58,18 @@ def too_large_to_keep(kafka: KafkaSettings, source: SourceRecord, key: bytes, co
     return Outgoing(kafka.topic("frames.dead-letter"), key, None, headers_of(letter), partition=source.partition)
 
 
-def told(plant: Plant, *arguments: str) -> dict[str, Any]:
+def json_of(services: Services, *arguments: str) -> dict[str, Any]:
     """What a `dead-letters` command writes for scripts."""
-    file = plant.folder / "said.json"
-    plant.run("dead-letters", *arguments, "--json", str(file))
+    file = services.folder / "said.json"
+    services.run("dead-letters", *arguments, "--json", str(file))
     found: dict[str, Any] = json.loads(file.read_text())
     return found
 
 
-def test_letters_are_listed_shown_and_replayed_into_decisions(plant: Plant) -> None:
+def test_letters_are_listed_shown_and_replayed_into_decisions(services: Services) -> None:
     """The good frame behind a pointer is decided, the half one is a dead letter again; both name what they replay."""
-    kafka, inspect = plant.kafka, plant.start("inspect")
-    plant.until_ready(inspect)
+    kafka, inspect = services.kafka, services.start("inspect")
+    services.until_ready(inspect)
     headers = (("frame-id", b"half-1"), ("product", b"gear"))
     half, large = send(
         kafka,
@@ -79,20 +79,20 @@ def test_letters_are_listed_shown_and_replayed_into_decisions(plant: Plant) -> N
     (pointer,) = send(kafka, too_large_to_keep(kafka, large, b"line/b", GOOD))
     with Answers(kafka) as answers:
         wait_until(lambda: answers.read() >= 3, "an answer to both frames, and the pointer")
-        listed = told(plant, "list")["dead_letters"]
+        listed = json_of(services, "list")["dead_letters"]
         assert {(each["view"], each["reason"], each["source"], each["pointer_only"]) for each in listed} == {
             ("line/a@gear", "truncated", str(half), False),
             ("line/b", "too_many_pixels", str(large), True),
         }
-        assert [each["view"] for each in told(plant, "list", "--reason", "truncated")["dead_letters"]] == [
+        assert [each["view"] for each in json_of(services, "list", "--reason", "truncated")["dead_letters"]] == [
             "line/a@gear"
         ]
-        assert told(plant, "list", "--view", "line/a")["dead_letters"] == []
+        assert json_of(services, "list", "--view", "line/a")["dead_letters"] == []
         name = f"{pointer.partition}:{pointer.offset}"
-        shown = told(plant, "show", name, "--out", str(plant.folder / "image.jpg"))
+        shown = json_of(services, "show", name, "--out", str(services.folder / "image.jpg"))
         assert (shown["key"], shown["headers"]) == ("line/b", {"frame-id": "large-1"})
-        assert (plant.folder / "image.jpg").read_bytes() == GOOD
-        assert len(told(plant, "replay", "--since", "1h")["replayed"]) == 2
+        assert (services.folder / "image.jpg").read_bytes() == GOOD
+        assert len(json_of(services, "replay", "--since", "1h")["replayed"]) == 2
         wait_until(lambda: answers.read() >= 5, "an answer to both replays")
     assert inspect.stop() == 0
     (decision,) = [each for each in answers.decisions if each.replay_of is not None]
@@ -101,17 +101,17 @@ def test_letters_are_listed_shown_and_replayed_into_decisions(plant: Plant) -> N
     assert [(each.value, each.headers[:-1]) for each in again] == [(HALF, headers)]
 
 
-def test_what_cannot_be_replayed_is_said_and_fails(plant: Plant) -> None:
+def test_what_cannot_be_replayed_is_said_and_fails(services: Services) -> None:
     """Bytes that expired, a letter that never was, and a replay of everything without --all."""
-    kafka = plant.kafka
+    kafka = services.kafka
     gone = SourceRecord(topic=kafka.topic("frames"), partition=0, offset=5)
     (pointer,) = send(kafka, too_large_to_keep(kafka, gone, b"line/b", GOOD))
-    settings = ("--settings", str(plant.settings_file()))
-    expired = run("dead-letters", "replay", "--all", *settings, folder=plant.folder)
+    settings = ("--settings", str(services.settings_file()))
+    expired = run("dead-letters", "replay", "--all", *settings, folder=services.folder)
     assert expired.returncode == 1
     assert f"the bytes of {gone} are gone" in expired.stdout
     assert "1 of 1 frames could not be sent again" in expired.stderr
-    missing = run("dead-letters", "show", "0:99", *settings, folder=plant.folder)
+    missing = run("dead-letters", "show", "0:99", *settings, folder=services.folder)
     assert (missing.returncode, missing.stderr.count("there is no dead letter")) == (1, 1)
-    assert run("dead-letters", "replay", *settings, folder=plant.folder).returncode == 2
+    assert run("dead-letters", "replay", *settings, folder=services.folder).returncode == 2
     assert pointer.partition == 0

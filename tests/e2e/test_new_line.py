@@ -16,7 +16,7 @@ from ingest.cameras.simulator import Simulator
 from ingest.decision import Reason, Verdict
 from ingest.kafka.readers import WholeTopicReader
 from softpatch.images.input_faults import InputFault
-from tests.e2e.services import Answers, Plant, wait_until
+from tests.e2e.services import Answers, Services, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,11 +49,11 @@ def parts(*, size_px: int = 512) -> Iterator[CameraFrame]:
     return iter(Simulator("ring", seed=11, clock=lambda: datetime.now(UTC), defect_ratio=0.1, size_px=size_px))
 
 
-def started(plant: Plant) -> tuple[Service, Service]:
+def started(services: Services) -> tuple[Service, Service]:
     """Trainer and inspection, ready."""
-    train, inspect = plant.start("train"), plant.start("inspect")
+    train, inspect = services.start("train"), services.start("inspect")
     for service in (train, inspect):
-        plant.until_ready(service)
+        services.until_ready(service)
     return train, inspect
 
 
@@ -71,15 +71,15 @@ def scored(answers: Answers) -> bool:
 
 def test_a_new_line_gets_provisional_verdicts_without_any_setting(kafka_broker: KafkaBroker, tmp_path: Path) -> None:
     """Thirty frames, a bank, and the next frames are decided by it; where it is provisional, the state says why."""
-    with Plant(tmp_path, kafka_broker.settings(partitions=1)) as plant:
-        plant.run("topics", "create")
-        started(plant)
+    with Services(tmp_path, kafka_broker.settings(partitions=1)) as services:
+        services.run("topics", "create")
+        started(services)
         frames = parts()
-        with Answers(plant.kafka) as answers:
-            send_all(plant.kafka, VIEW, islice(frames, FIRST), rate_per_second=None)
+        with Answers(services.kafka) as answers:
+            send_all(services.kafka, VIEW, islice(frames, FIRST), rate_per_second=None)
 
             def decided_by_a_bank() -> bool:
-                send_all(plant.kafka, VIEW, islice(frames, 1), rate_per_second=None)
+                send_all(services.kafka, VIEW, islice(frames, 1), rate_per_second=None)
                 return scored(answers)
 
             wait_until(decided_by_a_bank, "a decision by the first bank")
@@ -88,7 +88,7 @@ def test_a_new_line_gets_provisional_verdicts_without_any_setting(kafka_broker: 
         assert {each.reason for each in learning} == {Reason.LEARNING}
         assert len(learning) >= FIRST
         assert {each.reason for each in decided} <= {None, Reason.DEADLINE}
-        state = bank_states(plant.kafka)[-1]
+        state = bank_states(services.kafka)[-1]
         assert {each.provisional for each in decided} == {state.state is ViewState.PROVISIONAL}
         assert (state.provisional_because is not None) is (state.state is ViewState.PROVISIONAL)
 
@@ -97,22 +97,22 @@ def test_frames_that_show_nothing_are_undecided_counted_and_not_learnt(
     kafka_broker: KafkaBroker, tmp_path: Path
 ) -> None:
     """Black, burnt out, frozen: named in decisions and metrics of both services, and none of them in the window."""
-    with Plant(tmp_path, kafka_broker.settings(partitions=1), over={"views": {VIEW: QUIET}}) as plant:
-        plant.run("topics", "create")
-        train, inspect = started(plant)
+    with Services(tmp_path, kafka_broker.settings(partitions=1), over={"views": {VIEW: QUIET}}) as services:
+        services.run("topics", "create")
+        train, inspect = started(services)
         frames = parts(size_px=256)
-        with Answers(plant.kafka) as answers:
-            first = send_all(plant.kafka, VIEW, islice(frames, 24), rate_per_second=None)
+        with Answers(services.kafka) as answers:
+            first = send_all(services.kafka, VIEW, islice(frames, 24), rate_per_second=None)
 
             def decided_by_a_bank() -> bool:
-                first.extend(send_all(plant.kafka, VIEW, islice(frames, 1), rate_per_second=None))
+                first.extend(send_all(services.kafka, VIEW, islice(frames, 1), rate_per_second=None))
                 return scored(answers)
 
             wait_until(decided_by_a_bank, "a decision by the first bank")
-            faulty = send_all(plant.kafka, VIEW, breaking(islice(frames, 40)), rate_per_second=None)
+            faulty = send_all(services.kafka, VIEW, breaking(islice(frames, 40)), rate_per_second=None)
             wait_until(lambda: answers.read() >= len(first) + len(faulty), "an answer to every frame")
             wait_until(
-                lambda: plant.metric(train, "patchline_kafka_records_polled_total") >= len(first) + len(faulty),
+                lambda: services.metric(train, "patchline_kafka_records_polled_total") >= len(first) + len(faulty),
                 "the trainer reading every frame",
             )
         said = {each.source: each for each in answers.decisions}
@@ -127,8 +127,8 @@ def test_frames_that_show_nothing_are_undecided_counted_and_not_learnt(
         for each in in_order:
             assert (each.reason is Reason.INPUT_FAULT) == (each.input_fault is not None)
             assert (each.verdict is Verdict.UNDECIDED) == (each.input_fault is not None)
-        assert plant.metric(inspect, "patchline_input_faults_total") == BLACK + BURNT + STILL + 1 - 9
-        assert_skipped(plant, train)
+        assert services.metric(inspect, "patchline_input_faults_total") == BLACK + BURNT + STILL + 1 - 9
+        assert_skipped(services, train)
 
 
 def breaking(frames: Iterator[CameraFrame]) -> Iterator[CameraFrame]:
@@ -138,10 +138,10 @@ def breaking(frames: Iterator[CameraFrame]) -> Iterator[CameraFrame]:
     return frozen(burnt, first=BLACK + BURNT, count=STILL)
 
 
-def assert_skipped(plant: Plant, train: Service) -> None:
+def assert_skipped(services: Services, train: Service) -> None:
     """What the trainer left out, by reason: bit-identical repeats are duplicates until they are too many."""
     skipped = {
-        reason: plant.labelled(train, "patchline_trainer_frames_skipped_total", view=VIEW, reason=reason)
+        reason: services.labelled(train, "patchline_trainer_frames_skipped_total", view=VIEW, reason=reason)
         for reason in ("black", "overexposed", "duplicate", "frozen")
     }
     assert skipped == {"black": BLACK, "overexposed": BURNT, "duplicate": 8, "frozen": STILL - 8}

@@ -16,7 +16,7 @@ from ingest.kafka.writers import KafkaSender
 from ingest.store import FsspecStore
 from softpatch.network.embed import OnnxEmbedder
 from softpatch.network.graph import lite0
-from tests.e2e.services import Answers, Plant, Service, wait_until
+from tests.e2e.services import Answers, Service, Services, wait_until
 from tests.inference.sample_bank import VIEW, jpeg, sample_bank, state, stored
 
 if TYPE_CHECKING:
@@ -38,10 +38,10 @@ QUEUE_FRAMES = 64
 
 
 @pytest.fixture
-def plant(kafka_broker: KafkaBroker, tmp_path: Path) -> Iterator[Plant]:
-    """A plant with topics and a bank of good plates in force."""
+def services(kafka_broker: KafkaBroker, tmp_path: Path) -> Iterator[Services]:
+    """Services with topics and a bank of good plates in force."""
     kafka = kafka_broker.settings(partitions=2)
-    with Plant(tmp_path, kafka) as made:
+    with Services(tmp_path, kafka) as made:
         made.run("topics", "create")
         in_force = stored(
             FsspecStore.open(made.store), sample_bank(OnnxEmbedder.open(lite0(), provider="cpu", threads=1))
@@ -62,14 +62,14 @@ def frames(kafka: KafkaSettings, count: int) -> list[Outgoing]:
     return [Outgoing(kafka.topic("frames"), VIEW.encode(), jpeg(seed)) for seed in range(count)]
 
 
-def measured_capacity(plant: Plant, inspect: Service, some: Sequence[Outgoing]) -> float:
+def measured_capacity(services: Services, inspect: Service, some: Sequence[Outgoing]) -> float:
     """Frames decided a second, all of them waiting in Kafka."""
-    with KafkaSender.open(plant.kafka) as sender:
+    with KafkaSender.open(services.kafka) as sender:
         for number in range(MEASURED_FRAMES):
             sender.send(some[number % len(some)])
-    first = plant.metric(inspect, "patchline_decisions_total")
+    first = services.metric(inspect, "patchline_decisions_total")
     begun = time.monotonic()
-    wait_until(lambda: plant.metric(inspect, "patchline_decisions_total") >= MEASURED_FRAMES, "the first frames")
+    wait_until(lambda: services.metric(inspect, "patchline_decisions_total") >= MEASURED_FRAMES, "the first frames")
     return (MEASURED_FRAMES - first) / (time.monotonic() - begun)
 
 
@@ -96,22 +96,22 @@ def offered(kafka: KafkaSettings, some: Sequence[Outgoing], frames_per_second: f
 
 
 def test_memory_is_flat_when_ten_times_too_much_is_offered(
-    plant: Plant, record_property: Callable[[str, object], None]
+    services: Services, record_property: Callable[[str, object], None]
 ) -> None:
     """The queue stays bounded, partitions are paused, late frames keep their score, and SIGTERM is obeyed at once."""
-    inspect, some = plant.start("inspect"), frames(plant.kafka, 20)
-    plant.until_ready(inspect)
-    capacity = measured_capacity(plant, inspect, some)
+    inspect, some = services.start("inspect"), frames(services.kafka, 20)
+    services.until_ready(inspect)
+    capacity = measured_capacity(services, inspect, some)
     resident, depth, paused = list[float](), 0.0, 0.0
-    with offered(plant.kafka, some, TIMES * capacity) as sent:
+    with offered(services.kafka, some, TIMES * capacity) as sent:
         for _ in range(OFFERED_SECONDS):
             time.sleep(1)
             resident.append(resident_mib(inspect))
-            depth = max(depth, plant.metric(inspect, "patchline_queue_depth_frames"))
-            paused = max(paused, plant.metric(inspect, "patchline_kafka_partitions_paused"))
-    told = time.monotonic()
+            depth = max(depth, services.metric(inspect, "patchline_queue_depth_frames"))
+            paused = max(paused, services.metric(inspect, "patchline_kafka_partitions_paused"))
+    stopped_at = time.monotonic()
     assert inspect.stop() == 0
-    stopped_in = time.monotonic() - told
+    stopped_in = time.monotonic() - stopped_at
     early, late = max(resident[:FIRST_SECONDS]), max(resident[FIRST_SECONDS:])
     figures = {"capacity": capacity, "offered": sent[0] / OFFERED_SECONDS, "early": early, "late": late}
     for name, value in {**figures, "stopped_in": stopped_in}.items():
@@ -120,7 +120,7 @@ def test_memory_is_flat_when_ten_times_too_much_is_offered(
     assert late - early < GROWTH_MIB
     assert depth <= QUEUE_FRAMES
     assert paused >= 1
-    with Answers(plant.kafka) as answers:
+    with Answers(services.kafka) as answers:
         said = answers.read_to_end().decisions
     too_late = [each for each in said if each.reason is Reason.DEADLINE]
     assert too_late

@@ -21,7 +21,7 @@ from ingest.contract import SourceRecord
 from ingest.decision import Reason, Verdict
 from ingest.frame import DeadLetterReason
 from ingest.kafka.readers import WholeTopicReader
-from tests.e2e.services import Answers, Plant, wait_until
+from tests.e2e.services import Answers, Services, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -103,40 +103,40 @@ def promoted(kafka: KafkaSettings) -> Counter[tuple[str, str | None]]:
 
 
 @pytest.fixture
-def plant(kafka_broker: KafkaBroker, tmp_path: Path) -> Iterator[Plant]:
-    """A plant with its topics made, no service running."""
-    with Plant(tmp_path, kafka_broker.settings(partitions=2), over=SETTINGS) as made:
+def services(kafka_broker: KafkaBroker, tmp_path: Path) -> Iterator[Services]:
+    """Topics that exist, and no service running."""
+    with Services(tmp_path, kafka_broker.settings(partitions=2), over=SETTINGS) as made:
         made.run("topics", "create")
         yield made
 
 
-def test_every_frame_is_answered_once_while_banks_change_and_inference_is_killed(plant: Plant) -> None:
+def test_every_frame_is_answered_once_while_banks_change_and_inference_is_killed(services: Services) -> None:
     """Two views learn, relearn and are decided by one bank after another; kill -9 loses and doubles nothing."""
-    begun, stop, train, inspect = datetime.now(UTC), Event(), plant.start("train"), plant.start("inspect")
+    begun, stop, train, inspect = datetime.now(UTC), Event(), services.start("train"), services.start("inspect")
     for service in (train, inspect):
-        plant.until_ready(service)
-    with Answers(plant.kafka) as answers, ThreadPoolExecutor(len(VIEWS), "camera") as cameras:
+        services.until_ready(service)
+    with Answers(services.kafka) as answers, ThreadPoolExecutor(len(VIEWS), "camera") as cameras:
         sending = [
-            cameras.submit(send_all, plant.kafka, view, unfiltered(variant, stop), rate_per_second=FRAMES_PER_SECOND)
+            cameras.submit(send_all, services.kafka, view, unfiltered(variant, stop), rate_per_second=FRAMES_PER_SECOND)
             for view, variant in VIEWS.items()
         ]
         try:
             see_banks(answers, at_least=1, after=begun)
             inspect.kill()
-            killed_at, inspect = datetime.now(UTC), plant.start("inspect")
-            plant.until_ready(inspect)
+            killed_at, inspect = datetime.now(UTC), services.start("inspect")
+            services.until_ready(inspect)
             see_banks(answers, at_least=2, after=killed_at)  # swapped in one process, while frames flow
         finally:
             stop.set()
         sent = [frame for each in sending for frame in each.result()]
         wait_until(lambda: answers.read() >= len(sent), "an answer to every frame")
     by_this_process = sum(each.decided_at > killed_at for each in answers.decisions)
-    wait_until(lambda: plant.metric(inspect, "patchline_decisions_total") == by_this_process, "all in the metrics")
-    assert plant.metric(train, "patchline_builds_total") >= 2 * len(VIEWS)
+    wait_until(lambda: services.metric(inspect, "patchline_decisions_total") == by_this_process, "all in the metrics")
+    assert services.metric(train, "patchline_builds_total") >= 2 * len(VIEWS)
     assert (inspect.stop(), train.stop()) == (0, 0)
-    assert "Traceback" not in inspect.said + train.said
-    with Answers(plant.kafka) as everything:
-        assert_all_is_well(plant.kafka, everything.read_to_end(), sent)
+    assert "Traceback" not in inspect.logged + train.logged
+    with Answers(services.kafka) as everything:
+        assert_all_is_well(services.kafka, everything.read_to_end(), sent)
 
 
 def assert_all_is_well(kafka: KafkaSettings, answers: Answers, sent: Sequence[SentFrame]) -> None:

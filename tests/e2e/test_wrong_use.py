@@ -9,7 +9,7 @@ import pytest
 
 from ingest.kafka.settings import KafkaSettings
 from tests.brokers import KafkaBroker, free_port
-from tests.e2e.services import Plant, begun, page, run, wait_until
+from tests.e2e.services import Services, begun, page, run, wait_until
 
 if TYPE_CHECKING:
     import subprocess
@@ -112,17 +112,17 @@ def test_without_a_broker_a_command_gives_up_with_one_sentence(tmp_path: Path) -
         assert f"event=broker_unreachable servers={address}" in done.stderr
 
 
-def test_a_plant_without_a_broker_waits_for_one_and_says_so(tmp_path: Path) -> None:
+def test_a_service_without_a_broker_waits_for_one_and_says_so(tmp_path: Path) -> None:
     """After a power cut everything starts at once, the broker last; SIGTERM ends the waiting in good order."""
     kafka = KafkaSettings(bootstrap_servers=f"127.0.0.1:{free_port()}", connect_retry_seconds=0.2)
-    with Plant(tmp_path, kafka) as plant:
-        up = plant.start("up")
+    with Services(tmp_path, kafka) as services:
+        up = services.start("up")
         wait_until(
-            lambda: up.said.count(f"event=broker_unreachable servers={kafka.bootstrap_servers} reason=") > 1,
+            lambda: up.logged.count(f"event=broker_unreachable servers={kafka.bootstrap_servers} reason=") > 1,
             "two tries",
         )
         assert up.stop() == 0
-        assert "Traceback" not in up.said
+        assert "Traceback" not in up.logged
 
 
 def test_a_demo_without_its_extra_says_what_to_install(tmp_path: Path) -> None:
@@ -145,28 +145,28 @@ def broker(kafka_home: Path, tmp_path: Path) -> Iterator[KafkaBroker]:
 @pytest.mark.slow
 def test_services_name_missing_topics_and_wait_for_a_broker_that_is_down(broker: KafkaBroker, tmp_path: Path) -> None:
     """Topics nobody made: exit code 1. A broker that is down: a log line per try, and work as soon as it comes."""
-    with Plant(tmp_path, broker.settings(connect_retry_seconds=0.5)) as plant:
-        settings = ("--settings", str(plant.settings_file()))
+    with Services(tmp_path, broker.settings(connect_retry_seconds=0.5)) as services:
+        settings = ("--settings", str(services.settings_file()))
         for end in [begun((service, *settings), tmp_path) for service in SERVICES]:
-            told = sentence(end(), 1)
-            assert told.startswith("patchline: missing topics: ")
-            assert told.endswith("; create them with `patchline topics create`")
+            text = sentence(end(), 1)
+            assert text.startswith("patchline: missing topics: ")
+            assert text.endswith("; create them with `patchline topics create`")
         assert sentence(run("topics", "show", *settings, folder=tmp_path), 1).endswith("; run patchline topics create")
-        plant.run("topics", "create")
-        plant.run("topics", "show")
+        services.run("topics", "create")
+        services.run("topics", "show")
         broker.stop()
-        services = [plant.start(service) for service in SERVICES]
-        for service in services:
+        running = [services.start(service) for service in SERVICES]
+        for service in running:
             wait_until(lambda each=service: waits(each, broker), f"{service.name} saying what it waits for")
-            assert page(plant.port_of(service), "/readyz") is None
+            assert page(services.port_of(service), "/readyz") is None
             assert service.process.poll() is None
         broker.start()
-        for service in services:
-            plant.until_ready(service)
-        assert [service.stop() for service in services] == [0, 0]
-        assert not any("Traceback" in service.said for service in services)
+        for service in running:
+            services.until_ready(service)
+        assert [service.stop() for service in running] == [0, 0]
+        assert not any("Traceback" in service.logged for service in running)
 
 
 def waits(service: Service, broker: KafkaBroker) -> bool:
     """Whether a service has logged, more than once, that no broker answers."""
-    return service.said.count(f"event=broker_unreachable servers={broker.bootstrap_servers} reason=") > 1
+    return service.logged.count(f"event=broker_unreachable servers={broker.bootstrap_servers} reason=") > 1

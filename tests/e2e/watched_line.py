@@ -1,4 +1,4 @@
-"""A plant by deploy/compose.yml that Prometheus and Alertmanager watch; what it tells people, and its cameras."""
+"""Services by deploy/compose.yml that Prometheus and Alertmanager watch, the alarms they raise, and cameras."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def shortened(text: object) -> str:
 
 
 class Pager:
-    """What the plant's receiver would be: every message of Alertmanager, as it came. Use it as a context manager."""
+    """An alarm receiver: every message of Alertmanager, as it came. Use it as a context manager."""
 
     def __init__(self) -> None:
         self.messages: list[dict[str, Any]] = []
@@ -74,9 +74,9 @@ class Pager:
         return f"http://127.0.0.1:{self._server.server_address[1]}/alerts"
 
     def alerts(self, status: str, **labels: str) -> list[dict[str, Any]]:
-        """The alerts it was told of, `firing` or `resolved`, with these labels among theirs."""
-        told = [alert for message in list(self.messages) for alert in message["alerts"]]
-        return [each for each in told if each["status"] == status and labels.items() <= each["labels"].items()]
+        """The alerts it received, `firing` or `resolved`, with these labels among theirs."""
+        alerts = [alert for message in list(self.messages) for alert in message["alerts"]]
+        return [each for each in alerts if each["status"] == status and labels.items() <= each["labels"].items()]
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -179,7 +179,7 @@ class WatchedLine:
 
     @property
     def kafka(self) -> KafkaSettings:
-        """For cameras outside the plant."""
+        """For cameras outside the composed services."""
         return KafkaSettings(bootstrap_servers=f"127.0.0.1:{self.composed.port('kafka:9092')}")
 
     @property
@@ -191,7 +191,7 @@ class WatchedLine:
         """Kafka, topics, our services, Prometheus and Alertmanager, each as compose.yml says."""
         self.composed.broker(kafka_home)
         topics = self.composed.patchline("topics")
-        assert topics.process.wait(60) == 0, topics.said
+        assert topics.process.wait(60) == 0, topics.logged
         for name in SERVED_AT:
             self._learn_little(name)
             self.running[name] = self.composed.patchline(name)
@@ -205,7 +205,7 @@ class WatchedLine:
 
         def looked() -> bool:
             for service in self.running.values():
-                assert service.process.poll() is None, service.said
+                assert service.process.poll() is None, service.logged
             return happened()
 
         wait_until(looked, what)
@@ -221,7 +221,7 @@ class WatchedLine:
         self._edit("alertmanager", "etc/alertmanager/alertmanager.yml", lambda said: _prompt(said, self.pager.url))
         for file in ("services", "cameras", "alertmanagers"):
             path = self.composed.root("prometheus") / f"etc/prometheus/targets/{file}.yml"
-            path.write_text(self.composed.said("prometheus", path.read_text()))
+            path.write_text(self.composed.rewritten("prometheus", path.read_text()))
 
     def _edit(self, name: str, file: str, change: Callable[[Any], object]) -> None:
         path = self.composed.root(name) / file

@@ -125,7 +125,7 @@ def test_a_bank_is_named_when_it_comes_into_force(metrics: ReportedMetrics) -> N
 def test_views_of_a_lost_partition_leave_the_page_and_come_back_with_it(metrics: ReportedMetrics) -> None:
     """The other partition's view stays; a bank that was named once is named again."""
     mine, gone = Partition("frames", 0), Partition("frames", 1)
-    other = FrameAnswer(Work.of(record(0, b"x", partition=1)), "line/b", decided(record(0, b"x")).said, 0.0)
+    other = FrameAnswer(Work.of(record(0, b"x", partition=1)), "line/b", decided(record(0, b"x")).message, 0.0)
     batch = AnswerBatch((decided(record(0, b"x")), other))
     metrics.reporting.worked(batch)
     metrics.reporting.lag({mine: 3, gone: 4})
@@ -144,7 +144,7 @@ def test_views_of_a_lost_partition_leave_the_page_and_come_back_with_it(metrics:
 def test_a_view_that_moved_away_does_not_come_back_with_a_change_of_its_bank(metrics: ReportedMetrics) -> None:
     """The thread that follows `banks` reads of every view: its next notice brought foreign series back."""
     mine, gone = Partition("frames", 0), Partition("frames", 1)
-    answer = FrameAnswer(Work.of(record(0, b"x", partition=1)), "line/b", decided(record(0, b"x")).said, 0.0)
+    answer = FrameAnswer(Work.of(record(0, b"x", partition=1)), "line/b", decided(record(0, b"x")).message, 0.0)
     metrics.reporting.worked(AnswerBatch((answer,)))
     metrics.reporting.moved([mine], [gone])
     metrics.reporting.banks_changed(CHANGES)
@@ -169,7 +169,7 @@ def test_notices_of_one_thread_are_taken_by_another_once_and_in_order() -> None:
 def test_a_batch_that_was_under_way_when_its_partition_went_opens_no_view(metrics: ReportedMetrics, bank: Bank) -> None:
     """Its answers are void, its view belongs to another process; when the partition comes back it is told again."""
     mine, gone = Partition("frames", 0), Partition("frames", 1)
-    answer = FrameAnswer(Work.of(record(0, b"x", partition=1)), "line/b", decided(record(0, b"x")).said, 0.0)
+    answer = FrameAnswer(Work.of(record(0, b"x", partition=1)), "line/b", decided(record(0, b"x")).message, 0.0)
     batch = AnswerBatch(
         (answer,), {"line/b": Serving(PLAIN, bank, Scorer(bank, BruteSearch(bank.vectors)), InputBaseline())}
     )

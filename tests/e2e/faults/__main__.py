@@ -20,7 +20,7 @@ from tests.e2e.faults.catalog import FAULTS
 from tests.e2e.faults.fault import tried
 from tests.e2e.faults.ledger import enter, entries, table, to_try
 from tests.e2e.faults.rig import SETTINGS, Rig
-from tests.e2e.services import Plant
+from tests.e2e.services import Services
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,9 +33,9 @@ def a_rig(kafka_home: Path, folder: Path) -> Iterator[Rig]:
     """A rig on a broker of its own, all of it running; nothing is left of it."""
     broker = KafkaBroker(kafka_home, folder / "kafka").start()
     try:
-        with Plant(folder, broker.settings(partitions=PARTITIONS), over=SETTINGS) as plant:
-            plant.run("topics", "create")
-            with Rig(plant, broker) as rig:
+        with Services(folder, broker.settings(partitions=PARTITIONS), over=SETTINGS) as services:
+            services.run("topics", "create")
+            with Rig(services, broker) as rig:
                 yield rig
     finally:
         broker.resume()

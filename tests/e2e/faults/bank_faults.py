@@ -78,7 +78,7 @@ def check_every_bank_named_is_there(rig: Rig, seen: Seen) -> list[str]:  # noqa:
     promoted_again(rig)
     last = {each.view: each for each in bank_states(rig)}
     banks = [each.active for each in last.values() if each.active]
-    return [f"{bank.uri} is not in the store" for bank in banks if not (Path(rig.plant.store) / bank.uri).exists()]
+    return [f"{bank.uri} is not in the store" for bank in banks if not (Path(rig.services.store) / bank.uri).exists()]
 
 
 def bank_damaged(damage: Callable[[bytes], bytes], rig: Rig, moments: Random) -> None:  # noqa: ARG001 -- a fault's
@@ -86,7 +86,7 @@ def bank_damaged(damage: Callable[[bytes], bytes], rig: Rig, moments: Random) ->
     wait_until(lambda: any(each.active for each in bank_states(rig)), "a bank")
     rig.trainer.pause()
     active = [each.active for each in bank_states(rig) if each.active][-1]
-    file = Path(rig.plant.store) / active.uri
+    file = Path(rig.services.store) / active.uri
     file.write_bytes(damage(file.read_bytes()))
     with all_refusing(rig) as inspections:
         for member in inspections:
@@ -164,7 +164,7 @@ def check_the_one_before_goes_on(rig: Rig, seen: Seen) -> list[str]:
 def _sound_states(rig: Rig) -> list[BankState]:
     """Of each view with a bank its last state, unless an earlier fault left that bank damaged."""
     last = {each.view: each for each in bank_states(rig)}
-    store = FsspecStore.open(rig.plant.store)
+    store = FsspecStore.open(rig.services.store)
     return [
         each
         for each in last.values()
@@ -173,18 +173,18 @@ def _sound_states(rig: Rig) -> list[BankState]:
 
 
 def _put_in_force(rig: Rig, before: BankState, spoilt: Callable[[Bank], Bank]) -> None:
-    store = FsspecStore.open(rig.plant.store)
+    store = FsspecStore.open(rig.services.store)
     bank = spoilt(bank_from_bytes(store.get(before.active.uri)))  # type: ignore[union-attr]  # it has one
     changes = {"active": stored(store, bank).in_force, "previous": before.active, "epoch": before.epoch + 1}
     said = {"by": FAULT, "why": f"{spoilt.__doc__}", "at": datetime.now(UTC)}
     state = BankState.model_validate({**before.model_dump(), **changes, **said})
-    with KafkaSender.open(rig.plant.kafka) as sender:
-        sender.send_and_wait(Outgoing(rig.plant.kafka.topic("banks"), state.view.encode(), state.to_bytes()), 30)
+    with KafkaSender.open(rig.services.kafka) as sender:
+        sender.send_and_wait(Outgoing(rig.services.kafka.topic("banks"), state.view.encode(), state.to_bytes()), 30)
 
 
 def banks_compacted(rig: Rig, moments: Random) -> None:  # noqa: ARG001 -- the signature of a fault
     """`banks` loses the states that later ones replace, and all inspections read it anew."""
-    kafka = rig.plant.kafka
+    kafka = rig.services.kafka
     wait_until(lambda: any(each.active for each in bank_states(rig)), "a bank")
     before = _first_epochs(rig)
     wanted = {"segment.ms": "500", "min.cleanable.dirty.ratio": "0.01", "max.compaction.lag.ms": "500"}

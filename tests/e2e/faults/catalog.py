@@ -130,7 +130,7 @@ def rolling_restart(rig: Rig, moments: Random) -> None:  # noqa: ARG001 -- the s
 
 def send(rig: Rig, records: Sequence[Outgoing]) -> None:
     """Put records beside the frames that flow."""
-    with KafkaSender.open(rig.plant.kafka) as sender:
+    with KafkaSender.open(rig.services.kafka) as sender:
         for each in records:
             sender.send(each)
 
@@ -139,7 +139,7 @@ def frame(
     rig: Rig, value: bytes | None, *, key: str | None = None, headers: tuple[tuple[str, bytes], ...] = ()
 ) -> Outgoing:
     """A record of `frames`."""
-    return Outgoing(rig.plant.kafka.topic("frames"), key.encode() if key else None, value, headers, partition=0)
+    return Outgoing(rig.services.kafka.topic("frames"), key.encode() if key else None, value, headers, partition=0)
 
 
 def poison(rig: Rig, moments: Random) -> None:
@@ -157,7 +157,7 @@ def check_poison(rig: Rig, seen: Seen) -> list[str]:  # noqa: ARG001 -- the sign
 
 def oversized(rig: Rig, moments: Random) -> None:  # noqa: ARG001 -- the signature of a fault
     """A frame larger than the topic takes; who sends it is told."""
-    with KafkaSender.open(rig.plant.kafka) as sender:
+    with KafkaSender.open(rig.services.kafka) as sender:
         try:
             sender.send_and_wait(frame(rig, bytes(11 * 2**20), key=view_of(0), headers=(("frame-id", LARGE_FRAME_ID),)))
         except SendFailed:

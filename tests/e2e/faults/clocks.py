@@ -84,7 +84,7 @@ def _give_clock(rig: Rig, member: Member) -> None:
 
 
 def _file(rig: Rig, member: Member) -> Path:
-    return rig.plant.folder / f"{member.name}.clock"
+    return rig.services.folder / f"{member.name}.clock"
 
 
 def _hours(moments: Random) -> float:

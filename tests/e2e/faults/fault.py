@@ -69,7 +69,7 @@ def tried(fault: Fault, rig: Rig, seed: int, *, calm_seconds: tuple[float, float
 
     Raises TimeoutError where frames stay unanswered, or a partition does not come back.
     """
-    kafka, moments = rig.plant.kafka, Random(f"{fault.name} {seed}")  # noqa: S311 -- moments, no secrets
+    kafka, moments = rig.services.kafka, Random(f"{fault.name} {seed}")  # noqa: S311 -- moments, no secrets
     before, starts = frames_ends(kafka), rig.trainer.starts
     time.sleep(moments.uniform(*calm_seconds))
     fault.begin(rig, moments)
@@ -99,7 +99,8 @@ def tried(fault: Fault, rig: Rig, seed: int, *, calm_seconds: tuple[float, float
 
 def bank_states(rig: Rig) -> list[BankState]:
     """Every bank state that the topic holds."""
-    with WholeTopicReader.open(rig.plant.kafka, topics=[rig.plant.kafka.topic("banks")], give_up_seconds=30) as reader:
+    kafka = rig.services.kafka
+    with WholeTopicReader.open(kafka, topics=[kafka.topic("banks")], give_up_seconds=30) as reader:
         return [BankState.from_bytes(record.value or b"") for record in reader.stream_to_end(30)]
 
 
@@ -111,7 +112,7 @@ def wrong_with_training(rig: Rig) -> list[str]:
     for view, found in epochs.items():
         if found != sorted(set(found)):  # a compacted topic has gaps
             wrong.append(f"the epochs of {view} are {found}")
-    store = FsspecStore.open(rig.plant.store)
+    store = FsspecStore.open(rig.services.store)
     for path in store.paths("windows"):
         if path.endswith("index.json"):
             frames = Counter((each.partition, each.offset) for each in WindowIndex.from_bytes(store.get(path)).frames)

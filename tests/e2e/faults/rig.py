@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Self
 
 from tests.brokers import free_port
 from tests.e2e.faults.stream import Feeder, Follower
-from tests.e2e.services import Plant, environment, page, wait_until
+from tests.e2e.services import Services, environment, page, wait_until
 
 if TYPE_CHECKING:
     from tests.brokers import KafkaBroker
@@ -115,7 +115,7 @@ class Member:
 class Rig:
     """Two inspections, a trainer, frames that never stop, and every answer; entered, all of it runs."""
 
-    plant: Plant
+    services: Services
     broker: KafkaBroker
     frames_per_second: float = 20.0
     members: dict[str, Member] = field(default_factory=dict)
@@ -123,9 +123,9 @@ class Rig:
     _stack: ExitStack = field(default_factory=ExitStack)
 
     @property
-    def told(self) -> Path:
+    def deed_file(self) -> Path:
         """The file that tells a member where to die or stand still."""
-        return self.plant.folder / "told"
+        return self.services.folder / "told"
 
     @property
     def inspections(self) -> list[Member]:
@@ -146,10 +146,10 @@ class Rig:
         """Start one more member."""
         port, section = free_port(), {"inspect": "inference", "train": "trainer"}[service]
         settings = (f"kafka.instance_id={instance}", f"{section}.metrics_port={port}")
-        command = [sys.executable, "-m", "tests.e2e.faults.process", str(self.told), service]
-        command += ["--settings", str(self.plant.settings_file())]
+        command = [sys.executable, "-m", "tests.e2e.faults.process", str(self.deed_file), service]
+        command += ["--settings", str(self.services.settings_file())]
         command += [word for setting in settings for word in ("--set", setting)]
-        member = Member(f"{service}-{instance}", command, self.plant.folder / f"{service}-{instance}.log", port)
+        member = Member(f"{service}-{instance}", command, self.services.folder / f"{service}-{instance}.log", port)
         member.start()
         self.members[member.name] = member
         self._stack.callback(_end, member)
@@ -157,8 +157,8 @@ class Rig:
 
     def tell(self, deed: Deed, point: Point) -> None:
         """The next member that comes to this point of its work sends itself the signal; waits until one has."""
-        self.told.write_text(f"{deed} {point}")
-        wait_until(lambda: not self.told.exists(), f"{deed} {point}")
+        self.deed_file.write_text(f"{deed} {point}")
+        wait_until(lambda: not self.deed_file.exists(), f"{deed} {point}")
 
     def __enter__(self) -> Self:
         try:
@@ -171,7 +171,7 @@ class Rig:
     def _begin(self) -> None:
         for service, instance in (("inspect", "a"), ("inspect", "b"), ("train", "a")):
             self.add(service, instance)
-        self.follower = self._stack.enter_context(Follower(self.plant.kafka))
+        self.follower = self._stack.enter_context(Follower(self.services.kafka))
         wait_until(lambda: all(each.ready for each in self.members.values()), "all members becoming ready")
         for member in self.members.values():
             member.wanted = True
@@ -179,7 +179,7 @@ class Rig:
         tender.start()
         self._stack.callback(tender.join)  # else it starts one again that was just ended
         self._stack.callback(self._stop.set)
-        self.feeder = self._stack.enter_context(Feeder(self.plant.kafka, frames_per_second=self.frames_per_second))
+        self.feeder = self._stack.enter_context(Feeder(self.services.kafka, frames_per_second=self.frames_per_second))
 
     def __exit__(self, *_: object) -> None:
         self._stack.close()

@@ -11,7 +11,7 @@ from monitoring.dashboards.draw import draw
 from monitoring.dashboards.files import DASHBOARDS
 from monitoring.dashboards.panel import Dashboard, Panel, Query
 from monitoring.dashboards.prometheus_query import NoAnswer, Prometheus, Series, Span, filled, named
-from monitoring.dashboards.units import told
+from monitoring.dashboards.units import formatted
 from tests.brokers import free_port
 
 if TYPE_CHECKING:
@@ -68,12 +68,12 @@ def test_a_series_is_called_what_its_legend_says() -> None:
 )
 def test_a_number_is_told_in_its_unit(number: float, unit: str, words: str) -> None:
     """As a person would read it."""
-    assert told(number, unit) == words
+    assert formatted(number, unit) == words
 
 
-def test_every_unit_of_a_panel_can_be_told() -> None:
+def test_every_unit_of_a_panel_can_be_formatted() -> None:
     """No dashboard asks for one that a picture cannot show."""
-    assert all(told(1.0, panel.unit) for dashboard in DASHBOARDS for panel in dashboard.panels)
+    assert all(formatted(1.0, panel.unit) for dashboard in DASHBOARDS for panel in dashboard.panels)
 
 
 def test_no_line_bridges_what_is_not_known() -> None:

@@ -92,7 +92,7 @@ class Process:
             declare_watch(self.registry), declare_kafka(self.registry), frames_per_false_alarm=100_000
         )
         calibrations = Calibrations(
-            store, read_banks=self.waited, retry_seconds=10, clock=clock, told_seconds=reporting.calibrated
+            store, read_banks=self.waited, retry_seconds=10, clock=clock, on_read=reporting.calibrated
         )
         calibrations.take([state_record(state_of(bank))])
         views = Views(calibrations, settings, clock=clock)

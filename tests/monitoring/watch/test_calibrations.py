@@ -25,9 +25,7 @@ class Asked:
         self.news: list[Record] = []
         self.told: list[float] = []
         self.waits = 0
-        self.of = Calibrations(
-            store, read_banks=self.read, retry_seconds=10, clock=clock, told_seconds=self.told.append
-        )
+        self.of = Calibrations(store, read_banks=self.read, retry_seconds=10, clock=clock, on_read=self.told.append)
 
     def read(self) -> list[Record]:
         """What `banks` says next, after a wait."""

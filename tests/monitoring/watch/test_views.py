@@ -34,9 +34,7 @@ class Watched:
     """One view of a plant, and what was said of each decision."""
 
     def __init__(self, store: FsspecStore, clock: HandClock, **settings: float) -> None:
-        self.calibrations = Calibrations(
-            store, read_banks=list, retry_seconds=10, clock=clock, told_seconds=nobody_tells
-        )
+        self.calibrations = Calibrations(store, read_banks=list, retry_seconds=10, clock=clock, on_read=nobody_tells)
         self.views = Views(self.calibrations, WatchSettings.model_validate(settings), clock=clock)
 
     def put_in_force(self, active: BankInForce, *, previous: BankInForce | None = None) -> None:
@@ -45,15 +43,15 @@ class Watched:
 
     def take(self, said: Iterable[Decision], *, partition: int = 0) -> list[Followed | Skipped]:
         """Decisions of whatever view."""
-        return [self.views.take(one, self.views.heard(one.view, partition)) for one in said]
+        return [self.views.take(one, self.views.opened(one.view, partition)) for one in said]
 
     def view(self) -> FollowedView:
         """The view as it is."""
-        return self.views.heard(VIEW, 0)
+        return self.views.opened(VIEW, 0)
 
     def seen(self) -> int:
         """Frames followed under the bank in force."""
-        standing = self.view().standing
+        standing = self.view().drift
         return 0 if standing is None else standing.following.seen
 
 
@@ -93,13 +91,13 @@ def test_a_decision_told_again_changes_nothing(watched: Watched, bank: BankInFor
     """By its id, whatever else of it differs, and by `duplicate_of`, however long ago the first was."""
     said = decisions(a_line(1, 30), bank)
     watched.take(said)
-    before = watched.view().standing
+    before = watched.view().drift
     again = [one.model_copy(update={"score": 99.0, "score_ratio": 3.3}) for one in said]
     repeated = decision(frame_id="of-long-ago", version=bank.version).model_copy(
         update={"duplicate_of": said[0].source}
     )
     assert watched.take([*again, repeated]) == [Skipped("repeated")] * 31
-    assert watched.view().standing is before
+    assert watched.view().drift is before
     assert watched.seen() == 30
 
 
@@ -113,7 +111,7 @@ def test_reading_the_same_decisions_again_gives_the_same_state(
         one = Watched(store, clock)
         one.put_in_force(bank)
         one.take(stream)
-        standing = one.view().standing
+        standing = one.view().drift
         assert standing is not None
         states.append(standing.following)
     assert {(one.seen, one.episode) for one in states} == {(140, states[0].episode)}
@@ -156,7 +154,7 @@ def test_another_threshold_keeps_what_is_known(watched: Watched, bank: BankInFor
     watched.take(decisions(a_line(1, 50), bank))
     moved = bank.model_copy(update={"threshold": 24.0})
     watched.take(decisions(a_line(2, 50), moved, first=50))
-    standing = watched.view().standing
+    standing = watched.view().drift
     assert standing is not None
     assert (standing.following.seen, standing.baseline.reference.threshold) == (100, 24.0)
 
@@ -166,7 +164,7 @@ def test_nothing_is_said_of_what_cannot_be_compared(watched: Watched, bank: Bank
     learning = decision(frame_id="a", version=bank.version).model_copy(update={"score": None})
     nobodys = decision(frame_id="b", version="f" * 64)
     assert watched.take([learning, nobodys]) == [Skipped("not_measured"), Skipped("no_calibration")]
-    assert watched.view().standing is None
+    assert watched.view().drift is None
 
 
 def test_a_verdict_under_a_bank_that_is_gone_does_not_stay(watched: Watched, bank: BankInForce) -> None:
@@ -197,7 +195,7 @@ def test_frames_missing_before_a_decision_without_a_score_are_not_lost(watched: 
     )
     said = watched.take([first, unscored.model_copy(update={"sketch": None}), third, fourth])
     assert said[1] == Skipped("not_measured")
-    standing = watched.view().standing
+    standing = watched.view().drift
     assert standing is not None
     assert standing.following.watched[:3, WATCHED.index("gap")].tolist() == [0, 7, 0]
 
