@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from importlib.metadata import version as version_of
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.console import Console
@@ -16,6 +16,9 @@ from typer.core import TyperGroup
 
 from deploy.errors import command_error_of
 from deploy.lazy_commands import CommandEntry, GroupEntry, command_of, imported
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 TRY = "Try it"
 RUN = "Run it"
@@ -130,10 +133,13 @@ def welcome(console: Console, *, settings_here: bool) -> None:
     console.print(Panel(steps, title=f"Patchline: start with [bold]{first}[/]", title_align="left", padding=(1, 2)))
 
 
-def main() -> None:
-    """Entry point: run a command, and end with one sentence and an exit code where it cannot go on."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Entry point: run a command, and end with one sentence and an exit code where it cannot go on.
+
+    Without arguments: those of the process. Raises SystemExit, always.
+    """
     try:
-        app(prog_name="patchline")
+        app(arguments, prog_name="patchline")
     except KeyboardInterrupt:
         sys.exit(130)
     except Exception as error:

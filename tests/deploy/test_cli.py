@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import pytest
+import structlog
 from typer.core import TyperGroup
 from typer.main import get_command
 
-from deploy.cli import COMMANDS, app
+from deploy.cli import COMMANDS, app, main
 from deploy.errors import EXPECTED, CommandFailed, UsageError, command_error_of
 from deploy.lazy_commands import LazyCommand
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+
+    Run = Callable[..., "Ended"]
 
 ROOT = Path(__file__).parents[2]
 
@@ -49,22 +53,53 @@ def patchline(*arguments: str, folder: Path, **environ: str) -> subprocess.Compl
     )
 
 
-def test_a_bare_command_tells_a_newcomer_the_next_step(tmp_path: Path) -> None:
+class Ended(NamedTuple):
+    """How a command ended in this process."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Run]:
+    """Run a command in this process, in an empty folder, on a terminal of 100 columns."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "100")
+    for name in os.environ:
+        if name.startswith("PATCHLINE"):
+            monkeypatch.delenv(name)
+    root, logging_before = logging.getLogger(), structlog.get_config()
+    handlers, level = list(root.handlers), root.level
+
+    def ended(*arguments: str) -> Ended:
+        with pytest.raises(SystemExit) as exited:
+            main(arguments)
+        assert isinstance(exited.value.code, int)
+        return Ended(exited.value.code, *capsys.readouterr())
+
+    yield ended
+    structlog.configure(**logging_before)
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+def test_a_bare_command_shows_a_newcomer_the_next_step(run: Run) -> None:
     """And exits well: nothing went wrong."""
-    answer = patchline(folder=tmp_path)
-    assert answer.returncode == 0
-    assert "start with patchline demo" in answer.stdout
+    answer = run()
+    assert answer.code == 0
+    assert "start with patchline demo" in answer.out
 
 
-def test_where_settings_are_the_next_step_is_to_start(tmp_path: Path) -> None:
+def test_where_settings_are_the_next_step_is_to_start(run: Run) -> None:
     """Who has written a patchline.yaml has seen the demo."""
-    (tmp_path / "patchline.yaml").write_text("kafka: {}\n")
-    assert "start with patchline up" in patchline(folder=tmp_path).stdout
+    Path("patchline.yaml").write_text("kafka: {}\n")
+    assert "start with patchline up" in run().out
 
 
-def test_help_names_every_command_and_the_exit_codes(tmp_path: Path) -> None:
+def test_help_names_every_command_and_the_exit_codes(run: Run) -> None:
     """One screen says all there is."""
-    text = patchline("--help", folder=tmp_path).stdout
+    text = run("--help").out
     for entry in COMMANDS:
         assert f" {entry.name} " in text
     assert "Exit codes: 0 went well, 1 failed, 2 wrong use." in text
@@ -87,55 +122,65 @@ def test_every_command_explains_itself(name: str, capsys: pytest.CaptureFixture[
     assert f"Usage: patchline {name}" in capsys.readouterr().out
 
 
-def test_a_group_lists_its_commands(tmp_path: Path) -> None:
+def test_a_group_lists_its_commands(run: Run) -> None:
     """A command line with nothing behind the group is help, and wrong use."""
-    answer = patchline("bank", folder=tmp_path)
-    assert all(f" {name} " in answer.stdout + answer.stderr for name in ("list", "show", "promote", "rollback"))
-    assert answer.returncode == 2
+    answer = run("bank")
+    assert all(f" {name} " in answer.out + answer.err for name in ("list", "show", "promote", "rollback"))
+    assert answer.code == 2
 
 
-def test_a_command_parses_its_own_options_once_it_is_invoked(tmp_path: Path) -> None:
-    """The one in the table has none."""
-    answer = patchline("bank", "show", "--bnk", "x", folder=tmp_path)
-    assert "No such option: --bnk" in answer.stderr
-    assert answer.returncode == 2
+WRONG_USE = [
+    (["train", "--set", "trainer.build_thread=2"], "did you mean trainer.build_threads?"),
+    (["inspect", "--settings", "none.yaml"], "none.yaml does not exist"),
+    (["camera", "a/b"], "choose one of --folder DIR, --video FILE and --simulate PART"),
+    (["camera", "a/b", "--simulate", "bolt"], "--simulate bolt is none of ring, bracket, gear"),
+    (["camera", "a/b", "--simulate", "ring", "--fault", "dark"], "--fault dark is no fault: write black:100:30"),
+    (["camera", "a@b", "--simulate", "ring"], "without @"),
+    (["camera", "a/b", "--folder", "none"], "none is not a folder; name one that holds images"),
+    (["demo", "--images", "."], "holds no images"),
+    (["build", "none", "--out", "x"], "none is not a folder; name one that holds images"),
+    (["build", "none", "--out", "."], "--out . is a folder; name a file in it"),
+    (["bank", "show", "zzz"], "zzz is neither a bank file nor the start of a version"),
+    (["bank", "show", "--bnk", "x"], "No such option: --bnk"),
+    (["score", "x.png", "y.png", "--bank", "b", "--overlay", "h.png"], "--overlay draws one picture"),
+    (["up", "--ephemeral", "--bootstrap-servers", "a:1"], "leave --bootstrap-servers away"),
+    (["threshold", "a/b", "--cost-reject", "2"], "give both --cost-reject and --cost-escape"),
+    (["threshold", "a/b", "--cost-reject", "2", "--cost-escape", "0"], "must be above 0"),
+    (
+        ["threshold", "a/b", "--cost-reject", "2", "--cost-escape", "9", "--false-reject", "0.1"],
+        "costs say which ratio to ask for",
+    ),
+]
 
 
+@pytest.mark.parametrize(("arguments", "sentence"), WRONG_USE)
+def test_wrong_use_is_one_sentence_and_exit_code_2(arguments: list[str], sentence: str, run: Run) -> None:
+    """No traceback: it would hide what to do."""
+    answer = run(*arguments)
+    assert sentence in " ".join(answer.err.split())
+    assert "Traceback" not in answer.err
+    assert answer.code == 2
+
+
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["train", "--set", "trainer.build_thread=2"], "did you mean trainer.build_threads?"),
-        (["inspect", "--settings", "none.yaml"], "none.yaml does not exist"),
-        (["camera", "a/b"], "choose one of --folder DIR, --video FILE and --simulate PART"),
-        (["camera", "a/b", "--simulate", "bolt"], "--simulate bolt is none of ring, bracket, gear"),
-        (["camera", "a/b", "--simulate", "ring", "--fault", "dark"], "--fault dark is no fault: write black:100:30"),
-        (["camera", "a@b", "--simulate", "ring"], "without @"),
-        (["camera", "a/b", "--folder", "none"], "none is not a folder; name one that holds images"),
-        (["demo", "--images", "."], "holds no images"),
-        (["build", "none", "--out", "x"], "none is not a folder; name one that holds images"),
-        (["build", "none", "--out", "."], "--out . is a folder; name a file in it"),
-        (["bank", "show", "zzz"], "zzz is neither a bank file nor the start of a version"),
-        (["up", "--ephemeral", "--bootstrap-servers", "a:1"], "leave --bootstrap-servers away"),
         (["up", "--ephemeral", "--set", "kafka.bootstrap_servers=far:9092"], "but kafka.bootstrap_servers is far:9092"),
-        (["threshold", "a/b", "--cost-reject", "2"], "give both --cost-reject and --cost-escape"),
-        (["threshold", "a/b", "--cost-reject", "2", "--cost-escape", "0"], "must be above 0"),
-        (
-            ["threshold", "a/b", "--cost-reject", "2", "--cost-escape", "9", "--false-reject", "0.1"],
-            "costs say which ratio to ask for",
-        ),
         (["inspect", "--set", "runtime.backbone=none.onnx"], "runtime.backbone none.onnx is neither lite0 nor a file"),
     ],
 )
-def test_wrong_use_is_one_sentence_and_exit_code_2(arguments: list[str], sentence: str, tmp_path: Path) -> None:
-    """No traceback: it would hide what to do."""
+def test_wrong_use_ends_a_service_that_has_begun(arguments: list[str], sentence: str, tmp_path: Path) -> None:
+    """As a process: by then it has bound its signals and turned up its logs."""
     answer = patchline(*arguments, folder=tmp_path)
     assert sentence in answer.stderr
     assert "Traceback" not in answer.stderr
     assert answer.returncode == 2
 
 
-def test_a_file_that_is_no_bank_is_one_sentence_and_exit_code_1(tmp_path: Path) -> None:
-    """Asked rightly, and failed."""
+@pytest.mark.process
+def test_a_command_that_fails_is_one_sentence_and_exit_code_1(tmp_path: Path) -> None:
+    """Asked rightly, and failed; as a process, so that nothing but the sentence is written."""
     (tmp_path / "x.safetensors").write_bytes(b"hello, this is no bank")
     answer = patchline("bank", "show", "x.safetensors", folder=tmp_path)
     assert answer.returncode == 1
@@ -143,19 +188,20 @@ def test_a_file_that_is_no_bank_is_one_sentence_and_exit_code_1(tmp_path: Path) 
     assert answer.stderr.count("\n") == 1
 
 
-def test_a_bank_file_that_cannot_be_written_is_told_before_the_work(tmp_path: Path) -> None:
+def test_a_bank_file_that_cannot_be_written_is_reported_before_the_work(run: Run) -> None:
     """Before the pictures are looked at, even."""
-    (tmp_path / "file").touch()
-    answer = patchline("build", "none", "--out", "file/bank.safetensors", folder=tmp_path)
-    assert "file: " in answer.stderr
-    assert answer.returncode == 1
+    Path("file").touch()
+    answer = run("build", "none", "--out", "file/bank.safetensors")
+    assert "file: " in answer.err
+    assert answer.code == 1
 
 
-def test_a_setting_in_the_environment_counts(tmp_path: Path) -> None:
+def test_a_setting_in_the_environment_counts(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """And a wrong one is refused there, too."""
-    answer = patchline("topics", "show", folder=tmp_path, PATCHLINE__KAFKA__BOOTSTRAP_SERVER="a:1")
-    assert answer.returncode == 2
-    assert "did you mean kafka.bootstrap_servers?" in answer.stderr
+    monkeypatch.setenv("PATCHLINE__KAFKA__BOOTSTRAP_SERVER", "a:1")
+    answer = run("topics", "show")
+    assert answer.code == 2
+    assert "did you mean kafka.bootstrap_servers?" in answer.err
 
 
 def test_every_error_that_a_person_can_cause_is_expected() -> None:
@@ -172,6 +218,7 @@ def test_a_mistake_of_ours_keeps_its_traceback() -> None:
     assert command_error_of(KeyError("view")) is None
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("arguments", [["--help"], ["bank", "--help"]])
 def test_help_answers_at_once(arguments: list[str]) -> None:
     """It lists commands from a table: neither a command's module nor anything heavy is loaded for it."""
