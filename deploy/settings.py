@@ -29,7 +29,7 @@ HALF_PREFIX = "PATCHLINE_"
 TESTS_PREFIX = "PATCHLINE_TEST_"
 """Belongs to the test suite: never a setting, never an error."""
 
-Part = TypeVar("Part", bound=BaseModel)
+ViewModel = TypeVar("ViewModel", bound=BaseModel)
 
 VIEW_MODELS: tuple[type[BaseModel], ...] = (ViewTraining, ViewInspection)
 
@@ -93,7 +93,7 @@ def read_settings(
     """The settings of a command: file, environment, `--set section.key=value` flags, then what the command fixes.
 
     Raises:
-        UsageError: in one sentence, what is wrong, where it was said, and the nearest right name.
+        UsageError: in one sentence, what is wrong, where, and the nearest right name.
     """
     document = read_document(path) if path else {}
     source = str(path) if path else "settings"
@@ -124,7 +124,7 @@ def read_document(path: Path) -> dict[str, object]:
 
 
 def environment_overrides(environ: Mapping[str, str]) -> dict[str, object]:
-    """What `PATCHLINE__SECTION__KEY` variables say, as a document; values are read as YAML.
+    """The `PATCHLINE__SECTION__KEY` variables as a document; values are read as YAML.
 
     Raises:
         UsageError: a variable names no setting; `PATCHLINE_TEST_*` is ignored, as is all that is plainly not ours.
@@ -135,38 +135,38 @@ def environment_overrides(environ: Mapping[str, str]) -> dict[str, object]:
             continue
         if name.startswith(PREFIX):
             keys = [key.lower() for key in name.removeprefix(PREFIX).split("__")]
-            overrides = merged(overrides, _nested(keys, text, said_by=name))
+            overrides = merged(overrides, _nested(keys, text, origin=name))
         elif name.startswith(HALF_PREFIX) and "__" in name:
             raise UsageError(f"{name} is no setting; did you mean {PREFIX}{name.removeprefix(HALF_PREFIX)}?")
     return overrides
 
 
 def flag_overrides(flags: Sequence[str]) -> dict[str, object]:
-    """What `--set section.key=value` flags say, as a document. Raises UsageError where one names no setting."""
+    """The `--set section.key=value` flags as a document. Raises UsageError where one names no setting."""
     overrides: dict[str, object] = {}
     for flag in flags:
         name, equals, text = flag.partition("=")
         if not equals:
             raise UsageError(f"--set {name} lacks a value; write --set section.key=value")
-        overrides = merged(overrides, _nested(name.split("."), text, said_by=f"--set {name}"))
+        overrides = merged(overrides, _nested(name.split("."), text, origin=f"--set {name}"))
     return overrides
 
 
-def refuse_unknown(document: Mapping[str, object], said_by: str) -> None:
+def refuse_unknown(document: Mapping[str, object], origin: str) -> None:
     """Raise UsageError for the first key of a document that is no setting."""
     for path in _unknown(document, Settings):
-        raise UsageError(f"{said_by}: {_sentence_on(path)}")
+        raise UsageError(f"{origin}: {_sentence_on(path)}")
 
 
-def _nested(keys: Sequence[str], text: str, *, said_by: str) -> dict[str, object]:
+def _nested(keys: Sequence[str], text: str, *, origin: str) -> dict[str, object]:
     try:
         value = yaml.safe_load(text)
     except yaml.YAMLError:
-        raise UsageError(f"{said_by} holds a value that is not YAML; put it in quotes") from None
+        raise UsageError(f"{origin} holds a value that is not YAML; put it in quotes") from None
     document: Any = value
     for key in reversed(keys):
         document = {key: document}
-    refuse_unknown(document, said_by)
+    refuse_unknown(document, origin)
     return dict(document)
 
 
@@ -275,11 +275,11 @@ def _first_fault(error: ValidationError, at: Sequence[str], sources: Sequence[tu
     first = error.errors(include_input=False, include_url=False)[0]
     path = (*at, *map(str, first["loc"]))
     message = first["msg"].removeprefix("Value error, ")
-    said_by = next((name for name, document in sources if _says(document, path)), sources[-1][0])
-    return f"{said_by}: {'.'.join(path)}: {message[:1].lower()}{message[1:]}"
+    origin = next((name for name, document in sources if _has(document, path)), sources[-1][0])
+    return f"{origin}: {'.'.join(path)}: {message[:1].lower()}{message[1:]}"
 
 
-def _says(document: object, path: Sequence[str]) -> bool:
+def _has(document: object, path: Sequence[str]) -> bool:
     for key in path:
         if not isinstance(document, dict) or key not in document:
             return False
@@ -287,6 +287,6 @@ def _says(document: object, path: Sequence[str]) -> bool:
     return True
 
 
-def _part(views: Mapping[str, Mapping[str, object]], view: str, model: type[Part]) -> Part:
+def _part(views: Mapping[str, Mapping[str, object]], view: str, model: type[ViewModel]) -> ViewModel:
     whole = settings_of_view(view, views)
     return model.model_validate({key: value for key, value in whole.items() if key in model.model_fields})

@@ -9,8 +9,6 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, m
 from ingest.decision import InputFaultPolicy
 from softpatch.images.input_faults import FROZEN_FRAMES
 
-Ratio = Annotated[float, Field(gt=0, lt=1)]
-
 
 class InferenceSettings(BaseModel):
     """One inference process. Plain values; nothing here reads the environment, and unknown keys are refused."""
@@ -52,7 +50,7 @@ class ViewInspection(BaseModel):
 
     deadline_seconds: PositiveFloat = 5.0
     """From the broker's append time to the decision; later the part is gone, and the frame is undecided."""
-    dead_letter_cap_ratio: Ratio = 0.2
+    dead_letter_cap_ratio: Annotated[float, Field(gt=0, lt=1)] = 0.2
     """Above this share of dead letters among the view's last records, its frames are undecided."""
     dead_letter_window_records: PositiveInt = 50
     """How many last records that is; a younger view counts as if the missing ones were good."""

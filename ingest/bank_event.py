@@ -18,13 +18,16 @@ class BankEventKind(StrEnum):
     BUILD_FAILED = "build_failed"
     """With the fact `stopped`: a person chose another bank, or to learn anew, while it ran or waited."""
     GATED = "gated"
+    """A candidate passed the gate. Nothing writes it yet."""
     REFUSED = "refused"
+    """A candidate did not pass the gate. Nothing writes it yet."""
     PROMOTED = "promoted"
     ROLLED_BACK = "rolled_back"
     THRESHOLD_CHANGED = "threshold_changed"
     PINNED = "pinned"
     RELEARNING = "relearning"
     HELD = "held"
+    """The view learns nothing until a person decides. Nothing writes it yet."""
     COMMAND_REFUSED = "command_refused"
 
 

@@ -23,7 +23,7 @@ class ViewState(StrEnum):
     """Verdicts count, but the threshold's interval is still wide or the first bank's review list is open."""
     ACTIVE = "active"
     HELD = "held"
-    """Verdicts go on with the active bank, but nothing is learnt or promoted until a person says so."""
+    """Verdicts go on by the active bank, and nothing is learnt until a person decides. Nothing writes it yet."""
 
 
 class BankInForce(FrozenModel):
@@ -62,6 +62,7 @@ class BankState(Message):
     previous: BankInForce | None = None
     """What a rollback brings back."""
     shadow: BankInForce | None = None
+    """A bank that scores beside the active one, without deciding. Nothing writes it yet."""
     candidate: BankInForce | None = None
     pinned: Sha256 | None = None
     """The reference bank a person chose; the gate measures how far a candidate is from it."""

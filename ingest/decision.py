@@ -38,6 +38,7 @@ class Reason(StrEnum):
     INPUT_FAULT = "input_fault"
     DEAD_LETTER_RATE = "dead_letter_rate"
     LINE_CHANGED = "line_changed"
+    """The line is no longer what the bank learnt. Nothing writes it yet."""
     NO_SCORE = "no_score"
     BANK_REFUSED = "bank_refused"
 

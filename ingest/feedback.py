@@ -1,4 +1,7 @@
-"""The feedback contract: an operator's word on a part or on a quarantined cluster. Kept for ever."""
+"""The feedback contract: an operator's judgement of a part or of a quarantined cluster. Kept for ever.
+
+Nothing reads or writes it yet.
+"""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from prometheus_client import Counter, Gauge, Histogram, Info, disable_created_m
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
-Label = Literal["view", "stage", "verdict", "reason", "partition", "statistic"]
+MetricLabel = Literal["view", "stage", "verdict", "reason", "partition", "statistic"]
 """All that may part a metric's series: each is bounded by the line itself. Bank versions are in an info metric."""
 
 OPEN: tuple[str, ...] = ()
@@ -28,7 +28,7 @@ class Metric:
     name: str
     unit: str
     help: str
-    labels: Mapping[Label, tuple[str, ...]] = field(default_factory=dict)
+    labels: Mapping[MetricLabel, tuple[str, ...]] = field(default_factory=dict)
     buckets: tuple[float, ...] = ()
 
 
@@ -70,7 +70,7 @@ def close_view(metrics: object, view: str) -> None:
             getattr(metrics, name).remove_by_labels({"view": view})
 
 
-def _touch(metrics: object, name: str, labels: Mapping[Label, tuple[str, ...]]) -> None:
+def _touch(metrics: object, name: str, labels: Mapping[MetricLabel, tuple[str, ...]]) -> None:
     for values in product(*labels.values()):
         getattr(metrics, name).labels(**dict(zip(labels, values, strict=True)))
 

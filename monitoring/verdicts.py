@@ -2,7 +2,7 @@
 
 from typing import Literal, get_args
 
-DriftVerdict = Literal[
+DriftVerdictLabel = Literal[
     "camera_sees_nothing",
     "camera_got_darker",
     "camera_got_brighter",
@@ -14,4 +14,4 @@ DriftVerdict = Literal[
     "defect_rate_rose",
     "scores_fell",
 ]
-DRIFT_VERDICTS: tuple[DriftVerdict, ...] = get_args(DriftVerdict)
+DRIFT_VERDICTS: tuple[DriftVerdictLabel, ...] = get_args(DriftVerdictLabel)

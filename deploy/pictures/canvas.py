@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float32, UInt8
 
 Colour = tuple[int, int, int]
-Box = tuple[int, int, int, int]
+CanvasBox = tuple[int, int, int, int]
 """x0, y0, x1, y1 in pixels, end exclusive."""
 Align = Literal["left", "right", "centre"]
 
@@ -43,7 +43,7 @@ class Canvas:
         cv2.putText(self.pixels, words, (x, at[1]), colour, _font(), size, weight)
         return width
 
-    def panel(self, box: Box, colour: Colour, *, radius_px: int) -> None:
+    def panel(self, box: CanvasBox, colour: Colour, *, radius_px: int) -> None:
         """Fill a box with rounded corners."""
         x0, y0, x1, y1 = box
         inside = _rounded(x1 - x0, y1 - y0, radius_px)[..., None]
@@ -59,7 +59,7 @@ class Canvas:
         self.text(words, (at[0] + pad, at[1]), size=size, colour=ink, weight=BOLD)
         return width
 
-    def picture(self, image: UInt8[np.ndarray, "h w 3"], box: Box, *, radius_px: int) -> None:
+    def picture(self, image: UInt8[np.ndarray, "h w 3"], box: CanvasBox, *, radius_px: int) -> None:
         """Set a picture of exactly the box's size, with rounded corners."""
         x0, y0, x1, y1 = box
         inside = _rounded(x1 - x0, y1 - y0, radius_px)[..., None]

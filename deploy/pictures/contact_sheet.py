@@ -19,7 +19,7 @@ from deploy.pictures.annotated_frame import (
     heated,
     outlined,
 )
-from deploy.pictures.canvas import BOLD, Box, Canvas, Colour, shortened, text_width
+from deploy.pictures.canvas import BOLD, Canvas, CanvasBox, Colour, shortened, text_width
 from ingest.decision import Verdict
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from deploy.pictures.annotated_frame import AnnotatedFrame
 
     _Section = tuple[
-        str, list[AnnotatedFrame], tuple[int, int], int, Callable[[Canvas, AnnotatedFrame, Box, "_Layout"], None]
+        str, list[AnnotatedFrame], tuple[int, int], int, Callable[[Canvas, AnnotatedFrame, CanvasBox, "_Layout"], None]
     ]
     """Title, members, size of each (width, height), columns, and how one is drawn."""
 
@@ -165,7 +165,7 @@ class _Layout:
         self.thumb_height = round(thumb * aspect)
         self.thumb_wh = thumb, self.thumb_height + STRIP_CAPTION
 
-    def pair(self, box: Box) -> tuple[Box, Box]:
+    def pair(self, box: CanvasBox) -> tuple[CanvasBox, CanvasBox]:
         """The places of the frame and of its heat map on a card."""
         x, y = box[0] + PAD, box[1] + PAD
         width, height, step = self.picture_width, self.picture_height, PAD // 2
@@ -191,7 +191,7 @@ def _header(canvas: Canvas, header: SheetHeader) -> None:
     canvas.pixels[HEADER - 18 : HEADER - 16, MARGIN : WIDTH - MARGIN] = LINE
 
 
-def _card(canvas: Canvas, each: AnnotatedFrame, box: Box, layout: _Layout) -> None:
+def _card(canvas: Canvas, each: AnnotatedFrame, box: CanvasBox, layout: _Layout) -> None:
     canvas.panel(box, CARD, radius_px=14)
     left, right = layout.pair(box)
     canvas.picture(_framed(each, left, hot=False, truth=True), left, radius_px=8)
@@ -207,7 +207,7 @@ def _card(canvas: Canvas, each: AnnotatedFrame, box: Box, layout: _Layout) -> No
     canvas.text(shortened(each.name, room, size=15), (x1, base + 2), size=15, colour=SOFT, align="right")
 
 
-def _thumb(canvas: Canvas, each: AnnotatedFrame, box: Box, layout: _Layout) -> None:
+def _thumb(canvas: Canvas, each: AnnotatedFrame, box: CanvasBox, layout: _Layout) -> None:
     x0, y0, x1, _ = box
     place = x0, y0, x1, y0 + layout.thumb_height
     canvas.picture(_framed(each, place, hot=True, truth=each.decision.verdict is Verdict.PASS), place, radius_px=8)
@@ -218,7 +218,7 @@ def _thumb(canvas: Canvas, each: AnnotatedFrame, box: Box, layout: _Layout) -> N
     canvas.text(words, (x0, base), size=16, colour=_truth(each)[1])
 
 
-def _framed(each: AnnotatedFrame, place: Box, *, hot: bool, truth: bool) -> UInt8[np.ndarray, "h w 3"]:
+def _framed(each: AnnotatedFrame, place: CanvasBox, *, hot: bool, truth: bool) -> UInt8[np.ndarray, "h w 3"]:
     """The frame fitted into its place: `hot` under its heat map with boxes, `truth` with the known defect."""
     width, height = place[2] - place[0], place[3] - place[1]
     image = each.image
@@ -256,7 +256,7 @@ def _truth(each: AnnotatedFrame) -> tuple[str, Colour]:
     return f"truth: {words} ({'missed' if each.defective else 'false reject'})", RED
 
 
-def _ratio_bar(canvas: Canvas, ratio: float, box: Box, colour: Colour) -> None:
+def _ratio_bar(canvas: Canvas, ratio: float, box: CanvasBox, colour: Colour) -> None:
     """The score ratio on a scale from 0 to 2, with a mark at the threshold."""
     x0, y0, x1, y1 = box
     radius = (y1 - y0) // 2

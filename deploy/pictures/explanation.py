@@ -10,7 +10,7 @@ import numpy as np
 
 from deploy.heat_map import on_source
 from deploy.pictures.annotated_frame import BOX, BOX_EDGE, HEAT_FROM, heated
-from deploy.pictures.canvas import BOLD, Box, Canvas, shortened
+from deploy.pictures.canvas import BOLD, Canvas, CanvasBox, shortened
 from deploy.pictures.contact_sheet import CARD, GREEN, INK, LINE, MARGIN, PAD, PAPER, RED, SOFT, WHITE, WIDTH
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from deploy.offline.explain_image import ExplainedPatch, Explanation
     from softpatch.images.geometry import Geometry
 
-    Picture = UInt8[np.ndarray, "h w 3"]
+    RgbImage = UInt8[np.ndarray, "h w 3"]
 
 HEADER, FOOTER, GAP = 150, 64, 24
 LEFT = 560
@@ -38,7 +38,7 @@ class Cells:
     geometry: Geometry
     grid: tuple[int, int]
 
-    def box(self, position: tuple[int, int], size_wh: tuple[int, int]) -> Box:
+    def box(self, position: tuple[int, int], size_wh: tuple[int, int]) -> CanvasBox:
         """The pixels of a frame that a cell covers."""
         height, width = self.geometry.height_px // self.grid[0], self.geometry.width_px // self.grid[1]
         row, column = position
@@ -46,7 +46,7 @@ class Cells:
         return self.geometry.source_box(on_input, size_wh)
 
 
-def render_explanation(found: Explanation) -> Picture:
+def render_explanation(found: Explanation) -> RgbImage:
     """The sheet, RGB."""
     picture_wh = _fit(found.image, LEFT, LEFT)
     left_height = 2 * (picture_wh[1] + 52)
@@ -106,7 +106,7 @@ def _whole(canvas: Canvas, found: Explanation, wh: tuple[int, int]) -> None:
                 _badge(canvas, place + 1, at, size_wh, box)
 
 
-def _row(canvas: Canvas, found: Explanation, each: ExplainedPatch, *, number: int, box: Box) -> None:
+def _row(canvas: Canvas, found: Explanation, each: ExplainedPatch, *, number: int, box: CanvasBox) -> None:
     x, top = box[0] + PAD, box[1] + PAD
     canvas.panel(box, CARD, radius_px=14)
     cells = _cells(found)
@@ -115,7 +115,7 @@ def _row(canvas: Canvas, found: Explanation, each: ExplainedPatch, *, number: in
     x2 = x + SIDE + GAP
     x3 = x2 + SIDE + GAP
     if each.source is None:
-        _gone(canvas, (x2, top, x3 + THUMB, top + SIDE))
+        _missing_frame(canvas, (x2, top, x3 + THUMB, top + SIDE))
     else:
         near = _around(each.source, cells, each.source_position)
         canvas.picture(near, (x2, top, x2 + SIDE, top + SIDE), radius_px=8)
@@ -128,7 +128,7 @@ def _row(canvas: Canvas, found: Explanation, each: ExplainedPatch, *, number: in
     _figures(canvas, each, (x3 + THUMB + GAP, top, box[2] - PAD, box[3] - PAD))
 
 
-def _figures(canvas: Canvas, each: ExplainedPatch, box: Box) -> None:
+def _figures(canvas: Canvas, each: ExplainedPatch, box: CanvasBox) -> None:
     x, width = box[0], box[2] - box[0]
     colour = RED if each.ratio > 1 else INK
     canvas.text(f"{each.ratio:.2f}", (x, box[1] + 34), size=36, colour=colour, weight=BOLD)
@@ -151,8 +151,8 @@ def _same_place(each: ExplainedPatch) -> str:
     return "at the same place" if apart == 0 else f"{apart} {'cell' if apart == 1 else 'cells'} away from it"
 
 
-def _gone(canvas: Canvas, box: Box) -> None:
-    """Where nobody keeps the frame: said in the picture, for a gap would look like a fault."""
+def _missing_frame(canvas: Canvas, box: CanvasBox) -> None:
+    """Where nobody keeps the frame, its place is marked: a gap would look like a fault."""
     canvas.panel(box, LINE, radius_px=8)
     middle = (box[0] + box[2]) // 2
     canvas.text("the frame is no longer kept", (middle, box[1] + SIDE // 2), size=20, colour=INK, align="centre")
@@ -160,7 +160,7 @@ def _gone(canvas: Canvas, box: Box) -> None:
     canvas.text(words, (middle, box[1] + SIDE // 2 + 28), size=15, colour=SOFT, align="centre")
 
 
-def _source(canvas: Canvas, source: Picture, cell: Box, box: Box) -> None:
+def _source(canvas: Canvas, source: RgbImage, cell: CanvasBox, box: CanvasBox) -> None:
     """The whole frame that a bank patch was learnt from, the cell marked."""
     wh = _fit(source, box[2] - box[0], box[3] - box[1])
     x, y = box[0] + (box[2] - box[0] - wh[0]) // 2, box[1] + (box[3] - box[1] - wh[1]) // 2
@@ -169,7 +169,7 @@ def _source(canvas: Canvas, source: Picture, cell: Box, box: Box) -> None:
     _mark(canvas, cell, _size(source), place)
 
 
-def _mark(canvas: Canvas, at: Box, size_wh: tuple[int, int], box: Box) -> None:
+def _mark(canvas: Canvas, at: CanvasBox, size_wh: tuple[int, int], box: CanvasBox) -> None:
     """A cell's outline on a picture that was set into `box`."""
     x_scale, y_scale = (box[2] - box[0]) / size_wh[0], (box[3] - box[1]) / size_wh[1]
     first = box[0] + round(at[0] * x_scale) - 3, box[1] + round(at[1] * y_scale) - 3
@@ -178,13 +178,13 @@ def _mark(canvas: Canvas, at: Box, size_wh: tuple[int, int], box: Box) -> None:
     cv2.rectangle(canvas.pixels, first, last, BOX, 2, cv2.LINE_AA)
 
 
-def _badge(canvas: Canvas, number: int, at: Box, size_wh: tuple[int, int], box: Box) -> None:
+def _badge(canvas: Canvas, number: int, at: CanvasBox, size_wh: tuple[int, int], box: CanvasBox) -> None:
     x = box[0] + round(at[2] * (box[2] - box[0]) / size_wh[0]) + 8
     y = box[1] + round(at[1] * (box[3] - box[1]) / size_wh[1]) + 8
     canvas.chip(str(number), (min(x, box[2] - 34), max(y, box[1] + 24)), size=15, ink=WHITE, colour=INK)
 
 
-def _around(image: Picture, cells: Cells, position: tuple[int, int]) -> Picture:
+def _around(image: RgbImage, cells: Cells, position: tuple[int, int]) -> RgbImage:
     """A square of the frame about a cell, the cell outlined; beyond the frame it is paper."""
     x0, y0, x1, y1 = cells.box(position, _size(image))
     half = AROUND_CELLS * max(x1 - x0, y1 - y0) / 2
@@ -204,15 +204,15 @@ def _cells(found: Explanation) -> Cells:
     return Cells(found.bank.manifest.geometry, found.bank.manifest.grid)
 
 
-def _size(image: Picture) -> tuple[int, int]:
+def _size(image: RgbImage) -> tuple[int, int]:
     return image.shape[1], image.shape[0]
 
 
-def _fit(image: Picture, width: int, height: int) -> tuple[int, int]:
+def _fit(image: RgbImage, width: int, height: int) -> tuple[int, int]:
     scale = min(width / image.shape[1], height / image.shape[0])
     return max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale))
 
 
-def _resized(image: Picture, wh: tuple[int, int]) -> Picture:
+def _resized(image: RgbImage, wh: tuple[int, int]) -> RgbImage:
     how = cv2.INTER_AREA if wh[0] < image.shape[1] else cv2.INTER_CUBIC
     return np.asarray(cv2.resize(image, wh, interpolation=how))

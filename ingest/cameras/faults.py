@@ -14,11 +14,9 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from jaxtyping import UInt8
-
     from ingest.cameras.source import CameraFrame
+    from ingest.cameras.surfaces import Picture
 
-    Picture = UInt8[np.ndarray, "height width 3"]
     Fault = Callable[[CameraFrame], CameraFrame]
 
 JPEG_QUALITY = 92

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from jaxtyping import Bool
 
-    from ingest.cameras.source import Clock
+    from ingest.cameras.source import WallClock
     from softpatch.images.folders import LabelledImage
 
 CONTENT_TYPES = {
@@ -43,7 +43,7 @@ class FolderCamera:
     """
 
     images: Sequence[LabelledImage]
-    clock: Clock
+    clock: WallClock
     labelled: bool = True
 
     def __iter__(self) -> Iterator[CameraFrame]:
@@ -58,7 +58,7 @@ class FolderCamera:
             )
 
 
-def open_folder(root: Path, *, clock: Clock, seed: int | None = None) -> FolderCamera:
+def open_folder(root: Path, *, clock: WallClock, seed: int | None = None) -> FolderCamera:
     """All images of a folder, by path, or shuffled by a seed. For a choice or an order of your own: `FolderCamera`.
 
     Raises EmptySource where the folder is missing or holds no image.

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from jaxtyping import UInt8
 
-    from ingest.cameras.source import Clock
+    from ingest.cameras.source import WallClock
     from ingest.cameras.surfaces import Picture
 
 BELT_LENGTHS = 4
@@ -49,7 +49,7 @@ class Simulator:
 
     variant: Variant
     seed: int
-    clock: Clock
+    clock: WallClock
     frames: int | None = None
     defect_ratio: float = 0.1
     defect_types: tuple[DefectType, ...] = DEFECT_TYPES

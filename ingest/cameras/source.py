@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import numpy as np
     from jaxtyping import Bool
 
-    Clock = Callable[[], datetime]
+    WallClock = Callable[[], datetime]
     """Tells the time of capture, with an offset."""
 
 GOOD = "good"

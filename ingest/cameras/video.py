@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from ingest.cameras.source import Clock
+    from ingest.cameras.source import WallClock
 
 
 class UnreadableVideo(ValueError):
@@ -29,7 +29,7 @@ class VideoCamera:
     """
 
     path: Path
-    clock: Clock
+    clock: WallClock
     stride: int = 1
     jpeg_quality: int = 95
 

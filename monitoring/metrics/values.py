@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from monitoring.declared import OPEN, Label
+from monitoring.declared import OPEN, MetricLabel
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -70,4 +70,4 @@ DRIFT_SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1
 BUILD_SECONDS = (0.5, 1, 2, 5, 10, 20, 40, 60, 120, 300, 600, 1800)
 
 NO_VIEW = ""  # of a record that names none
-BY_VIEW: Mapping[Label, tuple[str, ...]] = {"view": OPEN}
+BY_VIEW: Mapping[MetricLabel, tuple[str, ...]] = {"view": OPEN}

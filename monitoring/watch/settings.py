@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from monitoring.verdicts import DriftVerdict
+from monitoring.verdicts import DriftVerdictLabel
 
 
 class WatchSettings(BaseModel):
@@ -25,7 +25,7 @@ class WatchSettings(BaseModel):
     remembered_decisions: int = Field(
         default=10_000, ge=1, description="Per partition: how far back a repeated decision id is recognised."
     )
-    rebuild_on: tuple[DriftVerdict, ...] = Field(
+    rebuild_on: tuple[DriftVerdictLabel, ...] = Field(
         default=(), description="Verdicts that ask the trainer for a new bank, once they have lasted; its gate decides."
     )
     rebuild_after_frames: int = Field(

@@ -14,7 +14,7 @@ from ingest.bank_state import ViewState
 from ingest.decision import Reason, Verdict
 from ingest.frame import DeadLetterReason
 from monitoring import metrics, metrics_page
-from monitoring.declared import Label, declarations
+from monitoring.declared import MetricLabel, declarations
 from monitoring.drift.diagnosis import DriftVerdict as Drift
 from monitoring.metrics import values
 from monitoring.verdicts import DRIFT_VERDICTS
@@ -68,7 +68,7 @@ def test_label_values_are_the_contracts_words(declared: tuple[str, ...], contrac
 def test_only_bounded_labels_part_series() -> None:
     """Labels are view, stage, verdict, reason, partition, statistic and no others."""
     used = {label for service in metrics.SERVICES for _, m in declarations(service).values() for label in m.labels}
-    assert used <= set(get_args(Label))
+    assert used <= set(get_args(MetricLabel))
 
 
 def test_names_carry_prefix_and_unit() -> None:
