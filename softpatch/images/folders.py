@@ -14,7 +14,7 @@ FolderSplit = Literal["train", "test"]
 
 
 class NoImages(ValueError):
-    """There is nothing to read in this folder; the message says what was looked for."""
+    """There is nothing to read in this folder; the message names what was expected."""
 
 
 @dataclass(frozen=True)

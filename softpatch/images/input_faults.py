@@ -1,4 +1,4 @@
-"""Frames that show nothing to judge: black, over-exposed, frozen. Told from pixels alone, before any network.
+"""Frames that show nothing to inspect: black, over-exposed, frozen. Detected from pixels alone, before any network.
 
 A view's own frames set the limits (`InputBaseline`): a part on black velvet is dark and a silhouette's ground is
 white, as they should be. Measured on all 2,316 frames of four real lines: docs/decisions/input-faults.md.
@@ -14,30 +14,23 @@ import cv2
 import numpy as np
 from jaxtyping import Float32, UInt8
 
-from softpatch.images.statistics import ImageStatistics
+from softpatch.images.statistics import FLAT_CONTRAST, FLAT_DARK, FLAT_WHITE, ImageStatistics, luma_of
 
-LOOK_SIDE = 16
-"""Cells a side of the small picture that frames are compared by: averaging leaves little of the sensor's noise."""
+THUMBNAIL_SIDE = 16
+"""Cells a side of the thumbnail that frames are compared by: averaging leaves little of the sensor's noise."""
 
 FROZEN_FRAMES = 10
-"""So many frames in a row that show the same instant are no coincidence; on real lines the longest such run was 3."""
+"""This many frames in a row that show the same instant are no coincidence; on real lines the longest run was 3."""
 
 LOST_RATIO = 0.5
-"""A frame is black, or over-exposed, where more than this share of what usually shows something is dark, or white."""
+"""A frame is black, or over-exposed, where more than this share of what the baseline leaves is dark, or white."""
 
-FLAT = 2 / 255
-"""Contrast that averaged sensor noise alone may have; black levels and glare differ, but nothing is seen in either."""
-
-FLAT_DARK, FLAT_WHITE = 32 / 255, 235 / 255
-"""Brightness up to which, and from which, a picture without contrast is a covered lens, or glare."""
-
-
-SPARED_OF = 20
-"""One calibration frame in so many, and at least one, sets no limit: a first window may hold faulty frames itself."""
+IGNORED_OF = 20
+"""One calibration frame in this many, and at least one, sets no limit: a first window may hold faulty frames itself."""
 
 
 class InputFault(StrEnum):
-    """Why a frame shows nothing to judge."""
+    """Why a frame shows nothing to inspect."""
 
     BLACK = "black"
     OVEREXPOSED = "overexposed"
@@ -46,7 +39,7 @@ class InputFault(StrEnum):
 
 @dataclass(frozen=True, eq=False)
 class FrameThumbnail:
-    """What frames are compared by, at the network's input: a digest of the pixels and a small picture.
+    """What frames are compared by, at the network's input: a digest of the pixels and a thumbnail.
 
     `cells` is luma over its own mean, so that a lamp's flicker is no difference.
     """
@@ -56,10 +49,10 @@ class FrameThumbnail:
 
     @classmethod
     def of(cls, image: UInt8[np.ndarray, "h w 3"]) -> "FrameThumbnail":
-        """The look of a frame."""
+        """The thumbnail of a frame."""
         digest = hashlib.blake2b(np.ascontiguousarray(image).data, digest_size=16).digest()
-        luma = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.float32)
-        cells = np.asarray(cv2.resize(luma, (LOOK_SIDE, LOOK_SIDE), interpolation=cv2.INTER_AREA))
+        luma = np.asarray(luma_of(image), np.float32)
+        cells = np.asarray(cv2.resize(luma, (THUMBNAIL_SIDE, THUMBNAIL_SIDE), interpolation=cv2.INTER_AREA))
         return cls(digest, cells / np.float32(max(float(cells.mean()), 1.0)))
 
     def to_bytes(self) -> bytes:
@@ -69,13 +62,13 @@ class FrameThumbnail:
     @classmethod
     def from_bytes(cls, data: bytes) -> "FrameThumbnail":
         """What `to_bytes` wrote. Raises ValueError for other bytes."""
-        cells = np.frombuffer(data[16:], "<f2").astype(np.float32).reshape(LOOK_SIDE, LOOK_SIDE)
+        cells = np.frombuffer(data[16:], "<f2").astype(np.float32).reshape(THUMBNAIL_SIDE, THUMBNAIL_SIDE)
         return cls(data[:16], cells)
 
 
 @dataclass(frozen=True)
 class InputBaseline:
-    """What a view's own frames look like; the default says what holds where no bank knows yet.
+    """The limits that a view's own frames set; the defaults hold while a view has no bank.
 
     The largest dark and saturated share and the least contrast of its calibration frames but the few most extreme, 0 to
     1. `noise_floor` is half the least difference of any two of its probe frames: nearer ones show the same instant.
@@ -87,57 +80,57 @@ class InputBaseline:
     noise_floor: float = 0.0
 
     @classmethod
-    def of(cls, statistics: Float32[np.ndarray, "frames 5"], looks: Sequence[FrameThumbnail]) -> "InputBaseline":
-        """From image statistics (brightness, contrast, sharpness, dark, saturated) and looks of some of the frames."""
-        apart = [difference(a, b) for a, b in combinations(looks, 2)]
+    def of(cls, statistics: Float32[np.ndarray, "frames 5"], thumbnails: Sequence[FrameThumbnail]) -> "InputBaseline":
+        """From image statistics (brightness, contrast, sharpness, dark, saturated) and thumbnails of some frames."""
+        differences = [difference(a, b) for a, b in combinations(thumbnails, 2)]
         return cls(
             dark_ratio=-_least(-statistics[:, 3]),
             saturated_ratio=-_least(-statistics[:, 4]),
             contrast=_least(statistics[:, 1]),
-            noise_floor=min(apart, default=0.0) / 2,
+            noise_floor=min(differences, default=0.0) / 2,
         )
 
 
-def exposure_fault(seen: ImageStatistics, usual: InputBaseline) -> InputFault | None:
+def exposure_fault(statistics: ImageStatistics, baseline: InputBaseline) -> InputFault | None:
     """Black or over-exposed, or neither."""
-    flat = seen.contrast < min(FLAT, usual.contrast / 2)
-    if _lost(seen.dark_ratio, usual.dark_ratio) or (flat and seen.brightness <= FLAT_DARK):
+    flat = statistics.contrast < min(FLAT_CONTRAST, baseline.contrast / 2)
+    if _lost(statistics.dark_ratio, baseline.dark_ratio) or (flat and statistics.brightness <= FLAT_DARK):
         return InputFault.BLACK
-    if _lost(seen.saturated_ratio, usual.saturated_ratio) or (flat and seen.brightness >= FLAT_WHITE):
+    if _lost(statistics.saturated_ratio, baseline.saturated_ratio) or (flat and statistics.brightness >= FLAT_WHITE):
         return InputFault.OVEREXPOSED
     return None
 
 
 def difference(a: FrameThumbnail, b: FrameThumbnail) -> float:
-    """Root mean square of the difference of two looks, as a share of the mean luma."""
+    """Root mean square of the difference of two thumbnails, as a share of the mean luma."""
     return float(np.sqrt(np.square(a.cells - b.cells).mean()))
 
 
 @dataclass(frozen=True, eq=False)
 class FrozenRun:
-    """The picture that the present run of like frames began with, and how many like it have come after it."""
+    """The first frame of the present run of equal frames, and how many equal ones have followed it."""
 
-    look: FrameThumbnail | None = None
+    first: FrameThumbnail | None = None
     repeats: int = 0
 
-    def after(self, look: FrameThumbnail, usual: InputBaseline) -> "FrozenRun":
-        """One frame later. It is compared with the run's first, so that a slow scene leaves it in the end."""
-        if self.look is not None and (
-            look.digest == self.look.digest or difference(look, self.look) < usual.noise_floor
+    def after(self, thumbnail: FrameThumbnail, baseline: InputBaseline) -> "FrozenRun":
+        """The run one frame later. Frames are compared with its first, so that a slow change ends it at last."""
+        if self.first is not None and (
+            thumbnail.digest == self.first.digest or difference(thumbnail, self.first) < baseline.noise_floor
         ):
-            return FrozenRun(self.look, self.repeats + 1)
-        return FrozenRun(look)
+            return FrozenRun(self.first, self.repeats + 1)
+        return FrozenRun(thumbnail)
 
     def frozen(self, frames: int) -> bool:
-        """Whether so many frames in a row show the same instant. One repeat says nothing: rigid parts are alike."""
+        """Whether this many frames in a row show the same instant. One repeat is no evidence: rigid parts are alike."""
         return self.repeats + 1 >= frames
 
 
 def _least(values: Float32[np.ndarray, "frames"]) -> float:
-    """The least but for the spared; where there are few, no less than half of them count."""
-    spared = min(-(-len(values) // SPARED_OF), (len(values) - 1) // 2)
-    return float(np.sort(values)[spared])
+    """The least but for the ignored ones; where there are few values, half of them count at least."""
+    ignored = min(-(-len(values) // IGNORED_OF), (len(values) - 1) // 2)
+    return float(np.sort(values)[ignored])
 
 
-def _lost(ratio: float, usual: float) -> bool:
-    return ratio > usual + LOST_RATIO * (1 - usual)
+def _lost(ratio: float, baseline: float) -> bool:
+    return ratio > baseline + LOST_RATIO * (1 - baseline)

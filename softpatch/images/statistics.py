@@ -1,4 +1,4 @@
-"""What can be said of a frame without a network: exposure, sharpness, and a fingerprint that survives recompression."""
+"""What is measured of a frame without a network: exposure, sharpness, and a fingerprint that survives recompression."""
 
 from dataclasses import dataclass
 
@@ -6,8 +6,19 @@ import cv2
 import numpy as np
 from jaxtyping import UInt8
 
-DARK_LUMA = 8  # of 255: what a covered lens or a dead lamp leaves
-SATURATED_LUMA = 250  # of 255: JPEG ringing keeps blown-out areas just under white
+WHITE = 255
+"""Luma of white: frames have 8 bits a channel."""
+
+DARK_LUMA, SATURATED_LUMA = 8, 250
+"""Luma up to which a pixel is dark (a covered lens, a dead lamp), and from which it is saturated: JPEG ringing keeps
+blown-out areas just under white."""
+
+FLAT_CONTRAST = 2 / WHITE
+"""Contrast that averaged sensor noise alone may have: black levels and glare differ, but show nothing."""
+
+FLAT_DARK, FLAT_WHITE = 32 / WHITE, 235 / WHITE
+"""Brightness up to which, and from which, a picture without contrast is a covered lens, or glare."""
+
 HASH_ROWS, HASH_COLUMNS = 8, 9
 
 
@@ -28,15 +39,15 @@ class ImageStatistics:
 
 def measure(image: UInt8[np.ndarray, "h w 3"]) -> ImageStatistics:
     """The statistics of a frame at the size it is given; sharpness compares only between frames of one size."""
-    luma = _luma(image)
-    histogram = np.asarray(cv2.calcHist([luma], [0], None, [256], [0, 256]), np.float64).ravel()
-    level, total = np.arange(256), luma.size
+    luma = luma_of(image)
+    histogram = np.asarray(cv2.calcHist([luma], [0], None, [WHITE + 1], [0, WHITE + 1]), np.float64).ravel()
+    level, total = np.arange(WHITE + 1), luma.size
     mean = float(histogram @ level) / total
     variance = float(histogram @ (level - mean) ** 2) / total
     _, edge = cv2.meanStdDev(cv2.Laplacian(luma, cv2.CV_16S))
     return ImageStatistics(
-        brightness=mean / 255,
-        contrast=variance**0.5 / 255,
+        brightness=mean / WHITE,
+        contrast=variance**0.5 / WHITE,
         sharpness=float(edge[0, 0]),
         dark_ratio=float(histogram[: DARK_LUMA + 1].sum()) / total,
         saturated_ratio=float(histogram[SATURATED_LUMA:].sum()) / total,
@@ -48,7 +59,7 @@ def difference_hash(image: UInt8[np.ndarray, "h w 3"]) -> int:
 
     Near-identical frames differ in few bits; a featureless frame is 0.
     """
-    cells = np.asarray(cv2.resize(_luma(image), (HASH_COLUMNS, HASH_ROWS), interpolation=cv2.INTER_AREA))
+    cells = np.asarray(cv2.resize(luma_of(image), (HASH_COLUMNS, HASH_ROWS), interpolation=cv2.INTER_AREA))
     return int.from_bytes(np.packbits(cells[:, :-1] > cells[:, 1:]).tobytes(), "big")
 
 
@@ -57,5 +68,6 @@ def hash_distance(a: int, b: int) -> int:
     return (a ^ b).bit_count()
 
 
-def _luma(image: np.ndarray) -> np.ndarray:
+def luma_of(image: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h w"]:
+    """The brightness of each pixel, 0 to 255."""
     return np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY))

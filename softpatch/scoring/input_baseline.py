@@ -1,4 +1,4 @@
-"""What a view usually looks like, as its bank remembers it."""
+"""The input baseline of a view, from what its bank holds."""
 
 from softpatch.bank import Bank
 from softpatch.images.decode import decode

@@ -1,4 +1,4 @@
-"""Data set folders are read as they are laid out, in a stable order, and an empty one is said to be empty."""
+"""Data set folders are read as they are laid out, in a stable order, and an empty one is an error."""
 
 from pathlib import Path
 
@@ -59,7 +59,7 @@ def test_flat_layout(tmp_path: Path) -> None:
     assert layout.test == ()
 
 
-def test_a_missing_folder_is_said_to_be_missing(tmp_path: Path) -> None:
+def test_a_missing_folder_is_refused(tmp_path: Path) -> None:
     """By name; a file is no folder either."""
     touch(tmp_path, "file")
     for name in ("nowhere", "file"):
@@ -69,13 +69,13 @@ def test_a_missing_folder_is_said_to_be_missing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [["notes.txt"], ["train/good/notes.txt"], ["test/good/deeper/0.png"]])
-def test_a_folder_without_images_says_what_was_looked_for(tmp_path: Path, content: list[str]) -> None:
+def test_a_folder_without_images_is_refused_with_what_was_expected(tmp_path: Path, content: list[str]) -> None:
     """Both layouts, and the file types."""
     touch(tmp_path, *content)
     with pytest.raises(NoImages) as caught:
         read_folder(tmp_path)
-    looked_for = "neither train/good and test/<type> (MVTec layout) nor .bmp, .jpeg, .jpg, .png, .tif, .tiff files"
-    assert str(caught.value) == f"{tmp_path} holds no images: {looked_for}"
+    expected = "neither train/good and test/<type> (MVTec layout) nor .bmp, .jpeg, .jpg, .png, .tif, .tiff files"
+    assert str(caught.value) == f"{tmp_path} holds no images: {expected}"
 
 
 @pytest.mark.images

@@ -1,4 +1,4 @@
-"""Black, over-exposed and frozen frames are told; what a line's own frames look like is never one of them."""
+"""Black, over-exposed and frozen frames are detected; a line's own frames never are."""
 
 from __future__ import annotations
 
@@ -39,19 +39,19 @@ def scene(seed: int, *, ground: float = 110, part: float = 200, shift: int = 0) 
     return np.clip(noisy, 0, 255).astype(np.uint8)
 
 
-def usual_of(frames: Sequence[np.ndarray]) -> InputBaseline:
-    """What these frames of a view look like."""
+def baseline_of(frames: Sequence[np.ndarray]) -> InputBaseline:
+    """The baseline that these frames of a view give."""
     return InputBaseline.of(
         np.array([astuple(measure(each)) for each in frames], np.float32), [FrameThumbnail.of(f) for f in frames[:8]]
     )
 
 
-def longest_run(frames: Sequence[np.ndarray], usual: InputBaseline) -> int:
+def longest_run(frames: Sequence[np.ndarray], baseline: InputBaseline) -> int:
     """Most frames in a row that show the same instant."""
-    still, longest = FrozenRun(), 0
+    run, longest = FrozenRun(), 0
     for frame in frames:
-        still = still.after(FrameThumbnail.of(frame), usual)
-        longest = max(longest, still.repeats + 1)
+        run = run.after(FrameThumbnail.of(frame), baseline)
+        longest = max(longest, run.repeats + 1)
     return longest
 
 
@@ -80,13 +80,13 @@ MOVING = [scene(seed, shift=(7 * seed) % 20) for seed in range(12)]
         (scene(0) * 0.3, None, None),
     ],
 )
-def test_what_a_lamp_or_a_lens_does_is_told(
+def test_lamp_and_lens_faults_are_detected(
     picture: np.ndarray, without_a_bank: InputFault | None, by_its_bank: InputFault | None
 ) -> None:
     """Covered, at two black levels; no light; glare; a long exposure; a ground that used to be gray; a dim part."""
-    seen = measure(at_input(picture))
-    assert exposure_fault(seen, InputBaseline()) is without_a_bank
-    assert exposure_fault(seen, usual_of([at_input(each) for each in MOVING])) is by_its_bank
+    statistics = measure(at_input(picture))
+    assert exposure_fault(statistics, InputBaseline()) is without_a_bank
+    assert exposure_fault(statistics, baseline_of([at_input(each) for each in MOVING])) is by_its_bank
 
 
 @pytest.mark.parametrize(
@@ -104,18 +104,18 @@ def test_what_a_lamp_or_a_lens_does_is_told(
 def test_a_few_faulty_frames_of_a_first_window_do_not_become_usual(
     picture: np.ndarray, fault: InputFault, good: int, bad: int
 ) -> None:
-    """Nobody knew the view's limits yet when they came in; the next like them is told all the same."""
+    """They came in before the view had limits; the next one of their kind is detected all the same."""
     good_frames = [at_input(scene(seed, shift=(7 * seed) % 20)) for seed in range(good)]
-    usual = usual_of([*good_frames, *[at_input(picture)] * bad])
-    assert exposure_fault(measure(at_input(picture)), usual) is fault
-    assert {exposure_fault(measure(each), usual) for each in good_frames} == {None}
+    baseline = baseline_of([*good_frames, *[at_input(picture)] * bad])
+    assert exposure_fault(measure(at_input(picture)), baseline) is fault
+    assert {exposure_fault(measure(each), baseline) for each in good_frames} == {None}
 
 
 @pytest.mark.parametrize("frames", [1, 2])
 def test_a_view_of_one_or_two_frames_has_limits_of_its_own(frames: int) -> None:
     """There is none to spare."""
     alike = [at_input(scene(seed, ground=0)) for seed in range(frames)]
-    assert usual_of(alike).dark_ratio == pytest.approx(max(measure(each).dark_ratio for each in alike))
+    assert baseline_of(alike).dark_ratio == pytest.approx(max(measure(each).dark_ratio for each in alike))
 
 
 @pytest.mark.parametrize("ground", [0, 260])
@@ -123,15 +123,15 @@ def test_a_view_that_is_dark_or_white_by_nature_is_not_faulty(ground: float) -> 
     """A part on velvet, a silhouette before a light; but a covered lens, and glare over all, are."""
     part = 200 if ground == 0 else 30
     frames = [at_input(scene(seed, ground=ground, part=part)) for seed in range(8)]
-    usual = usual_of(frames)
-    assert {exposure_fault(measure(each), usual) for each in frames} == {None}
+    baseline = baseline_of(frames)
+    assert {exposure_fault(measure(each), baseline) for each in frames} == {None}
     lost = InputFault.BLACK if ground == 0 else InputFault.OVEREXPOSED
-    assert exposure_fault(measure(np.full_like(frames[0], min(ground, 255))), usual) is lost
+    assert exposure_fault(measure(np.full_like(frames[0], min(ground, 255))), baseline) is lost
 
 
 def test_a_stopped_line_and_a_repeated_picture_are_frozen() -> None:
     """Bit for bit; encoded anew at other qualities; and a belt that stands still under a live sensor and lamp."""
-    usual = usual_of(MOVING)
+    baseline = baseline_of(MOVING)
     rng = np.random.default_rng(2)
     stopped = [np.clip(scene(seed) * rng.normal(1, 0.012), 0, 255).astype(np.uint8) for seed in range(12)]
     encoded_anew = [
@@ -139,41 +139,41 @@ def test_a_stopped_line_and_a_repeated_picture_are_frozen() -> None:
         for i in range(12)
     ]
     assert longest_run([scene(0)] * 12, InputBaseline()) == 12
-    assert longest_run(encoded_anew, usual) == 12
-    assert longest_run(stopped, usual) == 12
-    assert longest_run(MOVING, usual) < 4
+    assert longest_run(encoded_anew, baseline) == 12
+    assert longest_run(stopped, baseline) == 12
+    assert longest_run(MOVING, baseline) < 4
 
 
 def test_rigid_aligned_parts_are_not_frozen() -> None:
     """Every frame the same scene but for the sensor's noise: that noise is the line's own, as its bank knows."""
     frames = [scene(seed) for seed in range(60)]
-    assert longest_run(frames, usual_of(frames)) < 4
+    assert longest_run(frames, baseline_of(frames)) < 4
     assert longest_run(frames, InputBaseline()) == 1
 
 
 def test_frozen_is_a_matter_of_many_frames() -> None:
     """One repeat says nothing."""
-    still = FrozenRun()
+    run = FrozenRun()
     for count in range(1, 7):
-        still = still.after(FrameThumbnail.of(scene(0)), InputBaseline())
-        assert still.frozen(6) is (count == 6)
+        run = run.after(FrameThumbnail.of(scene(0)), InputBaseline())
+        assert run.frozen(6) is (count == 6)
 
 
 def test_a_scene_that_moves_slowly_leaves_its_run() -> None:
     """Each frame is compared with the run's first, not with the one before it."""
-    usual = usual_of(MOVING)
+    baseline = baseline_of(MOVING)
     creeping = [scene(0, part=140, shift=shift) for shift in range(20)]
     steps = [difference(FrameThumbnail.of(a), FrameThumbnail.of(b)) for a, b in pairwise(creeping)]
-    assert sum(step < usual.noise_floor for step in steps) > 10
-    assert longest_run(creeping, usual) < 8
+    assert sum(step < baseline.noise_floor for step in steps) > 10
+    assert longest_run(creeping, baseline) < 8
 
 
-def test_a_look_is_the_same_after_it_was_written() -> None:
+def test_a_thumbnail_is_the_same_after_it_was_written() -> None:
     """Half precision is far finer than any noise floor."""
-    look = FrameThumbnail.of(scene(3))
-    again = FrameThumbnail.from_bytes(look.to_bytes())
-    assert again.digest == look.digest
-    assert difference(again, look) < 1e-3
+    thumbnail = FrameThumbnail.of(scene(3))
+    again = FrameThumbnail.from_bytes(thumbnail.to_bytes())
+    assert again.digest == thumbnail.digest
+    assert difference(again, thumbnail) < 1e-3
     with pytest.raises(ValueError, match="reshape"):
         FrameThumbnail.from_bytes(b"x" * 20)
 
@@ -185,6 +185,6 @@ def test_no_frame_of_a_real_line_is_faulty(test_data: Path, line: str, learnt: i
     """Good or defective, with what its first frames say of the view and without; no run comes near ten frames."""
     images = read_folder(test_data / line).images
     frames = [Geometry().apply(decode(each.path.read_bytes())) for each in images[::2]]
-    usual = usual_of(frames[:learnt]) if learnt else InputBaseline()
-    assert {exposure_fault(measure(each), usual) for each in frames} == {None}
-    assert longest_run(frames, usual) <= 4
+    baseline = baseline_of(frames[:learnt]) if learnt else InputBaseline()
+    assert {exposure_fault(measure(each), baseline) for each in frames} == {None}
+    assert longest_run(frames, baseline) <= 4
