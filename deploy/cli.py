@@ -109,7 +109,7 @@ def patchline(
     context: typer.Context,
     *,
     version: bool = typer.Option(  # noqa: ARG001 -- its callback acts on it
-        False, "--version", callback=_show_version, is_eager=True, help="Say which release."
+        False, "--version", callback=_show_version, is_eager=True, help="Show which release this is."
     ),
 ) -> None:
     """Pass or fail for every frame of a production line, learned from the line's own unfiltered frames."""
@@ -125,8 +125,8 @@ def welcome(console: Console, *, settings_here: bool) -> None:
     steps = Table.grid(padding=(0, 3))
     steps.add_row("[bold cyan]patchline demo[/]", "a whole line on this machine in two minutes; needs no cluster")
     steps.add_row("[bold cyan]patchline build DIR --out FILE[/]", "a bank from a folder of your own pictures")
-    steps.add_row("[bold cyan]patchline score IMAGE --bank FILE[/]", "what that bank says of one picture")
-    up_does = "the services, as the patchline.yaml here says" if settings_here else "the services, on your own Kafka"
+    steps.add_row("[bold cyan]patchline score IMAGE... --bank FILE[/]", "pictures and folders scored by that bank")
+    up_does = "the services, by the patchline.yaml here" if settings_here else "the services, on your own Kafka"
     steps.add_row("[bold cyan]patchline up[/]", up_does)
     steps.add_row("[bold cyan]patchline --help[/]", "everything else")
     first = "patchline up" if settings_here else "patchline demo"

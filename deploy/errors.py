@@ -1,4 +1,11 @@
-"""What ends a command: one sentence that says what to do, and the exit code that goes with it."""
+"""Errors that end a command: one sentence with what to do, and an exit code.
+
+    CommandError            exit code 1
+      UsageError            exit code 2: a wrong setting, a missing file, a flag that contradicts another
+      CommandFailed         exit code 1: the command was right and did not succeed
+
+Errors of the packages below become one of them by the table `EXPECTED`.
+"""
 
 from __future__ import annotations
 
@@ -12,13 +19,13 @@ class CommandError(Exception):
 
 
 class UsageError(CommandError):
-    """The command was asked for something that cannot be: a wrong setting, a missing file, a flag that contradicts."""
+    """The command cannot do what its arguments or settings name; starting it again would not help."""
 
     exit_code = 2
 
 
 class CommandFailed(CommandError):
-    """The command was asked rightly and did not succeed."""
+    """The command was used rightly and did not succeed."""
 
 
 EXPECTED = (
@@ -39,17 +46,17 @@ EXPECTED = (
     ("monitoring.health", "PortInUse", CommandFailed),
     ("deploy.local_stack.embedded_broker", "EmbeddedBrokerError", CommandFailed),
 )
-"""What the packages below raise when the world is not as it should be: their texts say what to do."""
+"""What the packages below raise when the world is not as it should be; their texts name what to do."""
 
 
 def command_error_of(error: Exception) -> CommandError | None:
-    """The fault that an expected error is; None for a mistake in the program itself."""
+    """The error to end the command with; None for a mistake in the program itself."""
     if isinstance(error, CommandError):
         return error
-    for module, name, fault in EXPECTED:
+    for module, name, kind in EXPECTED:
         loaded = sys.modules.get(module)  # an error's module is loaded, or the error is another's
         if loaded is not None and isinstance(error, getattr(loaded, name)):
-            return fault(" ".join(str(error).split()))
+            return kind(" ".join(str(error).split()))
     if isinstance(error, OSError) and error.filename:
         return CommandFailed(f"{error.filename}: {error.strerror}; check the path and its rights")
     return None

@@ -22,7 +22,7 @@ class CommandEntry:
     name: str
     target: str
     summary: str
-    """The first paragraph of the function's docstring: what help says of it in a list."""
+    """The first paragraph of the function's docstring: its line in the help of all commands."""
     panel: str | None = None
 
 

@@ -46,7 +46,7 @@ def graph_of(runtime: RuntimeSettings) -> Graph:
 
 
 def embedder_of(runtime: RuntimeSettings) -> OnnxEmbedder:
-    """The network, running; the log says on what. Raises ProviderUnavailable."""
+    """The network, running; the log names the provider. Raises ProviderUnavailable."""
     graph = graph_of(runtime)
     embedder = OnnxEmbedder.open(graph, provider=runtime.provider, threads=runtime.threads)
     tried = ", ".join(f"{attempt.provider}: {attempt.outcome}" for attempt in embedder.tried)
@@ -55,12 +55,12 @@ def embedder_of(runtime: RuntimeSettings) -> OnnxEmbedder:
 
 
 def search_of(runtime: RuntimeSettings) -> Callable[[np.ndarray], Search]:
-    """FAISS on a GPU where the provider allows one and it answers, else on the CPU; the log says which, and why."""
-    tried = "not asked for"
+    """FAISS on a GPU where the provider allows one and it answers, else on the CPU; the log names which, and why."""
+    tried = "not requested"
     if runtime.provider != "cpu":
         try:
             GpuFlatSearch(np.zeros((1, 1), np.float32)).nearest(np.zeros((1, 1), np.float32))
-        except RuntimeError as error:  # NoGpu, or whatever CUDA says
+        except RuntimeError as error:  # NoGpu, or whatever CUDA raises
             tried = str(error)
         else:
             structlog.get_logger().info("search_ready", search="faiss gpu, fp16")

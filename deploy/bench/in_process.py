@@ -112,8 +112,8 @@ def _queued(key: str, encoded: bytes, offset: int) -> Queued:
     return Queued(record, time.perf_counter())
 
 
-def _map_of(said: object, bank: Bank) -> None:
+def _map_of(message: object, bank: Bank) -> None:
     """The full map of every frame: the service makes it only for those that fail."""
-    if isinstance(said, Decision) and said.anomaly_map is not None:
+    if isinstance(message, Decision) and message.anomaly_map is not None:
         geometry = bank.manifest.geometry
-        anomaly_map(said.anomaly_map.scores(), height_px=geometry.height_px, width_px=geometry.width_px)
+        anomaly_map(message.anomaly_map.scores(), height_px=geometry.height_px, width_px=geometry.width_px)

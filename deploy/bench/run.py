@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 from deploy.bench.in_process import in_process, state_of
 from deploy.bench.machine import machine
-from deploy.bench.stream import Stream, build_order, put_in_force, wanted
+from deploy.bench.stream import Stream, build_order, put_in_force, stack_options
 from deploy.local_stack.outcomes import OutcomeReader
 from deploy.local_stack.running import LocalStack
 from deploy.offline.build_folder import built
@@ -35,7 +35,7 @@ PART: Literal["bracket"] = "bracket"
 
 @dataclass(frozen=True)
 class Bench:
-    """What a bench was asked for."""
+    """The options of a bench."""
 
     folder: Path
     frames: int
@@ -50,13 +50,13 @@ class Bench:
 def run_bench(bench: Bench, progress: ProgressDisplay) -> dict[str, object]:
     """Measure everything once; the JSON document.
 
-    Raises Failed where a step did not happen in time.
+    Raises CommandFailed where a step did not happen in time.
     """
-    said = machine()
+    measured_on = machine()
     with progress.step("Drawing 400 frames of 512 px"):
         frames = _frames(bench.seed)
     with progress.step("Starting broker and topics"):
-        line = LocalStack.start(wanted(bench.folder, VIEW, bench.flags, bench.bootstrap, bench.topic_prefix))
+        line = LocalStack.start(stack_options(bench.folder, VIEW, bench.flags, bench.bootstrap, bench.topic_prefix))
     with line:
         begun = time.monotonic()
         encoded = [frame.encoded for frame in frames]
@@ -79,7 +79,7 @@ def run_bench(bench: Bench, progress: ProgressDisplay) -> dict[str, object]:
         "build_beside": line.settings.trainer.build_threads,
     }
     return {
-        "machine": said,
+        "machine": measured_on,
         "threads": threads,
         "provider": embedder.provider,
         "precision": embedder.precision,

@@ -44,8 +44,8 @@ class Latency:
     worst_seconds: float
 
 
-def wanted(folder: Path, view: str, flags: Sequence[str], bootstrap: str | None, prefix: str) -> StackOptions:
-    """A line whose frames never miss their deadline: a bench asks how fast, not whether in time."""
+def stack_options(folder: Path, view: str, flags: Sequence[str], bootstrap: str | None, prefix: str) -> StackOptions:
+    """A line whose frames never miss their deadline: a bench measures speed, not lateness."""
     over = {"views": {view: {"deadline_seconds": NO_DEADLINE_SECONDS}}}
     return StackOptions(folder, flags, bootstrap, prefix, over)
 

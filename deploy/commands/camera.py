@@ -84,7 +84,7 @@ def camera(
     """
     if sum(source is not None for source in (folder, video, simulate)) != 1:
         raise UsageError("choose one of --folder DIR, --video FILE and --simulate PART")
-    view_name(key, product)  # a name that is none is reported before a broker is asked
+    view_name(key, product)  # a name that is none is reported before a broker is needed
     loaded = load(settings, flags, bootstrap=bootstrap)
     source = source_of(folder=folder, video=video, simulate=simulate, frames=frames, seed=seed, defects=defects)
     for fault in faults or ():

@@ -90,12 +90,12 @@ def replay(
     """Send the frames of dead letters again.
 
     To the same partition, with their own headers and one that names the letter.
-    A running inspection decides them; each decision says in replay_of which letter it answers. What is as bad as it was
+    A running inspection decides them; each decision names its letter in replay_of. What is as bad as it was
     becomes a dead letter again. Exit code 1 where a frame could not be sent.
     """
     kafka, filtered = load(settings, flags, bootstrap=bootstrap).kafka, _filter(view, reason, since)
     if not (letters or filtered.narrows or every):
-        raise UsageError("name letters, narrow with --view, --reason or --since, or say --all")
+        raise UsageError("name letters, narrow with --view, --reason or --since, or give --all")
     done = []
     for each in dead_letters.replay(kafka, dead_letters.chosen(kafka, letters or [], filtered)):
         Console().print(_sent_line(each))

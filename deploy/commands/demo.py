@@ -53,13 +53,13 @@ def demo(
     """Watch a line learn from unfiltered frames and decide the rest.
 
     Starts a broker in memory, a camera, a trainer and an inspection, each a process of its own. About one frame in ten
-    of the window is defective, and nobody says which. With --images, the window is train/good plus noise x good
+    of the window is defective, and none is marked. With --images, the window is train/good plus noise x good
     defective test frames, and then every test frame is decided, the injected ones included.
 
     Exit code 1 where a frame was lost or decided twice.
     """
     if bootstrap is None:
-        broker_program()  # where the demo extra is missing, say so before frames are drawn
+        broker_program()  # where the demo extra is missing, it ends before frames are drawn
     console = Console()
     progress = ProgressDisplay(console)
     with progress.step("Preparing frames"):

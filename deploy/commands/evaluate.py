@@ -10,7 +10,7 @@ import typer
 from deploy.evaluation.command import CalibrationAsked, Request, run_request
 
 Calibration = Annotated[
-    bool, typer.Option("--calibration", help="Asked against observed false rejects, instead of methods.")
+    bool, typer.Option("--calibration", help="Requested against observed false rejects, instead of methods.")
 ]
 InTime = Annotated[
     bool,
@@ -32,7 +32,7 @@ def evaluate(  # noqa: PLR0917 -- typer's parameters are the command line
         list[str] | None, typer.Option(help="lite0 or an exported .onnx file. May be repeated. Default: lite0.")
     ] = None,
     cache: Annotated[Path, typer.Option(help="Folder where embeddings are kept.")] = Path("patchline-embeddings"),
-    json_file: Annotated[Path | None, typer.Option("--json", help="Write the asked rows as JSON.")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the rows of this call as JSON.")] = None,
     report: Annotated[
         Path | None, typer.Option(help="A Markdown file whose part between the evaluate marks is written anew.")
     ] = None,

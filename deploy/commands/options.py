@@ -29,7 +29,7 @@ Why = Annotated[str, typer.Option("--why", help="Why; it is kept in the view's h
 
 Bootstrap = Annotated[
     str | None,
-    typer.Option("--bootstrap-servers", metavar="HOST:PORT", help="A Kafka broker, over what the settings say."),
+    typer.Option("--bootstrap-servers", metavar="HOST:PORT", help="A Kafka broker, over the one in the settings."),
 ]
 
 

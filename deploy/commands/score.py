@@ -1,4 +1,4 @@
-"""`patchline score`: what a bank says of pictures, without Kafka."""
+"""`patchline score`: pictures scored by a bank file, without Kafka."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,7 +32,8 @@ Overlay = Annotated[
 ]
 Format = Annotated[RowFormat | None, typer.Option("--format", help="A row for each picture, as CSV or JSON lines.")]
 Out = Annotated[
-    Path | None, typer.Option("--out", metavar="FILE", help="Write the rows there; .csv and .jsonl tell the format.")
+    Path | None,
+    typer.Option("--out", metavar="FILE", help="Write the rows there; a .csv or .jsonl file."),
 ]
 
 COLOURS = {Verdict.FAIL: "red", Verdict.PASS: "green", Verdict.UNDECIDED: "yellow"}
@@ -78,13 +79,13 @@ def score(
 
 
 def _format_of(out: Path | None) -> RowFormat | None:
-    """The format that a file's name tells. Raises UsageError where it tells none."""
+    """The format that a file name ends in. Raises UsageError where it ends in none."""
     if out is None:
         return None
     try:
         return RowFormat(out.suffix.removeprefix("."))
     except ValueError:
-        raise UsageError(f"--out {out} tells no format: name a .csv or .jsonl file, or give --format") from None
+        raise UsageError(f"--out {out} has no known format: name a .csv or .jsonl file, or give --format") from None
 
 
 def _scorer(bank: Path, settings: Path | None, flags: list[str] | None) -> ImageScorer:

@@ -1,4 +1,4 @@
-"""`patchline up`: every service on this machine, from one patchline.yaml, until it is told to stop."""
+"""`patchline up`: every service on this machine, from one patchline.yaml, until it is stopped."""
 
 import os
 import sys

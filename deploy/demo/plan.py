@@ -64,15 +64,15 @@ def overlap(train: Sequence[CameraFrame], test: Sequence[CameraFrame], *, noise:
     Raises UsageError where there are too few defective frames.
     """
     defective = [frame for frame in test if frame.label != GOOD]
-    wanted = round(noise * len(train))
-    if wanted > len(defective):
+    count = round(noise * len(train))
+    if count > len(defective):
         most = math.floor(100 * len(defective) / max(len(train), 1)) / 100
         raise UsageError(
-            f"--noise {noise:g} needs {wanted} defective frames, {about} has {len(defective)}; "
+            f"--noise {noise:g} needs {count} defective frames, {about} has {len(defective)}; "
             f"ask for at most {most:.2f}"
         )
     random = np.random.default_rng(seed)
-    injected = [defective[i] for i in random.permutation(len(defective))[:wanted]]
+    injected = [defective[i] for i in random.permutation(len(defective))[:count]]
     window = [*train, *injected]
     return Plan(
         window=[window[i] for i in random.permutation(len(window))],

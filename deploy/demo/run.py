@@ -155,7 +155,7 @@ def _decide(
         rest = send_all(
             line.settings.kafka,
             VIEW,
-            held_back(demo.plan.rest, outstanding=room),
+            held_back(demo.plan.rest, has_room=room),
             rate_per_second=demo.rate_per_second,
             on_sent=on_sent,
         )

@@ -42,7 +42,7 @@ class StoredBank:
 
 @dataclass(frozen=True)
 class BankSummary:
-    """A stored bank with what its manifest says; nothing where the file cannot be read, no date where it has none."""
+    """A stored bank with its manifest's facts; none where the file cannot be read, no date where it has none."""
 
     bank: StoredBank
     created_at: datetime | None = None

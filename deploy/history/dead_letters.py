@@ -99,8 +99,8 @@ def place_from(name: str, kafka: KafkaSettings) -> SourceRecord:
     return place
 
 
-def find(kafka: KafkaSettings, wanted: LetterFilter) -> Iterator[StoredLetter]:
-    """The letters there are now, read as they are asked for: their bytes never lie in memory together.
+def find(kafka: KafkaSettings, letters: LetterFilter) -> Iterator[StoredLetter]:
+    """The letters there are now, read one by one: their bytes never lie in memory together.
 
     Raises KafkaFailure.
     """
@@ -109,7 +109,7 @@ def find(kafka: KafkaSettings, wanted: LetterFilter) -> Iterator[StoredLetter]:
         ends = reader.end_offsets()  # a replay may add letters while they are read
         for record in reader.stream_to_end(READ_SECONDS):
             kept = _kept(record) if record.offset < ends[Partition(topic, record.partition)] else None
-            if kept is not None and wanted.means(kept.letter):
+            if kept is not None and letters.means(kept.letter):
                 yield kept
 
 
@@ -136,9 +136,7 @@ def content_of(kafka: KafkaSettings, letter: DeadLetter) -> bytes:
     source = letter.source
     record = record_at(kafka, Partition(source.topic, source.partition), source.offset, timeout_seconds=ANSWER_SECONDS)
     if record is None:
-        raise CommandFailed(
-            f"the bytes of {source} are gone: they did not fit into the letter, and {source.topic} expired them"
-        )
+        raise CommandFailed(f"the bytes of {source} have expired in {source.topic}, and did not fit into the letter")
     content = record.value or b""
     if hashlib.sha256(content).hexdigest() != letter.sha256:
         raise CommandFailed(f"{source} holds other bytes than those that were refused: was the topic made anew?")
@@ -146,7 +144,7 @@ def content_of(kafka: KafkaSettings, letter: DeadLetter) -> bytes:
 
 
 def frame_of(kept: StoredLetter, content: bytes, *, topic: str) -> Outgoing:
-    """The frame as it first came, to the same partition, with one header more that says what it replays."""
+    """The frame as it first came, to the same partition, with one header more that names what it replays."""
     letter = kept.letter
     headers = tuple((name, data) for name, data in letter.headers if name != REPLAY_OF)
     return Outgoing(
@@ -171,15 +169,15 @@ def replay(kafka: KafkaSettings, letters: Iterable[StoredLetter]) -> Iterator[Re
                 yield Replayed(kept, SourceRecord(topic=topic, partition=sent.partition.partition, offset=sent.offset))
 
 
-def chosen(kafka: KafkaSettings, names: Sequence[str], wanted: LetterFilter) -> Iterator[StoredLetter]:
-    """The letters of these names; without names, those that are wanted.
+def chosen(kafka: KafkaSettings, names: Sequence[str], letters: LetterFilter) -> Iterator[StoredLetter]:
+    """The letters of these names; without names, all that the filter means.
 
     Raises UsageError, CommandFailed, KafkaFailure.
     """
     if not names:
-        return find(kafka, wanted)
+        return find(kafka, letters)
     places = [place_from(name, kafka) for name in names]
-    return (kept for kept in (find_letter(kafka, place) for place in places) if wanted.means(kept.letter))
+    return (kept for kept in (find_letter(kafka, place) for place in places) if letters.means(kept.letter))
 
 
 def letter_facts(kept: StoredLetter) -> dict[str, object]:
@@ -199,7 +197,7 @@ def letter_facts(kept: StoredLetter) -> dict[str, object]:
 
 
 def _kept(record: Record) -> StoredLetter | None:
-    """The letter in a record; a record somebody else put into the topic is told of and passed by."""
+    """The letter in a record; a record somebody else put into the topic is logged and skipped."""
     place = SourceRecord.of(record)
     try:
         return StoredLetter(place, parse_dead_letter(key=record.key, value=record.value, headers=record.headers))

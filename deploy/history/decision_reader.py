@@ -1,4 +1,4 @@
-"""What has been recorded: a view's decisions, and the frames they were about, as far as Kafka still keeps them."""
+"""A view's recorded decisions, and the frames they were about, as far as Kafka still keeps them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 READ_SECONDS = 600.0
-"""For all decisions there are of the time that is asked for."""
+"""For all decisions of the requested time."""
 FRAME_SECONDS = 15.0
 GIVE_UP_SECONDS = 10.0
 
@@ -33,14 +33,14 @@ PAGE = 1 << 16
 """Offsets whose bits lie in one block."""
 
 
-class RecordedDecision:
-    """Which input records were told of, a bit each: a week of a fast camera is a megabyte."""
+class SeenRecords:
+    """Which input records have been seen, a bit each: a week of a fast camera is a megabyte."""
 
     def __init__(self) -> None:
         self._pages: dict[tuple[str, int, int], bytearray] = defaultdict(lambda: bytearray(PAGE // 8))
 
     def first(self, source: SourceRecord) -> bool:
-        """Whether this record was not told of before; from now on it was."""
+        """Whether this record is seen for the first time; from now on it counts as seen."""
         page, place = divmod(source.offset, PAGE)
         byte, bit = divmod(place, 8)
         bits = self._pages[source.topic, source.partition, page]
@@ -55,14 +55,14 @@ def decisions_of(kafka: KafkaSettings, view: str, *, since: datetime) -> Iterato
     Raises KafkaFailure.
     """
     topic, key = kafka.topic("decisions"), camera_key(view).encode()
-    told = RecordedDecision()
+    seen = SeenRecords()
     with WholeTopicReader.open(kafka, topics=[topic], give_up_seconds=GIVE_UP_SECONDS) as reader:
         reader.skip_to(since)
         for record in _to_end(reader):
             decision = _decision_in(record) if record.key == key else None
             if decision is None or decision.view != view or decision.decided_at < since:
                 continue
-            if told.first(decision.source):
+            if seen.first(decision.source):
                 yield decision
 
 
@@ -86,7 +86,7 @@ def _to_end(reader: WholeTopicReader) -> Iterator[Record]:
 
 
 def _decision_in(record: Record) -> Decision | None:
-    """The decision in a record; one that cannot be read is told of and passed by."""
+    """The decision in a record; one that cannot be read is logged and skipped."""
     try:
         return Decision.from_bytes(record.value or b"")
     except BadMessage as error:

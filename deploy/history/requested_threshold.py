@@ -82,7 +82,7 @@ def costs_from(cost_reject: float | None, cost_escape: float | None, requested: 
     if cost_reject is None or cost_escape is None:
         raise UsageError("give both --cost-reject and --cost-escape: only what one is to the other counts")
     if (requested.false_reject_ratio, requested.threshold) != (None, None):
-        raise UsageError("costs say which ratio to ask for: leave --false-reject and --threshold away")
+        raise UsageError("costs choose the ratio: leave --false-reject and --threshold away")
     if not (cost_reject > 0 and cost_escape > 0):
         raise UsageError(f"--cost-reject {cost_reject:g} and --cost-escape {cost_escape:g} must be above 0")
     return Costs(cost_reject, cost_escape)
@@ -117,10 +117,10 @@ def limits_by(
     *,
     default_band: tuple[float, float] | None,
 ) -> Callable[[Decision], Limits | None]:
-    """The limits of each decision under the request; None where its bank is gone, or has another scale.
+    """The limits of each decision under the request; None where its bank file is missing, or has another scale.
 
     A ratio gives every bank its own threshold, from its own calibration; a threshold is a distance of one bank, so it
-    says nothing of the others. `default_band` holds where the request has none.
+    does not apply to the others. `default_band` holds where the request has none.
     """
     low, high = requested.band or default_band or (1.0, 1.0)
 
@@ -145,7 +145,7 @@ def limits_by(
 
 
 def threshold_in_force_by(requested: RequestedThreshold, banks: StoredBanks, in_force: BankInForce) -> float | None:
-    """The requested threshold, as a distance of the bank in force; None where a ratio needs its file, which is gone."""
+    """The requested threshold, as a distance of the bank in force; None where its file is needed and missing."""
     if requested.false_reject_ratio is None:
         return requested.threshold or in_force.threshold
     bank = banks.get(in_force.version)

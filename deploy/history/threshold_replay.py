@@ -115,7 +115,7 @@ def decided_again(
 def _by_policy(was: Decision, input_fault: InputFaultPolicy) -> bool:
     """Whether a frame that shows nothing to judge was passed or failed for that, whatever it scored.
 
-    A decision does not record the policy of its day: the view's present one tells, but where only a score gives such
+    A decision does not record the policy of its day: the view's present one is taken, but where only a score gives such
     a reason.
     """
     return was.input_fault is not None and was.reason is None and input_fault != "inspect"

@@ -20,7 +20,7 @@ STOP_SECONDS = 5.0
 
 
 class EmbeddedBrokerError(Exception):
-    """The embedded broker did not start; the message says what to do."""
+    """The embedded broker did not start; the message names what to do."""
 
 
 def broker_program() -> Path:
@@ -100,7 +100,7 @@ class EmbeddedBroker:
         return self._process.poll() is None
 
     def stop(self) -> None:
-        """End the process, by force where it does not listen; everything it held is gone. Safe to call again."""
+        """End the process, by force where it does not listen; everything it held is lost. Safe to call again."""
         self._process.terminate()
         try:
             self._process.wait(STOP_SECONDS)

@@ -28,18 +28,18 @@ GIVE_UP_SECONDS = 10.0
 class FrameOutcome:
     """One committed decision or dead letter, and when (monotonic seconds) a read_committed reader saw it."""
 
-    said: Decision | DeadLetter
+    message: Decision | DeadLetter
     seen_at: float
 
     @property
     def source(self) -> SourceRecord:
         """The input record it answers."""
-        return self.said.source
+        return self.message.source
 
     @property
     def decision(self) -> Decision | None:
         """The decision, where it is one."""
-        return self.said if isinstance(self.said, Decision) else None
+        return self.message if isinstance(self.message, Decision) else None
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ class OutcomeReader:
             with _reader(self._kafka) as reader:
                 while not self._stop.is_set():
                     self._take(_poll(reader), self._clock())
-        except BaseException as error:  # noqa: BLE001 -- carried to the thread that asks
+        except BaseException as error:  # noqa: BLE001 -- raised in the thread that reads
             self._failure = error
             with self._changed:
                 self._changed.notify_all()
@@ -154,4 +154,4 @@ def _poll(reader: WholeTopicReader) -> list[Record]:
     try:
         return reader.poll(POLL_SECONDS)
     except BrokerUnreachable:
-        return []  # it is asked again; what is missing in the end is counted as lost
+        return []  # it is polled again; what is missing in the end is counted as lost

@@ -1,4 +1,4 @@
-"""A whole line on this machine for one run: broker, topics and services, each a process of its own, gone afterwards."""
+"""A whole line on this machine for one run: broker, topics and services, each a process, ended afterwards."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ SETTINGS_FILE = "patchline.yaml"
 
 @dataclass(frozen=True)
 class StackOptions:
-    """What a run asks of its line. `bootstrap` None starts the embedded broker; `over` is laid over all settings."""
+    """Options of a run. `bootstrap` None starts the embedded broker; `over` is laid over all settings."""
 
     folder: Path
     flags: Sequence[str] = ()
@@ -55,25 +55,25 @@ class LocalStack:
         self._stack = stack
 
     @classmethod
-    def start(cls, wanted: StackOptions) -> Self:
+    def start(cls, options: StackOptions) -> Self:
         """A broker with topics, and the settings that the services will read; no service runs yet.
 
         Raises:
             EmbeddedBrokerError, KafkaFailure: there is no broker.
-            WrongUse: a setting is wrong.
+            UsageError: a setting is wrong.
         """
         with ExitStack() as stack:
-            _empty(wanted.folder)
+            _empty(options.folder)
             bootstrap = (
-                wanted.bootstrap
-                or stack.enter_context(EmbeddedBroker.start(log_file=wanted.folder / BROKER_LOG)).bootstrap_servers
+                options.bootstrap
+                or stack.enter_context(EmbeddedBroker.start(log_file=options.folder / BROKER_LOG)).bootstrap_servers
             )
-            settings = _settings(wanted, bootstrap)
+            settings = _settings(options, bootstrap)
             create_topics(settings.kafka)
             document = yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False)
-            (wanted.folder / SETTINGS_FILE).write_text(document, encoding="utf-8")
+            (options.folder / SETTINGS_FILE).write_text(document, encoding="utf-8")
             supervisor = stack.enter_context(Supervisor())
-            return cls(settings, wanted.folder, supervisor, stack.pop_all())
+            return cls(settings, options.folder, supervisor, stack.pop_all())
 
     def run(self, *services: str) -> None:
         """Start services, logging into the run's folder."""
@@ -86,7 +86,7 @@ class LocalStack:
             )
 
     def look(self) -> None:
-        """Start again what has died. Raises CommandFailed where a service says that it cannot run."""
+        """Start again what has died. Raises CommandFailed where a service cannot run."""
         try:
             self._supervisor.look()
         except WillNotRun as error:
@@ -112,7 +112,7 @@ class LocalStack:
         return [(sample.name, sample.labels, sample.value) for family in families for sample in family.samples]
 
     def bank_in_force(self, view: str) -> str | None:
-        """The version of the bank that inference says it decides this view by."""
+        """The version of the bank that inference decides this view by."""
         for name, labels, value in self.samples(self.settings.inference.metrics_port):
             if name == "patchline_bank_info" and labels.get("view") == view and value == 1:
                 return labels["version"]
@@ -133,15 +133,15 @@ class LocalStack:
         self._stack.close()
 
 
-def _settings(wanted: StackOptions, bootstrap: str) -> Settings:
+def _settings(options: StackOptions, bootstrap: str) -> Settings:
     fixed = {
-        "kafka": {"bootstrap_servers": bootstrap, "topic_prefix": wanted.topic_prefix},
-        "store": {"url": str(wanted.folder / "store")},
+        "kafka": {"bootstrap_servers": bootstrap, "topic_prefix": options.topic_prefix},
+        "store": {"url": str(options.folder / "store")},
         "inference": {"metrics_port": free_port()},
         "trainer": {"metrics_port": free_port()},
         "watch": {"metrics_port": free_port()},
     }
-    return read_settings(None, os.environ, wanted.flags, over=merged(fixed, wanted.over or {}))
+    return read_settings(None, os.environ, options.flags, over=merged(fixed, options.over or {}))
 
 
 def _empty(folder: Path) -> None:

@@ -35,7 +35,7 @@ class SentFrame:
 
 
 class RecordingSender:
-    """A sender that keeps what it sent, to be asked afterwards where each record lies."""
+    """A sender that remembers its records, so that each can be found in the topic afterwards."""
 
     def __init__(self, sender: KafkaSender, *, clock: Callable[[], float]) -> None:
         self._sender = sender
@@ -73,7 +73,7 @@ def send_all(
 ) -> list[SentFrame]:
     """Send frames as one camera start and return them in order, all acknowledged.
 
-    `on_sent` is told after each frame how many bytes have been sent. Raises SendFailed, BrokerUnreachable.
+    `on_sent` is called after each frame with the bytes sent so far. Raises SendFailed, BrokerUnreachable.
     """
     topic = kafka.topic("frames")
     with KafkaSender.open(kafka, writes=(topic,), give_up_seconds=GIVE_UP_SECONDS) as sender:
@@ -122,9 +122,9 @@ class Flushed:
         self._sender.flush(FLUSH_SECONDS)
 
 
-def held_back(frames: Iterable[CameraFrame], *, outstanding: Callable[[], bool]) -> Iterator[CameraFrame]:
-    """Frames given out only while `outstanding` says that there is room for one more under way."""
+def held_back(frames: Iterable[CameraFrame], *, has_room: Callable[[], bool]) -> Iterator[CameraFrame]:
+    """Frames given out only while `has_room` is true: while one more may be under way."""
     for frame in frames:
-        while not outstanding():
+        while not has_room():
             time.sleep(0.002)
         yield frame

@@ -26,11 +26,11 @@ STOP_SECONDS = 20.0
 QUICK_SECONDS, QUICK_DEATHS = 20.0, 5
 """A program that ends so often in a row, each time so soon after its start, is given up: it cannot run here."""
 WRONG_USE = 2
-"""Exit code of a process that was asked for something that cannot be: starting it again cannot cure that."""
+"""Exit code for wrong use: starting it again cannot cure that."""
 
 
 class WillNotRun(Exception):
-    """A process says that its settings or arguments are wrong, or ends at once whenever it is started."""
+    """A process ended for wrong settings or arguments, or ends at once whenever it is started."""
 
 
 @dataclass(frozen=True)

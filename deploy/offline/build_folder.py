@@ -54,7 +54,7 @@ def built(
             frame_names=list(names),
             graph_name=graph.name,
             created_at=at.isoformat(timespec="milliseconds"),
-            progress=stages.tell,
+            progress=stages.report,
             max_pixels=settings.images.max_pixels,
         )
     return bank, bank_to_bytes(bank)
@@ -69,8 +69,8 @@ class Stages:
         self._stage = ""
         self._step: ProgressStep | None = None
 
-    def tell(self, stage: str, done: int, total: int) -> None:
-        """What softpatch calls at every step of a build."""
+    def report(self, stage: str, done: int, total: int) -> None:
+        """Show a step of the build; softpatch calls it."""
         if stage != self._stage or self._step is None:
             self._stack.close()
             self._stage = stage

@@ -37,7 +37,7 @@ def pictures_among(paths: Iterable[Path]) -> list[Path]:
 
 
 def score_files(pictures: Iterable[Path], scorer: ImageScorer) -> Iterator[ScoreRow]:
-    """A row for each picture, in order, scored when it is asked for."""
+    """A row for each picture, in order, scored as it is iterated."""
     for path in pictures:
         try:
             figures = scorer.score(path.read_bytes()).to_json()

@@ -1,4 +1,4 @@
-"""What a bank says of pictures in files, by the rules that the inspection decides frames by."""
+"""Scores pictures in files, by the rules that the inspection decides frames by."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a command leaves behind for scripts."""
+"""The JSON document that a command writes for scripts."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def write_json(path: Path | None, document: Mapping[str, object]) -> None:
-    """Write a document where a file was asked for. Raises CommandFailed where it cannot be written."""
+    """Write a document where a file is named. Raises CommandFailed where it cannot be written."""
     if path is None:
         return
     try:

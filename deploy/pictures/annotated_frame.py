@@ -34,7 +34,7 @@ BOX_EDGE = (120, 0, 40)
 
 @dataclass(frozen=True, eq=False)
 class AnnotatedFrame:
-    """One decided frame. Pixels are made when they are asked for: a run has more frames than fit into memory."""
+    """One decided frame. Pixels are decoded on access: a run has more frames than fit into memory."""
 
     name: str
     encoded: bytes

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from structlog.typing import Processor
 
 CLIENT_EVENT = "kafka_client"
-"""How the Kafka adapter's log names what its client library says."""
+"""The event name under which the Kafka adapter logs its client library."""
 KEY_ORDER = ("timestamp", "level", "service", "event")
 
 
@@ -54,7 +54,7 @@ def _lists_as_words(_: object, __: str, event: structlog.typing.EventDict) -> st
 
 
 def _without_the_client(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
-    """What the Kafka client says of its event loop is of use to services, not to a person at a terminal."""
+    """The Kafka client's lines on its event loop are of use to services, not to a person at a terminal."""
     if event.get("event") == CLIENT_EVENT:
         raise structlog.DropEvent
     return event

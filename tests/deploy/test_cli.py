@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, cast
 
 import pytest
-import structlog
 from typer.core import TyperGroup
 from typer.main import get_command
 
-from deploy.cli import COMMANDS, app, main
+from deploy.cli import COMMANDS, app
 from deploy.errors import EXPECTED, CommandFailed, UsageError, command_error_of
 from deploy.lazy_commands import LazyCommand
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
-    Run = Callable[..., "Ended"]
+    from tests.command_line import Ended, Run
 
 ROOT = Path(__file__).parents[2]
 
@@ -51,37 +49,6 @@ def patchline(*arguments: str, folder: Path, **environ: str) -> subprocess.Compl
         timeout=60,
         check=False,
     )
-
-
-class Ended(NamedTuple):
-    """How a command ended in this process."""
-
-    code: int
-    out: str
-    err: str
-
-
-@pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Run]:
-    """Run a command in this process, in an empty folder, on a terminal of 100 columns."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "100")
-    for name in os.environ:
-        if name.startswith("PATCHLINE"):
-            monkeypatch.delenv(name)
-    root, logging_before = logging.getLogger(), structlog.get_config()
-    handlers, level = list(root.handlers), root.level
-
-    def ended(*arguments: str) -> Ended:
-        with pytest.raises(SystemExit) as exited:
-            main(arguments)
-        assert isinstance(exited.value.code, int)
-        return Ended(exited.value.code, *capsys.readouterr())
-
-    yield ended
-    structlog.configure(**logging_before)
-    root.handlers[:] = handlers
-    root.setLevel(level)
 
 
 def test_a_bare_command_shows_a_newcomer_the_next_step(run: Run) -> None:
@@ -130,6 +97,11 @@ def test_a_group_lists_its_commands(run: Run) -> None:
 
 
 WRONG_USE = [
+    (["inspekt"], "No such command 'inspekt'."),
+    (["score", "part.png"], "Missing option '--bank'."),
+    (["camera", "line/top", "--rate", "fast"], "Invalid value for '--rate'"),
+    (["camera", "line/top", "--frames", "0"], "Invalid value for '--frames'"),
+    (["topics", "show", "--jsn", "x"], "No such option: --jsn"),
     (["train", "--set", "trainer.build_thread=2"], "did you mean trainer.build_threads?"),
     (["inspect", "--settings", "none.yaml"], "none.yaml does not exist"),
     (["camera", "a/b"], "choose one of --folder DIR, --video FILE and --simulate PART"),
@@ -148,7 +120,7 @@ WRONG_USE = [
     (["threshold", "a/b", "--cost-reject", "2", "--cost-escape", "0"], "must be above 0"),
     (
         ["threshold", "a/b", "--cost-reject", "2", "--cost-escape", "9", "--false-reject", "0.1"],
-        "costs say which ratio to ask for",
+        "costs choose the ratio",
     ),
 ]
 
@@ -202,6 +174,45 @@ def test_a_setting_in_the_environment_counts(run: Run, monkeypatch: pytest.Monke
     answer = run("topics", "show")
     assert answer.code == 2
     assert "did you mean kafka.bootstrap_servers?" in answer.err
+
+
+@pytest.mark.parametrize("service", ["train", "inspect"])
+def test_an_unknown_setting_is_refused_with_the_nearest_right_name(
+    service: str, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In patchline.yaml and in the environment; a service does not start on half of what was meant."""
+    with monkeypatch.context() as environment:
+        environment.setenv("PATCHLINE__INFERENCE__BATCH_FRAMS", "4")
+        assert last_line(run(service), 2) == (
+            "patchline: PATCHLINE__INFERENCE__BATCH_FRAMS: unknown setting inference.batch_frams; "
+            "did you mean inference.batch_frames?"
+        )
+    (tmp_path / "patchline.yaml").write_text("views: {'*': {first_build_frame: 50}}\n")
+    assert last_line(run(service), 2) == (
+        "patchline: patchline.yaml: unknown setting views.*.first_build_frame; did you mean views.*.first_build_frames?"
+    )
+
+
+def test_a_file_that_is_missing_or_of_another_kind_is_named(run: Run, tmp_path: Path) -> None:
+    """Picture and bank alike, and the wrong one of the two is told from the right one."""
+    (tmp_path / "text.png").write_bytes(b"no picture")
+    (tmp_path / "text.bank").write_bytes(b"no bank either")
+    no_image, no_bank, another_kind = [
+        last_line(run("score", image, "--bank", bank), 1)
+        for image, bank in [("none.png", "text.bank"), ("text.png", "none.bank"), ("text.png", "text.bank")]
+    ]
+    assert no_image == "patchline: cannot read none.png: No such file or directory"
+    assert no_bank == "patchline: cannot read none.bank: No such file or directory"
+    assert another_kind == (
+        "patchline: text.bank: 14 bytes are too few for a bank: the file is cut off or is something else"
+    )
+
+
+def last_line(end: Ended, code: int) -> str:
+    """Of stderr, where the command ended as it must and printed nothing of its insides."""
+    assert end.code == code, end.err
+    assert "Traceback" not in end.err
+    return end.err.splitlines()[-1]
 
 
 def test_every_error_that_a_person_can_cause_is_expected() -> None:

@@ -19,7 +19,7 @@ from softpatch.bank import bank_to_bytes
 from softpatch.images.decode import decode
 from softpatch.network.embed import OnnxEmbedder
 from softpatch.network.graph import lite0
-from tests.inference.sample_bank import VIEW, encoded, jpeg, sample_bank, picture
+from tests.inference.sample_bank import VIEW, encoded, jpeg, picture, sample_bank
 
 if TYPE_CHECKING:
     from pathlib import Path
