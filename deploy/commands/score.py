@@ -59,17 +59,17 @@ def score(
     one = images[0] if len(images) == 1 and row_format is None and not images[0].is_dir() else None
     if overlay is not None and one is None:
         raise UsageError("--overlay draws one picture: name one file, without --format and --out")
-    pictures = pictures_among(images)
-    scorer = _scorer(bank, settings, flags)
     if one is not None:
-        scored = _scored(one, scorer)
+        encoded, scorer = _read(one), _scorer(bank, settings, flags)
+        scored = _scored(one, encoded, scorer)
         _print(Console(), scored)
         if overlay is not None:
             write_picture(overlay, render_overlay(scored))
             Console().print(f"Heat map: [bold]{overlay}[/]", soft_wrap=True)
         write_json(json, {"image": str(one), "bank": str(bank), **scored.to_json()})
         return
-    rows: list[ScoreRow] = []
+    pictures, rows = pictures_among(images), list[ScoreRow]()
+    scorer = _scorer(bank, settings, flags)
     with _output(out) as file:
         for line in lines_of(_kept(score_files(pictures, scorer), rows), row_format):
             print(line, file=file, flush=True)
@@ -95,9 +95,9 @@ def _scorer(bank: Path, settings: Path | None, flags: list[str] | None) -> Image
         raise CommandFailed(f"{bank}: {error}") from None
 
 
-def _scored(image: Path, scorer: ImageScorer) -> ScoredImage:
+def _scored(image: Path, encoded: bytes, scorer: ImageScorer) -> ScoredImage:
     try:
-        return scorer.score(_read(image))
+        return scorer.score(encoded)
     except UndecodableImage as error:
         raise CommandFailed(f"{image}: {error}") from None
 

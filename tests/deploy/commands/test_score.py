@@ -125,7 +125,7 @@ def test_one_black_picture_is_named_an_input_fault(
     assert second == "  input fault: black; the picture shows nothing to judge"
 
 
-def test_one_picture_is_told_to_a_person_and_drawn(
+def test_one_picture_is_reported_to_a_person_and_drawn(
     bank_file: Path, pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Verdict, figures and boxes; the JSON has the same."""
@@ -160,10 +160,12 @@ def test_without_a_format_many_pictures_are_lines_for_a_person(
     assert lines[2].endswith("c-black.png  (black)")
 
 
-def test_wrong_use_is_told_before_the_bank_is_read(pictures: Path, tmp_path: Path) -> None:
+def test_wrong_use_is_reported_before_the_bank_is_read(pictures: Path, tmp_path: Path) -> None:
     """A format nobody knows, a heat map of many, a folder without pictures."""
     none = tmp_path / "none.safetensors"
-    with pytest.raises(UsageError, match=r"rows\.txt tells no format: name a \.csv or \.jsonl file, or give --format"):
+    with pytest.raises(
+        UsageError, match=r"rows\.txt has no known format: name a \.csv or \.jsonl file, or give --format"
+    ):
         score(images=[pictures], bank=none, out=tmp_path / "rows.txt")
     with pytest.raises(UsageError, match="--overlay draws one picture"):
         score(images=[pictures], bank=none, overlay=tmp_path / "heat.png")
