@@ -193,16 +193,14 @@ def test_an_unknown_setting_is_refused_with_the_nearest_right_name(
     )
 
 
-def test_a_file_that_is_missing_or_of_another_kind_is_named(run: Run, tmp_path: Path) -> None:
-    """Picture and bank alike, and the wrong one of the two is told from the right one."""
+def test_a_bank_that_is_missing_or_another_file_is_named(run: Run, tmp_path: Path) -> None:
+    """One sentence for each."""
     (tmp_path / "text.png").write_bytes(b"no picture")
     (tmp_path / "text.bank").write_bytes(b"no bank either")
-    no_image, no_bank, another_kind = [
-        last_line(run("score", image, "--bank", bank), 1)
-        for image, bank in [("none.png", "text.bank"), ("text.png", "none.bank"), ("text.png", "text.bank")]
+    missing, another_kind = [
+        last_line(run("score", "text.png", "--bank", f"{name}.bank"), 1) for name in ("none", "text")
     ]
-    assert no_image == "patchline: cannot read none.png: No such file or directory"
-    assert no_bank == "patchline: cannot read none.bank: No such file or directory"
+    assert missing == "patchline: cannot read none.bank: No such file or directory"
     assert another_kind == (
         "patchline: text.bank: 14 bytes are too few for a bank: the file is cut off or is something else"
     )
