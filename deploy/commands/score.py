@@ -16,6 +16,7 @@ from deploy.output.picture_file import write_picture
 from deploy.output.reports import write_json
 from deploy.output.score_rows import RowFormat, lines_of
 from deploy.pictures.overlay import render_overlay
+from deploy.settings import Settings
 from ingest.decision import Verdict
 from softpatch.bank import InvalidBank
 from softpatch.images.decode import UndecodableImage
@@ -59,23 +60,41 @@ def score(
     one = images[0] if len(images) == 1 and row_format is None and not images[0].is_dir() else None
     if overlay is not None and one is None:
         raise UsageError("--overlay draws one picture: name one file, without --format and --out")
+    loaded = load(settings, flags)
     if one is not None:
-        encoded, scorer = _read(one), _scorer(bank, settings, flags)
-        scored = _scored(one, encoded, scorer)
-        _print(Console(), scored)
-        if overlay is not None:
-            write_picture(overlay, render_overlay(scored))
-            Console().print(f"Heat map: [bold]{overlay}[/]", soft_wrap=True)
-        write_json(json, {"image": str(one), "bank": str(bank), **scored.to_json()})
+        write_json(json, _score_one(one, bank, loaded, overlay))
         return
-    pictures, rows = pictures_among(images), list[ScoreRow]()
-    scorer = _scorer(bank, settings, flags)
-    with _output(out) as file:
-        for line in lines_of(_kept(score_files(pictures, scorer), rows), row_format):
-            print(line, file=file, flush=True)
+    rows = _score_many(images, bank, loaded, row_format, out)
     write_json(json, {"bank": str(bank), "images": [row.to_json() for row in rows]})
     if failed := sum(row.error is not None for row in rows):
         raise CommandFailed(f"{failed} of {len(rows)} pictures could not be scored; their rows say why")
+
+
+def _score_one(image: Path, bank: Path, loaded: Settings, overlay: Path | None) -> dict[str, object]:
+    """Score a picture for a person; the JSON document."""
+    encoded = _read(image)
+    scorer = _scorer(bank, loaded)
+    try:
+        scored = scorer.score(encoded)
+    except UndecodableImage as error:
+        raise CommandFailed(f"{image}: {error}") from None
+    _print(Console(), scored)
+    if overlay is not None:
+        write_picture(overlay, render_overlay(scored))
+        Console().print(f"Heat map: [bold]{overlay}[/]", soft_wrap=True)
+    return {"image": str(image), "bank": str(bank), **scored.to_json()}
+
+
+def _score_many(
+    images: list[Path], bank: Path, loaded: Settings, row_format: RowFormat | None, out: Path | None
+) -> list[ScoreRow]:
+    """Score pictures in order, and write a row for each as soon as it is known."""
+    pictures, rows = pictures_among(images), list[ScoreRow]()
+    scorer = _scorer(bank, loaded)
+    with _output(out) as file:
+        for line in lines_of(_kept(score_files(pictures, scorer), rows), row_format):
+            print(line, file=file, flush=True)
+    return rows
 
 
 def _format_of(out: Path | None) -> RowFormat | None:
@@ -88,18 +107,11 @@ def _format_of(out: Path | None) -> RowFormat | None:
         raise UsageError(f"--out {out} has no known format: name a .csv or .jsonl file, or give --format") from None
 
 
-def _scorer(bank: Path, settings: Path | None, flags: list[str] | None) -> ImageScorer:
+def _scorer(bank: Path, loaded: Settings) -> ImageScorer:
     try:
-        return ImageScorer.of(_read(bank), load(settings, flags))
+        return ImageScorer.of(_read(bank), loaded)
     except InvalidBank as error:
         raise CommandFailed(f"{bank}: {error}") from None
-
-
-def _scored(image: Path, encoded: bytes, scorer: ImageScorer) -> ScoredImage:
-    try:
-        return scorer.score(encoded)
-    except UndecodableImage as error:
-        raise CommandFailed(f"{image}: {error}") from None
 
 
 def _read(path: Path) -> bytes:
