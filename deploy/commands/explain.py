@@ -50,8 +50,8 @@ def explain(
         raise UsageError(f"--threshold {threshold:g} must be above 0")
     loaded = load(settings, flags)
     try:
-        opened = OpenedBank.of(bank.read_bytes(), loaded.runtime)
-        sources = SourceFrames(opened.bank, folder=frames, store=_existing_store(loaded.store.url))
+        opened = OpenedBank.of(bank.read_bytes(), loaded)
+        sources = SourceFrames(opened, folder=frames, store=_existing_store(loaded.store.url))
         found = explain_image(image.read_bytes(), "/".join(image.parts[-2:]), opened, sources, threshold=threshold)
     except InvalidBank as error:
         raise CommandFailed(f"{bank}: {error}") from None

@@ -9,7 +9,7 @@ import numpy as np
 
 from ingest.store import NotInStore
 from ingest.store_layout import frame_path
-from softpatch.images.decode import UndecodableImage, decode
+from softpatch.images.decode import UndecodableImage
 from softpatch.scoring.score import anomaly_map
 
 if TYPE_CHECKING:
@@ -73,8 +73,8 @@ class Explanation:
 class SourceFrames:
     """Where the frames that a bank was learnt from may still be: in the bank, in a folder, in the store's window."""
 
-    def __init__(self, bank: Bank, *, folder: Path | None, store: Store | None) -> None:
-        self._bank = bank
+    def __init__(self, opened: OpenedBank, *, folder: Path | None, store: Store | None) -> None:
+        self._opened = opened
         self._folder = folder
         self._store = store
 
@@ -82,13 +82,13 @@ class SourceFrames:
         """A frame of the bank, by its number in the manifest; None where nobody keeps it."""
         for encoded in self._candidates(frame):
             try:
-                return decode(encoded)
+                return self._opened.decoded(encoded)
             except UndecodableImage:
                 continue
         return None
 
     def _candidates(self, frame: int) -> Iterator[bytes]:
-        bank = self._bank
+        bank = self._opened.bank
         for place, probed in enumerate(bank.probe_frames.tolist()):
             if probed == frame:
                 yield bank.probes[place]
@@ -110,7 +110,7 @@ def explain_image(
 
     Raises UndecodableImage.
     """
-    bank, image = opened.bank, decode(encoded)
+    bank, image = opened.bank, opened.decoded(encoded)
     found, embedding, _ = opened.scored(image)
     limit = bank.manifest.threshold.value if threshold is None else threshold
     geometry, ratios = bank.manifest.geometry, found.patch_scores / np.float32(limit)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Self
 from deploy.errors import CommandFailed
 from deploy.wiring import embedder_of
 from softpatch.bank import bank_from_bytes, bank_version
+from softpatch.images.decode import decode
 from softpatch.scoring.score import Scorer
 from softpatch.scoring.search import FlatSearch
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
     from jaxtyping import Float32, UInt8
 
-    from deploy.settings import RuntimeSettings
+    from deploy.settings import RuntimeSettings, Settings
     from softpatch.bank import Bank, Manifest
     from softpatch.network.embed import Embedder
     from softpatch.scoring.score import FrameScore
@@ -29,9 +30,11 @@ class OpenedBank:
     version: str
     embedder: Embedder
     scorer: Scorer
+    max_pixels: int
+    """Of a picture; larger ones are not decoded."""
 
     @classmethod
-    def of(cls, bank_file: bytes, runtime: RuntimeSettings) -> Self:
+    def of(cls, bank_file: bytes, settings: Settings) -> Self:
         """The bank in a file's bytes.
 
         Raises:
@@ -39,8 +42,13 @@ class OpenedBank:
             CommandFailed: the bank belongs to another network than the settings name.
         """
         bank = bank_from_bytes(bank_file)
-        scorer = Scorer(bank, FlatSearch(bank.vectors, threads=runtime.threads))
-        return cls(bank, bank_version(bank_file), _embedder_for(bank.manifest, runtime), scorer)
+        embedder = _embedder_for(bank.manifest, settings.runtime)
+        scorer = Scorer(bank, FlatSearch(bank.vectors, threads=settings.runtime.threads))
+        return cls(bank, bank_version(bank_file), embedder, scorer, settings.images.max_pixels)
+
+    def decoded(self, encoded: bytes) -> UInt8[np.ndarray, "h w 3"]:
+        """A picture's pixels. Raises UndecodableImage."""
+        return decode(encoded, max_pixels=self.max_pixels)
 
     def scored(
         self, image: UInt8[np.ndarray, "h w 3"]

@@ -10,7 +10,6 @@ import numpy as np
 from deploy.heat_map import on_source
 from deploy.offline.opened_bank import OpenedBank
 from inference.decide import InForce, Limits, rule
-from softpatch.images.decode import decode
 from softpatch.images.input_faults import exposure_fault
 from softpatch.images.statistics import measure
 from softpatch.scoring.input_baseline import input_baseline_of
@@ -68,7 +67,6 @@ class ImageScorer:
     opened: OpenedBank
     baseline: InputBaseline
     policy: InputFaultPolicy
-    max_pixels: int
 
     @classmethod
     def of(cls, bank_file: bytes, settings: Settings) -> Self:
@@ -78,13 +76,13 @@ class ImageScorer:
             InvalidBank: they are no bank.
             CommandFailed: the bank belongs to another network than the settings name.
         """
-        opened = OpenedBank.of(bank_file, settings.runtime)
+        opened = OpenedBank.of(bank_file, settings)
         policy = settings.inspection_of(opened.bank.manifest.view).input_fault
-        return cls(opened, input_baseline_of(opened.bank), policy, settings.images.max_pixels)
+        return cls(opened, input_baseline_of(opened.bank), policy)
 
     def score(self, encoded: bytes) -> ScoredImage:
         """Score one picture. Raises UndecodableImage."""
-        image = decode(encoded, max_pixels=self.max_pixels)
+        image = self.opened.decoded(encoded)
         found, _, on_input = self.opened.scored(image)
         fault = exposure_fault(measure(on_input), self.baseline)
         manifest = self.opened.bank.manifest

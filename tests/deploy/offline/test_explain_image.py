@@ -12,11 +12,11 @@ from deploy.offline.explain_image import Explanation, SourceFrames, explain_imag
 from deploy.offline.opened_bank import OpenedBank
 from deploy.pictures.contact_sheet import RED
 from deploy.pictures.explanation import render_explanation
-from deploy.settings import RuntimeSettings
+from deploy.settings import ImageSettings, RuntimeSettings, Settings
 from ingest.store import FsspecStore
 from ingest.view import file_name
 from softpatch.bank import bank_to_bytes
-from softpatch.images.decode import decode
+from softpatch.images.decode import UndecodableImage, decode
 from softpatch.network.embed import OnnxEmbedder
 from softpatch.network.graph import lite0
 from tests.inference.sample_bank import VIEW, encoded, jpeg, picture, sample_bank
@@ -35,6 +35,12 @@ def bank() -> Bank:
     return replace(made, manifest=made.manifest.model_copy(update={"provenance": {"frames": frames}}))
 
 
+def opened_bank(bank: Bank, **images: int) -> OpenedBank:
+    """The bank on one core."""
+    runtime, limits = RuntimeSettings(provider="cpu", threads=1), ImageSettings.model_validate(images)
+    return OpenedBank.of(bank_to_bytes(bank), Settings(runtime=runtime, images=limits))
+
+
 def explained(
     bank: Bank,
     encoded_picture: bytes,
@@ -44,8 +50,8 @@ def explained(
     threshold: float | None = None,
 ) -> Explanation:
     """The explanation of one picture."""
-    opened = OpenedBank.of(bank_to_bytes(bank), RuntimeSettings(provider="cpu", threads=1))
-    sources = SourceFrames(opened.bank, folder=folder, store=store)
+    opened = opened_bank(bank)
+    sources = SourceFrames(opened, folder=folder, store=store)
     return explain_image(encoded_picture, "a.jpg", opened, sources, threshold=threshold)
 
 
@@ -78,7 +84,7 @@ def test_source_frames_are_found_in_a_folder_the_window_or_the_bank(bank: Bank, 
     (tmp_path / "frames" / "window-3").write_bytes(encoded(picture(3), ".png"))
     store = FsspecStore.open(str(tmp_path / "store"))
     store.put(f"windows/{file_name(VIEW)}/2-45.frame", encoded(picture(5), ".png"))
-    sources = SourceFrames(bank, folder=tmp_path / "frames", store=store)
+    sources = SourceFrames(opened_bank(bank), folder=tmp_path / "frames", store=store)
     np.testing.assert_array_equal(sources.get(3), picture(3))
     np.testing.assert_array_equal(sources.get(5), picture(5))
     assert sources.get(0) is not None  # the probe
@@ -109,3 +115,10 @@ def test_a_picture_is_explained_by_the_threshold_in_force_where_it_is_given(bank
     assert in_force.patches[0].ratio == pytest.approx(0.5)
     assert in_force.threshold_words == "threshold"
     assert not (render_explanation(in_force)[:140] == RED).all(axis=-1).any()
+
+
+def test_a_picture_above_the_limit_of_pixels_is_not_explained(bank: Bank) -> None:
+    """The limit is the line's own; what a larger camera sends is explained where the line takes it."""
+    small = opened_bank(bank, max_pixels=96 * 96 - 1)
+    with pytest.raises(UndecodableImage, match="96x96 px, limit 9215 pixels"):
+        explain_image(jpeg(3), "a.jpg", small, SourceFrames(small, folder=None, store=None))
