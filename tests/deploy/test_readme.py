@@ -71,6 +71,13 @@ def test_every_command_it_names_exists() -> None:
     assert named <= {entry.name for entry in COMMANDS}
 
 
+def test_its_table_has_every_command() -> None:
+    """A command that is not in the table is not found by who reads it."""
+    table = [line for line in README.splitlines() if line.startswith("| `patchline ")]
+    named = {name for line in table for name in re.findall(r"`patchline ([\w-]+)", line)}
+    assert named == {entry.name for entry in COMMANDS}
+
+
 def test_the_files_it_links_to_exist() -> None:
     """Relative links only."""
     for target in re.findall(r"\]\((?!http)([^)]+)\)", README):
