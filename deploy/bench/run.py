@@ -13,7 +13,8 @@ from deploy.bench.machine import machine
 from deploy.bench.stream import Stream, build_order, put_in_force, stack_options
 from deploy.local_stack.outcomes import OutcomeReader
 from deploy.local_stack.running import LocalStack
-from deploy.offline.build_folder import built
+from deploy.offline.build_folder import build_from_bytes
+from deploy.output.build_progress import BuildStages
 from deploy.wiring import embedder_of, graph_of
 from ingest.cameras.simulator import Simulator
 from ingest.store import FsspecStore
@@ -61,7 +62,10 @@ def run_bench(bench: Bench, progress: ProgressDisplay) -> dict[str, object]:
         begun = time.monotonic()
         encoded = [frame.encoded for frame in frames]
         names = [frame.source for frame in frames]
-        bank, data = built(encoded, names, line.settings, view=VIEW, at=datetime.now(UTC), progress=progress)
+        with BuildStages(progress) as stages:
+            bank, data = build_from_bytes(
+                encoded, names, line.settings, view=VIEW, at=datetime.now(UTC), progress=stages.report
+            )
         build_seconds = time.monotonic() - begun
         version = bank_version(data)
         store = FsspecStore.open(line.settings.store.url)

@@ -11,6 +11,7 @@ from deploy.commands.options import JsonFile, SetFlags, SettingsFile, load
 from deploy.errors import UsageError
 from deploy.offline.build_folder import build_from_folder
 from deploy.output.bank_facts import bank_facts
+from deploy.output.build_progress import BuildStages
 from deploy.output.progress import ProgressDisplay
 from deploy.output.reports import write_json
 from softpatch.bank import bank_version
@@ -38,7 +39,8 @@ def build(
         raise UsageError(f"--out {out} is a folder; name a file in it")
     console = Console()
     loaded = load(settings, flags)
-    bank, data = build_from_folder(folder, loaded, view=view, at=datetime.now(UTC), progress=ProgressDisplay(console))
+    with BuildStages(ProgressDisplay(console)) as stages:
+        bank, data = build_from_folder(folder, loaded, view=view, at=datetime.now(UTC), progress=stages.report)
     out.write_bytes(data)
     threshold = bank.manifest.threshold
     console.print(
