@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from deploy.evaluation.command import CalibrationAsked, Request, run_request
+from deploy.evaluation.command import CalibrationOptions, Request, run_request
 
 Calibration = Annotated[
     bool, typer.Option("--calibration", help="Requested against observed false rejects, instead of methods.")
@@ -67,6 +67,6 @@ def evaluate(  # noqa: PLR0917 -- typer's parameters are the command line
             json_file=json_file,
             report=report,
             export=export,
-            calibration=CalibrationAsked(tuple(simulated or ()), in_time, every) if calibration else None,
+            calibration=CalibrationOptions(tuple(simulated or ()), in_time, every) if calibration else None,
         )
     )

@@ -1,4 +1,4 @@
-"""Carry out one `patchline evaluate`: check what is asked, run what is left, report what is known."""
+"""Run one `patchline evaluate`: check the request, measure what is missing, write the report."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from deploy.evaluation.plot import plot
 from deploy.evaluation.protocol.split import LARGEST_NOISE, Setting, split
 from deploy.evaluation.results.calibration_rows import calibration_report
 from deploy.evaluation.results.report import report as markdown
-from deploy.evaluation.study import Category, StudyPlan, carry_out, tasks
+from deploy.evaluation.study import Category, StudyPlan, run_task, tasks
 from ingest.cameras.parts import VARIANTS
 from softpatch.images.folders import read_folder
 from softpatch.network.embed import OnnxEmbedder
@@ -42,7 +42,7 @@ CALIBRATION_MARKS = ("<!-- calibration: begin -->", "<!-- calibration: end -->")
 
 
 @dataclass(frozen=True)
-class CalibrationAsked:
+class CalibrationOptions:
     """What `--calibration` adds to a request."""
 
     simulated: tuple[str, ...] = ()
@@ -65,7 +65,7 @@ class Request:
     json_file: Path | None
     report: Path | None
     export: str | None
-    calibration: CalibrationAsked | None = None
+    calibration: CalibrationOptions | None = None
 
 
 def run_request(request: Request) -> None:
@@ -73,46 +73,46 @@ def run_request(request: Request) -> None:
     if request.calibration is not None:
         calibrate(request, request.calibration)
         return
-    asked = asked_of(request)
+    plan = plan_of(request)
     if not request.folders:
         raise UsageError("name at least one folder of inspection images")
     categories = [category_of(folder) for folder in request.folders]
     ledger = Ledger(request.out)
     caches = {graph.name: cache_of(graph, request.cache) for graph in map(graph_of, request.backbones)}
     if request.export is not None:
-        _export(categories, asked, caches, request)
+        _export(categories, plan, caches, request)
         return
-    left = {name: tasks(categories, name, asked, ledger.done()) for name in caches}
+    left = {name: tasks(categories, name, plan, ledger.done()) for name in caches}
     _run_all(left, caches, ledger)
     _write_results(request, categories, ledger)
 
 
-def calibrate(request: Request, asked: CalibrationAsked) -> None:
+def calibrate(request: Request, options: CalibrationOptions) -> None:
     """Asked against observed false rejects. Raises UsageError for what cannot be."""
     if request.methods or request.settings or request.export:
         raise UsageError("--calibration measures the product's default: leave out --method, --setting and --export")
-    if not request.folders and not asked.simulated:
+    if not request.folders and not options.simulated:
         raise UsageError("--calibration needs a folder of inspection images or --simulated")
-    _refuse_unknown("simulated", asked.simulated, VARIANTS)
-    wanted = CalibrationRequest(
+    _refuse_unknown("simulated", options.simulated, VARIANTS)
+    calibration = CalibrationRequest(
         categories=tuple(category_of(folder) for folder in request.folders),
-        simulated=cast("tuple[Variant, ...]", asked.simulated),
+        simulated=cast("tuple[Variant, ...]", options.simulated),
         noises=request.noises or (0.0, 0.1),
         seeds=request.seeds or (0,),
         out=request.out,
-        in_time=asked.in_time,
-        line=EvaluatedLine(every=asked.every),
+        in_time=options.in_time,
+        line=EvaluatedLine(every=options.every),
     )
     rows: list[CalibrationRow] = []
     for graph in map(graph_of, request.backbones):
-        rows = run_calibration(wanted, cache_of(graph, request.cache), graph.name)
+        rows = run_calibration(calibration, cache_of(graph, request.cache), graph.name)
     if request.report is not None:
         request.report.write_text(between(request.report, calibration_report(rows), CALIBRATION_MARKS))
     if request.json_file is not None:
         request.json_file.write_text(as_json(rows))
 
 
-def asked_of(request: Request) -> StudyPlan:
+def plan_of(request: Request) -> StudyPlan:
     """The request with its defaults. Raises UsageError for an unknown method or setting, or a noise out of range."""
     methods = request.methods or DEFAULT_METHODS
     settings = request.settings or ("overlap", "no-overlap")
@@ -175,7 +175,7 @@ def _run_all(left: dict[str, list[Task]], caches: dict[str, EmbeddingCache], led
                 def finish() -> None:
                     progress.advance(bar)
 
-                carry_out(task, caches[backbone], ledger, clock=time.perf_counter, begin=begin, finish=finish)
+                run_task(task, caches[backbone], ledger, clock=time.perf_counter, begin=begin, finish=finish)
 
 
 def _write_results(request: Request, categories: Sequence[Category], ledger: Ledger) -> None:
@@ -217,14 +217,14 @@ def between(path: Path, text: str, marks: tuple[str, str]) -> str:
 
 
 def _export(
-    categories: Sequence[Category], asked: StudyPlan, caches: dict[str, EmbeddingCache], request: Request
+    categories: Sequence[Category], plan: StudyPlan, caches: dict[str, EmbeddingCache], request: Request
 ) -> None:
     """Per category, backbone, noise and seed one `.npz`: window, injected, test, defective; setting overlap."""
     request.out.mkdir(parents=True, exist_ok=True)
     for backbone, cache in caches.items():
         for category in categories:
-            for noise in asked.noises:
-                for seed in asked.seeds:
+            for noise in plan.noises:
+                for seed in plan.seeds:
                     drawn = split(category.images, noise=noise, setting="overlap", seed=seed)
                     injected = set(drawn.injected)
                     path = request.out / f"{category.dataset}-{category.name}-{backbone}-noise{noise:g}-seed{seed}.npz"

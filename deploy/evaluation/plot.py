@@ -27,7 +27,7 @@ def plot(rows: Sequence[Row], path: Path) -> None:
     mpl.use("Agg")
     from matplotlib import pyplot as plt  # noqa: PLC0415 -- after its backend is chosen
 
-    rows = drawn(rows)
+    rows = curves_of(rows)
     settings = sorted({row.setting for row in rows})
     categories = sorted({row.category for row in rows})
     size = (3.2 * len(categories) + LEGEND_INCHES, 2.8 * len(settings))
@@ -48,7 +48,7 @@ def plot(rows: Sequence[Row], path: Path) -> None:
     plt.close(figure)
 
 
-def drawn(rows: Sequence[Row]) -> list[Row]:
+def curves_of(rows: Sequence[Row]) -> list[Row]:
     """The first backbone's rows, of methods measured at several noises; of all, where no method was.
 
     A mean over backbones would be neither's curve, and a dozen methods at one noise are a table.
@@ -57,7 +57,7 @@ def drawn(rows: Sequence[Row]) -> list[Row]:
     noises: dict[str, set[float]] = defaultdict(set)
     for row in of_first:
         noises[row.method].add(row.noise)
-    curves = {method for method, found in noises.items() if len(found) > 1} or noises.keys()
+    curves = {method for method, measured in noises.items() if len(measured) > 1} or noises.keys()
     return [row for row in of_first if row.method in curves]
 
 

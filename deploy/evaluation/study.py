@@ -1,4 +1,4 @@
-"""A study: every asked combination of category, backbone, noise, seed, method and setting, what is done passed over."""
+"""A study: every planned combination of category, backbone, noise, seed, method and setting, if not yet measured."""
 
 from __future__ import annotations
 
@@ -63,20 +63,20 @@ class Task:
         return (self.category.dataset, self.category.name, self.backbone, method, setting, self.noise, self.seed)
 
 
-def tasks(categories: Sequence[Category], backbone: str, asked: StudyPlan, done: set[RowKey]) -> list[Task]:
+def tasks(categories: Sequence[Category], backbone: str, plan: StudyPlan, done: set[RowKey]) -> list[Task]:
     """What is left to do. Settings that train on the same frames share a window, and so one build per method."""
-    plain = tuple(setting for setting in asked.settings if setting not in AUGMENTED)
-    groups = ([plain] if plain else []) + [(setting,) for setting in asked.settings if setting in AUGMENTED]
-    found = []
-    for category, noise, seed, settings in product(categories, asked.noises, asked.seeds, groups):
-        whole = Task(category, backbone, noise, seed, settings, asked.methods)
-        left = tuple(m for m in asked.methods if any(whole.key(m, s) not in done for s in settings))
+    plain = tuple(setting for setting in plan.settings if setting not in AUGMENTED)
+    groups = ([plain] if plain else []) + [(setting,) for setting in plan.settings if setting in AUGMENTED]
+    missing = []
+    for category, noise, seed, settings in product(categories, plan.noises, plan.seeds, groups):
+        whole = Task(category, backbone, noise, seed, settings, plan.methods)
+        left = tuple(m for m in plan.methods if any(whole.key(m, s) not in done for s in settings))
         if left:
-            found.append(Task(category, backbone, noise, seed, settings, left))
-    return found
+            missing.append(Task(category, backbone, noise, seed, settings, left))
+    return missing
 
 
-def carry_out(
+def run_task(
     task: Task,
     cache: EmbeddingCache,
     ledger: Ledger,
@@ -105,14 +105,14 @@ def carry_out(
 def training_window(
     images: Sequence[LabelledImage], injected: set[LabelledImage], cache: EmbeddingCache, setting: Setting, *, seed: int
 ) -> TrainingWindow:
-    """Embeddings of a window; injected frames are augmented where the setting says so."""
+    """Embeddings of a window; injected frames are augmented where the setting augments."""
     good = [index for index, image in enumerate(images) if image not in injected]
     parts: dict[int, np.ndarray] = {}
     bad = [index for index, image in enumerate(images) if image in injected]
     kinds: tuple[tuple[Setting, list[int]], ...] = (("overlap", good), (setting, bad))
     for kind, indices in kinds:
-        found = cache.batches([images[index] for index in indices], kind, seed=seed)
-        parts.update(zip(indices, (frame for batch in found for frame in batch), strict=True))
+        batches = cache.batches([images[index] for index in indices], kind, seed=seed)
+        parts.update(zip(indices, (frame for batch in batches for frame in batch), strict=True))
     embeddings = buffer_for(len(images), parts[0].shape, memory_bytes=2 << 30)
     for index in range(len(images)):
         embeddings.append(parts.pop(index)[None])

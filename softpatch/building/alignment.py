@@ -9,7 +9,7 @@ ALIGNED_RATIO = 0.45
 
 
 def parts_are_aligned(projected: Float32[np.ndarray, "n p q d"], factors: Float32[np.ndarray, "n p q"]) -> bool:
-    """Whether the alignment ratio says so; the factors must be L2 distances."""
+    """Whether the alignment ratio is above its limit; the factors must be L2 distances."""
     return alignment_ratio(projected, factors) > ALIGNED_RATIO
 
 

@@ -18,7 +18,7 @@ from softpatch.scoring.self_test import probe_scores
 
 @dataclass(frozen=True)
 class BankOrigin:
-    """What a manifest says of a bank's origin; the arguments of `build_bank`."""
+    """The origin of a bank, for its manifest; the arguments of `build_bank`."""
 
     view: str
     frame_names: Sequence[str]

@@ -1,4 +1,4 @@
-"""Thinning out: a few thousand patches that leave no kept patch far from the bank."""
+"""Coresets: a few thousand patches that leave no kept patch far from the bank."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,12 +12,12 @@ from numba import njit
 from softpatch.settings import SamplerName
 
 _CANDIDATE_CENTRES = 32
-"""Remaining picks that may take over a patch whose pick goes: it lies near the pick that went, and so do they."""
+"""Remaining picks near a lost one, of which the nearest takes over each patch that the lost one covered."""
 
 
 @dataclass(frozen=True)
 class Coreset:
-    """Rows of the picks, in the order picked, and for every patch the place among them of the one it is like."""
+    """Rows of the picks, in the order picked, and for every patch the place of its nearest pick among them."""
 
     picks: Int64[np.ndarray, "picks"]
     nearest: Int32[np.ndarray, "n"]
@@ -25,7 +25,7 @@ class Coreset:
 
 @dataclass(frozen=True)
 class LostPicks:
-    """A coreset of which some picks are gone, and the patches that may step in: those whose nearest pick went."""
+    """A coreset of which some picks are lost, and the patches that may replace them: those nearest to these."""
 
     picks: Float32[np.ndarray, "picks d"]
     gone: Bool[np.ndarray, "picks"]
@@ -35,14 +35,14 @@ class LostPicks:
 
 @runtime_checkable
 class Sampler(Protocol):
-    """How patches are thinned out, and how a coreset is mended that loses some of its picks."""
+    """How a coreset is drawn, and how it is completed where it loses some of its picks."""
 
     def draw(self, patches: Float32[np.ndarray, "n d"], size: int, *, seed: int) -> Coreset:
         """At most that many of them."""
         ...
 
     def refill(self, loss: LostPicks, *, seed: int) -> Int64[np.ndarray, "refills"]:
-        """Rows of the loss's patches that step in for the picks that are gone, at most as many."""
+        """Rows of the loss's patches that replace the lost picks, at most as many."""
         ...
 
 
@@ -70,28 +70,28 @@ class Greedy:
         return Coreset(np.append(first, _extend(patches, points, 1, squared, nearest)), nearest)
 
     def refill(self, loss: LostPicks, *, seed: int) -> Int64[np.ndarray, "refills"]:
-        """The greedy k-center goes on from the picks that are left: always the patch that is farthest from all.
+        """Greedy k-center, continued from the picks that are left: always the patch that is farthest from all.
 
-        Distances to those that are left start as the least to the 32 nearest of the pick that went; they are exact for
+        Distances to those that are left start as the least to the 32 nearest of the lost pick; they are exact for
         nearly all patches, and too large for the others.
         """
-        patches, left, went = loss.patches, loss.picks[~loss.gone], loss.picks[loss.gone]
-        if not len(patches) or not len(went):
+        patches, left, lost = loss.patches, loss.picks[~loss.gone], loss.picks[loss.gone]
+        if not len(patches) or not len(lost):
             return np.empty(0, np.int64)
         if not len(left):
-            return self.draw(patches, len(went), seed=seed).picks
-        points = np.empty((len(left) + min(len(went), len(patches)), patches.shape[1]), np.float32)
+            return self.draw(patches, len(lost), seed=seed).picks
+        points = np.empty((len(left) + min(len(lost), len(patches)), patches.shape[1]), np.float32)
         points[: len(left)] = left
-        place = np.cumsum(loss.gone) - 1  # of a pick that went, among those that did
-        squared, heir = _inherited(patches, place[loss.nearest], points, _nearest_places(went, left))
-        return _extend(patches, points, len(left), squared, heir)  # type: ignore[no-any-return]
+        place = np.cumsum(loss.gone) - 1  # of a lost pick, among the lost ones
+        squared, nearest = _nearest_candidates(patches, place[loss.nearest], points, _nearest_places(lost, left))
+        return _extend(patches, points, len(left), squared, nearest)  # type: ignore[no-any-return]
 
 
 class Random:
     """Patches drawn without replacement: the baseline that greedy is held against."""
 
     def draw(self, patches: Float32[np.ndarray, "n d"], size: int, *, seed: int) -> Coreset:
-        """Rows by lot, and by lot which of them stands for another patch: no distance is looked at."""
+        """Random rows, and for each patch a random one of them as the nearest: no distance is computed."""
         rng = np.random.default_rng(seed)
         picks = rng.permutation(len(patches))[:size]
         nearest = rng.integers(0, max(1, len(picks)), len(patches), dtype=np.int32)
@@ -99,7 +99,7 @@ class Random:
         return Coreset(picks, nearest)
 
     def refill(self, loss: LostPicks, *, seed: int) -> Int64[np.ndarray, "refills"]:
-        """By lot."""
+        """At random."""
         return np.random.default_rng(seed).permutation(len(loss.patches))[: int(loss.gone.sum())]
 
 
@@ -108,14 +108,16 @@ SAMPLERS: Mapping[SamplerName, Sampler] = MappingProxyType({"greedy": Greedy(), 
 
 def _nearest_places(
     points: Float32[np.ndarray, "n d"], among: Float32[np.ndarray, "m d"]
-) -> Int64[np.ndarray, "n heirs"]:
+) -> Int64[np.ndarray, "n candidates"]:
     """Of each point the places of the nearest few among others; which of two equally near ones is left open."""
     if len(among) <= _CANDIDATE_CENTRES:
         return np.broadcast_to(np.arange(len(among)), (len(points), len(among)))
     centre = among.mean(axis=0)
     others = among - centre
-    reach = np.einsum("md,md->m", others, others) - 2 * (points - centre) @ others.T
-    return np.argpartition(reach, _CANDIDATE_CENTRES, axis=1)[:, :_CANDIDATE_CENTRES].copy()  # not a view of all places
+    closeness = np.einsum("md,md->m", others, others) - 2 * (points - centre) @ others.T
+    return np.argpartition(closeness, _CANDIDATE_CENTRES, axis=1)[
+        :, :_CANDIDATE_CENTRES
+    ].copy()  # not a view of all places
 
 
 @njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz"})
@@ -139,16 +141,16 @@ def _squared_distances(patches, point):  # noqa: ANN001, ANN202 - numba infers t
 
 @njit(cache=True, nogil=True)
 @no_type_check
-def _inherited(patches, went, points, heirs):  # noqa: ANN001, ANN202 - numba infers them
-    """Per patch the squared distance to the nearest heir of the pick that went, and the heir's place in points."""
+def _nearest_candidates(patches, lost, points, candidates):  # noqa: ANN001, ANN202 - numba infers them
+    """Per patch the squared distance to the nearest candidate of its lost pick, and the place of that candidate."""
     squared = np.full(patches.shape[0], np.inf, np.float32)
     nearest = np.zeros(patches.shape[0], np.int32)
     for row in range(patches.shape[0]):
-        for heir in heirs[went[row]]:
-            candidate = _squared_distance(patches[row], points[heir])
-            if candidate < squared[row]:
-                squared[row] = candidate
-                nearest[row] = heir
+        for place in candidates[lost[row]]:
+            distance = _squared_distance(patches[row], points[place])
+            if distance < squared[row]:
+                squared[row] = distance
+                nearest[row] = place
     return squared, nearest
 
 
@@ -162,7 +164,7 @@ def _extend(patches, points, given, squared, nearest):  # noqa: ANN001, ANN202 -
     """
     size = points.shape[0]
     picks = np.empty(size - given, np.int64)
-    reach = np.empty(size, np.float32)  # per point: a quarter of its squared distance to the new one, less the margin
+    bound = np.empty(size, np.float32)  # per point: a quarter of its squared distance to the new one, less the margin
     farthest = np.argmax(squared)
     largest = squared[farthest]
     for place in range(given, size):
@@ -172,11 +174,11 @@ def _extend(patches, points, given, squared, nearest):  # noqa: ANN001, ANN202 -
         points[place] = patches[farthest]
         new = points[place]
         for other in range(place):
-            reach[other] = np.float32(0.2499) * _squared_distance(points[other], new)
-        reach[place] = 0
+            bound[other] = np.float32(0.2499) * _squared_distance(points[other], new)
+        bound[place] = 0
         largest = np.float32(-1)
         for row in range(patches.shape[0]):
-            if squared[row] > reach[nearest[row]]:
+            if squared[row] > bound[nearest[row]]:
                 candidate = _squared_distance(patches[row], new)
                 if candidate < squared[row]:
                     squared[row] = candidate

@@ -1,4 +1,4 @@
-"""How far apart two looks at the same thing are: the distance below which a difference is only noise."""
+"""The distance between two images of the same thing: below it a difference is only noise."""
 
 import numpy as np
 from jaxtyping import Float32
@@ -7,13 +7,13 @@ from softpatch.discriminators.neighbours import by_position, nearest_others
 
 _PERCENTILE = 1.0
 _POSITIONS = 256
-"""Positions looked at, spread over the grid: the percentile of 256 positions x frames does not move with more."""
+"""Positions measured, spread over the grid: the percentile of 256 positions x frames does not move with more."""
 
 
 def noise_floor(embeddings: Float32[np.ndarray, "n p q d"]) -> float:
     """1st percentile of the L2 distances from each patch to the nearest of its position in another frame.
 
-    Zero distances are left out: a bit-identical copy says nothing about noise, and half a picture of static background
+    Zero distances are left out: a bit-identical copy is no evidence of noise, and half a picture of static background
     would put the floor at 0, which is no floor. It is 0 only where every frame is a copy or there is one frame alone.
     """
     if len(embeddings) < 2:  # noqa: PLR2004 - one frame has no other

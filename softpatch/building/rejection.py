@@ -14,7 +14,7 @@ LEAST_SIGMA = 0.05
 """Of log suspicion; measured 0.10 to 0.24. With less, a window of near copies would lose every frame that is none."""
 
 MOST_FRAMES_RATIO = 0.4
-"""At most this share of frames is rejected, the most suspicious first: beyond it the good ones cannot be told."""
+"""At most this share of frames is rejected, the most suspicious first: beyond it the good ones are unknown."""
 
 _NORMAL_QUARTILE = 0.6745
 _TINY = np.finfo(np.float32).tiny

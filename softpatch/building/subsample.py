@@ -16,7 +16,7 @@ from softpatch.building.progress import StageProgress
 from softpatch.settings import BuildSettings
 
 UNTRUSTED_SHARE = 0.2
-"""Share of a bank's cap that untrusted patches may take: a bank is there for what good parts look like."""
+"""Share of a bank's cap that untrusted patches may take: most of a bank is for good parts."""
 
 
 @dataclass(frozen=True)

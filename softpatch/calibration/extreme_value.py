@@ -21,8 +21,8 @@ NOISE_LIMITS = np.array([3.0, 6.0, 12.0, 24.0])
 
 EDGES = np.linspace(0, 5, 26)
 """Scores are counted between these. Those below the median are one bin (a likelihood censored there): a distribution
-that follows the bulk misleads about the tail. Those beyond the last are one bin, too: how far beyond says nothing of
-good frames, only that many defects are alike, and no distribution should stretch to cover them."""
+that follows the bulk misleads about the tail. Those beyond the last are one bin, too: how far beyond is no evidence
+on good frames, and no distribution should stretch to cover defects that are alike."""
 
 MOST_FRAMES = 400
 """A longer window weighs as much as one of that length (a posterior coarsened after Miller and Dunson, 2019): no

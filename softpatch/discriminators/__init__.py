@@ -1,4 +1,4 @@
-"""Noise discriminators by name: how suspicious is each patch of a window, from the window alone.
+"""Noise discriminators by name: the outlier factor of each patch of a window, from the window alone.
 
 A new discriminator gets the whole battery of tests/contract/test_discriminators.py by being listed here.
 """

@@ -1,4 +1,4 @@
-"""Ours: how far a patch is from its nearest like, when every other frame may be missing."""
+"""Ours: the expected distance of a patch to its nearest neighbour in a random half of the other frames."""
 
 from typing import no_type_check
 
@@ -6,12 +6,12 @@ import numpy as np
 from jaxtyping import Float32
 from numba import njit
 
-REACH = 1
-"""Positions searched around a patch's own, on each side: parts do not stand still to the pixel."""
+NEIGHBOURHOOD = 1
+"""Positions searched around a patch's own, on each side: parts are not placed to the pixel."""
 
 COARSEST = 14
-"""A grid of twice this a side, or more, is looked at in steps that leave this many positions; each answers for its
-block. The neighbours searched reach into it anyway, and four times the work found no more."""
+"""A grid of twice this a side, or more, is sampled in steps that leave this many positions; each gives its block the
+factor. The neighbourhoods searched cover most of a block, and four times the work gave no better result."""
 
 DEEPEST = 12
 """Neighbours counted at most; the next would weigh less than 0.0003."""
@@ -21,12 +21,12 @@ _ROUNDING = np.float32(4e-6)
 
 
 class ExpectedNearest:
-    """Expected L2 distance to the nearest like patch in a random half of the other frames.
+    """Expected L2 distance to the nearest neighbour in a random half of the other frames.
 
     Of each other frame the nearest patch within one position counts. With the distances to them in order, the k-th is
     the nearest that is left with probability `inclusion * (1 - inclusion) ** k`. So a defect that shows twice is still
     suspicious, where SoftPatch's nearest distance (Eq. 1, inclusion 1) calls it normal; and unlike LOF (Eq. 6) it does
-    not excuse a patch because its few neighbours are as lonely as itself.
+    not accept a patch because its few neighbours are outliers as well.
     """
 
     def __init__(self, inclusion: float = 0.5) -> None:
@@ -49,13 +49,16 @@ class ExpectedNearest:
         out = np.empty((frames, rows, columns), np.float32)
         for row in range(0, rows, step):
             for column in range(0, columns, step):
-                around = (slice(None), *(slice(max(0, c - REACH), c + REACH + 1) for c in (row, column)))
+                around = (
+                    slice(None),
+                    *(slice(max(0, c - NEIGHBOURHOOD), c + NEIGHBOURHOOD + 1) for c in (row, column)),
+                )
                 keys = centred[around].reshape(-1, dimension)
                 products = centred[:, row, column] @ keys.T
                 key_norms = np.ascontiguousarray(norms[around].reshape(frames, -1))
                 own = np.ascontiguousarray(norms[:, row, column])
-                found = _expected(products, own, key_norms, weights, _ROUNDING)
-                out[:, row : row + step, column : column + step] = found[:, None, None]
+                factors = _expected(products, own, key_norms, weights, _ROUNDING)
+                out[:, row : row + step, column : column + step] = factors[:, None, None]
         return np.maximum(out, np.float32(noise_floor))
 
 

@@ -9,8 +9,8 @@ from softpatch.discriminators.neighbours import per_position
 class Gaussian:
     """SoftPatch Eq. 2 and 3: Mahalanobis distance to all frames' patches at that position, the patch's own included.
 
-    Deviation: `epsilon` (PaDiM's 0.01) grows by the variance per dimension that two looks `noise_floor` apart imply
-    (E |a - b|^2 = 2 d sigma^2), so that a static position does not make noise look large.
+    Deviation: `epsilon` (PaDiM's 0.01) grows by the variance per dimension of which the noise floor is the distance
+    (E |a - b|^2 = 2 d sigma^2), so that noise at a static position gets no large factor.
     """
 
     def __init__(self, epsilon: float = 0.01) -> None:

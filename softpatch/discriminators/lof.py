@@ -1,4 +1,4 @@
-"""SoftPatch's local outlier factor: a patch in a thinner neighbourhood than its neighbours' is suspicious."""
+"""SoftPatch's local outlier factor: a patch in a sparser neighbourhood than its neighbours' is an outlier."""
 
 from typing import no_type_check
 
@@ -27,7 +27,7 @@ class Lof:
     def factors(
         self, embeddings: Float32[np.ndarray, "n p q d"], *, noise_floor: float
     ) -> Float32[np.ndarray, "n p q"]:
-        """About 1 for a patch among its like; ones where there is no other frame."""
+        """About 1 for a patch among similar ones; ones where there is no other frame."""
         k = min(self._k, len(embeddings) - 1)
         if k < 1:
             return np.ones(embeddings.shape[:3], np.float32)

@@ -1,4 +1,4 @@
-"""SoftPatch's nearest-neighbour discriminator: a patch like no other is suspicious."""
+"""SoftPatch's nearest-neighbour discriminator: a patch far from every other is an outlier."""
 
 import numpy as np
 from jaxtyping import Float32

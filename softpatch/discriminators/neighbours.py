@@ -35,7 +35,7 @@ def per_position(
     embeddings: Float32[np.ndarray, "n p q d"],
     factors: Callable[[Any], Float32[np.ndarray, "positions n"]],
 ) -> Float32[np.ndarray, "n p q"]:
-    """What `factors` says of the patches "positions n d" of each chunk, put back on the grid."""
+    """The factors of every patch: `factors` is applied to "positions n d" of each chunk, and the grid restored."""
     frames, rows, columns, _ = embeddings.shape
     out = np.empty((frames, rows * columns), np.float32)
     for where, patches in by_position(embeddings):

@@ -5,7 +5,7 @@ from jaxtyping import Float32
 
 
 class NoDiscrimination:
-    """Every patch is as good as any other."""
+    """Every patch has the same factor."""
 
     def factors(
         self,

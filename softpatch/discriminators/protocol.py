@@ -1,4 +1,4 @@
-"""The seam every noise discriminator fits."""
+"""The interface of every noise discriminator."""
 
 from typing import Protocol, runtime_checkable
 
@@ -16,5 +16,5 @@ class Discriminator(Protocol):
     def factors(
         self, embeddings: Float32[np.ndarray, "n p q d"], *, noise_floor: float
     ) -> Float32[np.ndarray, "n p q"]:
-        """One factor per patch; the order of frames says nothing."""
+        """One factor per patch; the order of frames does not matter."""
         ...

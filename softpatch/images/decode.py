@@ -1,4 +1,4 @@
-"""Encoded bytes to RGB pixels, or a reason why not: nothing else ever comes out of this file."""
+"""Encoded bytes to RGB pixels, or one exception with the reason."""
 
 import cv2
 import numpy as np

@@ -47,7 +47,7 @@ class FolderLayout:
 
     @property
     def test(self) -> tuple[LabelledImage, ...]:
-        """What it is judged on."""
+        """The images to test on."""
         return tuple(image for image in self.images if image.split == "test")
 
 

@@ -1,4 +1,4 @@
-"""What an encoded image says of itself before a pixel is decoded: format, size, and whether its end is there.
+"""The header of an encoded image, read before a pixel is decoded: format, size, and whether its end is there.
 
 OpenCV decodes first and asks later: a header that promises 100 megapixels costs 300 MB, and older versions fill the
 missing part of a cut JPEG with gray. Four formats, each read by one short function; nothing is allocated.
@@ -119,7 +119,7 @@ def _png(encoded: bytes) -> Header:
     width, height = _fields(encoded, ">II", 16)
     offset = 8
     for _ in range(PNG_MAX_CHUNKS):
-        # OpenCV allocates what a chunk says it holds, up to 2 GB, before it looks for the bytes.
+        # OpenCV allocates the length that a chunk claims, up to 2 GB, before it reads the bytes.
         (length,) = _fields(encoded, ">I", offset)
         end = offset + length + 12
         if end > len(encoded):

@@ -24,7 +24,7 @@ HASH_ROWS, HASH_COLUMNS = 8, 9
 
 @dataclass(frozen=True)
 class ImageStatistics:
-    """Five numbers a frame; they tell a changed camera from a changed product.
+    """Five numbers a frame; they separate a changed camera from a changed product.
 
     brightness, contrast: mean and standard deviation of luma, 0 to 1. sharpness: standard deviation of the Laplacian of
     luma (of 255), 0 for a featureless frame. dark_ratio, saturated_ratio: share of pixels with luma <= 8 and >= 250.

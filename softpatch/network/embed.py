@@ -58,14 +58,14 @@ class Embedder(Protocol):
 
 @dataclass(frozen=True)
 class Attempt:
-    """What came of asking for a provider: `runs`, or why not."""
+    """The result of trying a provider: `runs`, or why not."""
 
     provider: Provider
     outcome: str
 
 
 class ProviderUnavailable(RuntimeError):
-    """None of the providers asked for runs a frame here."""
+    """None of the providers tried runs a frame here."""
 
     def __init__(self, tried: tuple[Attempt, ...]) -> None:
         reasons = "; ".join(f"{attempt.provider}: {attempt.outcome}" for attempt in tried)
@@ -84,7 +84,7 @@ class FrameShapes:
 
 @dataclass(frozen=True)
 class OnnxEmbedder:
-    """An ONNX Runtime session that has embedded a frame; `tried` says what each provider asked has answered.
+    """An ONNX Runtime session that has embedded a frame; `tried` has the result of each provider.
 
     On the CPU every frame is a run of its own, on one of `threads` workers: at 224 px that takes 4.7 ms of one core,
     in a batch of 16 it takes 6.6 (out of cache), and two cores on one frame help only with spinning threads, which burn
@@ -114,7 +114,7 @@ class OnnxEmbedder:
         `threads` is the number of frames embedded at once on the CPU (default: the cores of this process).
 
         Raises:
-            ProviderUnavailable: with every provider asked and its answer.
+            ProviderUnavailable: with every provider tried and its result.
         """
         shapes = shapes or FrameShapes()
         tried: list[Attempt] = []

@@ -144,8 +144,8 @@ def regions(
     if not above.any():
         return []
     _, labels, boxes, _ = cv2.connectedComponentsWithStats(above, connectivity=8)
-    found = [_region(cells, labels, label, box) for label, box in enumerate(boxes[1:, :4].tolist(), start=1)]
-    return sorted(found, key=lambda region: -region.peak)
+    above_threshold = [_region(cells, labels, label, box) for label, box in enumerate(boxes[1:, :4].tolist(), start=1)]
+    return sorted(above_threshold, key=lambda region: -region.peak)
 
 
 def _region(cells: np.ndarray, labels: np.ndarray, label: int, box_xywh: list[int]) -> Region:

@@ -13,25 +13,25 @@ from softpatch.discriminators import DISCRIMINATORS, Discriminator
 from softpatch.settings import BuildSettings, DiscriminatorName
 
 EVERY = sorted(DISCRIMINATORS)
-DISCRIMINATING = [name for name in EVERY if name != "none"]  # "none" says nothing stands out, by definition
+DISCRIMINATING = [name for name in EVERY if name != "none"]  # with "none" nothing stands out, by definition
 few = settings(max_examples=15, deadline=None)
 
 
-def made(name: DiscriminatorName) -> Discriminator:
+def discriminator(name: DiscriminatorName) -> Discriminator:
     """The discriminator as a build makes it."""
     return DISCRIMINATORS[name](BuildSettings())
 
 
 def line(frames: int, *, seed: int, grid: tuple[int, int] = (3, 4), dims: int = 16) -> Float32[np.ndarray, "n p q d"]:
-    """Frames of one product: every position has its own look, every frame its own small variation."""
+    """Frames of one product: every position has a mean of its own, every frame its own small variation."""
     rng = np.random.default_rng(seed)
-    look = rng.normal(size=(*grid, dims)) * 5
-    return (look + rng.normal(size=(frames, *grid, dims))).astype(np.float32)
+    mean = rng.normal(size=(*grid, dims)) * 5
+    return (mean + rng.normal(size=(frames, *grid, dims))).astype(np.float32)
 
 
 def judged(name: DiscriminatorName, frames: Float32[np.ndarray, "n p q d"]) -> Float32[np.ndarray, "n p q"]:
     """Factors under the frames' own noise floor."""
-    return made(name).factors(frames, noise_floor=noise_floor(frames))
+    return discriminator(name).factors(frames, noise_floor=noise_floor(frames))
 
 
 @pytest.mark.parametrize("name", EVERY)
@@ -122,6 +122,6 @@ def test_interleaved_groups_agree_with_one_group(name: DiscriminatorName) -> Non
     grouped = np.empty_like(whole)
     for group in interleaved_groups(range(240), 120):
         chosen = slice(group.start, group.stop, group.step)
-        grouped[chosen] = made(name).factors(embeddings[chosen], noise_floor=floor)
+        grouped[chosen] = discriminator(name).factors(embeddings[chosen], noise_floor=floor)
     one, two = ~keep_mask(whole, 0.1), ~keep_mask(grouped, 0.1)
     assert (one & two).sum() >= 0.8 * one.sum()

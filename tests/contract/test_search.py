@@ -63,7 +63,7 @@ def test_a_whole_frame_near_one_frame_finds_its_others(
 
 @each_search
 def test_where_all_patches_are_of_one_frame_both_distances_are_equal(make: Callable[[np.ndarray], Search]) -> None:
-    """A bank of one frame's patches scores as if nobody had asked."""
+    """There is no second frame."""
     bank = np.eye(4, dtype=np.float32)
     found = make(bank).nearest_two_frames(bank * 2, np.zeros(4, np.int32))
     np.testing.assert_allclose(found.distance, np.ones(4))

@@ -52,11 +52,11 @@ def run(
     started = clock()
     scorer = method(window, seed)
     built = clock()
-    found = [frame for batch in test.batches() for frame in scorer.score(batch)]
+    frames = [frame for batch in test.batches() for frame in scorer.score(batch)]
     height, width = test.map_size_hw
-    maps = [anomaly_map(frame.patch_scores, height_px=height, width_px=width) for frame in found]
+    maps = [anomaly_map(frame.patch_scores, height_px=height, width_px=width) for frame in frames]
     scored = clock()
-    scores = np.array([frame.score for frame in found], np.float32)
+    scores = np.array([frame.score for frame in frames], np.float32)
     return {
         setting: MethodResult(
             image_auroc=auroc(scores[tested], test.defective[tested]),

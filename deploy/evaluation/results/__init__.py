@@ -1,1 +1,1 @@
-"""What an experiment measures, and how it is told: metrics, rows, bootstrap intervals, Markdown. Pure."""
+"""What an experiment measures, and its report: metrics, rows, bootstrap intervals, Markdown. Pure."""

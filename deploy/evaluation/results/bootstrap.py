@@ -1,4 +1,4 @@
-"""How sure a difference between two methods is: a paired bootstrap over the test frames."""
+"""The uncertainty of a difference between two methods: a paired bootstrap over the test frames."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -57,7 +57,7 @@ def _counts(
 
 def _aurocs(pair: Paired, counts: Float[np.ndarray, "resamples frames"]) -> Float[np.ndarray, "resamples"]:
     """AUROC of the first less the second under frame counts, mean over seeds."""
-    found = np.zeros(len(counts))
+    differences = np.zeros(len(counts))
     for first, second, tested in zip(pair.first, pair.second, pair.tested, strict=True):
         bad, good = pair.defective & tested, ~pair.defective & tested
         if not bad.any() or not good.any():
@@ -65,8 +65,8 @@ def _aurocs(pair: Paired, counts: Float[np.ndarray, "resamples frames"]) -> Floa
         weight_bad, weight_good = counts[:, bad], counts[:, good]
         gained = _wins(first[bad], first[good]) - _wins(second[bad], second[good])
         pairs = weight_bad.sum(axis=1) * weight_good.sum(axis=1)
-        found += np.einsum("rb,bg,rg->r", weight_bad, gained, weight_good, optimize=True) / pairs
-    return found / len(pair.first)
+        differences += np.einsum("rb,bg,rg->r", weight_bad, gained, weight_good, optimize=True) / pairs
+    return differences / len(pair.first)
 
 
 def _wins(bad: Float[np.ndarray, "b"], good: Float[np.ndarray, "g"]) -> Float[np.ndarray, "b g"]:

@@ -21,7 +21,7 @@ class PixelMetrics:
 
 
 class OneClassOnly(ValueError):
-    """A metric of two classes was asked of one."""
+    """A metric of two classes was computed for one."""
 
     def __init__(self, *, positives: int, negatives: int) -> None:
         super().__init__(f"AUROC needs defective and good samples, got {positives} defective and {negatives} good")
@@ -94,6 +94,6 @@ def _area_left_of(
 def _average_precision(positive: Float[np.ndarray, "p"], sorted_negative: Float[np.ndarray, "n"]) -> float:
     """Precision at each threshold, weighted by the recall it adds; thresholds are the distinct positive scores."""
     threshold, count = np.unique(positive, return_counts=True)
-    found = np.cumsum(count[::-1])[::-1]
+    true_positives = np.cumsum(count[::-1])[::-1]
     false = sorted_negative.size - np.searchsorted(sorted_negative, threshold, side="left")
-    return float(np.sum(count / positive.size * found / (found + false)))
+    return float(np.sum(count / positive.size * true_positives / (true_positives + false)))

@@ -11,7 +11,7 @@ from deploy.evaluation.results.rows import FrameScores, Row, RowKey
 
 RESAMPLES = 1000
 OURS = "patchline"
-RIVALS = ("softpatch-lof", "clean-patchcore", "patchcore")
+COMPARED_WITH = ("softpatch-lof", "clean-patchcore", "patchcore")
 
 PUBLISHED_SCREW = (
     # method, backbone, no overlap, overlap: image / pixel AUROC, SoftPatch (NeurIPS 2022), noise 0.1
@@ -77,31 +77,33 @@ def _means(rows: Sequence[Row]) -> str:
 def _over_categories(rows: Sequence[Row], value: Callable[[Row], float | None]) -> str:
     by_category: dict[str, list[float]] = defaultdict(list)
     for row in rows:
-        found = value(row)
-        if found is not None:
-            by_category[row.category].append(found)
+        measured = value(row)
+        if measured is not None:
+            by_category[row.category].append(measured)
     return f"{mean(mean(values) for values in by_category.values()):.3f}" if by_category else ""
 
 
 def _differences(
     rows: Sequence[Row], scores: Mapping[RowKey, FrameScores], truths: Mapping[str, Sequence[bool]]
 ) -> str:
-    """Ours less each rival's, where both were run on the same windows."""
+    """Ours less each compared method's, where both were run on the same windows."""
     lines = []
     for noise, setting in sorted({(row.noise, row.setting) for row in rows}):
-        for rival in RIVALS:
-            found = _difference([r for r in rows if (r.noise, r.setting) == (noise, setting)], rival, scores, truths)
-            if found is not None:
-                interval = f"{found.low:+.3f} to {found.high:+.3f}"
-                lines.append([f"{noise:g}", setting, rival, f"{found.mean:+.3f}", interval])
+        for other_method in COMPARED_WITH:
+            compared = _difference(
+                [r for r in rows if (r.noise, r.setting) == (noise, setting)], other_method, scores, truths
+            )
+            if compared is not None:
+                interval = f"{compared.low:+.3f} to {compared.high:+.3f}"
+                lines.append([f"{noise:g}", setting, other_method, f"{compared.mean:+.3f}", interval])
     return table(["noise", "setting", "against", "difference", "90 % interval"], lines) if lines else ""
 
 
 def _difference(
-    rows: Sequence[Row], rival: str, scores: Mapping[RowKey, FrameScores], truths: Mapping[str, Sequence[bool]]
+    rows: Sequence[Row], other_method: str, scores: Mapping[RowKey, FrameScores], truths: Mapping[str, Sequence[bool]]
 ) -> PairedDifference | None:
     own = {(row.category, row.seed): row.key for row in rows if row.method == OURS}
-    other = {(row.category, row.seed): row.key for row in rows if row.method == rival}
+    other = {(row.category, row.seed): row.key for row in rows if row.method == other_method}
     shared = sorted(own.keys() & other.keys())
     pairs = []
     for category in _ordered(category for category, _ in shared):

@@ -11,7 +11,7 @@ import pytest
 
 from deploy.errors import UsageError
 from deploy.evaluation.calibration_study import ROWS, CalibrationRequest, EvaluatedLine, run_calibration
-from deploy.evaluation.command import CalibrationAsked, Request, between, category_of, run_request
+from deploy.evaluation.command import CalibrationOptions, Request, between, category_of, run_request
 from deploy.evaluation.embedding_cache import EmbeddingCache
 from deploy.evaluation.json_lines import read_lines
 from deploy.evaluation.results.calibration_rows import ASKED, FOLDS, CalibrationRow
@@ -141,7 +141,7 @@ def test_what_cannot_be_calibrated_is_refused(
         json_file=None,
         report=None,
         export=None,
-        calibration=CalibrationAsked(simulated),
+        calibration=CalibrationOptions(simulated),
     )
     with pytest.raises(UsageError, match=message):
         run_request(request)

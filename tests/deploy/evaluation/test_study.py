@@ -15,9 +15,9 @@ from deploy.errors import UsageError
 from deploy.evaluation.command import Request, between_marks, run_request
 from deploy.evaluation.embedding_cache import EmbeddingCache
 from deploy.evaluation.ledger import Ledger
-from deploy.evaluation.plot import drawn
+from deploy.evaluation.plot import curves_of
 from deploy.evaluation.results.rows import Row
-from deploy.evaluation.study import Category, StudyPlan, carry_out, tasks
+from deploy.evaluation.study import Category, StudyPlan, run_task, tasks
 from softpatch.images.folders import read_folder
 from softpatch.images.geometry import Geometry
 from softpatch.network.embed import OnnxEmbedder
@@ -66,12 +66,12 @@ def category(root: Path) -> Category:
     return Category("made", "plates", read_folder(root).images)
 
 
-def study(root: Path, cache: EmbeddingCache, ledger: Ledger, asked: StudyPlan) -> list[str]:
+def study(root: Path, cache: EmbeddingCache, ledger: Ledger, plan: StudyPlan) -> list[str]:
     """Run what is left; returns the methods that were run."""
     began: list[str] = []
-    for task in tasks([category(root)], "lite0", asked, ledger.done()):
+    for task in tasks([category(root)], "lite0", plan, ledger.done()):
         clock = map(float, itertools.count()).__next__
-        carry_out(task, cache, ledger, clock=clock, begin=began.append, finish=lambda: None)
+        run_task(task, cache, ledger, clock=clock, begin=began.append, finish=lambda: None)
     return began
 
 
@@ -80,15 +80,15 @@ def test_a_study_finds_stains_in_every_setting_and_resumes_where_it_stopped(
 ) -> None:
     """Plain stains are found; two settings share a build; what is in the ledger is not run again."""
     ledger = Ledger(tmp_path)
-    asked = StudyPlan(("patchcore", "padim"), ("overlap", "no-overlap", "rotation"), (0.0, 0.1), (0,))
-    began = study(plates, cache, ledger, asked)
+    plan = StudyPlan(("patchcore", "padim"), ("overlap", "no-overlap", "rotation"), (0.0, 0.1), (0,))
+    began = study(plates, cache, ledger, plan)
     rows = ledger.rows()
     assert sorted(began) == ["padim"] * 4 + ["patchcore"] * 4
     assert len(rows) == len({row.key for row in rows}) == 12
     assert all(row.image_auroc > 0.95 for row in rows if row.noise == 0)
     assert all(row.pixel_auroc is not None and 0.8 < row.pixel_auroc <= 1 for row in rows if row.noise == 0)
-    assert study(plates, cache, ledger, asked) == []
-    assert study(plates, cache, ledger, replace(asked, seeds=(0, 1), noises=(0.0,))) == ["patchcore", "padim"] * 2
+    assert study(plates, cache, ledger, plan) == []
+    assert study(plates, cache, ledger, replace(plan, seeds=(0, 1), noises=(0.0,))) == ["patchcore", "padim"] * 2
 
 
 def test_scores_behind_a_row_cover_all_test_frames_and_say_which_count(
@@ -110,7 +110,7 @@ def test_a_category_without_masks_has_no_pixel_metrics(plates: Path, cache: Embe
     bare = replace(bare, images=tuple(replace(image, mask=None) for image in bare.images))
     ledger = Ledger(tmp_path)
     (task,) = tasks([bare], "lite0", StudyPlan(("patchcore",), ("overlap",), (0.0,), (0,)), set())
-    carry_out(task, cache, ledger, clock=map(float, itertools.count()).__next__, begin=print, finish=lambda: None)
+    run_task(task, cache, ledger, clock=map(float, itertools.count()).__next__, begin=print, finish=lambda: None)
     (row,) = ledger.rows()
     assert (row.pixel_auroc, row.pro, row.average_precision) == (None, None, None)
 
@@ -168,8 +168,8 @@ def test_a_curve_is_one_backbones_and_has_several_points() -> None:
     """Means over two backbones were drawn as one curve, and single points in the colours of the curves."""
     curve = [measured("lite0", "patchline", noise) for noise in (0.0, 0.1)]
     point, other = measured("lite0", "padim", 0.1), measured("resnet18", "patchline", 0.1)
-    assert drawn([*curve, point, other]) == curve
-    assert drawn([point, other]) == [point]
+    assert curves_of([*curve, point, other]) == curve
+    assert curves_of([point, other]) == [point]
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""Greedy k-center against a written-out twin."""
+"""Greedy k-center against its definition in NumPy."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from softpatch.building.coreset import SAMPLERS, Coreset, Greedy, LostPicks, Sam
 from softpatch.settings import SamplerName
 
 
-def twin(patches: np.ndarray, size: int) -> list[int]:
+def definition(patches: np.ndarray, size: int) -> list[int]:
     """The definition, in float64, with nothing pruned: farthest from the mean, then farthest from every pick."""
     exact = patches.astype(np.float64)
     mean = exact.mean(axis=0).astype(np.float32)
@@ -34,12 +34,12 @@ def clustered(seed: int) -> np.ndarray:
     return (centres[rng.integers(12, size=900)] + rng.normal(size=(900, 32))).astype(np.float32)
 
 
-def mend(sampler: Sampler, patches: np.ndarray, drawn: Coreset, gone: np.ndarray) -> tuple[list[int], list[int]]:
-    """Who may step in for the picks that go, which may not themselves, and who does."""
-    orphans = np.flatnonzero(gone[drawn.nearest])
-    orphans = orphans[~np.isin(orphans, drawn.picks)]
-    rows = sampler.refill(LostPicks(patches[drawn.picks], gone, patches[orphans], drawn.nearest[orphans]), seed=1)
-    return orphans.tolist(), orphans[rows].tolist()
+def refill(sampler: Sampler, patches: np.ndarray, drawn: Coreset, gone: np.ndarray) -> tuple[list[int], list[int]]:
+    """Which patches may replace the lost picks (not the picks themselves), and which do."""
+    uncovered = np.flatnonzero(gone[drawn.nearest])
+    uncovered = uncovered[~np.isin(uncovered, drawn.picks)]
+    rows = sampler.refill(LostPicks(patches[drawn.picks], gone, patches[uncovered], drawn.nearest[uncovered]), seed=1)
+    return uncovered.tolist(), uncovered[rows].tolist()
 
 
 def radius(patches: np.ndarray, picks: list[int]) -> np.ndarray:
@@ -51,7 +51,7 @@ def radius(patches: np.ndarray, picks: list[int]) -> np.ndarray:
 def test_greedy_picks_what_the_definition_picks(seed: int) -> None:
     """Clustered patches, where pruning bites: the same picks in the same order."""
     patches = clustered(seed)
-    assert greedy(patches, 120) == twin(patches, 120)
+    assert greedy(patches, 120) == definition(patches, 120)
 
 
 @settings(max_examples=40, deadline=None)
@@ -61,12 +61,12 @@ def test_ties_go_to_the_lowest_row_and_no_vector_comes_twice(seed: int, count: i
     drawn = np.random.default_rng(seed).integers(0, 3, size=(count, 3)).astype(np.float32)
     patches = np.concatenate([drawn, 2 - drawn])
     picks = greedy(patches, size)
-    assert picks == twin(patches, size)
+    assert picks == definition(patches, size)
     assert len(np.unique(patches[picks], axis=0)) == len(picks)
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_every_patch_knows_the_pick_it_is_like(seed: int) -> None:
+def test_every_patch_knows_its_nearest_pick(seed: int) -> None:
     """The nearest of all picks, searched for; where two are as near, either will do."""
     patches = clustered(seed)
     drawn = Greedy().draw(patches, 120, seed=0)
@@ -76,24 +76,24 @@ def test_every_patch_knows_the_pick_it_is_like(seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_a_mended_greedy_coreset_covers_what_lost_its_pick_as_going_on_by_the_definition_does(seed: int) -> None:
-    """A twelfth of the picks goes. The definition looks at all distances; ours at those to the 32 likeliest."""
+def test_a_refilled_greedy_coreset_covers_uncovered_patches_as_the_definition_does(seed: int) -> None:
+    """A twelfth of the picks is lost. The definition looks at all distances; ours at those to the 32 nearest picks."""
     patches = clustered(seed)
     drawn = Greedy().draw(patches, 120, seed=0)
     gone = np.arange(120) % 12 == seed
-    orphans, mended = mend(Greedy(), patches, drawn, gone)
+    uncovered, replacements = refill(Greedy(), patches, drawn, gone)
     exact, left = patches.astype(np.float64), drawn.picks[~gone].tolist()
     expected: list[int] = []
     for _ in range(10):
-        expected.append(orphans[int(radius(exact, [*left, *expected])[orphans].argmax())])
-    assert len(set(mended) & set(expected)) >= 8
-    covered = [radius(exact, [*left, *picks])[orphans].max() for picks in (mended, expected)]
+        expected.append(uncovered[int(radius(exact, [*left, *expected])[uncovered].argmax())])
+    assert len(set(replacements) & set(expected)) >= 8
+    covered = [radius(exact, [*left, *picks])[uncovered].max() for picks in (replacements, expected)]
     assert covered[0] <= covered[1] * 1.05
 
 
 @pytest.mark.parametrize("name", SAMPLERS)
-def test_a_sampler_is_seeded_draws_without_replacement_and_replaces_as_many_as_go(name: SamplerName) -> None:
-    """The battery for every sampler: also when nothing goes, when nobody can step in, and when all are alike."""
+def test_a_sampler_is_seeded_draws_without_replacement_and_replaces_as_many_as_are_lost(name: SamplerName) -> None:
+    """Every sampler: also where nothing is lost, where no patch can replace a pick, and for an empty window."""
     sampler = SAMPLERS[name]
     assert isinstance(sampler, Sampler)
     patches = clustered(0)
@@ -102,30 +102,30 @@ def test_a_sampler_is_seeded_draws_without_replacement_and_replaces_as_many_as_g
     assert len(set(drawn.picks.tolist())) == 60
     assert drawn.nearest[drawn.picks].tolist() == list(range(60))
     gone = np.arange(60) < 7
-    orphans, mended = mend(sampler, patches, drawn, gone)
-    assert len(mended) == len(set(mended)) == 7
-    assert set(mended) <= set(orphans) - set(drawn.picks.tolist())
-    assert mended == mend(sampler, patches, drawn, gone)[1]
-    assert mend(sampler, patches, drawn, gone & False)[1] == []
-    nobody = sampler.refill(LostPicks(patches[drawn.picks], gone, patches[:0], drawn.nearest[:0]), seed=0)
-    assert len(nobody) == 0
+    uncovered, replacements = refill(sampler, patches, drawn, gone)
+    assert len(replacements) == len(set(replacements)) == 7
+    assert set(replacements) <= set(uncovered) - set(drawn.picks.tolist())
+    assert replacements == refill(sampler, patches, drawn, gone)[1]
+    assert refill(sampler, patches, drawn, gone & False)[1] == []
+    no_patches = sampler.refill(LostPicks(patches[drawn.picks], gone, patches[:0], drawn.nearest[:0]), seed=0)
+    assert len(no_patches) == 0
     assert len(sampler.draw(np.zeros((0, 4), np.float32), 5, seed=0).picks) == 0
 
 
 def test_random_draws_differ_by_seed() -> None:
-    """Otherwise they would be no draws."""
+    """Two seeds, two sets of picks."""
     patches = clustered(0)
     one, other = (SAMPLERS["random"].draw(patches, 40, seed=seed).picks.tolist() for seed in (3, 4))
     assert one != other
 
 
-def test_of_copies_one_steps_in() -> None:
-    """Six equal frames: one of the copies of what went, and no second one."""
+def test_of_copies_one_replaces_a_lost_pick() -> None:
+    """Six equal frames: one of the copies of the lost pick, and no second one."""
     patches = np.repeat(np.eye(4, dtype=np.float32), 6, axis=0)
     drawn = Greedy().draw(patches, 24, seed=0)
     assert len(drawn.picks) == 4
-    _, mended = mend(Greedy(), patches, drawn, np.array([True, False, False, False]))
-    assert patches[mended].tolist() == patches[drawn.picks[:1]].tolist()
+    _, replacements = refill(Greedy(), patches, drawn, np.array([True, False, False, False]))
+    assert patches[replacements].tolist() == patches[drawn.picks[:1]].tolist()
 
 
 @pytest.mark.parametrize(("kept", "expected"), [(3, 1), (100, 10), (39_990, 3999), (1_000_000, 4000)])

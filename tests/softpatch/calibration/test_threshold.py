@@ -1,4 +1,4 @@
-"""The threshold rule on scores whose law is known."""
+"""The threshold rule on scores whose distribution is known."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from softpatch.bank import Threshold
 from softpatch.calibration.extreme_value import EDGES, binned, gev_grid
 from softpatch.calibration.threshold import RULE, cheapest_ratio, frames_needed, suggest, why_uncertain
 
-LAWS = {
+DISTRIBUTIONS = {
     "light": genextreme(0.1, scale=0.05),
     "gumbel": gumbel_r(scale=0.05),
     "heavy": genextreme(-0.1, scale=0.05),
@@ -23,38 +23,38 @@ LAWS = {
 def window(name: str, frames: int, noise: float, seed: int) -> np.ndarray:
     """Scores of a window: that share of frames also shows a defect, subtle or plain, of whose score it has the most."""
     rng = np.random.default_rng(seed)
-    law = LAWS[name]
-    logs = law.rvs(size=frames, random_state=rng)
+    distribution = DISTRIBUTIONS[name]
+    logs = distribution.rvs(size=frames, random_state=rng)
     defective = rng.random(frames) < noise
-    shown = law.median() + rng.uniform(0, 8 * law.std(), frames)
+    shown = distribution.median() + rng.uniform(0, 8 * distribution.std(), frames)
     logs[defective] = np.maximum(logs, shown)[defective]
     return np.exp(3 + logs).astype(np.float32)
 
 
 def true_ratio(name: str, threshold: float) -> float:
-    """The share of good frames above it, by their law."""
-    return float(LAWS[name].sf(np.log(threshold) - 3))
+    """The share of good frames above it, by their distribution."""
+    return float(DISTRIBUTIONS[name].sf(np.log(threshold) - 3))
 
 
 @pytest.mark.parametrize("noise", [0.0, 0.05, 0.1, 0.2])
 def test_asked_and_observed_ratios_agree_whatever_defects_there_are(noise: float) -> None:
-    """Asked 5 %; the median over five laws and two windows of 400 frames each is 2.5 to 10 %."""
+    """Asked 5 %; the median over five distributions and two windows of 400 frames each is 2.5 to 10 %."""
     observed = [
         true_ratio(name, suggest(window(name, 400, noise, seed), false_reject_ratio=0.05, seed=0).threshold.value)
-        for name in LAWS
+        for name in DISTRIBUTIONS
         for seed in range(2)
     ]
     assert 0.025 <= float(np.median(observed)) <= 0.1
 
 
 def test_the_interval_holds_the_truth_in_eight_of_ten_runs() -> None:
-    """Fifty windows of 200 frames, of five laws, without noise and with 10 %: the threshold's and the ratio's."""
+    """Fifty windows of 200 frames, without noise and with 10 %: the threshold's and the ratio's."""
     held = []
     for run in range(50):
-        name = list(LAWS)[run % len(LAWS)]
+        name = list(DISTRIBUTIONS)[run % len(DISTRIBUTIONS)]
         scores = window(name, 200, 0.1 * (run // 5 % 2), run)
         threshold = suggest(scores, false_reject_ratio=0.05, seed=run).threshold
-        needed = float(np.exp(3 + LAWS[name].ppf(0.95)))
+        needed = float(np.exp(3 + DISTRIBUTIONS[name].ppf(0.95)))
         low, high = threshold.false_reject_low, threshold.false_reject_high
         assert low is not None
         assert high is not None
@@ -78,20 +78,20 @@ def test_plain_defects_hardly_move_the_threshold() -> None:
     """Three windows, with and without 10 % of frames at twice the usual score: within 5 % of each other."""
     for seed in range(3):
         clean = window("gumbel", 400, 0, seed)
-        marred = np.concatenate([clean, np.full(40, 2 * np.median(clean), np.float32)])
-        found = [suggest(scores, false_reject_ratio=0.02, seed=0).threshold.value for scores in (clean, marred)]
+        with_defects = np.concatenate([clean, np.full(40, 2 * np.median(clean), np.float32)])
+        found = [suggest(scores, false_reject_ratio=0.02, seed=0).threshold.value for scores in (clean, with_defects)]
         assert found[1] == pytest.approx(found[0], rel=0.05)
 
 
 @pytest.mark.parametrize("shape", [-0.2, 0.0, 0.3])
 def test_the_laws_are_scipys(shape: float) -> None:
     """Quantile and share beyond against `genextreme`, and each row of shares adds up to one."""
-    considered = gev_grid()
-    (row, *_) = np.flatnonzero(np.isclose(considered.shape, shape))
-    law = genextreme(-shape, loc=considered.location[row], scale=considered.scale[row])
-    assert considered.quantile(0.98)[row] == pytest.approx(law.ppf(0.98))
-    assert considered.beyond(1.5)[row] == pytest.approx(law.sf(1.5), abs=1e-12)
-    shares = np.exp(considered.log_shares)
+    grid = gev_grid()
+    (row, *_) = np.flatnonzero(np.isclose(grid.shape, shape))
+    distribution = genextreme(-shape, loc=grid.location[row], scale=grid.scale[row])
+    assert grid.quantile(0.98)[row] == pytest.approx(distribution.ppf(0.98))
+    assert grid.beyond(1.5)[row] == pytest.approx(distribution.sf(1.5), abs=1e-12)
+    shares = np.exp(grid.log_shares)
     np.testing.assert_allclose(shares.sum(axis=1), 1, atol=1e-4)
     assert shares.shape[1] == len(EDGES) + 1
 
@@ -148,7 +148,7 @@ def test_the_lowest_quarter_of_scores_does_not_move_the_threshold() -> None:
 
 
 def test_a_long_window_is_as_sure_as_one_of_400_frames() -> None:
-    """The same shares of 400 and of 4,000 frames are believed alike; those of 100 less."""
+    """The same shares of 400 and of 4,000 frames have equal weight; those of 100 less."""
     counts = binned(window("skew", 400, 0.1, 0)).counts()[:, None]
     quarter, whole, tenfold = (gev_grid().weights(counts * factor) for factor in (0.25, 1, 10))
     np.testing.assert_allclose(tenfold, whole, rtol=1e-3, atol=1e-9)
@@ -156,7 +156,7 @@ def test_a_long_window_is_as_sure_as_one_of_400_frames() -> None:
 
 
 def test_a_suggestion_is_seeded_and_its_interval_holds_its_value() -> None:
-    """The same scores and seed give the same interval; the rule is said."""
+    """The same scores and seed give the same interval; the rule is named."""
     scores = window("gumbel", 100, 0, 0)
     once = suggest(scores, false_reject_ratio=0.02, seed=1)
     assert once == suggest(scores, false_reject_ratio=0.02, seed=1)
@@ -231,17 +231,17 @@ def test_no_interval_is_narrower_than_a_point() -> None:
 
 
 def true_cost(name: str, log_threshold: np.ndarray, *, escape: float, noise: float) -> np.ndarray:
-    """Per frame of `window`, where a rejected good one costs 1: by its law, and by how its defects are drawn."""
-    law, above = LAWS[name], log_threshold - 3
-    shown = np.clip((above - law.median()) / (8 * law.std()), 0, 1)
-    return np.asarray((1 - noise) * law.sf(above) + noise * escape * law.cdf(above) * shown)
+    """Per frame of `window`, where a rejected good one costs 1: by its distribution and by how defects are drawn."""
+    distribution, above = DISTRIBUTIONS[name], log_threshold - 3
+    shown = np.clip((above - distribution.median()) / (8 * distribution.std()), 0, 1)
+    return np.asarray((1 - noise) * distribution.sf(above) + noise * escape * distribution.cdf(above) * shown)
 
 
 @pytest.mark.parametrize("escape", [1.0, 10.0, 50.0])
 def test_the_cheapest_ratio_costs_little_more_than_the_best_threshold_would(escape: float) -> None:
-    """Windows of 1,000 with a tenth of defects; the best is searched with the truth in hand. Mean of five laws."""
+    """Windows of 1,000 with a tenth of defects; the best is searched with the true distributions."""
     above_best = []
-    for name in LAWS:
+    for name in DISTRIBUTIONS:
         scores = window(name, 1000, 0.1, seed=1)
         found = cheapest_ratio(scores, cost_reject=1.0, cost_escape=escape)
         chosen = suggest(scores, false_reject_ratio=found.false_reject_ratio, seed=0).threshold.value

@@ -59,8 +59,8 @@ def test_a_probability_is_asked_for() -> None:
         ExpectedNearest(0.0)
 
 
-def test_a_fine_grid_is_looked_at_in_blocks() -> None:
-    """28 x 30 positions in steps of two: the looked-at ones are as on the whole grid, and speak for their block."""
+def test_a_fine_grid_is_sampled_in_blocks() -> None:
+    """28 x 30 positions in steps of two: the sampled ones are as on the whole grid, and give their block the factor."""
     embeddings = np.random.default_rng(2).normal(size=(5, 28, 30, 4)).astype(np.float32)
     found = ExpectedNearest().factors(embeddings, noise_floor=0.0)
     np.testing.assert_array_equal(found[:, ::2, ::2], found[:, 1::2, 1::2])
