@@ -11,6 +11,8 @@ TEST_FLAGS ?=
 WORKERS ?= auto
 PYTEST := $(BIN)/python -m pytest
 PARALLEL := --numprocesses $(WORKERS) --dist worksteal
+# One thread for OpenBLAS and OpenMP each: theirs wait by spinning, which slows workers that share the cores.
+ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 # Empty is unset: without bytecode files each of the many processes compiles every package again, a second or two each.
 export PYTHONDONTWRITEBYTECODE :=
 TRIALS ?= 5
@@ -22,11 +24,11 @@ demo: $(VENV)/.installed-demo
 	$(BIN)/patchline demo --json patchline-demo/demo.json $(DEMO_FLAGS)
 
 test: $(VENV)/.installed-dev
-	$(PYTEST) $(PARALLEL) $(TEST_FLAGS)
+	$(ONE_THREAD) $(PYTEST) $(PARALLEL) $(TEST_FLAGS)
 
 # The tests that start no process and take no longer than two seconds each: for every change while you write it.
 quick: $(VENV)/.installed-dev
-	$(PYTEST) $(PARALLEL) --quiet -m 'not process and not slow' $(TEST_FLAGS)
+	$(ONE_THREAD) $(PYTEST) $(PARALLEL) --quiet -m 'not process and not slow' $(TEST_FLAGS)
 
 # The long run: each fault alone, TRIALS times, into LEDGER, which it goes on with; needs PATCHLINE_TEST_KAFKA_HOME.
 faults: $(VENV)/.installed-dev

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import hypothesis
 import pytest
 from jaxtyping import install_import_hook
 
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
 
 # Only the test run checks array shapes: every annotated function of the library is called through beartype.
 install_import_hook(["softpatch"], "beartype.beartype")
+
+# An example's time depends on what the other workers do meanwhile.
+hypothesis.settings.register_profile("patchline", deadline=None)
+hypothesis.settings.load_profile("patchline")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -109,6 +109,7 @@ def test_a_read_only_disk_has_a_named_error(tmp_path: Path, monkeypatch: pytest.
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.process
 def test_a_full_disk_leaves_the_old_file_and_no_part(tmp_path: Path) -> None:
     """A process that may write 4 KiB a file puts 1 MiB: StoreFull, the old version stays, no half file lies about."""
     FsspecStore.open(str(tmp_path)).put("bank", b"old")

@@ -34,27 +34,29 @@ OURS = [name for name, service in SERVICES.items() if service.get("build")]
 DOCKERFILE = (DEPLOY / "Dockerfile").read_text()
 
 
-def schema_says(document: Path) -> subprocess.CompletedProcess[str]:
+def check_schema(document: Path) -> subprocess.CompletedProcess[str]:
     """The Compose specification's own JSON schema, as check-jsonschema ships it."""
     pytest.importorskip("check_jsonschema")
     words = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec", str(document)]
     return subprocess.run(words, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.process
 def test_compose_is_by_its_specification() -> None:
     """Every key exists and has a value of its kind."""
-    said = schema_says(COMPOSE)
-    assert said.returncode == 0, said.stdout + said.stderr
+    check = check_schema(COMPOSE)
+    assert check.returncode == 0, check.stdout + check.stderr
 
 
+@pytest.mark.process
 def test_the_specification_finds_a_misspelt_key(tmp_path: Path) -> None:
     """The check above can fail."""
     document = yaml.safe_load(COMPOSE.read_text())
     document["services"]["inspect"]["volums"] = document["services"]["inspect"].pop("volumes")
     (tmp_path / "compose.yml").write_text(yaml.safe_dump(document))
-    said = schema_says(tmp_path / "compose.yml")
-    assert said.returncode == 1
-    assert "volums" in said.stdout
+    check = check_schema(tmp_path / "compose.yml")
+    assert check.returncode == 1
+    assert "volums" in check.stdout
 
 
 def understood(words: Sequence[str]) -> bool:
@@ -98,9 +100,9 @@ def served_at(name: str) -> int | None:
         assert sections[name].metrics_host == "0.0.0.0"  # noqa: S104 -- a container has no other way
         return int(sections[name].metrics_port)
     words = [str(word) for word in SERVICES[name]["command"]]
-    said = dict(pairwise(words))
-    assert ("--metrics-port" in said) == (said.get("--metrics-host") == "0.0.0.0")  # noqa: S104 -- the same
-    return int(said["--metrics-port"]) if "--metrics-port" in said else None
+    options = dict(pairwise(words))
+    assert ("--metrics-port" in options) == (options.get("--metrics-host") == "0.0.0.0")  # noqa: S104 -- the same
+    return int(options["--metrics-port"]) if "--metrics-port" in options else None
 
 
 @pytest.mark.parametrize("name", OURS)
@@ -117,7 +119,7 @@ def test_each_service_finds_kafka_and_store_by_settings_that_exist(name: str) ->
 
 
 def targets(folder: str) -> Iterator[tuple[str, str]]:
-    """Job and address of everything that Prometheus is told to scrape there."""
+    """Job and address of everything that Prometheus scrapes there."""
     for file in ("services.yml", "cameras.yml"):
         for group in yaml.safe_load((DEPLOY / "prometheus" / folder / file).read_text()):
             for address in group["targets"]:

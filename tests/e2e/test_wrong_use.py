@@ -64,6 +64,7 @@ def test_without_a_broker_a_command_gives_up_with_one_sentence(tmp_path: Path) -
         assert f"event=broker_unreachable servers={address}" in done.stderr
 
 
+@pytest.mark.process
 def test_a_service_without_a_broker_waits_for_one_and_says_so(tmp_path: Path) -> None:
     """After a power cut everything starts at once, the broker last; SIGTERM ends the waiting in good order."""
     kafka = KafkaSettings(bootstrap_servers=f"127.0.0.1:{free_port()}", connect_retry_seconds=0.2)

@@ -5,7 +5,10 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
 
+
+@pytest.mark.process
 def test_a_log_record_is_one_line_of_keys_and_values() -> None:
     """Tracebacks and library logs included: a collector reads line by line."""
     code = (
@@ -25,6 +28,7 @@ def test_a_log_record_is_one_line_of_keys_and_values() -> None:
     assert library.endswith("level=warning service=train event=two\\nlines")
 
 
+@pytest.mark.process
 def test_quiet_logs_let_only_warnings_through() -> None:
     """A command for people speaks for itself."""
     code = (
