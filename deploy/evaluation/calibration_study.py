@@ -110,7 +110,7 @@ def _category_folds(category: Category, cache: EmbeddingCache, key: CalibrationK
         split = shuffled_folds(len(good), len(defective), noise=noise, folds=FOLDS, seed=seed)
     for fold in split:
         window = [(*good, *defective)[index] for index in fold.window]
-        scorer, calibration = _calibrated(_buffered(cache.batches(window), len(window)), seed=seed)
+        scorer, calibration = _calibrate(_buffer_of(cache.batches(window), len(window)), seed=seed)
         yield FoldScores(
             calibration,
             _scores(scorer, cache.batches([good[index] for index in fold.held_good])),
@@ -122,8 +122,8 @@ def _simulated_fold(simulated: SimulatedLine, line: EvaluatedLine, *, noise: flo
     """A window of the line's first frames, that share of them defective; then good frames only."""
     rng = np.random.default_rng((simulated.seed, 14))
     defective = set(rng.permutation(line.window)[: round(noise * line.window)].tolist())
-    window = _buffered(_mixed(simulated, defective, range(line.window)), line.window)
-    scorer, calibration = _calibrated(window, seed=simulated.seed)
+    window = _buffer_of(_mix_frames(simulated, defective, range(line.window)), line.window)
+    scorer, calibration = _calibrate(window, seed=simulated.seed)
     return FoldScores(
         calibration,
         _scores(scorer, (batch for part in line.following for batch in simulated.batches("good", part))),
@@ -131,7 +131,7 @@ def _simulated_fold(simulated: SimulatedLine, line: EvaluatedLine, *, noise: flo
     )
 
 
-def _mixed(simulated: SimulatedLine, defective: set[int], frames: range) -> Iterator[np.ndarray]:
+def _mix_frames(simulated: SimulatedLine, defective: set[int], frames: range) -> Iterator[np.ndarray]:
     at = 0
     batches = zip(simulated.batches("good", frames), simulated.batches("defective", frames), strict=True)
     for good_batch, defective_batch in batches:
@@ -140,7 +140,7 @@ def _mixed(simulated: SimulatedLine, defective: set[int], frames: range) -> Iter
         yield np.where(chosen[:, None, None, None], defective_batch, good_batch)
 
 
-def _buffered(batches: Iterable[np.ndarray], frames: int) -> EmbeddingBuffer:
+def _buffer_of(batches: Iterable[np.ndarray], frames: int) -> EmbeddingBuffer:
     """The embeddings of a window of that many frames."""
     embeddings = None
     for batch in batches:
@@ -152,7 +152,7 @@ def _buffered(batches: Iterable[np.ndarray], frames: int) -> EmbeddingBuffer:
     return embeddings
 
 
-def _calibrated(window: EmbeddingBuffer, *, seed: int) -> tuple[Scorer, np.ndarray]:
+def _calibrate(window: EmbeddingBuffer, *, seed: int) -> tuple[Scorer, np.ndarray]:
     """The product's build: a scorer against the window's bank, and the window's cross-fitted scores."""
     with ThreadPoolExecutor(available_cores(), "build") as pool:
         fitted = fit(window, BuildSettings(seed=seed), pool)

@@ -10,7 +10,7 @@ from softpatch.building.coreset import SAMPLERS, LostPicks
 from softpatch.building.embedding_buffer import EmbeddingBuffer
 from softpatch.building.fit import Fit
 from softpatch.building.fitted_bank import FittedBank, fitted_bank
-from softpatch.building.patches import Patches, joined, picked_patches
+from softpatch.building.patches import Patches, join, read_patches
 from softpatch.building.subsample import DrawnCoreset
 from softpatch.settings import BuildSettings
 
@@ -26,8 +26,8 @@ def banks_without(
     def without(block: range) -> FittedBank:
         left = [outside(drawn.patches, block) for drawn in fitted.sample.coresets]
         refills = [refill(drawn, block, fitted.settings) for drawn in fitted.sample.coresets]
-        new = [picked_patches(embeddings, fitted.mask, picks) for picks in refills]
-        patches = joined([part for both in zip(left, new, strict=True) for part in both])
+        new = [read_patches(embeddings, fitted.mask, picks) for picks in refills]
+        patches = join([part for both in zip(left, new, strict=True) for part in both])
         return fitted_bank(patches, len(left[0]) + len(new[0]), fitted.mask, fitted.settings)
 
     return pool.map(without, blocks)

@@ -28,7 +28,7 @@ class Patches:
         return Patches(self.vectors[which], self.factors[which], self.frame[which], self.position[which])
 
 
-def picked_patches(embeddings: EmbeddingBuffer, mask: NoiseMask, picks: Candidates) -> Patches:
+def read_patches(embeddings: EmbeddingBuffer, mask: NoiseMask, picks: Candidates) -> Patches:
     """The full embeddings and outlier factors of candidates that were picked."""
     vectors = np.empty((len(picks.frame), embeddings.dimension), np.float32)
     for vector, frame, (row, column) in zip(vectors, picks.frame.tolist(), picks.position, strict=True):
@@ -37,7 +37,7 @@ def picked_patches(embeddings: EmbeddingBuffer, mask: NoiseMask, picks: Candidat
     return Patches(vectors, mask.factors[picks.frame, row, column], picks.frame, picks.position)
 
 
-def joined(parts: Sequence[Patches]) -> Patches:
+def join(parts: Sequence[Patches]) -> Patches:
     """All of them, in order."""
     return Patches(
         vectors=np.concatenate([part.vectors for part in parts]),

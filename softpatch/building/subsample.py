@@ -11,7 +11,7 @@ from softpatch.building.coreset import SAMPLERS, Coreset, coreset_size
 from softpatch.building.denoise import NoiseMask
 from softpatch.building.embedding_buffer import EmbeddingBuffer
 from softpatch.building.frame_groups import interleaved_groups
-from softpatch.building.patches import Patches, joined, picked_patches
+from softpatch.building.patches import Patches, join, read_patches
 from softpatch.building.progress import StageProgress
 from softpatch.settings import BuildSettings
 
@@ -52,10 +52,10 @@ def subsample(
         of = _candidates(embeddings, keep, size, settings, pool)
         drawing.append((of, pool.submit(SAMPLERS[settings.sampler].draw, of.projected, size, seed=settings.seed)))
     drawn = [(of, coreset.result()) for of, coreset in drawing]
-    picked = [picked_patches(embeddings, mask, of.rows(coreset.picks)) for of, coreset in drawn]
+    picked = [read_patches(embeddings, mask, of.rows(coreset.picks)) for of, coreset in drawn]
     progress(1, 1)
     coresets = tuple(DrawnCoreset(patches, *each) for patches, each in zip(picked, drawn, strict=True))
-    return Subsample(joined(picked), len(picked[0]), coresets)
+    return Subsample(join(picked), len(picked[0]), coresets)
 
 
 def _strata(mask: NoiseMask, settings: BuildSettings) -> list[tuple[Bool[np.ndarray, "n p q"], int]]:

@@ -66,7 +66,7 @@ class BinnedScores:
         return max(float(np.exp(min(self.middle + self.unit * standard, _LARGEST_LOG))), TINY)
 
 
-def binned(scores: Float32[np.ndarray, "frames"]) -> BinnedScores:
+def bin_scores(scores: Float32[np.ndarray, "frames"]) -> BinnedScores:
     """Log scores in units of their own median and lower quartile, which defects move least."""
     logs = np.log(np.maximum(scores.astype(np.float64), max(TINY, LEAST_SHARE * float(scores.max()))))
     middle, quartile = np.quantile(logs, [0.5, 0.25]).tolist()
@@ -169,7 +169,7 @@ class BaggedInterval:
 
 def posterior(scores: Float32[np.ndarray, "frames"]) -> ScorePosterior:
     """The posterior over all hypotheses, given those scores."""
-    counted = binned(scores)
+    counted = bin_scores(scores)
     return ScorePosterior(counted, gev_grid().weights(counted.counts()[:, None]))
 
 

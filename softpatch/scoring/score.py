@@ -92,7 +92,7 @@ class Scorer:
         distance, row = self._distances(embeddings.reshape(-1, embeddings.shape[-1]))
         scores = (self._soft_weights[row] * distance).reshape(embeddings.shape[:3])
         rows = row.reshape(embeddings.shape[:3])
-        blurred = [_blurred(frame, self._rule.blur_cells) for frame in scores]
+        blurred = [_blur(frame, self._rule.blur_cells) for frame in scores]
         return [FrameScore(float(frame.max()), frame, its_rows) for frame, its_rows in zip(blurred, rows, strict=True)]
 
     def _distances(self, queries: Float32[np.ndarray, "n d"]) -> tuple[np.ndarray, np.ndarray]:
@@ -111,7 +111,7 @@ class Scorer:
         return np.maximum(nearest.distance, nearest.second_frame_distance - credit), nearest.row
 
 
-def _blurred(patch_scores: Float32[np.ndarray, "p q"], cells: float) -> Float32[np.ndarray, "p q"]:
+def _blur(patch_scores: Float32[np.ndarray, "p q"], cells: float) -> Float32[np.ndarray, "p q"]:
     """An average, so that no patch exceeds what the frame's worst was; a sigma of 0 leaves them as they are."""
     if cells == 0:
         return patch_scores

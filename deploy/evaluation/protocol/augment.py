@@ -29,18 +29,18 @@ def augment(
         case "overlap" | "no-overlap":
             return image
         case "gaussian-noise":
-            return _noisy(image, rng)
+            return _add_noise(image, rng)
         case "noise-blur":
-            return cv2.GaussianBlur(_noisy(image, rng), (BLUR_KERNEL_PX, BLUR_KERNEL_PX), 0)
+            return cv2.GaussianBlur(_add_noise(image, rng), (BLUR_KERNEL_PX, BLUR_KERNEL_PX), 0)
         case "rotation":
-            return _warped(image, _about_centre(image, rng.uniform(-ROTATION_DEGREES, ROTATION_DEGREES), 1.0))
+            return _warp(image, _about_centre(image, rng.uniform(-ROTATION_DEGREES, ROTATION_DEGREES), 1.0))
         case "affine":
-            return _warped(image, _affine(image, rng))
+            return _warp(image, _affine(image, rng))
         case _:
             assert_never(setting)
 
 
-def _noisy(image: UInt8[np.ndarray, "h w 3"], rng: np.random.Generator) -> UInt8[np.ndarray, "h w 3"]:
+def _add_noise(image: UInt8[np.ndarray, "h w 3"], rng: np.random.Generator) -> UInt8[np.ndarray, "h w 3"]:
     return np.clip(np.rint(image + rng.normal(0, NOISE_SIGMA, image.shape)), 0, 255).astype(np.uint8)
 
 
@@ -61,6 +61,6 @@ def _affine(image: UInt8[np.ndarray, "h w 3"], rng: np.random.Generator) -> np.n
     return matrix
 
 
-def _warped(image: UInt8[np.ndarray, "h w 3"], matrix: np.ndarray) -> UInt8[np.ndarray, "h w 3"]:
+def _warp(image: UInt8[np.ndarray, "h w 3"], matrix: np.ndarray) -> UInt8[np.ndarray, "h w 3"]:
     height, width = image.shape[:2]
     return cv2.warpAffine(image, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)

@@ -50,7 +50,7 @@ def split(images: Sequence[LabelledImage], *, noise: float, setting: Setting, se
     injected = queue[: round(noise * len(good))]
     gone = set(injected) if setting == "no-overlap" else set()
     return Split(
-        window=_mixed(good, injected, seed),
+        window=_mix(good, injected, seed),
         injected=injected,
         test=tuple(image for image in images if image.split == "test" and image not in gone),
     )
@@ -79,7 +79,7 @@ def _good_frames(images: Sequence[LabelledImage], *, injectable: int, seed: int)
     return tuple(good[index] for index in sorted(chosen))
 
 
-def _mixed(good: Sequence[LabelledImage], injected: Sequence[LabelledImage], seed: int) -> tuple[LabelledImage, ...]:
+def _mix(good: Sequence[LabelledImage], injected: Sequence[LabelledImage], seed: int) -> tuple[LabelledImage, ...]:
     rng = np.random.default_rng((seed, 3))
     place = np.concatenate([np.arange(len(good)), rng.uniform(-1, len(good), len(injected))])
     both = (*good, *injected)

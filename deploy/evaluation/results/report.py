@@ -28,17 +28,17 @@ PUBLISHED_SCREW = (
 def report(rows: Sequence[Row], scores: Mapping[RowKey, FrameScores], truths: Mapping[str, Sequence[bool]]) -> str:
     """Every table that the rows allow. `truths`: per category, whether each test frame is defective."""
     parts = []
-    for backbone in _ordered(row.backbone for row in rows):
+    for backbone in _unique(row.backbone for row in rows):
         own = [row for row in rows if row.backbone == backbone]
         parts += [f"### {backbone}: mean over categories and seeds", _means(own)]
         compared = _differences(own, scores, truths)
         if compared:
             parts += [f"### {backbone}: differences of {OURS}, image AUROC", compared]
-        for category in _ordered(row.category for row in own):
+        for category in _unique(row.category for row in own):
             of_category = [row for row in own if row.category == category]
             parts += [f"### {backbone}: {of_category[0].dataset}/{category}", _means(of_category)]
             if category == "screw":
-                parts += ["Published for this category at noise 0.1, image / pixel AUROC:", _published()]
+                parts += ["Published for this category at noise 0.1, image / pixel AUROC:", _published_table()]
     return "\n\n".join(parts) + "\n"
 
 
@@ -48,7 +48,7 @@ def table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
 
-def _ordered(names: Iterable[str]) -> list[str]:
+def _unique(names: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(names))
 
 
@@ -106,7 +106,7 @@ def _difference(
     other = {(row.category, row.seed): row.key for row in rows if row.method == other_method}
     shared = sorted(own.keys() & other.keys())
     pairs = []
-    for category in _ordered(category for category, _ in shared):
+    for category in _unique(category for category, _ in shared):
         ours = [scores[own[each]] for each in shared if each[0] == category]
         theirs = [scores[other[each]] for each in shared if each[0] == category]
         frames = np.arange(len(truths[category]))
@@ -121,5 +121,5 @@ def _difference(
     return difference(pairs, resamples=RESAMPLES, seed=0) if pairs else None
 
 
-def _published() -> str:
+def _published_table() -> str:
     return table(["method", "backbone", "no overlap", "overlap"], PUBLISHED_SCREW)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.stats import genextreme, gumbel_r, norm, skewnorm
 
 from softpatch.bank import Threshold
-from softpatch.calibration.extreme_value import EDGES, binned, gev_grid
+from softpatch.calibration.extreme_value import EDGES, bin_scores, gev_grid
 from softpatch.calibration.threshold import RULE, cheapest_ratio, frames_needed, suggest, why_uncertain
 
 DISTRIBUTIONS = {
@@ -149,7 +149,7 @@ def test_the_lowest_quarter_of_scores_does_not_move_the_threshold() -> None:
 
 def test_a_long_window_is_as_sure_as_one_of_400_frames() -> None:
     """The same shares of 400 and of 4,000 frames have equal weight; those of 100 less."""
-    counts = binned(window("skew", 400, 0.1, 0)).counts()[:, None]
+    counts = bin_scores(window("skew", 400, 0.1, 0)).counts()[:, None]
     quarter, whole, tenfold = (gev_grid().weights(counts * factor) for factor in (0.25, 1, 10))
     np.testing.assert_allclose(tenfold, whole, rtol=1e-3, atol=1e-9)
     assert quarter.max() < 0.9 * whole.max()
