@@ -1,8 +1,8 @@
 """What the service does when partitions come and go: on leaving, drop what waits; on coming, remember their frame ids.
 
-A repeated frame id must be told as one by whoever decides it, also after a restart or a rebalance. The memory is in
-Kafka already: every decision says its frame id and its source, in the partition of the same number. So its tail is read
-before the first record of the partition is decided, unless this process has seen that partition through itself.
+A repeated frame id must be recognised by every process that decides it, also after a restart or a rebalance. The ids
+are in Kafka already: every decision has its frame id and its source, in the partition of the same number. So the tail
+of that partition is read before its first record is decided, unless this process decided all of it itself.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ RECOVERY_SECONDS = 5.0
 
 
 class _Decided(BaseModel):
-    """What a decision says of its frame's name; the rest of it is skipped, ten thousand times over."""
+    """The frame's name in a decision; the rest is not parsed, since ten thousand decisions are read."""
 
     model_config = ConfigDict(extra="ignore")
     view: str

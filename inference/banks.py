@@ -117,7 +117,7 @@ class ActiveBanks:
 
     @property
     def unfetched(self) -> frozenset[str]:
-        """Views whose bank the store has not given yet; `retry` asks again."""
+        """Views whose bank the store has not given yet; `retry` tries again."""
         return frozenset(self._unfetched)
 
     def take(self, records: Iterable[Record]) -> None:
@@ -133,7 +133,7 @@ class ActiveBanks:
             self._refuse(view, f"its state cannot be read: {error}")
 
     def retry(self) -> None:
-        """Ask the store again for the banks it did not give."""
+        """Try again to fetch the banks that the store did not give."""
         for state in list(self._unfetched.values()):
             self._apply(state)
 

@@ -1,12 +1,12 @@
 """Facts in, a decision out: no clock, no I/O, and never a silent pass.
 
-The first reason that applies is the one a decision gives, from what we know least to what we know best:
+The first reason that applies is the reason of a decision:
 
 1. no bank          `learning` or `bank_refused`: nothing to compare with
 2. `no_score`       a bank, but no finite score
 3. `deadline`       a score, too late to act on; it is kept
 4. `dead_letter_rate`  a score, from a view whose input is not to be trusted
-5. `input_fault`    a score of a picture that shows nothing to judge; the view's policy may say pass or fail instead
+5. `input_fault`    a score of a picture that shows nothing to inspect; the view's policy may be pass or fail instead
 6. `near_threshold` a score between the low and the high limit
 7. otherwise `fail` above the threshold, `pass` at or below it
 """
@@ -76,7 +76,7 @@ class Ruling:
 
 @dataclass(frozen=True, kw_only=True)
 class Seen:
-    """What the pixels say before any network."""
+    """What the pixels show before any network."""
 
     image: ImageFacts
     size_wh_px: tuple[int, int]
@@ -126,9 +126,9 @@ def rule(
     dead_letters_over_cap: bool = False,
     input_fault: InputFaultPolicy | None = None,
 ) -> Ruling:
-    """Undecided, with the first reason in the order above, whenever we cannot vouch for the part.
+    """Undecided, with the first reason in the order above, whenever nothing certain is known of the part.
 
-    `input_fault` is the policy for frames that show nothing to judge; None for one that does.
+    `input_fault` is the policy for frames that show nothing to inspect; None for one that does.
     """
     if isinstance(status, NoBank):
         return Ruling(Verdict.UNDECIDED, status.reason)
@@ -142,7 +142,7 @@ def rule(
 
 
 def by_score(score: float, limits: Limits) -> Ruling:
-    """What a score alone says of a part."""
+    """The ruling by the score alone."""
     if limits.low < score <= limits.high:
         return Ruling(Verdict.UNDECIDED, Reason.NEAR_THRESHOLD)
     return Ruling(Verdict.FAIL if score > limits.threshold else Verdict.PASS)

@@ -1,10 +1,10 @@
 """What the service remembers of the frames before this one: repeats, gaps, changes, and how many were dead letters.
 
 The memory is per partition and in offset order. A transaction that aborts makes the loop read records again; they are
-told by their offset and change nothing. A partition that comes back after another process worked on it is told by a
-new tenure that starts further on: frame ids stay true, and those the others decided are recovered from what they said
-(inference.assignment), but what was the frame before, nobody here knows. A replayed
-frame has no place in the camera's order: it is compared with none, and none with it.
+recognised by their offset and change nothing. A partition that comes back after another process worked on it has a new
+tenure that starts further on: its frame ids stay valid, those that the others decided are recovered from their
+decisions (inference.assignment), and the frame before is unknown. A replayed frame has no place in the camera's order:
+it is compared with none, and none with it.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ FrameIds = dict[tuple[str, str], int]
 
 @dataclass(frozen=True)
 class Recalled:
-    """What the history says of one frame."""
+    """What the frames before it show of one frame."""
 
     change_bits: int | None
     """Bits of the difference hash that changed since the view's previous frame; None for the first, or a re-read."""
@@ -50,7 +50,7 @@ class _PartitionHistory:
     hashes: dict[str, int] = field(default_factory=dict)
     frozen_runs: dict[str, FrozenRun] = field(default_factory=dict)
     frozen: OrderedDict[int, None] = field(default_factory=OrderedDict)
-    """Offsets of frames said to be frozen: read again, they are so still, whatever the camera showed after them."""
+    """Offsets of frozen frames: read again, they are still frozen, whatever the camera showed after them."""
     sequences: dict[str, SequenceGaps] = field(default_factory=dict)
     outcomes: dict[str, deque[bool]] = field(default_factory=dict)
     """Per view, whether each of its last records was a dead letter."""
@@ -70,13 +70,13 @@ class History:
         return offset == 0 or (past is not None and past.read_through + 1 >= offset)
 
     def recover(self, partition: int, frame_ids: FrameIds) -> None:
-        """Give back what others decided; from any thread, before the partition's next record is told of."""
+        """Give back what others decided; from any thread, before the partition's next record is remembered."""
         self._recovered[partition] = frame_ids
 
     def frame(
         self, frame: Frame, seen: Seen, baseline: InputBaseline, inspection: ViewInspection, *, tenure: int
     ) -> Recalled:
-        """Remember a frame that could be decoded, and say what its past says of it."""
+        """Remember a frame that could be decoded, and return what the frames before it show of it."""
         past = self._past(frame.source, tenure)
         again = not _advance(past, frame.source.offset)
         duplicate = self._duplicate(past, frame)

@@ -90,7 +90,7 @@ class Service:
         self._claims: Mapping[Partition, Claim] = {}
 
     def run(self, *, until: Event) -> None:
-        """Inspect frames until told to stop, then finish what is in hand.
+        """Inspect frames until `until` is set, then finish what is under way.
 
         Raises:
             Fenced: another process took our place; exit, the supervisor restarts.
@@ -101,7 +101,7 @@ class Service:
         self._drain()
 
     def _drain(self) -> None:
-        """Take nothing new, commit what is in hand; what is not done in time is read again by the next process."""
+        """Take nothing new, commit what is under way; what is not done in time is read again by the next process."""
         ends = self._clock() + self._settings.drain_seconds
         while self._handoff.outstanding and self._clock() < ends:
             self._round(room=0)

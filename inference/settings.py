@@ -1,4 +1,4 @@
-"""The `inference` section of `patchline.yaml`, and what each view may say about its inspection."""
+"""The `inference` section of `patchline.yaml`, and how each view is inspected."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class InferenceSettings(BaseModel):
 
 
 class ViewInspection(BaseModel):
-    """What one view asks of its decisions."""
+    """How one view is inspected."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -55,6 +55,6 @@ class ViewInspection(BaseModel):
     dead_letter_window_records: PositiveInt = 50
     """How many last records that is; a younger view counts as if the missing ones were good."""
     input_fault: InputFaultPolicy = "undecided"
-    """What a black, over-exposed or frozen frame is; `inspect`: what its score says, and it is learnt from."""
+    """What a black, over-exposed or frozen frame is; `inspect`: it is decided by its score, and learnt from."""
     frozen_frames: Annotated[int, Field(ge=3)] = FROZEN_FRAMES
     """So many frames in a row that show the same instant are frozen."""

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from inference.inspector import Inspector
 
 LEAVE_SECONDS = 5.0
-"""For the batch in hand when the service ends; the process does not wait longer for a network that hangs."""
+"""For the batch under way when the service ends; the process does not wait longer for a network that hangs."""
 
 
 class Worker:

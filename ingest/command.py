@@ -1,4 +1,4 @@
-"""The command contract: what people and other services ask of the trainer. The outcome is a bank event."""
+"""The command contract: what people and other services request of the trainer. The answer is a bank event."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ingest.view import ViewName
 
 
 class CommandKind(StrEnum):
-    """What is asked."""
+    """What is requested."""
 
     PROMOTE = "promote"
     """Put `bank_version` in force."""
@@ -25,7 +25,7 @@ class CommandKind(StrEnum):
     PIN = "pin"
     """Make `bank_version` the reference; none: the active bank."""
     SET_THRESHOLD = "set_threshold"
-    """Change the threshold in force: to `threshold`, or to what `false_reject_ratio` asks of the bank's calibration.
+    """Change the threshold in force: to `threshold`, or to what the bank's calibration gives for `false_reject_ratio`.
 
     Where `bank_version` is given, only while that bank is in force.
     """

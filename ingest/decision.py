@@ -1,4 +1,4 @@
-"""The decision contract: the word on one frame."""
+"""The decision contract: the verdict on one frame, and what it is based on."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from softpatch.images.input_faults import InputFault
 
 SKETCH_DIMENSION = 32
 InputFaultPolicy = Literal["undecided", "pass", "fail", "inspect"]
-"""What a view makes of frames that show nothing to judge; `inspect`: what their score says, as of any other."""
+"""How frames that show nothing to inspect are decided; `inspect`: by their score, as any other."""
 
 Ratio = Annotated[float, Field(ge=0, le=1)]
 
@@ -92,7 +92,7 @@ class NearestPatch(FrozenModel):
 
 
 class ImageFacts(FrozenModel):
-    """What the pixels say before any network: brightness, contrast and sharpness on 0 to 255 gray levels."""
+    """What the pixels show before any network: brightness, contrast and sharpness on 0 to 255 gray levels."""
 
     brightness: NonNegativeFloat
     contrast: NonNegativeFloat
@@ -109,7 +109,7 @@ class BankRef(FrozenModel):
 
 
 class Decision(Message):
-    """The word on one frame. `score` and `threshold` are distances of one bank; across views compare `score_ratio`."""
+    """The verdict on one frame. Distances of one bank: `score`, `threshold`; across views compare `score_ratio`."""
 
     id: Sha256
     view: ViewName
@@ -127,7 +127,7 @@ class Decision(Message):
     nearest: NearestPatch | None = None
     image: ImageFacts | None = None
     input_fault: InputFault | None = None
-    """Why the frame shows nothing to judge, where it does not; what that means for the verdict is the view's policy."""
+    """Why the frame shows nothing to inspect; the view's policy decides what that means for the verdict."""
     size_wh_px: tuple[int, int] | None = None
     difference_hash: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{16}$")] | None = None
     change_bits: Annotated[int, Field(ge=0, le=64)] | None = None

@@ -26,7 +26,7 @@ NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 class StoreError(Exception):
-    """The store did not do what was asked; the message says what to do."""
+    """The store failed; the message says what to do."""
 
 
 class StoreFull(StoreError):

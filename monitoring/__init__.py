@@ -1,1 +1,1 @@
-"""Metrics, health and, later, drift."""
+"""Metrics, health checks, drift, dashboards."""

@@ -24,7 +24,7 @@ PLAIN_TEXT = "text/plain; charset=utf-8"
 
 
 class PortInUse(OSError):
-    """Another process listens where this service was told to."""
+    """Another process listens on this service's port."""
 
     def __init__(self, host: str, port: int) -> None:
         super().__init__(f"port {port} on {host} is in use: stop what listens there, or set another metrics port")
@@ -39,7 +39,7 @@ class Readiness:
 
 
 class Heartbeat:
-    """When a loop last went round. The loop beats; the server's thread asks.
+    """When a loop last went round. The loop beats; the server's thread reads.
 
     `limit_seconds` is the longest silence of a loop that is well: longer than its slowest batch. Until the first beat
     the process is starting: it may wait for a broker as long as it takes, and readiness says so.
@@ -73,7 +73,7 @@ class _Answer:
 
 
 class HealthServer:
-    """Answers until it is closed; use it as a context manager. Port 0 takes a free one, told by `port`."""
+    """Answers until it is closed; use it as a context manager. Port 0 takes a free one, which `port` returns."""
 
     def __init__(
         self,

@@ -1,6 +1,6 @@
 """What runs in a build's own process: `python -m trainer.build_child ORDER_FILE PARENT_PID`.
 
-It steps back behind other processes, dies with its parent, and tells its parent by lines on stdout how far it is.
+It lowers its priority, dies with its parent, and reports its progress to its parent by lines on stdout.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ def main(order_file: str, parent_pid: str) -> int:
     steps = Steps(answers)
     try:
         _build(order, steps)
-    except Exception as error:  # noqa: BLE001 -- whatever it was, the view's history tells it
-        steps.say(BuildFailed(failed=sentence(error)))
+    except Exception as error:  # noqa: BLE001 -- whatever it was, the view's history names it
+        steps.send(BuildFailed(failed=sentence(error)))
         return 1
-    steps.say(steps.finished())
+    steps.send(steps.finished())
     return 0
 
 
@@ -48,7 +48,7 @@ def sentence(error: Exception) -> str:
 
 
 class Steps:
-    """Tells the parent how far the build is, and measures its stages."""
+    """Reports the progress of a build to the parent, and measures its stages."""
 
     def __init__(self, answers: BinaryIO, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._answers = answers
@@ -59,9 +59,9 @@ class Steps:
         """Take one step of the build; softpatch calls it."""
         if not self._began or self._began[-1][0] != stage:
             self._began.append((stage, self._clock()))
-        self.say(BuildStep(stage=stage, done=done, total=total))
+        self.send(BuildStep(stage=stage, done=done, total=total))
 
-    def say(self, answer: BuildAnswer) -> None:
+    def send(self, answer: BuildAnswer) -> None:
         """Send one line."""
         self._answers.write(line_of(answer))
         self._answers.flush()
@@ -96,7 +96,7 @@ class StoredFrames(Sequence[bytes]):
 
 
 def _build(order: BuildOrder, steps: Steps) -> None:
-    # Imported here, after the process has stepped back: loading these takes seconds of CPU.
+    # Imported here, after the process has lowered its priority: loading these takes seconds of CPU.
     from ingest.store import FsspecStore  # noqa: PLC0415
     from softpatch.bank import bank_to_bytes  # noqa: PLC0415
     from softpatch.building.build import build_bank  # noqa: PLC0415
@@ -127,7 +127,7 @@ def _build(order: BuildOrder, steps: Steps) -> None:
 
 
 def _take_stdout() -> BinaryIO:
-    """The pipe to the parent; what libraries print goes to stderr, where it is no answer."""
+    """The pipe to the parent; what libraries print goes to stderr, where it is taken for no answer."""
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     return answers

@@ -1,4 +1,4 @@
-"""One build in a process of its own, seen from the trainer: started, asked how far it is, stopped; never waited for.
+"""One build in a process of its own, seen from the trainer: started, polled, stopped; never waited for.
 
 A build takes a minute of CPU and may be killed for memory; frames must be read meanwhile, every few milliseconds.
 `trainer.build_child` is what runs in there.
@@ -53,10 +53,10 @@ class BuildProcess:
         self._started_at = clock()
         self._rest = b""
         self._last: BuildAnswer | None = None
-        told = Path(order.result).with_suffix(".order")
-        told.write_bytes(order.model_dump_json().encode())
+        order_file = Path(order.result).with_suffix(".order")
+        order_file.write_bytes(order.model_dump_json().encode())
         self._process = subprocess.Popen(  # noqa: S603 -- our own interpreter and module
-            [*child, str(told), str(os.getpid())],
+            [*child, str(order_file), str(os.getpid())],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             env={**os.environ, **dict.fromkeys(THREAD_VARIABLES, str(order.threads))},  # passed on, not read
@@ -74,7 +74,7 @@ class BuildProcess:
         return self._clock() - self._started_at
 
     def poll(self) -> BuildAnswer | None:
-        """The latest step, or how the build ended; None before its first word. Ended, it answers the same again."""
+        """The latest step, or how the build ended; None before its first report. Ended, it returns the same again."""
         if isinstance(self._last, BuildFinished | BuildFailed):
             return self._last
         ended = self._process.poll() is not None  # before the last lines are read, or they could be missed
@@ -111,7 +111,7 @@ class BuildProcess:
             try:
                 yield answer_of(line)
             except ValidationError:
-                log.warning("build_said_something_else", line=line[:200].decode("utf-8", "replace"))
+                log.warning("build_output_ignored", line=line[:200].decode("utf-8", "replace"))
 
     def _read(self) -> bytes:
         parts: list[bytes] = []

@@ -80,7 +80,7 @@ class BuildQueue:
         return self.running
 
     def poll(self) -> BuildAnswer | None:
-        """How the running build is doing; None where none runs or it has not said a word."""
+        """How the running build is doing; None where none runs or it has not reported yet."""
         return None if self.running is None else self.running.process.poll()
 
     def stop(self, view: str) -> Job | None:
@@ -105,7 +105,7 @@ class BuildQueue:
         return self.running is not None and self.running.view == view
 
     def next_of(self, due: Iterable[tuple[OwnedView, Initiator]]) -> tuple[OwnedView, Initiator] | None:
-        """Whose turn it is: first what a person asked for, then the view whose last build began longest ago."""
+        """Whose turn it is: first what a person requested, then the view whose last build began longest ago."""
         return min(
             due,
             key=lambda each: (each[1].command_id is None, self._began.get(each[0].name, float("-inf")), each[0].name),

@@ -161,7 +161,7 @@ def _set_threshold(context: CommandContext) -> Transition:
     if command.bank_version not in (None, active.version):
         raise NotPossible(
             f"the threshold is a distance of bank {str(command.bank_version)[:12]}, but in force is bank "
-            f"{active.version[:12]}: look at what it does to that one, and ask again"
+            f"{active.version[:12]}: see what it does to that one, and send it again"
         )
     threshold = command.threshold
     if threshold is None:

@@ -99,7 +99,7 @@ class Publisher:
             Work(claim, at)
             for each, claim in self._loop.claims.items()
             if (at := self._views.positions.get(each.partition, 0)) != self._flushed.get(claim, 0)
-            or each.partition in changed  # without a commit nobody would tell us that it is not ours any more
+            or each.partition in changed  # only a commit shows that it is not ours any more
         ]
         done = self._commit(works).done
         for view in self._views:

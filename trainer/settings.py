@@ -101,7 +101,7 @@ class ViewTraining(BaseModel):
 
     @property
     def build_settings(self) -> BuildSettings:
-        """The settings of this view's builds, with the false-reject ratio a person asked for."""
+        """The settings of this view's builds, with the view's own false-reject ratio."""
         if self.false_reject_ratio is None:
             return self.build
         # Not model_copy: a copy is not validated.

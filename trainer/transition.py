@@ -1,4 +1,4 @@
-"""What follows from a happening in a view's life: the next bank state, its events, and what else is to be done.
+"""What follows from a build or a command: the next bank state of its view, its events, and what else is to be done.
 
 The epoch counts up by one with every new state, also where only `commands_through` moved.
 """
@@ -21,7 +21,7 @@ EventFacts = dict[str, float | int | str | bool]
 
 
 class Effect(StrEnum):
-    """What a new state asks of the view's window and builds."""
+    """What a new state means for the view's window and builds."""
 
     NONE = "none"
     FORGET = "forget"
@@ -34,7 +34,7 @@ class Effect(StrEnum):
 
 @dataclass(frozen=True)
 class Transition:
-    """What follows from one happening: the next state (None: unchanged), its events, and what else is to be done."""
+    """What follows from a build or command: the next state (None: unchanged), its events, and its effect."""
 
     state: BankState | None
     events: tuple[BankEvent, ...]
@@ -51,7 +51,7 @@ class Initiator:
 
 
 def changed(state: BankState, initiator: Initiator, at: datetime, /, **update: object) -> BankState:
-    """The next state; validated, since `model_copy` alone is not. What made it provisional goes with that."""
+    """The next state; validated, since `model_copy` alone is not. The reason for a provisional state goes with it."""
     fields = {"epoch": state.epoch + 1, "at": at, "by": initiator.who, "why": initiator.why} | update
     if fields.get("state", state.state) is not ViewState.PROVISIONAL:
         fields |= {"provisional_because": None, "frames_needed": None}

@@ -1,8 +1,8 @@
 """A view's window as a value: which of its recent frames it keeps, and how that changes with each frame.
 
 The rule, so that anyone can replay it: the frames of a view are counted from 0. A window of stride s keeps those whose
-number divides by s; where such a frame cannot be decoded, shows nothing to judge or is in the window already, the next
-one takes its number. Of frames that show the same instant, `frozen_frames` or more in a row, only the first stays.
+number divides by s; where such a frame cannot be decoded, shows nothing to inspect or is in the window already, the
+next one takes its number. Of frames that show the same instant, `frozen_frames` or more in a row, only the first stays.
 When the window holds more than its bounds allow, it either halves (s doubles; the frames whose number does not divide
 by the new s go) as long as the next full window would still span at most `span_frames` frames, or else loses its oldest
 frame. So a young window covers the view's whole life evenly, an old one rolls: it covers the latest `span_frames / 2`
@@ -156,7 +156,7 @@ class Change:
 
 
 def admission(index: WindowIndex, *, partition: int, offset: int, frame_id: str) -> Admission:
-    """Whether a frame enters the window, judged without its bytes (a frame between two strides is never hashed)."""
+    """Whether a frame enters the window, decided without its bytes (a frame between two strides is never hashed)."""
     if offset < index.next_offsets.get(partition, 0):
         return Admission.REPLAYED
     if any(frame.frame_id == frame_id for frame in index.frames):

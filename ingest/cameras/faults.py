@@ -94,7 +94,7 @@ class Knock:
 
 @dataclass(frozen=True)
 class Interruption:
-    """Some frames of a camera show nothing to judge: `count` from number `first` on."""
+    """Some frames of a camera show nothing to inspect: `count` from number `first` on."""
 
     kind: Literal["black", "overexposed", "frozen"]
     first: int

@@ -30,7 +30,7 @@ FINISHES = 8
 SUPERSAMPLING = 2
 STEEL_BGR = (168.0, 166.0, 163.0)
 DESIGN_SIZE_PX = 512
-"""Shapes are drawn for this frame size and scaled to the one asked for."""
+"""Shapes are drawn for this frame size and scaled to the requested one."""
 
 
 @dataclass(frozen=True)

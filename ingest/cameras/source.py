@@ -25,7 +25,7 @@ class EmptySource(ValueError):
 
 @dataclass(frozen=True, eq=False)
 class CameraFrame:
-    """One encoded frame. `label` and `mask` are ground truth: they judge decisions and never go to Kafka."""
+    """One encoded frame. `label` and `mask` are the truth for comparisons, and never go to Kafka."""
 
     encoded: bytes
     content_type: str

@@ -45,7 +45,7 @@ class ClientLog(logging.Handler):
 
 
 def _kind(record: logging.LogRecord) -> str:
-    """A lost connection is told by every layer in several ways: once is enough."""
+    """A lost connection is logged by every layer in several ways: once is enough."""
     return CONNECTION if record.name.startswith((CONNECTION, "kafka.cluster")) else str(record.msg)
 
 

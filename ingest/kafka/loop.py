@@ -1,4 +1,4 @@
-"""What a service needs of the transaction loop, so that its tests can hold one in their hands."""
+"""What a service needs of the transaction loop, so that its tests can use a fake one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who owns which partition: what the loop tells its owner, and how it learns what a rebalance took away."""
+"""Who owns which partition: how the loop reports it, and how it learns what a rebalance took away."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Ownership(Protocol):
-    """Told, on the loop's own thread and only inside `poll` and `commit`, which partitions come and go."""
+    """Called with the partitions that come and go, on the loop's own thread and only inside `poll` and `commit`."""
 
     def assigned(self, partitions: Mapping[Partition, int | None], deadline: Deadline) -> Mapping[Partition, int]:
         """Where to start reading: a partition left out starts at its committed offset, or the earliest record.
@@ -34,7 +34,7 @@ class Ownership(Protocol):
 
 
 class CommittedOffsets:
-    """The ownership that keeps no books: Kafka's committed offsets are the truth."""
+    """The ownership that keeps nothing: Kafka's committed offsets are the truth."""
 
     def assigned(self, partitions: Mapping[Partition, int | None], deadline: Deadline) -> Mapping[Partition, int]:  # noqa: ARG002  the Protocol's
         """Start everywhere at the committed offset."""

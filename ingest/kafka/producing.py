@@ -63,7 +63,7 @@ def is_fenced(error: BaseException | None) -> bool:
 class TransactionalProducer:
     """One transaction at a time. After one that was not committed, the producer is thrown away and made anew.
 
-    Making it anew asks the broker to finish what is open under the transactional id, and closes what it forgot, so
+    Opening it again makes the broker finish what is open under the transactional id, and closes what it forgot, so
     afterwards all that was sent before is either committed or aborted, in every partition.
     """
 
@@ -119,7 +119,7 @@ class TransactionalProducer:
         self._wait(self._manager.begin_commit(), deadline)
 
     def abort(self, deadline: Deadline) -> None:
-        """End the open transaction. The producer goes with it: whether every partition was told, nobody knows."""
+        """End the open transaction. The producer goes with it: whether every partition knows it, is unknown."""
         try:
             self._wait(self._manager.begin_abort(), deadline)
         except KafkaError as error:

@@ -100,7 +100,7 @@ class TransactionLoop:
             group_id: full id of the consumer group (`settings.group(...)`).
             reads: full names of the topics to consume.
             writes: full names of the topics that commits will write to.
-            ownership: told which partitions come and go.
+            ownership: called with the partitions that come and go.
             stop: ends the wait for a broker.
 
         Raises:
@@ -202,7 +202,7 @@ class TransactionLoop:
             self._consumer.pause(*self._consumer.assignment())
         batches = self._consumer.poll(timeout_ms=int(timeout_seconds * 1000), max_records=max(room, 1))
         if not batches and self._consumer.group_metadata().state == MemberState.REBALANCING:
-            # A join set off by changed metadata is forgotten where its poll timed out; asked for again, it is awaited.
+            # A join set off by changed metadata is forgotten where its poll timed out; requested again, it is awaited.
             coordinator = self._consumer._coordinator  # noqa: SLF001  a poll would go on waiting for records
             coordinator.request_rejoin()
             coordinator.ensure_active_group(timeout_ms=int(JOIN_SECONDS * 1000))

@@ -94,7 +94,7 @@ class KafkaSender:
     def send_and_wait(self, outgoing: Outgoing, timeout_seconds: float | None = None) -> Sent:
         """Send one record and wait until all replicas have it.
 
-        Raises SendFailed, which is told here alone: the next record may be sent as if this one had never been.
+        Raises SendFailed, here alone: the next record may be sent as if this one had never been.
         """
         pending = self.send(outgoing)
         try:

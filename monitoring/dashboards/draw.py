@@ -1,4 +1,4 @@
-"""`python -m monitoring.dashboards.draw FOLDER --view VIEW`: a picture of every dashboard, asked of a real Prometheus.
+"""`python -m monitoring.dashboards.draw FOLDER --view VIEW`: a picture of every dashboard, from a real Prometheus.
 
 The panels lie as in Grafana. For whoever has no Grafana at hand, and for docs/dashboards.md.
 """

@@ -1,4 +1,4 @@
-"""What Grafana does with a panel: it fills in its variables, asks Prometheus over HTTP, and names each series."""
+"""What Grafana does with a panel: it fills in its variables, queries Prometheus over HTTP, and names each series."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ LEAST_SCRAPES = 4
 
 
 class NoAnswer(Exception):
-    """Prometheus cannot be asked, or refuses the query; the message carries its own words."""
+    """Prometheus cannot be reached, or refuses the query; the message holds its own words."""
 
 
 @dataclass(frozen=True)

@@ -57,7 +57,7 @@ SERVICES = Dashboard(
         ),
         Panel(
             "Waiting, 99 in 100",
-            "From queued to taken into a batch: waiting asks for another process.",
+            "From queued to taken into a batch: where it grows, start another process.",
             (
                 Query(
                     "histogram_quantile(0.99, sum by (instance, le)"
@@ -69,7 +69,7 @@ SERVICES = Dashboard(
         ),
         Panel(
             "Working",
-            "Mean time of each stage on one batch: working asks for a faster machine.",
+            "Mean time of each stage on one batch: where it grows, take a faster machine.",
             (
                 Query(
                     "sum by (stage) (rate(patchline_stage_seconds_sum[$__rate_interval]))"
@@ -164,7 +164,7 @@ SERVICES = Dashboard(
         ),
         Panel(
             "Cameras: behind",
-            "How far sending lags behind the asked rate.",
+            "How far sending lags behind the wanted rate.",
             (Query("max by (view) (patchline_camera_behind_seconds)", "{{view}}"),),
             unit="s",
         ),

@@ -1,4 +1,4 @@
-"""Numbers as Grafana tells them, for the units that our panels use."""
+"""Numbers as Grafana writes them, for the units that our panels use."""
 
 from __future__ import annotations
 

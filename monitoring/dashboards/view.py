@@ -108,7 +108,7 @@ VIEW = Dashboard(
             unit="cps",
         ),
         Panel(
-            "Frames that show nothing to judge",
+            "Frames that show nothing to inspect",
             "Black, overexposed and frozen pictures a second, whatever was decided of them.",
             (
                 Query(

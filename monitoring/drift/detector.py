@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from monitoring.drift.observation import Observation
 
 WINDOW_FRAMES = 64
-"""The last frames that are kept: what is diagnosed, what the published distances are of, what recovery is judged by."""
+"""The last frames that are kept: for the diagnosis, the published distances and the test of recovery."""
 DIAGNOSED_FRAMES = 12
 """The last frames that name the cause: five may prove that something changed, not yet what. Older ones would mix in
 what was before it."""
@@ -218,7 +218,7 @@ def _later(state: DriftState, episode: Episode, baseline: Baseline) -> DriftStat
 def _reconsidered(state: DriftState, episode: Episode, baseline: Baseline) -> Episode:
     """A second look when twice the frames are there: the first few may have named it wrongly.
 
-    Later looks only tell where a change of few frames has become one of most: a worn tool must not hide a knocked
+    Later diagnoses only find where a change of few frames has become one of most: a worn tool must not hide a knocked
     camera.
     """
     later = state.seen - episode.noticed

@@ -1,4 +1,4 @@
-"""What changed, in words a plant understands: told from how the last frames differ from the bank's window.
+"""What changed, in words for people: by how the last frames differ from the bank's window.
 
 A lamp scales a picture: brightness, contrast and sharpness change by one factor. A lens takes sharpness away and leaves
 brightness. A new product leaves both roughly, and looks like nothing in the window. Defects raise few scores of many.

@@ -24,7 +24,7 @@ QUANTITIES = (*MEASURED, "novelty")
 
 
 class TooFewCalibrationFrames(ValueError):
-    """The bank was calibrated on fewer frames than drift can be told from."""
+    """The bank was calibrated on too few frames to measure drift by."""
 
 
 @dataclass(frozen=True)

@@ -26,5 +26,5 @@ class CameraMetrics:
     ]
     behind: Annotated[
         Gauge,
-        Metric("patchline_camera_behind_seconds", "seconds", "How far sending lags behind the asked rate.", BY_VIEW),
+        Metric("patchline_camera_behind_seconds", "seconds", "How far sending lags behind the wanted rate.", BY_VIEW),
     ]

@@ -52,7 +52,7 @@ class InferenceMetrics:
             {"view": OPEN, "reason": DEAD_LETTER_REASONS},
         ),
     ]
-    # Apart from stage time on purpose: waiting asks for another process, working asks for a faster one.
+    # Apart from stage time on purpose: waiting calls for another process, working for a faster one.
     queue_wait: Annotated[
         Histogram,
         Metric("patchline_queue_wait_seconds", "seconds", "From queued to taken into a batch.", buckets=WAIT_SECONDS),
@@ -118,7 +118,7 @@ class InferenceMetrics:
         Metric(
             "patchline_input_faults_total",
             "frames",
-            "Frames that show nothing to judge, whatever the view's policy decided of them.",
+            "Frames that show nothing to inspect, whatever the view's policy decided of them.",
             {"view": OPEN, "reason": INPUT_FAULTS},
         ),
     ]

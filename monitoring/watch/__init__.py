@@ -1,1 +1,1 @@
-"""The drift service: follows the decisions of every view and says when the line left what its bank learnt."""
+"""The drift service: follows the decisions of every view and reports when they no longer fit what its bank learnt."""

@@ -1,4 +1,4 @@
-"""Which calibration a decision is held against: that of the bank that made it, from where `banks` says it lies."""
+"""The calibration that a decision is compared with: that of the bank that made it, found by the topic `banks`."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ log = structlog.get_logger(__name__)
 
 
 class NoCalibration(Exception):
-    """There is nothing to hold this decision against, now or ever; why is in the log."""
+    """There is nothing to compare this decision with; the log says why."""
 
 
 class Calibrations:
-    """The references of the banks that `banks` names. What cannot be had is asked for again after a while."""
+    """The references of the banks that `banks` names. What cannot be fetched is tried again after a while."""
 
     def __init__(
         self,
@@ -38,7 +38,7 @@ class Calibrations:
         clock: Callable[[], float],
         on_read: Callable[[float], None],
     ) -> None:
-        """`read_banks` gives what is new in `banks`, waiting a moment for it; `on_read` hears what one took."""
+        """`read_banks` gives what is new in `banks`, waiting a moment for it; `on_read` gets the seconds of a read."""
         self._store = store
         self._read_banks = read_banks
         self._retry_seconds = retry_seconds
@@ -46,13 +46,13 @@ class Calibrations:
         self._on_read = on_read
         self._banks: dict[str, dict[str, BankInForce]] = {}
         self._missing: dict[str, tuple[str, float]] = {}
-        """Per view the bank that could not be had last, and when to ask again."""
+        """Per view the bank that could not be fetched last, and when to try again."""
         self._unknown: dict[str, set[str]] = {}
-        """Per view the banks that `banks` does not name: so they stay until it says something of the view."""
+        """Per view the banks that `banks` does not name: they stay unknown until it has a new record of the view."""
         self._may_wait = True
 
     def take(self, records: Iterable[Record]) -> None:
-        """Follow, once a round, what `banks` says: of each view the banks in force now and before."""
+        """Follow `banks`, once a round: of each view the banks in force now and before."""
         self._may_wait = True
         self._take(records)
 
@@ -80,7 +80,7 @@ class Calibrations:
             reference = self._fetched(self._place(view, version, wait=wait), threshold)
         except LookupError as error:
             self._unknown.setdefault(view, set()).add(version)
-            # Decisions by a bank of long ago are read again at a start; that nobody has it any more is no fault.
+            # Decisions by a bank of long ago are read again at a start; that it is gone is no fault.
             log.info("no_calibration", view=view, version=version, detail=str(error))
             raise NoCalibration(version) from error
         except (StoreError, InvalidBank, TooFewCalibrationFrames) as error:

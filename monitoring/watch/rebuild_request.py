@@ -1,4 +1,4 @@
-"""What drift asks of the trainer: a new bank, where a person allowed it. The outcome is a bank event."""
+"""The request for a new bank after a lasting drift, where the settings allow it. The answer is a bank event."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ WHO = "drift"
 def rebuild_request(decision: Decision, result: Followed | Skipped, settings: WatchSettings) -> Command | None:
     """The command that this decision leads to, if any: once an episode, when the window may hold what the line is now.
 
-    Its id follows from the decision's, so that one that is told again asks for nothing new.
+    Its id follows from the decision's, so that one that is read again requests nothing new.
     """
     if not isinstance(result, Followed) or result.after is None or result.lasted != settings.rebuild_after_frames:
         return None

@@ -1,4 +1,4 @@
-"""What the drift service tells: metrics, and one line in the log where an episode opens, is renamed or ends."""
+"""The output of the drift service: metrics, and one log line where an episode opens, is renamed or ends."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class DriftReporting:
         log.warning("decision_unreadable", key=view, detail=detail)
 
     def followed(self, view: FollowedView, result: Followed | Skipped, *, again: bool, seconds: float) -> None:
-        """One decision; `again`: it was counted before this start, and only its traces count now."""
+        """One decision; `again`: it was counted before this start, and only its effects on the state count now."""
         if view.name not in self._open:
             self._open.add(view.name)
             open_view(self._metrics, view.name)
@@ -91,7 +91,7 @@ class DriftReporting:
             close_view(self._metrics, view.name)
 
     def forgotten(self, views: Iterable[FollowedView]) -> None:
-        """Views that nobody hears of."""
+        """Views that were silent for too long."""
         for view in views:
             self._metrics.forgotten.inc()
             log.info("view_forgotten", view=view.name)

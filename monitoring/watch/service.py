@@ -1,4 +1,4 @@
-"""The drift service: one thread that reads decisions, and between two batches looks at distances and shows how it is.
+"""The drift service: one thread that reads decisions, and between two batches measures distances and writes metrics.
 
 Where it starts, it reads the last decisions of each partition again: verdict, evidence and past are then what they
 were, and what was counted before is not counted twice. The group's offsets say how far decisions have been counted;
@@ -52,7 +52,7 @@ log = structlog.get_logger(__name__)
 ROOM = 500
 """Decisions taken in one round: 50 ms of work."""
 ROUND_SECONDS = 5.0
-"""Where decisions take longer than this (a slow store), the group is heard again before the rest: it waits 30 s."""
+"""Where decisions take longer than this (a slow store), the group is polled again before the rest: it waits 30 s."""
 LOOKS = 5
 """Views whose distances are taken in one round, at most: as much again."""
 SHOW_SECONDS = 1.0
@@ -92,7 +92,7 @@ class Watch:
         self._committed_at = self._shown_at = clock()
 
     def run(self, *, until: Event) -> None:
-        """Follow decisions until told to stop.
+        """Follow decisions until `until` is set.
 
         Raises:
             Fenced: another process took our place; exit, the supervisor restarts.
@@ -142,8 +142,8 @@ class Watch:
         if record.claim is None:
             return
         before = self._done.get(record.claim, Work(record.claim, 0))
-        asked = () if command is None or self._replays.is_answered(record) else (self._outgoing(command),)
-        self._done[record.claim] = Work(record.claim, record.offset + 1, before.outgoing + asked)
+        requested = () if command is None or self._replays.is_answered(record) else (self._outgoing(command),)
+        self._done[record.claim] = Work(record.claim, record.offset + 1, before.outgoing + requested)
 
     def _followed(self, decision: Decision, partition: int, *, again: bool) -> Command | None:
         started = self._clock()

@@ -26,10 +26,12 @@ class WatchSettings(BaseModel):
         default=10_000, ge=1, description="Per partition: how far back a repeated decision id is recognised."
     )
     rebuild_on: tuple[DriftVerdictLabel, ...] = Field(
-        default=(), description="Verdicts that ask the trainer for a new bank, once they have lasted; its gate decides."
+        default=(), description="Verdicts that request a new bank of the trainer, once they have lasted."
     )
     rebuild_after_frames: int = Field(
-        default=400, ge=1, description="How long an episode lasts until it asks: as many frames as a window holds."
+        default=400,
+        ge=1,
+        description="How long an episode lasts until a bank is requested: as many frames as a window holds.",
     )
     forget_after_seconds: float = Field(
         default=3600, gt=0, description="A view silent for so long is given up, and its series disappear."
@@ -38,7 +40,7 @@ class WatchSettings(BaseModel):
         default=2000, ge=1, description="Views followed at most; the longest silent one gives way. 0.35 MB each."
     )
     distances_every_seconds: float = Field(
-        default=15, gt=0, description="Between two looks at a view's distances; each takes 10 ms."
+        default=15, gt=0, description="Between two measurements of a view's distances; each takes 10 ms."
     )
     poll_seconds: float = Field(default=0.2, gt=0, description="Longest wait for decisions.")
     commit_seconds: float = Field(default=2, gt=0, description="Between two commits of what has been followed.")

@@ -1,6 +1,6 @@
 """What is followed: views by their decisions, cameras by their numbers; bounded, and forgotten when silent.
 
-A decision changes one view and nothing else, and is taken once however often it is told: by its id. The state of a view
+A decision changes one view and nothing else, and counts once however often it is read: by its id. The state of a view
 follows from its decisions alone, so that reading the last of them again gives it back.
 """
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Skipped:
-    """A decision that says nothing of drift: repeated, not_measured or no_calibration.
+    """A decision that drift cannot be measured by: repeated, not_measured or no_calibration.
 
     `over`: the episode that ends with it, as its bank's calibration cannot be had.
     """
@@ -37,7 +37,7 @@ class Skipped:
 
 @dataclass(frozen=True)
 class Followed:
-    """A decision that was held against its bank: the episode of its view before and after it.
+    """A decision that was compared with its bank: the episode of its view before and after it.
 
     `first`: it is the first one by this bank, so what was known under another is void. `lasted`: for how many frames
     the episode has been known of.
@@ -60,7 +60,7 @@ class BankDrift:
 
 @dataclass
 class FollowedView:
-    """One view, and when it was heard of last, by the process's clock; `standing` once a bank decided a frame of it."""
+    """One view, and when its last decision came, by the process's clock; `drift` once a bank decided a frame of it."""
 
     name: str
     partition: int
@@ -80,7 +80,7 @@ class FollowedView:
 
 @dataclass
 class SeenOffsets:
-    """What one partition of `decisions` has shown lately: decision ids, and each camera's numbers."""
+    """What one partition of `decisions` held lately: decision ids, and each camera's numbers."""
 
     ids: OrderedDict[str, None] = field(default_factory=OrderedDict)
     cameras: dict[str, SequenceGaps] = field(default_factory=dict)
@@ -105,7 +105,7 @@ class Views:
         return len(self._views)
 
     def opened(self, name: str, partition: int) -> FollowedView:
-        """A view that has just been heard of; a new one opens."""
+        """The view of a decision that has just come; a new one opens."""
         view = self._views.setdefault(name, FollowedView(name, partition, self._clock()))
         view.active_at = self._clock()
         self._views.move_to_end(name)

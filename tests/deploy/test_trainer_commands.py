@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
     from deploy.local_stack.embedded_broker import EmbeddedBroker
 
+pytestmark = pytest.mark.embedded
+
 VIEW = "line-1/camera-1"
 AT = datetime(2026, 5, 4, 12, tzinfo=UTC)
 BATCHES, EVENTS_A_BATCH = 10, 50

@@ -47,7 +47,6 @@ if TYPE_CHECKING:
 
     from ingest.kafka.records import Record
     from ingest.store import FsspecStore
-    from monitoring.metrics import InferenceMetrics
     from softpatch.bank import Bank
     from softpatch.network.embed import OnnxEmbedder
 
@@ -110,11 +109,11 @@ def letter_of(answer: FrameAnswer) -> DeadLetter:
 
 
 @pytest.fixture
-def bench(store: FsspecStore, embedder: OnnxEmbedder, metrics: InferenceMetrics) -> Iterator[Bench]:
+def bench(store: FsspecStore, embedder: OnnxEmbedder) -> Iterator[Bench]:
     """An inspector whose views are all learning."""
-    made = Bench(store, embedder, metrics)
-    yield made
-    made.close()
+    opened = Bench(store, embedder)
+    yield opened
+    opened.close()
 
 
 def test_good_parts_pass_and_defective_ones_fail_where_the_defect_is(bench: Bench, bank: Bank) -> None:
@@ -238,10 +237,10 @@ def one_broken_frame(embedder: OnnxEmbedder, shade: int) -> OnnxEmbedder:
 
 
 def test_a_frame_the_network_chokes_on_is_undecided_and_takes_no_other_with_it(
-    store: FsspecStore, embedder: OnnxEmbedder, metrics: InferenceMetrics, bank: Bank
+    store: FsspecStore, embedder: OnnxEmbedder, bank: Bank
 ) -> None:
     """NaN embeddings of one frame of a batch: `no_score` for it, verdicts for its neighbours."""
-    bench = Bench(store, one_broken_frame(embedder, 77), metrics)
+    bench = Bench(store, one_broken_frame(embedder, 77))
     bench.put_in_force(bank)
     flat = encoded(np.full((96, 96, 3), 77, np.uint8), ".png")
     decisions = bench.decisions(record(0, jpeg(0)), record(1, flat), record(2, jpeg(1, defect=True)))

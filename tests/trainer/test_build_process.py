@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
     from trainer.build_order import BuildAnswer
 
+pytestmark = pytest.mark.process
+
 WAIT_SECONDS = 20.0
 
 

@@ -42,6 +42,7 @@ def test_the_folder_is_gone_with_its_trainer(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.process
 def test_the_folder_of_a_killed_trainer_is_removed_by_the_next(
     tmp_path: Path, other: tuple[subprocess.Popen[str], Path]
 ) -> None:
@@ -54,6 +55,7 @@ def test_the_folder_of_a_killed_trainer_is_removed_by_the_next(
         assert list(tmp_path.iterdir()) == [mine]
 
 
+@pytest.mark.process
 def test_the_folder_of_a_living_trainer_stays(tmp_path: Path, other: tuple[subprocess.Popen[str], Path]) -> None:
     """Two trainers share the folder for temporary files; what is no trainer's stays, too."""
     (tmp_path / "patchline-builds-new").mkdir()

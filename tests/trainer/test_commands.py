@@ -193,8 +193,8 @@ WAITING = BuildRequest(command_id="c-0", who="bob", why="new lamp")
             state(),
             None,
             (
-                "the threshold is a distance of bank eeeeeeeeeeee, but in force is bank aaaaaaaaaaaa: look at what it "
-                "does to that one, and ask again"
+                "the threshold is a distance of bank eeeeeeeeeeee, but in force is bank aaaaaaaaaaaa: see what it "
+                "does to that one, and send it again"
             ),
         ),
     ],
