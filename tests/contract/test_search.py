@@ -101,7 +101,7 @@ def test_few_queries_are_answered(make: Callable[[np.ndarray], Search], count: i
 
 @each_search
 def test_an_empty_bank_has_no_neighbour(make: Callable[[np.ndarray], Search]) -> None:
-    """It says so instead of an index of -1."""
+    """An error instead of an index of -1."""
     with pytest.raises(NoNeighbour) as caught:
         make(np.empty((0, 8), np.float32)).nearest(np.zeros((5, 8), np.float32))
     assert str(caught.value) == "no nearest patch for some of 5 queries among 0 bank patches: the bank is empty"

@@ -5,7 +5,7 @@ import pytest
 
 from deploy.evaluation.results.calibration_rows import CalibrationKey, FoldScores, calibration_report, rows_of
 
-KEY: CalibrationKey = ("made", "plates", "lite0", "shuffled", 0.1, 0)
+KEY: CalibrationKey = ("drawn", "plates", "lite0", "shuffled", 0.1, 0)
 
 
 def folds(seed: int) -> list[FoldScores]:

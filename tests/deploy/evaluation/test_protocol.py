@@ -82,7 +82,7 @@ def test_good_frames_keep_their_order_in_the_window() -> None:
 
 
 def test_a_folder_without_defects_and_a_foreign_noise_are_refused() -> None:
-    """Nothing to inject is said, not scored."""
+    """Nothing to inject is an error, not a score."""
     with pytest.raises(NothingToInject, match="test/<type>"):
         split(images(10, 5), noise=0.1, setting="overlap", seed=0)
     with pytest.raises(ValueError, match=r"noise 0\.5 is outside 0 to 0\.4"):

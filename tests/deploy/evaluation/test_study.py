@@ -1,4 +1,4 @@
-"""`patchline evaluate` on a small made category: rows, resuming, export, and what is refused."""
+"""`patchline evaluate` on a small drawn category: rows, resuming, export, and what is refused."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def draw(path: Path, rng: np.random.Generator, *, stain: bool) -> None:
 @pytest.fixture(scope="module")
 def plates(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """MVTec layout: 20 good to train on, 8 good and 12 stained to test."""
-    root = tmp_path_factory.mktemp("made") / "plates"
+    root = tmp_path_factory.mktemp("drawn") / "plates"
     rng = np.random.default_rng(0)
     for number in range(20):
         draw(root / "train" / "good" / f"{number:03}.png", rng, stain=False)
@@ -63,7 +63,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> EmbeddingCache:
 
 def category(root: Path) -> Category:
     """The folder as a category."""
-    return Category("made", "plates", read_folder(root).images)
+    return Category("drawn", "plates", read_folder(root).images)
 
 
 def study(root: Path, cache: EmbeddingCache, ledger: Ledger, plan: StudyPlan) -> list[str]:
@@ -148,7 +148,7 @@ def request_for(plates: Path, folder: Path, **changes: object) -> Request:
 def measured(backbone: str, method: str, noise: float) -> Row:
     """A row whose figures do not matter."""
     return Row(
-        dataset="made",
+        dataset="drawn",
         category="plates",
         backbone=backbone,
         method=method,

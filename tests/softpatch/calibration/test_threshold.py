@@ -75,7 +75,7 @@ def test_the_noise_estimate_is_near_the_truth(noise: float) -> None:
 
 
 def test_plain_defects_hardly_move_the_threshold() -> None:
-    """Three windows, with and without 10 % of frames at twice the usual score: within 5 % of each other."""
+    """Three windows, with and without 10 % of frames at twice the good score: within 5 % of each other."""
     for seed in range(3):
         clean = window("gumbel", 400, 0, seed)
         with_defects = np.concatenate([clean, np.full(40, 2 * np.median(clean), np.float32)])

@@ -177,7 +177,7 @@ def test_a_chunk_that_says_it_holds_gigabytes_costs_none(monkeypatch: pytest.Mon
     """One flipped bit in a PNG's chunk length made OpenCV 5 allocate 2 GB and spend 14 s; found by fuzzing."""
     data = bytearray(encoded(".png", picture()))
     data[data.index(b"IDAT") - 4] = 0x7F
-    monkeypatch.setattr(cv2, "imdecode", lambda *_: pytest.fail("OpenCV was asked"))
+    monkeypatch.setattr(cv2, "imdecode", lambda *_: pytest.fail("OpenCV was called"))
     assert reason(bytes(data)) == "truncated"
 
 

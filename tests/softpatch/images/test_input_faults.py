@@ -152,7 +152,7 @@ def test_rigid_aligned_parts_are_not_frozen() -> None:
 
 
 def test_frozen_is_a_matter_of_many_frames() -> None:
-    """One repeat says nothing."""
+    """One repeat is no evidence."""
     run = FrozenRun()
     for count in range(1, 7):
         run = run.after(FrameThumbnail.of(scene(0)), InputBaseline())

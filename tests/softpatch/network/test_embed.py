@@ -62,8 +62,8 @@ def test_it_is_an_embedder_that_says_what_it_is(embedder: OnnxEmbedder) -> None:
 def test_auto_asks_every_provider_in_order_and_keeps_the_answers() -> None:
     """TensorRT, CUDA, CPU; the last attempt is the one that runs, and it is the one that is used."""
     embedder = OnnxEmbedder.open(lite0())
-    asked = [attempt.provider for attempt in embedder.tried]
-    assert asked == ["tensorrt", "cuda", "cpu"][: len(asked)]
+    tried = [attempt.provider for attempt in embedder.tried]
+    assert tried == ["tensorrt", "cuda", "cpu"][: len(tried)]
     assert embedder.tried[-1] == Attempt(embedder.provider, "runs")
     assert all(attempt.outcome != "runs" for attempt in embedder.tried[:-1])
 
@@ -78,7 +78,7 @@ def test_a_provider_that_is_not_there_is_refused_by_name() -> None:
 
 
 def test_a_provider_that_onnxruntime_drops_by_itself_is_not_believed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With CUDA built in but no driver, onnxruntime logs a line and runs on the CPU: the session is asked."""
+    """With CUDA built in but no driver, onnxruntime logs a line and runs on the CPU: the session tells which."""
     monkeypatch.setattr(
         onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider", "CPUExecutionProvider"]
     )

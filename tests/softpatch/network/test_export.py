@@ -139,7 +139,7 @@ def test_the_same_source_is_exported_once(tmp_path: Path) -> None:
 
 
 def test_weights_that_do_not_fit_are_refused(tmp_path: Path) -> None:
-    """The first missing names are said."""
+    """The message has the first missing names."""
     weights = timm.create_model("resnet18", pretrained=False).state_dict()
     del weights["layer1.0.conv1.weight"]
     torch.save(weights, tmp_path / "weights.pth")

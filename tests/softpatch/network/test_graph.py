@@ -1,4 +1,4 @@
-"""A file is a graph of ours, known by its hash, or the error says what is missing."""
+"""A file is a graph of ours, known by its hash, or the error names what is missing."""
 
 import hashlib
 from importlib import import_module

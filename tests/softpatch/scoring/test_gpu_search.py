@@ -1,4 +1,4 @@
-"""Without a GPU the GPU search says so at once; with one, it finds what the definition finds."""
+"""Without a GPU the GPU search is refused at once; with one, it finds what the definition finds."""
 
 import faiss
 import numpy as np
@@ -28,17 +28,17 @@ def test_a_machine_without_a_gpu_is_refused(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_parts_share_the_resources_of_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     """FAISS reserves scratch memory on the GPU for each: one for a bank, however many parts it is searched in."""
-    made: list[object] = []
+    created: list[object] = []
 
     def resources() -> object:
-        made.append(object())
-        return made[-1]
+        created.append(object())
+        return created[-1]
 
     monkeypatch.setattr(faiss, "StandardGpuResources", resources, raising=False)
     monkeypatch.setattr(faiss, "get_num_gpus", lambda: 1, raising=False)
     whole = GpuFlatSearch(np.eye(4, dtype=np.float32))
     parts = [whole.part(slice(0, 3)), whole.part(slice(3, None))]
-    assert [each._resources for each in parts] == made * 2
+    assert [each._resources for each in parts] == created * 2
 
 
 @pytest.mark.skipif(not HAS_GPU, reason="needs a GPU and a faiss built for it")
