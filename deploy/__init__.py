@@ -1,1 +1,15 @@
-"""The `patchline` command: settings, wiring, demo and bench."""
+"""The `patchline` command, its settings and its wiring: its modules and rooms.
+
+    cli, lazy_commands, commands   the table of commands; each command's options and what it prints
+    settings, wiring, errors       what a command reads, what it is made of, how it ends
+    trainer_commands               a command to the trainer, and the event that answers it
+    history                        what Kafka and the store hold of a view: decisions, dead letters, banks
+    offline                        banks and pictures in files, without Kafka
+    local_stack, demo, bench       a broker and all services on this machine, and two uses of it
+    evaluation                     `patchline evaluate`
+    heat_map, pictures             where a frame is suspicious, and the sheets that show it
+    output                         progress, tables, rows and files that a command writes
+    process                        logs, signals and extras of a process
+
+grafana, prometheus, alertmanager, compose.yml and Dockerfile are what runs around the services.
+"""

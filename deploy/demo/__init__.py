@@ -1,1 +1,1 @@
-"""`patchline demo`: a line learns from unfiltered frames, decides the rest, and shows what it made of them."""
+"""`patchline demo`: a line learns from unfiltered frames, decides the rest, and reports figures and a contact sheet."""

@@ -1,1 +1,1 @@
-"""What is on record of a view: its decisions, dead letters and banks, and what another threshold makes of them."""
+"""What Kafka and the store hold of a view: its decisions, dead letters and banks; decisions decided again."""

@@ -1,1 +1,1 @@
-"""What a command shows while it works, and what it leaves for scripts."""
+"""What a command writes while it works and in the end: progress, tables, rows, JSON documents, picture files."""

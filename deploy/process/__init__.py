@@ -1,1 +1,1 @@
-"""What every process of ours does alike: logs, signals, the check of its extras."""
+"""What every process does alike: logs, signals, the check of its extras."""

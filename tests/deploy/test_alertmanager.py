@@ -66,8 +66,8 @@ def amtool() -> str:
 @pytest.mark.prometheus
 def test_the_configuration_is_alertmanagers_own(amtool: str) -> None:
     """It loads, and whatever comes reaches the plant's receiver."""
-    said = subprocess.run([amtool, "check-config", CONFIG], capture_output=True, text=True, check=False)
-    assert said.returncode == 0, said.stdout + said.stderr
+    check = subprocess.run([amtool, "check-config", CONFIG], capture_output=True, text=True, check=False)
+    assert check.returncode == 0, check.stdout + check.stderr
     for severity in ("critical", "warning"):
         words = [amtool, "config", "routes", "test", f"--config.file={CONFIG}", f"severity={severity}", "view=l/c"]
         assert subprocess.run(words, capture_output=True, text=True, check=True).stdout.split() == ["plant"]
@@ -87,7 +87,7 @@ def running(folder: Path) -> Iterator[str]:
 
 
 def answered(url: str, body: object = None) -> Any:  # noqa: ANN401 -- JSON
-    """What it says to a question, or to what it is told; None while it is not there."""
+    """The answer to a GET, or to a POST of `body`; None while it does not run."""
     data = None if body is None else json.dumps(body).encode()
     request = Request(url, data, {"Content-Type": "application/json"})  # noqa: S310 -- our own process
     try:
@@ -97,16 +97,16 @@ def answered(url: str, body: object = None) -> Any:  # noqa: ANN401 -- JSON
         return None
 
 
-def quiet(url: str, told: list[Labels]) -> list[Labels]:
+def quiet(url: str, alerts: list[Labels]) -> list[Labels]:
     """Which of these alerts are not sent because of another of them."""
     wait_until(lambda: answered(f"{url}/api/v2/status") is not None, "Alertmanager answering")
-    assert answered(f"{url}/api/v2/alerts", [{"labels": labels} for labels in told]) is not None
+    assert answered(f"{url}/api/v2/alerts", [{"labels": labels} for labels in alerts]) is not None
 
     def seen() -> list[dict[str, Any]]:
         return list(answered(f"{url}/api/v2/alerts") or ())
 
     wait_until(
-        lambda: len(seen()) == len(told) and all(each["status"]["state"] != "unprocessed" for each in seen()),
+        lambda: len(seen()) == len(alerts) and all(each["status"]["state"] != "unprocessed" for each in seen()),
         "Alertmanager having looked at all alerts",
     )
     return [each["labels"] for each in seen() if each["status"]["inhibitedBy"]]
@@ -175,10 +175,10 @@ LATE = [
         "out of focus",
     ],
 )
-def test_what_follows_from_an_alert_that_is_told_stays_quiet(
+def test_what_follows_from_an_alert_that_is_sent_stays_quiet(
     tmp_path: Path, cause: Labels, effects: list[Labels], others: list[Labels]
 ) -> None:
-    """Its effects, and they alone: another view's alert, and one with a cause of its own, are told."""
+    """Its effects, and they alone: another view's alert, and one with a cause of its own, are sent."""
     with running(tmp_path) as url:
         found = quiet(url, [cause, *effects, *others])
     assert sorted(found, key=str) == sorted(effects, key=str)

@@ -152,7 +152,7 @@ def test_wrong_use_ends_a_service_that_has_begun(arguments: list[str], sentence:
 
 @pytest.mark.process
 def test_a_command_that_fails_is_one_sentence_and_exit_code_1(tmp_path: Path) -> None:
-    """Asked rightly, and failed; as a process, so that nothing but the sentence is written."""
+    """Used rightly, and failed; as a process, so that nothing but the sentence is written."""
     (tmp_path / "x.safetensors").write_bytes(b"hello, this is no bank")
     answer = patchline("bank", "show", "x.safetensors", folder=tmp_path)
     assert answer.returncode == 1

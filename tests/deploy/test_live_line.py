@@ -99,11 +99,11 @@ def test_up_restarts_a_killed_service_and_stops_in_order(line: subprocess.Popen[
     """It says what is lost, learns, brings a killed trainer back, has commands answered, and ends by SIGTERM."""
     log = tmp_path / "up.log"
 
-    def said(words: str) -> bool:
+    def logged(words: str) -> bool:
         assert line.poll() is None, log.read_text()
         return words in log.read_text()
 
-    until(lambda: said("service=inspect event=inspecting"), seconds=60, what="the start")
+    until(lambda: logged("service=inspect event=inspecting"), seconds=60, what="the start")
     assert "is lost" in log.read_text()
     sent = subprocess.run(
         command("camera", "l/c", "--simulate", "ring", "--rate", "0", "--frames", "12"),
@@ -115,10 +115,10 @@ def test_up_restarts_a_killed_service_and_stops_in_order(line: subprocess.Popen[
         check=False,
     )
     assert sent.returncode == 0, sent.stderr
-    until(lambda: said("event=bank_in_force"), seconds=90, what="a bank in force")
+    until(lambda: logged("event=bank_in_force"), seconds=90, what="a bank in force")
     trainer = next(int(each.split("pid=")[1]) for each in log.read_text().splitlines() if "program=train" in each)
     os.kill(trainer, signal.SIGKILL)
-    until(lambda: said("event=restarted program=train"), seconds=3, what="the restart")
+    until(lambda: logged("event=restarted program=train"), seconds=3, what="the restart")
     listed = subprocess.run(
         command("bank", "list", "--json", "banks.json"),
         cwd=tmp_path,

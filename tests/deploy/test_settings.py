@@ -20,7 +20,7 @@ def written(folder: Path, text: str) -> Path:
 
 
 def sentence(path: Path | None, environ: dict[str, str] | None = None, flags: tuple[str, ...] = ()) -> str:
-    """What a person is told."""
+    """The sentence that a person sees."""
     with pytest.raises(UsageError) as caught:
         read_settings(path, environ or {}, flags)
     return str(caught.value)
@@ -70,7 +70,7 @@ def test_a_noise_ratio_is_a_share_or_auto(given: str, tmp_path: Path) -> None:
 
 
 def test_a_key_like_nothing_lists_what_is_known() -> None:
-    """Where no name is near, the known ones are told."""
+    """Where no name is near, the known ones are named."""
     assert sentence(None, flags=("store.zzz=1",)) == "--set store.zzz: unknown setting store.zzz; known here: url"
 
 

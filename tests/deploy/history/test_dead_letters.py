@@ -80,7 +80,7 @@ def test_a_letter_of_a_replay_replays_itself_and_not_the_one_before() -> None:
     ],
 )
 def test_letters_are_narrowed_by_view_reason_and_time(wanted: LetterFilter, means: bool) -> None:  # noqa: FBT001 -- expected
-    """All that is asked must hold; the view is the one the record's key and product name."""
+    """All conditions must hold; the view is the one the record's key and product name."""
     assert wanted.means(letter()) is means
 
 

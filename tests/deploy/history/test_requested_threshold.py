@@ -35,8 +35,8 @@ def banks(tmp_path: Path) -> StoredBanks:
     return StoredBanks(store, VIEW)
 
 
-def test_a_ratio_asks_every_bank_for_its_own_threshold(banks: StoredBanks) -> None:
-    """From its own calibration; a bank that is gone has none."""
+def test_a_ratio_gives_every_bank_its_own_threshold(banks: StoredBanks) -> None:
+    """From its own calibration; a bank whose file is missing has none."""
     limits = limits_by(RequestedThreshold(false_reject_ratio=0.05), banks, IN_FORCE, default_band=None)
     expected = threshold_of(bank_from_bytes(FILE), 0.05)
     assert limits(decision(1.0, **BY_BANK)) == Limits(expected, expected, expected)

@@ -105,8 +105,8 @@ def test_a_band_makes_and_unmakes_undecided() -> None:
     assert (back.verdict, back.reason) == (Verdict.FAIL, None)
 
 
-def test_frames_of_banks_that_are_gone_are_not_judged() -> None:
-    """They are told apart, not counted as unchanged."""
+def test_frames_of_banks_that_are_missing_are_not_judged() -> None:
+    """They are counted apart, not as unchanged."""
     found = threshold_replay([decision(1.5)], lambda _: None, hours=HOURS, zone=UTC)
     assert (found.not_judged, found.whole.frames) == (1, 0)
 

@@ -47,9 +47,9 @@ def test_a_decision_and_a_dead_letter_of_one_record_are_two_answers() -> None:
 def test_records_of_both_topics_are_read() -> None:
     """A decision is JSON, a dead letter is the frame with headers of ours."""
     kafka = KafkaSettings(topic_prefix="p.")
-    said = decided(0.5, offset=4)
-    record = Record("p.decisions", 0, 9, 0, "create_time", b"a/b", said.to_bytes())
-    assert outcome_of(record, kafka, 1.5) == FrameOutcome(said, 1.5)
+    decision = decided(0.5, offset=4)
+    record = Record("p.decisions", 0, 9, 0, "create_time", b"a/b", decision.to_bytes())
+    assert outcome_of(record, kafka, 1.5) == FrameOutcome(decision, 1.5)
     letter = dead_letter_of(
         source=source(5),
         reason=DeadLetterReason.EMPTY,

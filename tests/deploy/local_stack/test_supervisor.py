@@ -72,7 +72,7 @@ def test_a_process_that_says_wrong_use_is_not_restarted() -> None:
 
 
 def test_a_process_that_ends_at_once_every_time_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A port that is taken stays taken: the person at the terminal must be told, not scrolled away."""
+    """A port that is taken stays taken: the person at the terminal must see why, not scroll for it."""
     monkeypatch.setattr("deploy.local_stack.supervisor.QUICK_DEATHS", 2)
     with Supervisor(restart_seconds=0.01) as supervisor:
         supervisor.start(program("raise SystemExit(1)"))

@@ -56,7 +56,7 @@ def explained(
 
 
 def test_the_worst_patches_lie_apart() -> None:
-    """The largest first; what lies within three cells of one that is shown tells the same story."""
+    """The largest first; what lies within three cells of one that is shown has the same cause."""
     scores = np.zeros((20, 20), np.float32)
     scores[4, 4], scores[4, 6], scores[10, 10], scores[19, 0] = 5.0, 4.9, 3.0, 2.0
     assert worst_apart(scores, most=3) == [(4, 4), (10, 10), (19, 0)]
@@ -79,7 +79,7 @@ def test_the_worst_patch_is_where_the_defect_is_and_its_score_is_the_frames(bank
 
 
 def test_source_frames_are_found_in_a_folder_the_window_or_the_bank(bank: Bank, tmp_path: Path) -> None:
-    """Whoever keeps them; where nobody does, they are gone."""
+    """Whoever keeps them; where nobody does, there are none."""
     (tmp_path / "frames").mkdir()
     (tmp_path / "frames" / "window-3").write_bytes(encoded(picture(3), ".png"))
     store = FsspecStore.open(str(tmp_path / "store"))
@@ -93,17 +93,17 @@ def test_source_frames_are_found_in_a_folder_the_window_or_the_bank(bank: Bank, 
     assert sources.get(1) is None
 
 
-def test_the_sheet_shows_the_picture_and_says_where_a_frame_is_gone(bank: Bank, tmp_path: Path) -> None:
-    """A frame that is found changes its row of the sheet and nothing above it; a fail is told in red."""
-    gone = render_explanation(explained(bank, jpeg(3, defect=True)))
+def test_the_sheet_shows_the_picture_and_marks_where_a_frame_is_missing(bank: Bank, tmp_path: Path) -> None:
+    """A frame that is found changes its row of the sheet and nothing above it; a fail is drawn in red."""
+    missing = render_explanation(explained(bank, jpeg(3, defect=True)))
     for name in bank.manifest.frame_names:
         (tmp_path / name).write_bytes(jpeg(1))
     there = render_explanation(explained(bank, jpeg(3, defect=True), folder=tmp_path))
-    assert gone.shape == there.shape
-    assert gone.shape[1] == 1800
-    np.testing.assert_array_equal(gone[:140], there[:140])
-    assert (gone[150:, 900:] != there[150:, 900:]).any()
-    assert (gone[:140] == RED).all(axis=-1).any()
+    assert missing.shape == there.shape
+    assert missing.shape[1] == 1800
+    np.testing.assert_array_equal(missing[:140], there[:140])
+    assert (missing[150:, 900:] != there[150:, 900:]).any()
+    assert (missing[:140] == RED).all(axis=-1).any()
 
 
 def test_a_picture_is_explained_by_the_threshold_in_force_where_it_is_given(bank: Bank) -> None:

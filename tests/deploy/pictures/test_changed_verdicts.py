@@ -35,7 +35,7 @@ def test_a_frame_with_another_verdict_is_drawn_while_its_picture_is_kept() -> No
 
 
 def test_without_a_kept_picture_there_is_no_sheet() -> None:
-    """Nor where the bank is gone that says how the picture was cut; all that were looked for are counted."""
+    """Nor where the bank is missing, whose geometry the heat map needs; all that were looked for are counted."""
     expired = changed_verdicts_sheet(REPLAY, "t", picture_of=lambda _: None, geometry_of=lambda _: Geometry())
     no_bank = changed_verdicts_sheet(REPLAY, "t", picture_of=lambda _: jpeg(3), geometry_of=lambda _: None)
     assert expired == no_bank == (None, 2)

@@ -30,7 +30,7 @@ def declared() -> set[str]:
 
 
 def names_in(expression: str) -> set[str]:
-    """The metrics that an expression asks for."""
+    """The metrics that an expression reads."""
     return set(NAME.findall(expression))
 
 
@@ -44,7 +44,7 @@ def labels_in(expression: str) -> set[str]:
 
 
 def problems(expression: str) -> list[str]:
-    """What an expression asks for that no service shows."""
+    """What an expression reads that no service shows."""
     shown = exposed()
     names = names_in(expression)
     unknown = sorted(names - shown.keys())

@@ -53,7 +53,7 @@ def test_a_rule_asks_for_what_services_show(alert: str) -> None:
 
 
 def test_a_metric_that_does_not_exist_is_found() -> None:
-    """The check itself sees a wrong name, a wrong label, and a histogram asked for like a counter."""
+    """The check itself sees a wrong name, a wrong label, and a histogram read like a counter."""
     assert problems('sum by (camera) (rate(patchline_decided_total{line="1"}[5m]))') == [
         "no metric patchline_decided_total",
         "no label camera",
@@ -95,7 +95,7 @@ def test_every_alert_has_a_section_and_every_section_an_alert() -> None:
 
 
 def test_what_the_pages_name_exists() -> None:
-    """Metrics in the text are declared; nobody looks for one that is gone."""
+    """Metrics in the text are declared; none is named that was removed."""
     named = names_in((ROOT / "docs/operations.md").read_text())
     assert named
     assert named <= declared() | exposed().keys()
