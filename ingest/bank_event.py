@@ -29,6 +29,15 @@ class BankEventKind(StrEnum):
     HELD = "held"
     """The view learns nothing until a person decides. Nothing writes it yet."""
     COMMAND_REFUSED = "command_refused"
+    GROUP_FOUND = "group_found"
+    """A build found frames that are alike and unlike the many. They are not learnt; a person is asked once."""
+    LABELLED = "labelled"
+    """A person's word on a group or a frame is in force from the next build on."""
+    LABEL_REMOVED = "label_removed"
+    """A word was taken back."""
+    FEEDBACK_REFUSED = "feedback_refused"
+    BANK_LOST = "bank_lost"
+    """The store has no file of the bank in force: a new one is built from the frames that Kafka still has."""
 
 
 class BankEvent(Message):
@@ -40,6 +49,7 @@ class BankEvent(Message):
     """Of the bank state after the event."""
     bank_version: Sha256 | None = None
     command_id: str | None = None
+    """Of the command, or of the feedback, that this answers."""
     who: str
     why: str
     at: Moment

@@ -10,6 +10,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, PositiveFloat, model_validator
 
+from ingest.annotation import FrameAnnotation, Label
 from ingest.contract import FrozenModel, Message, Moment, Sha256
 from ingest.view import ViewName
 
@@ -68,9 +69,24 @@ class BankState(Message):
     """The reference bank a person chose; the gate measures how far a candidate is from it."""
     commands_through: Annotated[int, Field(ge=0)] = 0
     """The first offset of the view's partition of `commands` that is not yet carried out."""
+    feedback_through: Annotated[int, Field(ge=0)] = 0
+    """The same, of `feedback`."""
+    false_reject_ratio: Annotated[float, Field(gt=0, lt=0.5)] | None = None
+    """What a person asked for, in force for every later bank; absent: the view's setting."""
+    undecided_band: tuple[PositiveFloat, PositiveFloat] | None = None
+    """The same, of the band of score ratios in which a frame is undecided."""
+    threshold_from: str | None = None
+    """Who asked for these two, and why; absent: the view's settings."""
+    annotations: tuple[FrameAnnotation, ...] = ()
+    """Groups that builds found and frames that people gave a word on, oldest first."""
     by: str
     why: str
     at: Moment
+
+    @property
+    def open_groups(self) -> tuple[FrameAnnotation, ...]:
+        """The groups that wait for a person's word."""
+        return tuple(each for each in self.annotations if each.label is Label.OPEN)
 
     @model_validator(mode="after")
     def _only_learning_lacks_a_bank(self) -> Self:

@@ -38,9 +38,20 @@ class Reason(StrEnum):
     INPUT_FAULT = "input_fault"
     DEAD_LETTER_RATE = "dead_letter_rate"
     LINE_CHANGED = "line_changed"
-    """The line is no longer what the bank learnt. Nothing writes it yet."""
+    """Most frames of the view fail together: the line is no longer what the bank learnt."""
+    NO_PART = "no_part"
+    """There is no part in the picture, as a person said of frames like it."""
     NO_SCORE = "no_score"
     BANK_REFUSED = "bank_refused"
+
+
+class LineChange(StrEnum):
+    """Where the frames differ that fail together."""
+
+    SAME_PLACE = "same_place"
+    """At one place of every frame: look at the lens and the fixture, not at the product."""
+    EVERYWHERE = "everywhere"
+    """At many places: the product, the light, or the position of the camera."""
 
 
 class DefectRegion(FrozenModel):
@@ -128,6 +139,10 @@ class Decision(Message):
     image: ImageFacts | None = None
     input_fault: InputFault | None = None
     """Why the frame shows nothing to inspect; the view's policy decides what that means for the verdict."""
+    line_change: LineChange | None = None
+    """Where most of the frames that fail together differ; stands with the reason `line_changed`."""
+    line_change_box_xyxy_px: tuple[float, float, float, float] | None = None
+    """The place, where it is the same in all of them; pixels of the frame as it came."""
     size_wh_px: tuple[int, int] | None = None
     difference_hash: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{16}$")] | None = None
     change_bits: Annotated[int, Field(ge=0, le=64)] | None = None
@@ -155,6 +170,8 @@ class Decision(Message):
             raise ValueError("a pass or fail needs a score, a threshold and a bank")
         if (self.score_ratio is None) != (self.score is None or self.threshold is None):
             raise ValueError("score_ratio stands where score and threshold do")
+        if (self.line_change is None) != (self.reason is not Reason.LINE_CHANGED):
+            raise ValueError("line_change stands with the reason line_changed, and with no other")
         return self
 
 

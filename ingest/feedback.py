@@ -1,6 +1,6 @@
-"""The feedback contract: an operator's judgement of a part or of a quarantined cluster. Kept for ever.
+"""The feedback contract: a person's word on one frame or on a group of frames. Kept for ever.
 
-Nothing reads or writes it yet.
+The trainer that owns the view reads it, in order; what came of it is a bank event with the feedback's id.
 """
 
 from __future__ import annotations
@@ -15,16 +15,31 @@ from ingest.view import ViewName
 
 
 class FeedbackKind(StrEnum):
-    """What the operator says."""
+    """What the person says."""
 
     ESCAPED_DEFECT = "escaped_defect"
-    """A part that passed was bad: its patches become negatives of every later build."""
+    """A part that passed is defective: what vouched for it leaves this and every later bank."""
     FALSE_REJECT = "false_reject"
-    """A part that failed was good."""
-    QUARANTINE_YES = "quarantine_yes"
-    """The quarantined cluster is normal: learn it."""
-    QUARANTINE_NO = "quarantine_no"
-    """The quarantined cluster is a defect: never learn it."""
+    """A part that failed is good: its patches stay, whatever the discriminator makes of them."""
+    GOOD = "good"
+    """A good part, however it was decided: one of the golden set."""
+    BAD = "bad"
+    """A defective part, however it was decided: one of the golden set, and never learnt."""
+    GROUP_GOOD = "group_good"
+    """The group is a good variant: learn it."""
+    GROUP_DEFECT = "group_defect"
+    """The group is a defect: never learn it."""
+    GROUP_NO_PART = "group_no_part"
+    """The group shows no part: such frames are undecided, with that reason."""
+    GROUP_IGNORE = "group_ignore"
+    """The group's place says nothing of the part: it never scores."""
+    UNDO = "undo"
+    """Take an earlier word back: a word on a frame goes, a group is open again."""
+
+
+ABOUT_A_FRAME = frozenset(
+    {FeedbackKind.ESCAPED_DEFECT, FeedbackKind.FALSE_REJECT, FeedbackKind.GOOD, FeedbackKind.BAD}
+)
 
 
 class Feedback(Message):
@@ -33,9 +48,11 @@ class Feedback(Message):
     id: Annotated[str, Field(min_length=1, max_length=100)]
     view: ViewName
     kind: FeedbackKind
-    decision_id: Sha256 | None = None
     source: SourceRecord | None = None
-    cluster: str | None = None
+    """Of a word on a frame: where the frame stands in Kafka."""
+    decision_id: Sha256 | None = None
+    annotation: Annotated[str, Field(min_length=1, max_length=100)] | None = None
+    """Of a word on a group: the group's id. Of an undo: the id of the group, or of the word on a frame."""
     box_xyxy_px: tuple[float, float, float, float] | None = None
     who: Annotated[str, Field(min_length=1)]
     why: str = ""
@@ -43,9 +60,8 @@ class Feedback(Message):
 
     @model_validator(mode="after")
     def _says_what_it_is_about(self) -> Self:
-        about_cluster = self.kind in (FeedbackKind.QUARANTINE_YES, FeedbackKind.QUARANTINE_NO)
-        if about_cluster and self.cluster is None:
-            raise ValueError(f"{self.kind} needs cluster")
-        if not about_cluster and (self.decision_id is None or self.source is None):
-            raise ValueError(f"{self.kind} needs decision_id and source")
+        if self.kind in ABOUT_A_FRAME and self.source is None:
+            raise ValueError(f"{self.kind} needs source")
+        if self.kind not in ABOUT_A_FRAME and self.annotation is None:
+            raise ValueError(f"{self.kind} needs annotation")
         return self

@@ -21,6 +21,7 @@ UNDECIDED_REASONS = (
     "input_fault",
     "dead_letter_rate",
     "line_changed",
+    "no_part",
     "no_score",
     "bank_refused",
 )

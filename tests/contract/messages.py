@@ -10,6 +10,7 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
+from ingest.annotation import Exemplar, FrameAnnotation, Label
 from ingest.bank_event import BankEvent, BankEventKind
 from ingest.bank_state import BankInForce, BankState, ViewState
 from ingest.command import Command, CommandKind
@@ -96,6 +97,25 @@ def examples() -> dict[str, Message]:
             candidate=IN_FORCE,
             pinned=VERSION,
             commands_through=12,
+            feedback_through=4,
+            false_reject_ratio=0.01,
+            undecided_band=(0.9, 1.1),
+            threshold_from="ana: too many rejects",
+            annotations=(
+                FrameAnnotation(
+                    id="g1f2e3d4c",
+                    label=Label.OPEN,
+                    origin="group",
+                    box_xyxy=(0.25, 0.5, 0.375, 0.75),
+                    exemplars=(Exemplar(source=SOURCE, frame_id="c0ffee-17", path="annotations/v/g1f2e3d4c/0.frame"),),
+                    frames=16,
+                    share=0.04,
+                    who="trainer",
+                    why="16 of 400 frames are alike and unlike the others",
+                    at=AT,
+                    found_at=AT,
+                ),
+            ),
             by="trainer",
             why="every 2000 frames",
             at=AT,
@@ -145,8 +165,8 @@ def examples() -> dict[str, Message]:
             why="came back from the customer",
             at=AT,
         ),
-        "feedback-quarantine-no": Feedback(
-            id="f2", view=view, kind=FeedbackKind.QUARANTINE_NO, cluster="c-4", who="ben", at=AT
+        "feedback-group-no-part": Feedback(
+            id="f2", view=view, kind=FeedbackKind.GROUP_NO_PART, annotation="g1f2e3d4c", who="ben", at=AT
         ),
     }
 
