@@ -30,7 +30,7 @@ class BankStore:
 
     def __init__(self, store: Store, *, graph_hash: str, keep: int) -> None:
         self._store = store
-        self._graph_hash = graph_hash
+        self.graph_hash = graph_hash
         self._keep = keep
         self._created: dict[str, str] = {}
         self._baselines: dict[str, tuple[str, InputBaseline]] = {}
@@ -46,7 +46,7 @@ class BankStore:
     def bank(self, view: str, version: str) -> BankInForce:
         """A bank with the threshold it suggests. Raises NotPossible where it cannot come into force here."""
         bank = self._read(view, version)
-        if bank.manifest.graph_hash != self._graph_hash:
+        if bank.manifest.graph_hash != self.graph_hash:
             raise NotPossible(
                 f"bank {version[:12]} was built with backbone {bank.manifest.graph_name}, another one runs here"
             )

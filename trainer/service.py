@@ -169,16 +169,19 @@ class _Shared:
 
     settings: TrainerSettings
     kafka: KafkaSettings
-    topics: Topics
     windows: WindowStore
     bank_store: BankStore
     builds: BuildQueue
     metrics: TrainerMetrics
     kafka_metrics: KafkaMetrics
-    graph_hash: str
-    max_pixels: int
+    environment: BuildEnvironment
     clock: Callable[[], float]
     now: Callable[[], datetime]
+
+    @property
+    def topics(self) -> Topics:
+        """The trainer's topics on this cluster."""
+        return topics_of(self.kafka)
 
 
 def serve(
@@ -198,17 +201,12 @@ def serve(
     """Run the trainer until `stop`. Call it on the thread that lives as long as the process: builds die with it.
 
     Raises:
-        PortInUse: the metrics port is taken.
-        StoreError: the store cannot be opened.
-        TopicMissing: topics are to be created first.
+        PortInUse, StoreError, TopicMissing: the metrics port is taken, the store or a topic is not there.
         BrokerUnreachable: `stop` came before a broker.
-        Fenced: another process took our place; exit, and let the supervisor start anew.
-        Refused: Kafka denies what we need.
-        NewerIndex: a newer release wrote a window in this store.
-        NewerSchema: a newer release wrote a bank state.
+        Fenced, Refused: another process took our place, or Kafka denies what we need; the process must end.
+        NewerIndex, NewerSchema: a newer release wrote a window in this store, or a bank state.
     """
-    metrics, progress = declare_trainer(registry), StartProgress()
-    heartbeat = Heartbeat(limit_seconds=settings.heartbeat_limit_seconds, clock=clock)
+    heartbeat, progress = Heartbeat(limit_seconds=settings.heartbeat_limit_seconds, clock=clock), StartProgress()
     store = FsspecStore.open(store_url)
     with ExitStack() as stack:
         stack.enter_context(_health(settings, registry, heartbeat, progress))
@@ -216,14 +214,12 @@ def serve(
         shared = _Shared(
             settings=settings,
             kafka=kafka,
-            topics=topics_of(kafka),
             windows=WindowStore(store),
             bank_store=BankStore(store, graph_hash=graph.hash, keep=settings.keep_banks),
             builds=BuildQueue(environment, settings, clock=clock, now=now),
-            metrics=metrics,
+            metrics=declare_trainer(registry),
             kafka_metrics=declare_kafka(registry),
-            graph_hash=graph.hash,
-            max_pixels=max_pixels,
+            environment=environment,
             clock=clock,
             now=now,
         )
@@ -255,14 +251,7 @@ def _trainer(
     )
     return Trainer(
         loop=progress.loop,
-        collector=Collector(
-            views,
-            shared.windows,
-            shared.metrics,
-            baseline_of=shared.bank_store.input_baseline,
-            max_pixels=shared.max_pixels,
-            clock=shared.clock,
-        ),
+        collector=_collector(shared, views),
         controller=_controller(shared, views, publisher, commands),
         publisher=publisher,
         builds=shared.builds,
@@ -291,6 +280,17 @@ def _owned_views(
     )
 
 
+def _collector(shared: _Shared, views: OwnedViews) -> Collector:
+    return Collector(
+        views,
+        shared.windows,
+        shared.metrics,
+        baseline_of=shared.bank_store.input_baseline,
+        max_pixels=shared.environment.max_pixels,
+        clock=shared.clock,
+    )
+
+
 def _controller(shared: _Shared, views: OwnedViews, publisher: Publisher, commands: WholeTopicReader) -> ViewController:
     return ViewController(
         views=views,
@@ -300,7 +300,7 @@ def _controller(shared: _Shared, views: OwnedViews, publisher: Publisher, comman
         windows=shared.windows,
         publisher=publisher,
         metrics=shared.metrics,
-        graph_hash=shared.graph_hash,
+        graph_hash=shared.bank_store.graph_hash,
         now=shared.now,
     )
 
