@@ -43,19 +43,20 @@ FRAMES_AT_ONCE = 16
 class EvaluatedLine:
     """How much of a simulated line is evaluated: a window, then good frames, and defective ones for recall.
 
-    `every` thins the good frames out by whole chunks of 250: as much time passes, and fewer frames are drawn.
+    `every` thins the good frames out by whole chunks: as much time passes, and fewer frames are drawn.
     """
 
     window: int = 1000
     good: int = 10_000
     defective: int = 500
     every: int = 1
+    chunk_frames: int = CHUNK_FRAMES
 
     @property
     def following(self) -> list[range]:
         """The good frames that are tested."""
-        end, step = self.window + self.good, CHUNK_FRAMES * self.every
-        return [range(begin, min(begin + CHUNK_FRAMES, end)) for begin in range(self.window, end, step)]
+        end, step = self.window + self.good, self.chunk_frames * self.every
+        return [range(begin, min(begin + self.chunk_frames, end)) for begin in range(self.window, end, step)]
 
 
 @dataclass(frozen=True)
@@ -96,8 +97,11 @@ def _missing_experiments(
         for variant in request.simulated:
             key = ("simulator", variant, backbone, "time", noise, seed)
             if key not in done:
-                simulated = SimulatedLine(variant, seed, cache.folder, cache.embedder, cache.geometry)
-                yield key, [_simulated_fold(simulated, request.line, noise=noise)]
+                line = request.line
+                simulated = SimulatedLine(
+                    variant, seed, cache.folder, cache.embedder, cache.geometry, line.chunk_frames
+                )
+                yield key, [_simulated_fold(simulated, line, noise=noise)]
 
 
 def _category_folds(category: Category, cache: EmbeddingCache, key: CalibrationKey) -> Iterator[FoldScores]:

@@ -44,18 +44,19 @@ class SimulatedLine:
     folder: Path
     embedder: Embedder
     geometry: Geometry
+    chunk_frames: int = CHUNK_FRAMES
 
     def batches(self, parts: Parts, frames: range) -> Iterator[np.ndarray]:
         """Float32 "n p q d" embeddings of those frames, in order, at most a chunk at a time."""
-        for chunk in range(frames.start // CHUNK_FRAMES, -(-frames.stop // CHUNK_FRAMES)):
-            first = chunk * CHUNK_FRAMES
-            begin, end = max(frames.start, first), min(frames.stop, first + CHUNK_FRAMES)
-            yield self._chunk(parts, first)[begin - first : end - first].astype(np.float32)
+        size = self.chunk_frames
+        for first in range(frames.start // size * size, frames.stop, size):
+            begin, end = max(frames.start, first), min(frames.stop, first + size)
+            yield self._chunk(parts, range(first, first + size))[begin - first : end - first].astype(np.float32)
 
-    def _chunk(self, parts: Parts, first: int) -> np.ndarray:
-        path = self._home / f"{parts}-{first}.npy"
+    def _chunk(self, parts: Parts, frames: range) -> np.ndarray:
+        path = self._home / f"{parts}-{frames.start}-{frames.stop}.npy"
         if not path.exists():
-            write_array(path, self._embedded(parts, range(first, first + CHUNK_FRAMES)))
+            write_array(path, self._embedded(parts, frames))
         return np.asarray(np.load(path, mmap_mode="r"))
 
     def _embedded(self, parts: Parts, frames: range) -> np.ndarray:
