@@ -14,11 +14,13 @@ from monitoring.metrics.camera import CameraMetrics
 from monitoring.metrics.inference import InferenceMetrics
 from monitoring.metrics.kafka import KafkaMetrics
 from monitoring.metrics.trainer import TrainerMetrics
-from monitoring.metrics.values import DEAD_LETTER_REASONS, NO_VIEW, VIEW_STATES
+from monitoring.metrics.values import DEAD_LETTER_REASONS, GROUP_LABELS, NO_VIEW, VIEW_STATES
 from monitoring.metrics.watch import WatchMetrics
 from monitoring.verdicts import DRIFT_VERDICTS
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from prometheus_client import CollectorRegistry
 
 __all__ = [
@@ -37,6 +39,7 @@ __all__ = [
     "open_view",
     "set_bank",
     "set_drift",
+    "set_groups",
     "set_state",
 ]
 
@@ -81,6 +84,17 @@ def set_state(metrics: TrainerMetrics, view: str, state: str) -> None:
         raise ValueError(f"view state {state!r} must be one of {', '.join(VIEW_STATES)}")
     for stage in VIEW_STATES:
         metrics.view_state.labels(view=view, stage=stage).set(stage == state)
+
+
+def set_groups(metrics: TrainerMetrics, view: str, counts: Mapping[str, int]) -> None:
+    """Show how many groups of the view have each label; 0 where `counts` names none.
+
+    Raises ValueError for a label that is none.
+    """
+    if unknown := sorted(counts.keys() - set(GROUP_LABELS)):
+        raise ValueError(f"group label {unknown[0]!r} must be one of {', '.join(GROUP_LABELS)}")
+    for label in GROUP_LABELS:
+        metrics.groups.labels(view=view, label=label).set(counts.get(label, 0))
 
 
 def set_drift(metrics: WatchMetrics, view: str, verdict: str | None) -> None:

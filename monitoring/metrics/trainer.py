@@ -14,6 +14,8 @@ from monitoring.metrics.values import (
     BUILD_VERDICTS,
     BY_VIEW,
     COMMAND_VERDICTS,
+    FEEDBACK_VERDICTS,
+    GROUP_LABELS,
     SKIP_REASONS,
     VIEW_STATES,
 )
@@ -83,5 +85,32 @@ class TrainerMetrics:
         Counter,
         Metric(
             "patchline_commands_total", "commands", "Commands carried out.", {"view": OPEN, "verdict": COMMAND_VERDICTS}
+        ),
+    ]
+    groups: Annotated[
+        Gauge,
+        Metric(
+            "patchline_groups",
+            "groups",
+            "Groups of the few that builds found, by the label in force; open: nobody has answered.",
+            {"view": OPEN, "label": GROUP_LABELS},
+        ),
+    ]
+    feedback: Annotated[
+        Counter,
+        Metric(
+            "patchline_feedback_total",
+            "messages",
+            "Words of people on frames and groups that were carried out or refused.",
+            {"view": OPEN, "verdict": FEEDBACK_VERDICTS},
+        ),
+    ]
+    banks_lost: Annotated[
+        Counter,
+        Metric(
+            "patchline_bank_lost_total",
+            "banks",
+            "Times that the store had no file of the bank in force; a new one is built from Kafka's frames.",
+            BY_VIEW,
         ),
     ]

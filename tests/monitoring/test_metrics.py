@@ -10,6 +10,7 @@ from typing import get_args
 import pytest
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 
+from ingest.annotation import Label
 from ingest.bank_state import ViewState
 from ingest.decision import Reason, Verdict
 from ingest.frame import DeadLetterReason
@@ -46,6 +47,7 @@ def everything(
         watch.p_value.labels(view=VIEW, statistic=statistic).set(0.5)
     metrics.set_drift(watch, VIEW, "product_changed")
     metrics.set_state(trainer, VIEW, "learning")
+    metrics.set_groups(trainer, VIEW, {"open": 1})
     metrics.set_bank(inference, VIEW, version="a" * 64, epoch=3, provider="CPUExecutionProvider", precision="fp32")
     return inference, trainer, watch
 
@@ -58,6 +60,7 @@ def everything(
         (values.DEAD_LETTER_REASONS, DeadLetterReason),
         (values.VIEW_STATES, ViewState),
         (values.INPUT_FAULTS, InputFault),
+        (values.GROUP_LABELS, Label),
     ],
 )
 def test_label_values_are_the_contracts_words(declared: tuple[str, ...], contract: type[Verdict]) -> None:
@@ -66,7 +69,7 @@ def test_label_values_are_the_contracts_words(declared: tuple[str, ...], contrac
 
 
 def test_only_bounded_labels_part_series() -> None:
-    """Labels are view, stage, verdict, reason, partition, statistic and no others."""
+    """Labels are view, stage, verdict, reason, label, partition, statistic and no others."""
     used = {label for service in metrics.SERVICES for _, m in declarations(service).values() for label in m.labels}
     assert used <= set(get_args(MetricLabel))
 
@@ -169,6 +172,21 @@ def test_a_view_is_in_one_state() -> None:
         metrics.set_state(trainer, VIEW, "asleep")
 
 
+def test_groups_are_counted_by_label_and_an_answered_one_leaves_its_old_label() -> None:
+    """0 at each label that no group has, also after the last open one was answered; an unknown label is refused."""
+    registry = CollectorRegistry()
+    trainer = metrics.declare_trainer(registry)
+    metrics.set_groups(trainer, VIEW, {"open": 2})
+    metrics.set_groups(trainer, VIEW, {Label.GOOD: 1, Label.NO_PART: 1})
+    shown = {
+        label: registry.get_sample_value("patchline_groups", {"view": VIEW, "label": label})
+        for label in ("open", "good", "defect", "no_part", "ignore")
+    }
+    assert shown == {"open": 0, "good": 1, "defect": 0, "no_part": 1, "ignore": 0}
+    with pytest.raises(ValueError, match="group label 'bad' must be one of open, good, defect, no_part, ignore"):
+        metrics.set_groups(trainer, VIEW, {"bad": 1})
+
+
 def test_records_that_name_no_view_are_seen_from_the_start() -> None:
     """The first dead letter without a key must raise a counter that an alert already knows."""
     registry = CollectorRegistry()
@@ -202,6 +220,7 @@ def test_the_page_is_current() -> None:
     assert (ROOT / "docs" / "metrics.md").read_text() == metrics_page.page()
 
 
+@pytest.mark.process
 def test_promtool_finds_nothing_to_say() -> None:
     """Prometheus' own linter passes the page of all services together."""
     promtool = shutil.which("promtool")

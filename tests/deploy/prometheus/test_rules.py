@@ -33,12 +33,14 @@ def promtool() -> str:
     return found
 
 
+@pytest.mark.process
 def test_promtool_runs_the_rules_through_their_tests(promtool: str) -> None:
     """Each alert is quiet on a line that is well, fires where it should, and says what its annotations promise."""
     ran = subprocess.run([promtool, "test", "rules", UNIT_TESTS], capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stdout + ran.stderr
 
 
+@pytest.mark.process
 def test_the_configuration_is_prometheus_own(promtool: str) -> None:
     """The settings file loads, with the rules it names."""
     config = ROOT / "deploy/prometheus/prometheus.yml"
