@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 import numpy as np
-from jaxtyping import Float32, Int16, Int32, Int64, UInt8
+from jaxtyping import Bool, Float32, Int16, Int32, Int64, UInt8
 from pydantic import (
     BaseModel,
     ConfigDict,
@@ -47,6 +47,18 @@ TENSORS: Mapping[str, tuple[str, tuple[int | str, ...]]] = MappingProxyType(
 )
 """Every tensor of a file: its dtype and its axes; an axis of the same name has the same length everywhere."""
 
+LABEL_TENSORS: Mapping[str, tuple[str, tuple[int | str, ...]]] = MappingProxyType(
+    {
+        "confirmed": ("bool", ("patches",)),
+        "ignored": ("bool", ("rows", "columns")),
+        "calibration_excluded": ("bool", ("frames",)),
+        "no_part_vectors": ("float32", ("no_part_patches", "dimension")),
+    }
+)
+"""Those of a bank whose window holds groups, or whose view has labelled frames; a bank without them lacks them."""
+
+GroupLabel = Literal["open", "good", "defect", "no_part", "ignore"]
+
 
 class InvalidBank(ValueError):
     """These bytes are not a bank this program can trust; the message says what is wrong."""
@@ -69,10 +81,40 @@ class Threshold(BaseModel):
     rule: str
 
 
+class GroupRecord(BaseModel):
+    """Frames of a window that are alike among themselves and unlike the many at one place, and what is known of them.
+
+    `open`: nobody has said what they are, so they are not learnt. `is_new`: no earlier build had found them.
+    `box_xyxy` is in shares of the frame's width and height. `examples` are the names of up to eight of the `members`,
+    the most typical first.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    id: str
+    label: GroupLabel
+    is_new: bool
+    frames: int = Field(ge=0)
+    share: float = Field(ge=0, le=1)
+    box_xyxy: tuple[float, float, float, float]
+    whole_frame: bool
+    examples: list[str]
+    members: list[str]
+
+
+class GoldenResult(BaseModel):
+    """How the bank decides frames that people gave a word on: how many it decides right, and the ids of the others."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    right: int = Field(default=0, ge=0)
+    wrong: list[str] = Field(default_factory=list)
+
+
 class Manifest(BaseModel):
     """What a bank is, how it was made and what it suggests. `provenance` is the trainer's and opaque here.
 
     The first `trusted_patches` patches were kept by the noise mask; the patches after them were rejected: untrusted.
+    The last `labelled_frames` of `frame_names` are not of the window: people gave a word on them, or earlier builds had
+    found a group in them. `no_part_limit` is what a frame without a part scores, at most, against `no_part_vectors`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -85,7 +127,11 @@ class Manifest(BaseModel):
     grid: tuple[PositiveInt, PositiveInt]
     settings: BuildSettings
     frame_names: list[str]
+    labelled_frames: int = Field(default=0, ge=0)
     skipped_frames: int = Field(ge=0)
+    groups: list[GroupRecord] = Field(default_factory=list)
+    golden: GoldenResult = Field(default_factory=GoldenResult)
+    no_part_limit: PositiveFloat | None = None
     noise_floor: NonNegativeFloat
     kept_ratio: float = Field(gt=0, le=1)
     trusted_patches: PositiveInt
@@ -102,7 +148,9 @@ class Bank:
     """A memory bank and all that inference needs to trust it; row i of every patch tensor is the same patch.
 
     `source_frame` and `probe_frames` count in `manifest.frame_names`; positions are (row, column) of the grid.
-    `calibration_scores` are cross-fitted: comparable with this bank's scores. L2 units throughout.
+    `calibration_scores` are cross-fitted: comparable with this bank's scores. L2 units throughout. `confirmed` patches
+    are of frames that a person called good; `ignored` positions never score; `calibration_excluded` frames belong to
+    groups that are not learnt, so that no threshold is drawn from them.
     """
 
     manifest: Manifest
@@ -116,6 +164,17 @@ class Bank:
     probe_frames: Int32[np.ndarray, "probes"]
     probe_scores: Float32[np.ndarray, "probes"]
     probes: tuple[bytes, ...]
+    confirmed: Bool[np.ndarray, "patches"] | None = None
+    ignored: Bool[np.ndarray, "rows columns"] | None = None
+    calibration_excluded: Bool[np.ndarray, "frames"] | None = None
+    no_part_vectors: Float32[np.ndarray, "no_part_patches dimension"] | None = None
+
+    @property
+    def threshold_scores(self) -> Float32[np.ndarray, "counted"]:
+        """The calibration scores that a threshold is drawn from: those of frames that may be learnt."""
+        if self.calibration_excluded is None:
+            return self.calibration_scores
+        return np.asarray(self.calibration_scores[~self.calibration_excluded])
 
     @property
     def scoring(self) -> ScoringRule:
@@ -142,6 +201,8 @@ def bank_to_bytes(bank: Bank) -> bytes:
         "probe_sizes": np.array([len(probe) for probe in bank.probes], np.int64),
         "probe_bytes": np.frombuffer(b"".join(bank.probes), np.uint8),
     }
+    labels = {name: getattr(bank, name) for name in LABEL_TENSORS}
+    tensors |= {name: np.ascontiguousarray(tensor) for name, tensor in labels.items() if tensor is not None}
     manifest = json.dumps(bank.manifest.model_dump(mode="json"), sort_keys=True, separators=(",", ":"), allow_nan=False)
     # One metadata key only: safetensors keeps metadata in a hash map, and two keys would change places between runs.
     return save(tensors, {"manifest": manifest})
@@ -161,6 +222,7 @@ def bank_from_bytes(data: bytes) -> Bank:
         manifest=manifest,
         probes=_split(tensors["probe_bytes"], tensors["probe_sizes"]),
         **{name: tensors[name] for name in TENSORS if name not in ("probe_sizes", "probe_bytes")},
+        **{name: tensors[name] for name in LABEL_TENSORS if name in tensors},
     )
 
 
@@ -214,14 +276,18 @@ def _read_tensors(data: bytes) -> dict[str, np.ndarray]:
         raise InvalidBank(f"the tensors cannot be read: {error}") from error
     if missing := sorted(TENSORS.keys() - tensors.keys()):
         raise InvalidBank(f"missing tensors: {', '.join(missing)}")
-    if unknown := sorted(tensors.keys() - TENSORS.keys()):
+    if unknown := sorted(tensors.keys() - TENSORS.keys() - LABEL_TENSORS.keys()):
         raise InvalidBank(f"unknown tensors: {', '.join(unknown)}")
     return tensors
 
 
 def _check_axes(tensors: Mapping[str, np.ndarray], manifest: Manifest) -> None:
-    lengths: dict[str, int] = {"dimension": manifest.dimension, "frames": len(manifest.frame_names)}
-    for name, (dtype, axes) in TENSORS.items():
+    frames = len(manifest.frame_names) - manifest.labelled_frames
+    lengths: dict[str, int] = {"dimension": manifest.dimension, "frames": frames}
+    lengths |= dict(zip(("rows", "columns"), manifest.grid, strict=True))
+    for name, (dtype, axes) in (*TENSORS.items(), *LABEL_TENSORS.items()):
+        if name not in tensors:
+            continue
         tensor = tensors[name]
         if tensor.dtype != dtype:
             raise InvalidBank(f"tensor {name} is {tensor.dtype}, expected {dtype}")
@@ -260,6 +326,12 @@ def _check_counts(tensors: Mapping[str, np.ndarray], manifest: Manifest) -> None
         raise InvalidBank(f"manifest field trusted_patches: {manifest.trusted_patches} of {patches} patches")
     if not len(tensors["probe_frames"]):
         raise InvalidBank("the bank holds no probe frames")
+    if ("no_part_vectors" in tensors) != (manifest.no_part_limit is not None):
+        raise InvalidBank("tensor no_part_vectors and manifest field no_part_limit stand together")
+    if "no_part_vectors" in tensors and not len(tensors["no_part_vectors"]):
+        raise InvalidBank("tensor no_part_vectors holds no patches")
+    if "calibration_excluded" in tensors and tensors["calibration_excluded"].all():
+        raise InvalidBank("tensor calibration_excluded leaves no frame for the threshold")
 
 
 def _check_range(name: str, values: np.ndarray, below: int) -> None:

@@ -5,12 +5,15 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from softpatch.building.calibration_blocks import FEWEST_BLOCKS
 from softpatch.images.geometry import Geometry
 
 DiscriminatorName = Literal["expected-nearest", "lof", "gaussian", "nearest", "none"]
 RemovalName = Literal["frames", "patches"]
 SamplerName = Literal["greedy", "random"]
+
+
+FEWEST_BLOCKS = 3
+"""Calibration blocks of a short window; a longer one has up to `calibration_blocks`."""
 
 
 @dataclass(frozen=True)

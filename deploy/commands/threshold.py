@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from deploy.commands.options import Bootstrap, JsonFile, SetFlags, SettingsFile, Why, load
+from deploy.commands.options import Bootstrap, JsonFile, SetFlags, SettingsFile, ViewArgument, Why, load
 from deploy.errors import CommandFailed, UsageError
 from deploy.history.banks import find_view, view_states
 from deploy.history.decision_reader import decisions_of, frame_of
@@ -40,7 +40,6 @@ from softpatch.bank import Bank
 from softpatch.calibration.threshold import cheapest_ratio
 from softpatch.images.geometry import Geometry
 
-View = Annotated[str, typer.Argument(metavar="VIEW", help="line/camera, or line/camera@product.")]
 FalseReject = Annotated[
     float | None,
     typer.Option("--false-reject", metavar="RATIO", help="Share of good parts that may be rejected, as 0.01."),
@@ -55,7 +54,7 @@ CostEscape = Annotated[
     float | None,
     typer.Option("--cost-escape", metavar="COST", help="What a defective part that passes costs, in the same unit."),
 ]
-Band = Annotated[
+BandLimits = Annotated[
     tuple[float, float] | None,
     typer.Option("--band", metavar="LOW HIGH", help="Score ratios between which frames are undecided; 1 1: none."),
 ]
@@ -72,12 +71,12 @@ SHEET = "changed-verdicts.png"
 
 def threshold(
     *,
-    view: View,
+    view: ViewArgument,
     false_reject: FalseReject = None,
     value: Value = None,
     cost_reject: CostReject = None,
     cost_escape: CostEscape = None,
-    band: Band = None,
+    band: BandLimits = None,
     since: Since = "24h",
     last: Last = None,
     shifts: Shifts = "06:00,14:00,22:00",
@@ -129,7 +128,7 @@ def _in_force(loaded: Settings, view: str) -> BankInForce:
 
 def _cheapest(console: Console, requested: RequestedThreshold, bank: Bank, costs: Costs) -> RequestedThreshold:
     """The ratio that costs least by the calibration of the bank in force."""
-    found = cheapest_ratio(bank.calibration_scores, cost_reject=costs.reject, cost_escape=costs.escape)
+    found = cheapest_ratio(bank.threshold_scores, cost_reject=costs.reject, cost_escape=costs.escape)
     console.print(
         f"Costs least where [bold]{100 * found.false_reject_ratio:.2g} %[/] of good parts are rejected: "
         f"about {1000 * found.cost_per_frame:.3g} per 1,000 frames.",

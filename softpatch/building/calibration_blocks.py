@@ -2,8 +2,9 @@
 
 from itertools import pairwise
 
+from softpatch.settings import FEWEST_BLOCKS
+
 LEAST_BLOCK_FRAMES = 20
-FEWEST_BLOCKS = 3
 
 
 def calibration_blocks(frames: int, most: int) -> list[range]:

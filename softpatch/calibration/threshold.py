@@ -80,7 +80,7 @@ def threshold_of(bank: Bank, false_reject_ratio: float) -> float:
     if own.false_reject_ratio == false_reject_ratio:
         return own.value
     seed = bank.manifest.settings.seed
-    return suggest(bank.calibration_scores, false_reject_ratio=false_reject_ratio, seed=seed).threshold.value
+    return suggest(bank.threshold_scores, false_reject_ratio=false_reject_ratio, seed=seed).threshold.value
 
 
 def frames_needed(threshold: Threshold, *, frames: int, interval_ratio_limit: float) -> int:
