@@ -11,7 +11,6 @@ DiscriminatorName = Literal["expected-nearest", "lof", "gaussian", "nearest", "n
 RemovalName = Literal["frames", "patches"]
 SamplerName = Literal["greedy", "random"]
 
-
 FEWEST_BLOCKS = 3
 """Calibration blocks of a short window; a longer one has up to `calibration_blocks`."""
 

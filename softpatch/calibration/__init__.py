@@ -1,1 +1,1 @@
-"""Step 3: from cross-fitted scores to a threshold."""
+"""From cross-fitted scores to a threshold."""

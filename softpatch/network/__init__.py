@@ -1,1 +1,1 @@
-"""Step 1: the network. Frames to patch embeddings, by one ONNX graph."""
+"""The network: frames to patch embeddings, by one ONNX graph."""

@@ -1,1 +1,1 @@
-"""Step 4: the search for the nearest bank patch, and the anomaly scores it gives."""
+"""Scoring: the search for the nearest bank patch, and the anomaly scores it gives."""
