@@ -29,7 +29,7 @@ def test_the_distance_is_the_largest_of_its_patches() -> None:
     """By definition, where nothing is blurred."""
     frame = np.zeros((4, 5, 8), np.float32)
     frame[1, 1, 0] = 3
-    assert distance_to(FlatSearch(np.zeros((3, 8), np.float32)), frame, blur_cells=0) == pytest.approx(3.0)
+    assert distance_to(FlatSearch(np.zeros((3, 8), np.float32)), frame, blur_cells=0.0) == pytest.approx(3.0)
 
 
 def test_the_blur_of_patch_scores_applies() -> None:
