@@ -27,7 +27,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from deploy.output.progress import ProgressDisplay
+    from deploy.settings import Settings
     from ingest.cameras.source import CameraFrame
+    from softpatch.bank import Bank
 
 VIEW = "bench/camera-1"
 BUILD_FRAMES = 400
@@ -59,42 +61,67 @@ def run_bench(bench: Bench, progress: ProgressDisplay) -> dict[str, object]:
     with progress.step("Starting broker and topics"):
         line = LocalStack.start(stack_options(bench.folder, VIEW, bench.flags, bench.bootstrap, bench.topic_prefix))
     with line:
-        begun = time.monotonic()
-        encoded = [frame.encoded for frame in frames]
-        names = [frame.source for frame in frames]
-        with BuildStages(progress) as stages:
-            bank, data = build_from_bytes(
-                encoded, names, line.settings, view=VIEW, at=datetime.now(UTC), progress=stages.report
-            )
-        build_seconds = time.monotonic() - begun
-        version = bank_version(data)
+        built = _built(line, frames, progress)
         store = FsspecStore.open(line.settings.store.url)
-        store.put(bank_path(VIEW, version), data)
-        state = state_of(bank, version, bank_path(VIEW, version))
+        store.put(bank_path(VIEW, built.version), built.file)
+        state = state_of(built.bank, built.version, bank_path(VIEW, built.version))
         embedder = embedder_of(line.settings.runtime)
         with progress.step("In process"):
-            alone = in_process(encoded, state, bank, settings=line.settings, store=store, embedder=embedder)
+            encoded = [frame.encoded for frame in frames]
+            alone = in_process(encoded, state, built.bank, settings=line.settings, store=store, embedder=embedder)
         with progress.step("Starting the inspection"):
             put_in_force(line, state)
         streamed = _streamed(line, frames, bench, progress)
-    threads = {
-        "network_and_search": line.settings.runtime.threads or available_cores(),
-        "decode": line.settings.inference.decode_threads,
-        "build_beside": line.settings.trainer.build_threads,
-    }
     return {
         "machine": measured_on,
-        "threads": threads,
+        "threads": _threads(line.settings),
         "provider": embedder.provider,
         "precision": embedder.precision,
         "broker": bench.bootstrap or "embedded",
-        "input_px": [bank.manifest.geometry.width_px, bank.manifest.geometry.height_px],
-        "bank_patches": len(bank.vectors),
-        "bank_dimension": bank.manifest.dimension,
+        **built.facts(),
         "build_frames": len(frames),
-        "build_seconds": build_seconds,
+        "build_seconds": built.seconds,
         "in_process": asdict(alone),
         **streamed,
+    }
+
+
+@dataclass(frozen=True, eq=False)
+class _Built:
+    """The bank of a bench, and the seconds of its build."""
+
+    bank: Bank
+    file: bytes
+    seconds: float
+
+    @property
+    def version(self) -> str:
+        return bank_version(self.file)
+
+    def facts(self) -> dict[str, object]:
+        geometry = self.bank.manifest.geometry
+        return {
+            "input_px": [geometry.width_px, geometry.height_px],
+            "bank_patches": len(self.bank.vectors),
+            "bank_dimension": self.bank.manifest.dimension,
+        }
+
+
+def _built(line: LocalStack, frames: Sequence[CameraFrame], progress: ProgressDisplay) -> _Built:
+    begun = time.monotonic()
+    encoded, names = [frame.encoded for frame in frames], [frame.source for frame in frames]
+    with BuildStages(progress) as stages:
+        bank, data = build_from_bytes(
+            encoded, names, line.settings, view=VIEW, at=datetime.now(UTC), progress=stages.report
+        )
+    return _Built(bank, data, time.monotonic() - begun)
+
+
+def _threads(settings: Settings) -> dict[str, int]:
+    return {
+        "network_and_search": settings.runtime.threads or available_cores(),
+        "decode": settings.inference.decode_threads,
+        "build_beside": settings.trainer.build_threads,
     }
 
 

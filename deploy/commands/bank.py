@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from deploy.commands.options import Bootstrap, JsonFile, SetFlags, SettingsFile, ViewOption, Why, load
+from deploy.commands.options import Bootstrap, JsonFile, SetFlags, SettingsFile, ViewArgument, ViewOption, Why, load
 from deploy.errors import UsageError
 from deploy.history import banks
 from deploy.output.bank_facts import bank_facts, readable, short_version
@@ -20,8 +20,6 @@ from ingest.bank_state import BankState
 from ingest.command import CommandKind
 from ingest.store import FsspecStore
 from softpatch.bank import bank_from_bytes, bank_version
-
-ViewArgument = Annotated[str, typer.Argument(metavar="VIEW", help="line/camera, or line/camera@product.")]
 
 
 def list_banks(

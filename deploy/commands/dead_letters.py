@@ -16,7 +16,7 @@ from deploy.history.dead_letters import LetterFilter, Replayed, StoredLetter, le
 from deploy.history.moments import moment_from
 from deploy.output.reports import write_json
 
-Reason = Annotated[
+ReasonName = Annotated[
     str | None, typer.Option("--reason", metavar="REASON", help="Only letters with this reason: truncated, no_key, ...")
 ]
 Since = Annotated[
@@ -34,7 +34,7 @@ def list_letters(
     flags: SetFlags = None,
     bootstrap: Bootstrap = None,
     view: ViewOption = None,
-    reason: Reason = None,
+    reason: ReasonName = None,
     since: Since = None,
     json: JsonFile = None,
 ) -> None:
@@ -82,7 +82,7 @@ def replay(
     flags: SetFlags = None,
     bootstrap: Bootstrap = None,
     view: ViewOption = None,
-    reason: Reason = None,
+    reason: ReasonName = None,
     since: Since = None,
     every: Annotated[bool, typer.Option("--all", help="All there are, where nothing narrows.")] = False,
     json: JsonFile = None,

@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from deploy.commands.options import Bootstrap, JsonFile, SetFlags, SettingsFile, load
+from deploy.commands.options import Bootstrap, JsonFile, SetFlags, SettingsFile, ViewArgument, load
 from deploy.errors import UsageError
 from deploy.history.decision_reader import decisions_of
 from deploy.history.moments import moment_from
@@ -16,7 +16,6 @@ from deploy.output.bank_facts import short_version
 from deploy.output.reports import write_json
 from ingest.decision import Decision, Reason, Verdict
 
-View = Annotated[str, typer.Argument(metavar="VIEW", help="line/camera, or line/camera@product.")]
 VerdictName = Annotated[str | None, typer.Option("--verdict", metavar="VERDICT", help="Only pass, fail or undecided.")]
 ReasonName = Annotated[str | None, typer.Option("--reason", metavar="REASON", help="Only undecided for this reason.")]
 Since = Annotated[str, typer.Option("--since", metavar="TIME", help="Since 30m, 8h, 7d ago, or an RFC 3339 time.")]
@@ -27,7 +26,7 @@ COLOURS = {"fail": "red", "pass": "green", "undecided": "yellow"}
 
 def decisions(
     *,
-    view: View,
+    view: ViewArgument,
     verdict: VerdictName = None,
     reason: ReasonName = None,
     since: Since = "24h",

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from deploy.commands.options import JsonFile, SetFlags, SettingsFile, load
+from deploy.commands.options import BankFile, JsonFile, SetFlags, SettingsFile, load
 from deploy.errors import CommandFailed, UsageError
 from deploy.offline.explain_image import Explanation, SourceFrames, explain_image
 from deploy.offline.opened_bank import OpenedBank
@@ -18,12 +18,11 @@ from softpatch.bank import InvalidBank
 from softpatch.images.decode import UndecodableImage
 
 Image = Annotated[Path, typer.Argument(metavar="IMAGE", help="JPEG, PNG, BMP or TIFF.")]
-BankFile = Annotated[Path, typer.Option("--bank", metavar="FILE", help="A bank file; patchline build makes one.")]
 Frames = Annotated[
     Path | None,
     typer.Option("--frames", metavar="DIR", help="The folder that the bank was built from."),
 ]
-Threshold = Annotated[
+ThresholdInForce = Annotated[
     float | None,
     typer.Option("--threshold", help="The threshold in force; without it, the one that the bank suggests."),
 ]
@@ -36,7 +35,7 @@ def explain(
     bank: BankFile,
     out: Out,
     frames: Frames = None,
-    threshold: Threshold = None,
+    threshold: ThresholdInForce = None,
     settings: SettingsFile = None,
     flags: SetFlags = None,
     json: JsonFile = None,

@@ -24,8 +24,11 @@ SetFlags = Annotated[
 JsonFile = Annotated[
     Path | None, typer.Option("--json", metavar="FILE", help="Write the outcome there as JSON, for scripts.")
 ]
+ViewArgument = Annotated[str, typer.Argument(metavar="VIEW", help="line/camera, or line/camera@product.")]
 ViewOption = Annotated[str | None, typer.Option("--view", metavar="LINE/CAMERA", help="Only this view.")]
 Why = Annotated[str, typer.Option("--why", help="Why; it is kept in the view's history.")]
+
+BankFile = Annotated[Path, typer.Option("--bank", metavar="FILE", help="A bank file; patchline build makes one.")]
 
 Bootstrap = Annotated[
     str | None,

@@ -8,7 +8,7 @@ from typing import Annotated, TextIO
 import typer
 from rich.console import Console
 
-from deploy.commands.options import JsonFile, SetFlags, SettingsFile, load
+from deploy.commands.options import BankFile, JsonFile, SetFlags, SettingsFile, load
 from deploy.errors import CommandFailed, UsageError
 from deploy.offline.score_files import ScoreRow, pictures_among, score_files
 from deploy.offline.score_image import ImageScorer, ScoredImage
@@ -27,7 +27,6 @@ Images = Annotated[
         metavar="IMAGE|DIR...", help="JPEG, PNG, BMP or TIFF; of a folder, the pictures that `build` finds."
     ),
 ]
-BankFile = Annotated[Path, typer.Option("--bank", metavar="FILE", help="A bank file; patchline build makes one.")]
 Overlay = Annotated[
     Path | None, typer.Option("--overlay", metavar="PNG", help="Write the one picture under its heat map there.")
 ]
