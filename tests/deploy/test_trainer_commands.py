@@ -1,4 +1,4 @@
-"""Commands to the trainer on the embedded broker, with a trainer that only answers."""
+"""Commands and feedback to the trainer on the embedded broker, with a trainer that only answers."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ import pytest
 from deploy.errors import CommandFailed
 from deploy.history.banks import view_states
 from deploy.settings import Settings
-from deploy.trainer_commands import new_command, send_command
+from deploy.trainer_commands import TrainerRequest, new_command, new_feedback, send_command, send_feedback
 from ingest.bank_event import BankEvent, BankEventKind
 from ingest.bank_state import BankState, ViewState
 from ingest.command import Command, CommandKind
+from ingest.contract import SourceRecord
+from ingest.feedback import Feedback, FeedbackKind
 from ingest.kafka.readers import WholeTopicReader
 from ingest.kafka.records import Outgoing, Record
 from ingest.kafka.settings import KafkaSettings
@@ -63,22 +65,23 @@ def sender(settings: Settings) -> Iterator[KafkaSender]:
         yield opened
 
 
-def event(command_id: str | None, kind: BankEventKind = BankEventKind.PINNED) -> bytes:
-    """A line of the view's history."""
-    return BankEvent(view=VIEW, kind=kind, epoch=1, command_id=command_id, who="ana", why="to see", at=AT).to_bytes()
+def event(command_id: str | None, kind: BankEventKind = BankEventKind.PINNED, *, view: str = VIEW) -> bytes:
+    """A line of a view's history."""
+    return BankEvent(view=view, kind=kind, epoch=1, command_id=command_id, who="ana", why="to see", at=AT).to_bytes()
 
 
 def answering(settings: Settings, sender: KafkaSender, kind: BankEventKind) -> Thread:
-    """A thread that answers the next command with an event of this kind."""
+    """A thread that answers the next command or feedback with an event of this kind."""
 
     def answer() -> None:
-        topic = settings.kafka.topic("commands")
-        with WholeTopicReader.open(settings.kafka, topics=[topic], give_up_seconds=10) as reader:
+        topics = [settings.kafka.topic(name) for name in ("commands", "feedback")]
+        with WholeTopicReader.open(settings.kafka, topics=topics, give_up_seconds=10) as reader:
             ready: list[Record] = []
             while not ready:
                 ready = reader.poll(0.2)
-        command = Command.from_bytes(ready[0].value or b"")
-        sender.send_and_wait(Outgoing(settings.kafka.topic("bank-events"), VIEW.encode(), event(command.id, kind)))
+        asked = Command if ready[0].topic == topics[0] else Feedback
+        answered = event(asked.from_bytes(ready[0].value or b"").id, kind)
+        sender.send_and_wait(Outgoing(settings.kafka.topic("bank-events"), VIEW.encode(), answered))
 
     thread = Thread(target=answer)
     thread.start()
@@ -109,6 +112,42 @@ def test_a_refusal_is_the_commands_failure(settings: Settings, sender: KafkaSend
     with pytest.raises(CommandFailed, match=r"^the trainer refused to rollback: to see$"):
         send_command(settings, new_command(CommandKind.ROLLBACK, VIEW, why="to see", at=AT))
     trainer.join()
+
+
+def word_on_a_frame() -> Feedback:
+    """Good, on one frame."""
+    source = SourceRecord(topic="frames", partition=0, offset=7)
+    return new_feedback(FeedbackKind.GOOD, VIEW, why="to see", at=AT, source=source)
+
+
+def test_feedback_is_answered_as_a_command_is(settings: Settings, sender: KafkaSender) -> None:
+    """By the event with its id; the word that was sent is the word that is read."""
+    trainer = answering(settings, sender, BankEventKind.LABELLED)
+    feedback = word_on_a_frame()
+    assert send_feedback(settings, feedback).command_id == feedback.id
+    trainer.join()
+
+
+def test_a_refused_word_is_the_commands_failure(settings: Settings, sender: KafkaSender) -> None:
+    """With the reason the trainer gave."""
+    trainer = answering(settings, sender, BankEventKind.FEEDBACK_REFUSED)
+    word = new_feedback(FeedbackKind.GROUP_NO_PART, VIEW, why="to see", at=AT, annotation="g12")
+    with pytest.raises(CommandFailed, match=r"^the trainer refused to group no part: to see$"):
+        send_feedback(settings, word)
+    trainer.join()
+
+
+def test_what_comes_after_the_answer_is_waited_for(settings: Settings, sender: KafkaSender) -> None:
+    """Whether it was read together with the answer or comes later; other views' events are none of the view's."""
+    topic, word = settings.kafka.topic("bank-events"), word_on_a_frame()
+    with TrainerRequest.sent(settings, word) as request:
+        for value in (event(None, BankEventKind.PROMOTED, view="m/d"), event(word.id), event(None)):
+            sender.send_and_wait(Outgoing(topic, VIEW.encode(), value))
+        assert request.answer(10, what="good").command_id == word.id
+        later = request.first(lambda each: each.command_id is None, 10)
+        assert later is not None
+        assert later.view == VIEW
+        assert request.first(lambda each: each.kind is BankEventKind.PROMOTED, 0.3) is None
 
 
 def test_an_unreadable_bank_state_costs_no_command_the_others(settings: Settings, sender: KafkaSender) -> None:
