@@ -1,1 +1,1 @@
-"""From a window of unfiltered frames to a memory bank: window, denoise, subsample, cross_fit, assemble, in this order."""
+"""From a window of unfiltered frames to a bank: window, denoise, subsample, cross_fit, assemble, in this order."""
