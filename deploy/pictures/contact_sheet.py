@@ -20,6 +20,7 @@ from deploy.pictures.annotated_frame import (
     outlined,
 )
 from deploy.pictures.canvas import BOLD, Canvas, CanvasBox, Colour, shortened, text_width
+from deploy.pictures.fitting import centred, fitted_wh, resized
 from ingest.decision import Verdict
 
 if TYPE_CHECKING:
@@ -131,7 +132,7 @@ def _sheet(
 ) -> UInt8[np.ndarray, "h w 3"]:
     height = HEADER + FOOTER + sum(_section_height(len(each), wh, columns) for _, each, wh, columns, _ in sections)
     canvas = Canvas(WIDTH, height, PAPER)
-    _header(canvas, header)
+    draw_header(canvas, header)
     top = HEADER
     for title, members, wh, columns, draw in sections:
         canvas.text(title, (MARGIN, top + 36), size=23, colour=INK, weight=BOLD)
@@ -178,7 +179,8 @@ def _section_height(members: int, wh: tuple[int, int], columns: int) -> int:
     return SECTION + rows * wh[1] + (rows - 1) * GAP + GAP
 
 
-def _header(canvas: Canvas, header: SheetHeader) -> None:
+def draw_header(canvas: Canvas, header: SheetHeader) -> None:
+    """Title, line and figures at the top of a sheet, and a rule below them."""
     canvas.panel((MARGIN, 46, MARGIN + 6, 116), RED, radius_px=3)
     canvas.text(header.title, (MARGIN + 26, 80), size=38, colour=INK, weight=BOLD)
     canvas.text(header.line, (MARGIN + 26, 114), size=20, colour=SOFT)
@@ -220,23 +222,17 @@ def _thumb(canvas: Canvas, each: AnnotatedFrame, box: CanvasBox, layout: _Layout
 
 def _framed(each: AnnotatedFrame, place: CanvasBox, *, hot: bool, truth: bool) -> UInt8[np.ndarray, "h w 3"]:
     """The frame fitted into its place: `hot` under its heat map with boxes, `truth` with the known defect."""
-    width, height = place[2] - place[0], place[3] - place[1]
-    image = each.image
+    room_wh, image = (place[2] - place[0], place[3] - place[1]), each.image
     rows, columns = image.shape[:2]
-    scale = min(width / columns, height / rows)
-    fit_wh = max(1, round(columns * scale)), max(1, round(rows * scale))
-    how = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-    image = np.asarray(cv2.resize(image, fit_wh, interpolation=how))
+    fit_wh = fitted_wh(image, room_wh)
+    image = resized(image, fit_wh)
     if hot:
         heat = np.asarray(cv2.resize(each.heat, fit_wh, interpolation=cv2.INTER_LINEAR))
         boxes = [region.box_xyxy_px for region in each.decision.regions]
         image = boxed(heated(image, heat), boxes, (fit_wh[0] / columns, fit_wh[1] / rows))
     if truth:
         image = outlined(image, each.mask)
-    ground = np.full((height, width, 3), LINE, np.uint8)
-    x, y = (width - fit_wh[0]) // 2, (height - fit_wh[1]) // 2
-    ground[y : y + fit_wh[1], x : x + fit_wh[0]] = image
-    return ground
+    return centred(image, room_wh, LINE)
 
 
 def _verdict(each: AnnotatedFrame) -> tuple[str, Colour]:

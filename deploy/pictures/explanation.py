@@ -12,6 +12,7 @@ from deploy.heat_map import on_source
 from deploy.pictures.annotated_frame import BOX, BOX_EDGE, HEAT_FROM, heated
 from deploy.pictures.canvas import BOLD, Canvas, CanvasBox, shortened
 from deploy.pictures.contact_sheet import CARD, GREEN, INK, LINE, MARGIN, PAD, PAPER, RED, SOFT, WHITE, WIDTH
+from deploy.pictures.fitting import fitted_wh, resized
 
 if TYPE_CHECKING:
     from jaxtyping import UInt8
@@ -48,7 +49,7 @@ class Cells:
 
 def render_explanation(found: Explanation) -> RgbImage:
     """The sheet, RGB."""
-    picture_wh = _fit(found.image, LEFT, LEFT)
+    picture_wh = fitted_wh(found.image, (LEFT, LEFT))
     left_height = 2 * (picture_wh[1] + 52)
     height = HEADER + max(len(found.patches) * (ROW + GAP), left_height) + FOOTER
     canvas = Canvas(WIDTH, height, PAPER)
@@ -98,7 +99,7 @@ def _whole(canvas: Canvas, found: Explanation, wh: tuple[int, int]) -> None:
         top = HEADER + number * (wh[1] + 52)
         canvas.text(words, (MARGIN, top + 16), size=18, colour=INK, weight=BOLD)
         box = (MARGIN, top + 28, MARGIN + wh[0], top + 28 + wh[1])
-        canvas.picture(_resized(image, wh), box, radius_px=8)
+        canvas.picture(resized(image, wh), box, radius_px=8)
         for place, each in enumerate(found.patches):
             at = _cells(found).box(each.position, size_wh)
             _mark(canvas, at, size_wh, box)
@@ -162,10 +163,10 @@ def _missing_frame(canvas: Canvas, box: CanvasBox) -> None:
 
 def _source(canvas: Canvas, source: RgbImage, cell: CanvasBox, box: CanvasBox) -> None:
     """The whole frame that a bank patch was learnt from, the cell marked."""
-    wh = _fit(source, box[2] - box[0], box[3] - box[1])
+    wh = fitted_wh(source, (box[2] - box[0], box[3] - box[1]))
     x, y = box[0] + (box[2] - box[0] - wh[0]) // 2, box[1] + (box[3] - box[1] - wh[1]) // 2
     place = (x, y, x + wh[0], y + wh[1])
-    canvas.picture(_resized(source, wh), place, radius_px=8)
+    canvas.picture(resized(source, wh), place, radius_px=8)
     _mark(canvas, cell, _size(source), place)
 
 
@@ -206,13 +207,3 @@ def _cells(found: Explanation) -> Cells:
 
 def _size(image: RgbImage) -> tuple[int, int]:
     return image.shape[1], image.shape[0]
-
-
-def _fit(image: RgbImage, width: int, height: int) -> tuple[int, int]:
-    scale = min(width / image.shape[1], height / image.shape[0])
-    return max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale))
-
-
-def _resized(image: RgbImage, wh: tuple[int, int]) -> RgbImage:
-    how = cv2.INTER_AREA if wh[0] < image.shape[1] else cv2.INTER_CUBIC
-    return np.asarray(cv2.resize(image, wh, interpolation=how))
