@@ -27,7 +27,9 @@ class CommandKind(StrEnum):
     SET_THRESHOLD = "set_threshold"
     """Change the threshold in force: to `threshold`, or to what the bank's calibration gives for `false_reject_ratio`.
 
-    Where `bank_version` is given, only while that bank is in force.
+    What was asked for is kept in the bank state and holds for every later bank: the ratio, or the one that `threshold`
+    means by the calibration of the bank in force, and the limits as shares of the threshold. `by_settings` takes both
+    back: the view's settings hold again. Where `bank_version` is given, only while that bank is in force.
     """
 
 
@@ -42,6 +44,8 @@ class Command(Message):
     low_limit: PositiveFloat | None = None
     high_limit: PositiveFloat | None = None
     false_reject_ratio: Annotated[float, Field(gt=0, lt=0.5)] | None = None
+    by_settings: bool = False
+    """Of set_threshold: by the view's settings again, instead of `threshold` or `false_reject_ratio`."""
     who: Annotated[str, Field(min_length=1)]
     why: str
     at: Moment
@@ -50,6 +54,7 @@ class Command(Message):
     def _says_what_it_needs(self) -> Self:
         if self.kind is CommandKind.PROMOTE and self.bank_version is None:
             raise ValueError("promote needs bank_version")
-        if self.kind is CommandKind.SET_THRESHOLD and (self.threshold is None) == (self.false_reject_ratio is None):
-            raise ValueError("set_threshold needs either threshold or false_reject_ratio")
+        wanted = (self.threshold is not None, self.false_reject_ratio is not None, self.by_settings)
+        if self.kind is CommandKind.SET_THRESHOLD and sum(wanted) != 1:
+            raise ValueError("set_threshold needs one of threshold, false_reject_ratio and by_settings")
         return self

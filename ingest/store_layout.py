@@ -4,15 +4,18 @@
     windows/<view>/<partition>-<offset>.frame   one encoded frame of a view's window
     windows/<view>/index.json               what the window holds
     positions/<topic>/<partition>           how far a partition of frames was read
+    annotations/<view>/<annotation>/<number>.frame   one encoded frame that shows what an annotation is about
 
-Views are percent-encoded (`ingest.view.file_name`).
+Views and annotations are percent-encoded (`ingest.view.file_name`); an annotation whose id is too long for a file name
+so is named by the sha256 of its id.
 """
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING, NamedTuple
 
-from ingest.view import file_name, view_of_file_name
+from ingest.view import MAX_FILE_NAME_BYTES, file_name, view_of_file_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
 BANKS = "banks"
 WINDOWS = "windows"
 POSITIONS = "positions"
+ANNOTATIONS = "annotations"
 BANK_SUFFIX = ".safetensors"
 INDEX = "index.json"
 
@@ -77,3 +81,16 @@ def frame_path(view: str, partition: int, offset: int) -> str:
 def position_path(topic: str, partition: int) -> str:
     """Where the position of a partition lies."""
     return f"{POSITIONS}/{topic}/{partition}"
+
+
+def annotation_folder(view: str) -> str:
+    """The folder of the frames that a view's annotations keep."""
+    return f"{ANNOTATIONS}/{file_name(view)}"
+
+
+def exemplar_path(view: str, annotation: str, number: int) -> str:
+    """Where the `number`-th frame of an annotation lies; `Exemplar.path` holds it."""
+    folder = file_name(annotation)
+    if len(folder) > MAX_FILE_NAME_BYTES:
+        folder = hashlib.sha256(annotation.encode()).hexdigest()
+    return f"{annotation_folder(view)}/{folder}/{number}.frame"

@@ -35,3 +35,11 @@ class Loop(Protocol):
     def lag_records(self) -> Mapping[Partition, int]:
         """Records behind the end of each owned partition, as far as known."""
         ...
+
+
+class RereadingLoop(Loop, Protocol):
+    """A loop that can go back to the beginning of a partition."""
+
+    def read_again(self, partition: Partition) -> None:
+        """Read an owned partition from its beginning; what was read of it under the old claim is void."""
+        ...

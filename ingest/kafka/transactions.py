@@ -168,6 +168,13 @@ class TransactionLoop:
             self._transact(done)
         return Committed(done, void)
 
+    def read_again(self, partition: Partition) -> None:
+        """Read an owned partition from the earliest record that Kafka has; works under its old claim are void."""
+        if partition in self._claims:
+            self._seek(TopicPartition(*partition), None)
+            self._tenure += 1
+            self._claims[partition] = Claim(partition, self._tenure)
+
     def close(self) -> None:
         """Stop; a static member keeps its partitions until the session times out, or it comes back."""
         if self._state is State.CLOSED:

@@ -6,6 +6,7 @@ from ingest.store_layout import (
     BankPath,
     bank_path,
     banks_among,
+    exemplar_path,
     frame_path,
     position_path,
     window_index_path,
@@ -22,6 +23,16 @@ def test_every_path_is_as_documented() -> None:
     assert window_index_path(VIEW) == f"windows/{FOLDER}/index.json"
     assert frame_path(VIEW, 2, 45) == f"windows/{FOLDER}/2-45.frame"
     assert position_path("frames", 3) == "positions/frames/3"
+    assert exemplar_path(VIEW, "g0a1b2c3d", 0) == f"annotations/{FOLDER}/g0a1b2c3d/0.frame"
+    assert exemplar_path(VIEW, "a/b", 7) == f"annotations/{FOLDER}/a%2Fb/7.frame"
+
+
+def test_an_annotation_of_any_id_has_a_folder_that_a_disk_can_make() -> None:
+    """A hundred characters beyond ASCII, as an id may have, would take 900 bytes: such a folder could not be made."""
+    long, other = "漢" * 100, "漢" * 99
+    folder = exemplar_path(VIEW, long, 0).split("/")[2]
+    assert len(folder) == 64
+    assert folder != exemplar_path(VIEW, other, 0).split("/")[2]
 
 
 def test_banks_and_windows_are_found_among_paths() -> None:
