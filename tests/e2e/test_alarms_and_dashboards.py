@@ -16,7 +16,7 @@ import yaml
 from ingest.cameras.faults import black
 from monitoring.dashboards.files import DASHBOARDS
 from monitoring.dashboards.panel import Dashboard, Panel, Query
-from monitoring.dashboards.prometheus_query import NoAnswer, Prometheus, Span, asked
+from monitoring.dashboards.prometheus_query import NoAnswer, Prometheus, Span, query_panel
 from tests.e2e.composed import ROOT, Composed
 from tests.e2e.watched_line import KNOCK, SCRAPE_SECONDS, SERVED_AT, Camera, Pager, WatchedLine, send_odd_records
 
@@ -211,6 +211,6 @@ def complaint(query: Query, panel: Panel, dashboard: Dashboard, prometheus: Prom
 def values(panel: Panel, dashboard: Dashboard, prometheus: Prometheus, span: Span) -> np.ndarray:
     """All values that a panel shows, of every view where it is of one."""
     views = VIEWS if dashboard.of_view else VIEWS[:1]
-    answers = chain.from_iterable(asked(panel, prometheus, span, view=view) for view in views)
+    answers = chain.from_iterable(query_panel(panel, prometheus, span, view=view) for view in views)
     series: list[Series] = [each for _, found in answers for each in found]
     return np.concatenate([each.values for each in series]) if series else np.empty(0)

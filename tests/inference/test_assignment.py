@@ -45,16 +45,16 @@ def decided(frame_id: str, offset: int, *, first: int | None = None) -> Record:
 
 
 class Tail:
-    """The last decisions, and how often they were asked for; `late` breaks off where time is up."""
+    """The last decisions, and how often they were read; `late` breaks off where time is up."""
 
     def __init__(self, *records: Record, late: bool = False) -> None:
         self.records = records
         self.late = late
-        self.asked: list[tuple[list[int], float]] = []
+        self.reads: list[tuple[list[int], float]] = []
 
     def __call__(self, partitions: Collection[int], seconds: float) -> Iterator[Record]:
         """Read it."""
-        self.asked.append((sorted(partitions), seconds))
+        self.reads.append((sorted(partitions), seconds))
         yield from self.records
         if self.late:
             raise BrokerUnreachable("late")
@@ -93,9 +93,9 @@ def test_a_partition_that_this_process_has_seen_through_is_not_read_again() -> N
     assigned(history, tail, None)
     seen(history, "b", 0)
     assigned(history, tail, 1)
-    assert tail.asked == []
+    assert tail.reads == []
     assigned(history, tail, 2)
-    assert len(tail.asked) == 1
+    assert len(tail.reads) == 1
 
 
 def test_what_this_process_knew_is_kept_beside_what_others_decided() -> None:
@@ -112,4 +112,4 @@ def test_a_tail_that_comes_late_or_holds_something_else_is_not_waited_for() -> N
     tail = Tail(other, decided("a", 5), late=True)
     assigned(history, tail, 8, seconds=2)
     assert seen(history, "a", 8) == at(5)
-    assert tail.asked == [([0], 2.0)]
+    assert tail.reads == [([0], 2.0)]

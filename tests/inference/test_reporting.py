@@ -116,9 +116,9 @@ def test_a_bank_is_named_when_it_comes_into_force(metrics: ReportedMetrics) -> N
     for version, threshold in (("a" * 64, 2.0), ("b" * 64, 3.0)):
         in_force = InForce(version, 7, Limits(threshold, threshold, threshold), provisional=False)
         metrics.reporting.banks_changed([BankPutInForce(VIEW, in_force, swapped=True)])
-    said = {"view": VIEW, "epoch": "7", "provider": "cpu", "precision": "fp32"}
-    assert metrics.value("patchline_bank_info", version="a" * 64, **said) is None
-    assert metrics.value("patchline_bank_info", version="b" * 64, **said) == 1
+    labels = {"view": VIEW, "epoch": "7", "provider": "cpu", "precision": "fp32"}
+    assert metrics.value("patchline_bank_info", version="a" * 64, **labels) is None
+    assert metrics.value("patchline_bank_info", version="b" * 64, **labels) == 1
     assert metrics.value("patchline_threshold", view=VIEW) == 3.0
 
 
@@ -159,7 +159,12 @@ def test_a_view_that_moved_away_does_not_come_back_with_a_change_of_its_bank(met
 def test_notices_of_one_thread_are_taken_by_another_once_and_in_order() -> None:
     """Banks change on a thread of their own; metrics are written by the loop's, which also closes views."""
     notices = BankNotices()
-    other = Thread(target=lambda: [notices.put(each) for each in CHANGES])
+
+    def put_all() -> None:
+        for each in CHANGES:
+            notices.put(each)
+
+    other = Thread(target=put_all)
     other.start()
     other.join()
     assert notices.drain() == CHANGES
@@ -187,8 +192,8 @@ def test_input_faults_are_counted_by_what_they_are(metrics: ReportedMetrics) -> 
     """Whatever the view's policy decides of them."""
     of = record(0, b"x")
     for policy in ("undecided", "pass"):
-        said = decide(facts(1.0, PLAIN, input_fault=InputFault.FROZEN, input_fault_policy=policy))
-        answer = FrameAnswer(Work.of(of), VIEW, said, 0.0)
+        decision = decide(facts(1.0, PLAIN, input_fault=InputFault.FROZEN, input_fault_policy=policy))
+        answer = FrameAnswer(Work.of(of), VIEW, decision, 0.0)
         metrics.reporting.committed([answer], [answer.work], 0.01, AT)
     assert metrics.value("patchline_input_faults_total", view="line/cam", reason="frozen") == 2
     assert metrics.value("patchline_undecided_total", view="line/cam", reason="input_fault") == 1

@@ -183,10 +183,10 @@ def test_every_record_bad_or_good_is_answered_once_and_rightly(
         counted = metric(port, f'patchline_decisions_total{{verdict="fail",view="{VIEW}"}}')
         rows = (page(port, "/metrics") or "").splitlines()
     assert line.answered() == Counter(sent.values())
-    said = {place(each.source): each for each in line.decisions()}
-    assert {said[sent[id(each)]].verdict for each in good} == {Verdict.PASS}
-    assert {said[sent[id(each)]].verdict for each in bad} == {Verdict.FAIL}
-    assert {said[sent[id(each)]].reason for each in learning} == {Reason.LEARNING}
+    decided = {place(each.source): each for each in line.decisions()}
+    assert {decided[sent[id(each)]].verdict for each in good} == {Verdict.PASS}
+    assert {decided[sent[id(each)]].verdict for each in bad} == {Verdict.FAIL}
+    assert {decided[sent[id(each)]].reason for each in learning} == {Reason.LEARNING}
     assert counted == 6
     assert len([row for row in rows if row.startswith("patchline_bank_info")]) == 1
 

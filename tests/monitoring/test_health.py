@@ -91,8 +91,8 @@ def test_a_process_that_still_waits_for_its_broker_is_alive(clock: Clock) -> Non
 
 def test_readiness_is_asked_every_time_and_says_why_not(clock: Clock) -> None:
     """One sentence, 503 while it is a reason, 200 once it is none."""
-    said = [Readiness(ready=False, sentence="Not ready: the probes of line-1/top are being replayed."), READY]
-    with serve(Heartbeat(limit_seconds=5, clock=clock), ready=lambda: said.pop(0)) as server:
+    answers = [Readiness(ready=False, sentence="Not ready: the probes of line-1/top are being replayed."), READY]
+    with serve(Heartbeat(limit_seconds=5, clock=clock), ready=lambda: answers.pop(0)) as server:
         assert get(server, "/readyz") == (503, "Not ready: the probes of line-1/top are being replayed.\n")
         assert get(server, "/readyz") == (200, "Ready: 2 views.\n")
 

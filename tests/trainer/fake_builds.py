@@ -111,10 +111,10 @@ class BuildingTrainer:
             self.offset += 1
         self.controller.announce()
 
-    def command(self, kind: str, identity: str, **said: object) -> None:
+    def command(self, kind: str, identity: str, **fields: object) -> None:
         """Ana sends a command."""
         whole: dict[str, Any] = {"id": identity, "view": VIEW, "kind": kind, "who": "ana", "why": "to see", "at": AT}
-        value = Command.model_validate(whole | said).to_bytes()
+        value = Command.model_validate(whole | fields).to_bytes()
         self.commands_topic.records.append(
             Record("commands", 0, self.commands_sent, 0, "create_time", VIEW.encode(), value, ())
         )

@@ -94,8 +94,8 @@ class Line:
     ) -> Trainer:
         """Start a trainer."""
         kafka = self.kafka.model_copy(update={"instance_id": instance}).model_dump_json()
-        told = [kafka, str(self.store), settings.model_dump_json(), training.model_dump_json()]
-        command = [sys.executable, "-m", "tests.trainer.member", *told]
+        arguments = [kafka, str(self.store), settings.model_dump_json(), training.model_dump_json()]
+        command = [sys.executable, "-m", "tests.trainer.member", *arguments]
         with (self.store.parent / f"trainer-{instance}.log").open("ab") as log:
             process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log, env=dict(os.environ))
         self.trainers.append(Trainer(process))

@@ -274,8 +274,8 @@ def test_a_command_is_carried_out_once() -> None:
 
 def test_a_rebuild_is_asked_again_after_a_crash_before_its_state_was_written() -> None:
     """The window already remembers it; it is the same command, not a second one."""
-    asked = BuildRequest(command_id="c-1", who="ana", why="I say so")
-    assert transition_of(command("rebuild"), state(), window(50, build_request=asked)).effect is Effect.BUILD
+    request = BuildRequest(command_id="c-1", who="ana", why="I say so")
+    assert transition_of(command("rebuild"), state(), window(50, build_request=request)).effect is Effect.BUILD
 
 
 def test_two_rollbacks_give_the_first_bank_again() -> None:

@@ -37,7 +37,7 @@ def line(kafka_broker: KafkaBroker, tmp_path: Path) -> Iterator[Line]:
     line.close()
 
 
-def command(kind: str, identity: str, **said: object) -> Command:
+def command(kind: str, identity: str, **fields: object) -> Command:
     """A command of Ana's."""
     whole: dict[str, Any] = {
         "id": identity,
@@ -47,7 +47,7 @@ def command(kind: str, identity: str, **said: object) -> Command:
         "why": "to see",
         "at": datetime.now(UTC),
     }
-    return Command.model_validate(whole | said)
+    return Command.model_validate(whole | fields)
 
 
 def loaded(line: Line, bank: BankInForce | None) -> Bank:
@@ -210,8 +210,8 @@ def test_a_second_trainer_takes_half_of_the_views_and_goes_on_where_the_first_wa
 
 def _promoters(line: Line, view: str) -> list[str]:
     """The trainers that logged a promotion of the view."""
-    said = {
+    logged = {
         instance: [each for each in line.logged(instance).splitlines() if "promoted" in each and view in each]
         for instance in ("0", "1")
     }
-    return [instance for instance, lines in said.items() if lines]
+    return [instance for instance, lines in logged.items() if lines]

@@ -10,7 +10,7 @@ from trainer.settings import ViewTraining
 
 
 def test_the_false_reject_ratio_of_a_view_goes_into_its_builds() -> None:
-    """It is said once, beside the view's other wishes, and counts more than the one among the build's settings."""
+    """It is settings once, beside the view's other wishes, and counts more than the one among the build's settings."""
     assert ViewTraining().build_settings == BuildSettings()
     build = BuildSettings(false_reject_ratio=0.1, lof_k=5)
     assert ViewTraining(build=build).build_settings.false_reject_ratio == 0.1
@@ -19,7 +19,7 @@ def test_the_false_reject_ratio_of_a_view_goes_into_its_builds() -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "fault"),
+    ("settings", "fault"),
     [
         (
             {"first_build_frames": 500},
@@ -33,7 +33,7 @@ def test_the_false_reject_ratio_of_a_view_goes_into_its_builds() -> None:
         ({"undecided_band": [0, 1.2]}, "undecided_band 0 to 1.2 must hold 1, the threshold, and begin above 0"),
     ],
 )
-def test_settings_that_cannot_work_say_which_to_change(said: dict[str, object], fault: str) -> None:
+def test_settings_that_cannot_work_say_which_to_change(settings: dict[str, object], fault: str) -> None:
     """A window that never fills would never give a bank."""
     with pytest.raises(ValidationError, match=fault):
-        ViewTraining.model_validate(said)
+        ViewTraining.model_validate(settings)

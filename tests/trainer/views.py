@@ -23,10 +23,10 @@ def bank(digit: str, *, threshold: float = 2.0, graph_hash: str = GRAPH) -> Bank
 
 def state(kind: ViewState = ViewState.ACTIVE, **changes: object) -> BankState:
     """A view's state at epoch 7."""
-    said: dict[str, object] = {"view": VIEW, "epoch": 7, "state": kind, "by": "trainer", "why": "so far", "at": AT}
+    fields: dict[str, object] = {"view": VIEW, "epoch": 7, "state": kind, "by": "trainer", "why": "so far", "at": AT}
     if kind is not ViewState.LEARNING:
-        said |= {"active": bank("a"), "previous": bank("b")}
-    return BankState.model_validate(said | changes)
+        fields |= {"active": bank("a"), "previous": bank("b")}
+    return BankState.model_validate(fields | changes)
 
 
 def window(frames: int, **changes: object) -> WindowIndex:

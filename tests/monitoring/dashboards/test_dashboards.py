@@ -54,6 +54,7 @@ def test_a_query_asks_for_what_services_show(panel: str, expression: str) -> Non
     assert "$" not in expression, panel
 
 
+@pytest.mark.process
 def test_prometheus_reads_every_query(tmp_path: Path) -> None:
     """As recording rules, so that Prometheus' own parser judges them without a server."""
     promtool = shutil.which("promtool")

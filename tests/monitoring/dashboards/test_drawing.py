@@ -40,12 +40,12 @@ def drawn(panel: Panel, *answer: Series) -> Axes:
 def test_a_rate_goes_over_what_grafana_documents(step_seconds: float, scrape_seconds: float, interval: str) -> None:
     """$__rate_interval is max($__interval + scrape interval, 4 * scrape interval)."""
     span = Span(0.0, 600.0, step_seconds)
-    asked = filled('rate(a{view="$view"}[$__rate_interval])', span, scrape_seconds=scrape_seconds, view="l/c")
-    assert asked == f'rate(a{{view="l/c"}}[{interval}])'
+    query = filled('rate(a{view="$view"}[$__rate_interval])', span, scrape_seconds=scrape_seconds, view="l/c")
+    assert query == f'rate(a{{view="l/c"}}[{interval}])'
 
 
 def test_a_series_is_called_what_its_legend_says() -> None:
-    """Labels are filled in, one it lacks by nothing; without a legend all labels are told."""
+    """Labels are filled in, one it lacks by nothing; without a legend all labels are shown."""
     labels = {"__name__": "a", "view": "l/c", "reason": "empty"}
     assert named(Query("a", "{{view}} dead: {{reason}}"), labels) == "l/c dead: empty"
     assert named(Query("a", "{{job}} failed"), labels) == "failed"
@@ -66,7 +66,7 @@ def test_a_series_is_called_what_its_legend_says() -> None:
         (float("nan"), "short", "No data"),
     ],
 )
-def test_a_number_is_told_in_its_unit(number: float, unit: str, words: str) -> None:
+def test_a_number_is_written_in_its_unit(number: float, unit: str, words: str) -> None:
     """As a person would read it."""
     assert formatted(number, unit) == words
 
@@ -120,7 +120,7 @@ def test_every_dashboard_can_be_drawn(dashboard: Dashboard) -> None:
     assert all(0 <= box.x0 < box.x1 <= 1 and 0 <= box.y0 < box.y1 <= 1 for box in boxes)
 
 
-def test_a_prometheus_that_is_not_there_is_told() -> None:
+def test_a_prometheus_that_is_not_there_is_reported() -> None:
     """By its address."""
     url = f"http://127.0.0.1:{free_port()}"
     with pytest.raises(NoAnswer, match=f"{url} does not answer"):

@@ -121,12 +121,12 @@ def test_the_second_look_corrects_the_first_word() -> None:
     state = followed(state, map(blurred, frames(rng, 50)), baseline)
     assert state.episode is not None
     state = replace(state, episode=replace(state.episode, verdict=DriftVerdict.PRODUCT_CHANGED))
-    said = []
+    verdicts = []
     for frame in frames(rng, 40):
         state = follow(state, blurred(frame), baseline)
         assert state.episode is not None
-        said.append(state.episode.verdict)
-    assert said == [DriftVerdict.PRODUCT_CHANGED] * 11 + [DriftVerdict.OUT_OF_FOCUS] * 29
+        verdicts.append(state.episode.verdict)
+    assert verdicts == [DriftVerdict.PRODUCT_CHANGED] * 11 + [DriftVerdict.OUT_OF_FOCUS] * 29
 
 
 def test_a_covered_lens_sees_nothing() -> None:

@@ -81,12 +81,12 @@ def decisions(
     ]
 
 
-def records(said: Iterable[Decision], *, first: int = 0, partition: int = 0, tenure: int = 1) -> list[Record]:
+def records(published: Iterable[Decision], *, first: int = 0, partition: int = 0, tenure: int = 1) -> list[Record]:
     """The records of `decisions` that carry them, from this offset on."""
     claim = Claim(Partition("decisions", partition), tenure)
     return [
         Record("decisions", partition, offset, 0, "create_time", b"line-1/top", one.to_bytes(), claim=claim)
-        for offset, one in enumerate(said, first)
+        for offset, one in enumerate(published, first)
     ]
 
 

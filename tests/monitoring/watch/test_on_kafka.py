@@ -54,9 +54,9 @@ class Line:
         self.sender.send_and_wait(Outgoing(self.kafka.topic("banks"), view.encode(), value))
         return active
 
-    def decide(self, said: Sequence[Decision]) -> None:
+    def decide(self, made: Sequence[Decision]) -> None:
         """Publish decisions."""
-        for one in said:
+        for one in made:
             self.sender.send(Outgoing(self.kafka.topic("decisions"), one.view.encode(), one.to_bytes()))
         self.sender.flush(30)
 
@@ -147,20 +147,20 @@ def test_a_bank_that_comes_into_force_is_held_against_its_own_calibration(line: 
 
 
 def test_decisions_of_an_aborted_transaction_are_not_followed(line: Line) -> None:
-    """They were never committed, so they were never said: the frames are decided again, once."""
+    """They were never committed, so they were never made: the frames are decided again, once."""
     bank, rng = line.bank(0), np.random.default_rng(1)
-    said = decisions(frames(rng, 30), bank)
+    made = decisions(frames(rng, 30), bank)
     with line.watched() as registry:
         until(lambda: joined(registry, 6), "the process joined")
         producer = KafkaProducer(bootstrap_servers=line.kafka.bootstrap_servers, transactional_id="other")
         producer.init_transactions()
         producer.begin_transaction()
-        for one in said:
+        for one in made:
             producer.send(line.kafka.topic("decisions"), key=one.view.encode(), value=one.to_bytes())
         producer.flush()
         producer.abort_transaction()
         producer.close()
-        line.decide(said[:20])
+        line.decide(made[:20])
         until(lambda: followed(registry) >= 20, "the committed ones were followed")
     assert followed(registry) == 20
 
@@ -201,8 +201,8 @@ def test_a_lasting_change_asks_the_trainer_once(line: Line) -> None:
     with line.watched(**wanted) as registry:
         until(lambda: verdicts(registry) == ["camera_out_of_focus"], "the next process knows")
     with WholeTopicReader.open(line.kafka, topics=[line.kafka.topic("commands")]) as reader:
-        asked = [Command.from_bytes(each.value or b"") for each in reader.read_to_end(30)]
-    assert [(one.kind, one.view, one.why) for one in asked] == [
+        requests = [Command.from_bytes(each.value or b"") for each in reader.read_to_end(30)]
+    assert [(one.kind, one.view, one.why) for one in requests] == [
         (CommandKind.REBUILD, VIEW, "camera out of focus: noticed 25 frames ago")
     ]
 

@@ -55,7 +55,7 @@ def knocked(bank: BankInForce) -> list[Decision]:
     return decisions([*frames(rng, 150), *map(darker, frames(rng, 50))], bank)
 
 
-def test_a_knock_is_shown_and_said_and_so_is_its_repair(
+def test_a_knock_is_shown_and_logged_and_so_is_its_repair(
     store: FsspecStore, clock: HandClock, bank: BankInForce
 ) -> None:
     """The gauge of one verdict at 1, a line in the log with the words, and both gone when the line is well."""
@@ -98,8 +98,8 @@ def test_a_restart_knows_what_was_known_and_counts_nothing_twice(
     assert second.verdicts() == ["camera_got_darker"]
     assert second.value("patchline_drift_decisions_total") == 10
     assert second.value("patchline_drift_episodes_total") == 0
-    told = "patchline_drift_noticed_timestamp_seconds"
-    assert second.value(told) == first.value(told)
+    noticed = "patchline_drift_noticed_timestamp_seconds"
+    assert second.value(noticed) == first.value(noticed)
 
 
 def test_an_aborted_commit_counts_nothing_twice_and_forgets_nothing(
@@ -131,10 +131,10 @@ def test_a_first_start_takes_what_is_there_for_the_past(
 def test_a_start_waits_for_no_bank_of_long_ago(store: FsspecStore, clock: HandClock, bank: BankInForce) -> None:
     """500 decisions of ten views by banks that nobody names any more: one round, and no second of waiting."""
     views = [f"line-2/camera-{number}" for number in range(10)]
-    said = [
+    made = [
         decision(frame_id=str(number), view=views[number % 10], version=f"{number % 20:064x}") for number in range(500)
     ]
-    loop = HeldPartition(records(said))
+    loop = HeldPartition(records(made))
     process = Process(loop, store, clock, bank)
     process.watch.round()
     assert (loop.at, clock.seconds) == (500, 0.0)
@@ -195,7 +195,7 @@ def test_what_was_read_of_a_partition_that_went_is_for_others(tmp_path: Path, cl
     assert [view for view in views if f'view="{view}"' in shown] == []
 
 
-def test_a_start_reads_no_further_back_than_told(store: FsspecStore, clock: HandClock, bank: BankInForce) -> None:
+def test_a_start_reads_no_further_back_than_set(store: FsspecStore, clock: HandClock, bank: BankInForce) -> None:
     """So many offsets before the first that is not counted, and never before the beginning."""
     del store, bank
     registry = CollectorRegistry()
@@ -211,7 +211,7 @@ def test_a_start_reads_no_further_back_than_told(store: FsspecStore, clock: Hand
     }
 
 
-def test_a_record_that_is_no_decision_is_said_and_passed_over(
+def test_a_record_that_is_no_decision_is_logged_and_passed_over(
     store: FsspecStore, clock: HandClock, bank: BankInForce
 ) -> None:
     """One broken record must not stop the watching of every view."""
@@ -277,13 +277,13 @@ def test_what_was_followed_is_committed_before_the_end(store: FsspecStore, clock
     assert loop.committed == 200
 
 
-def test_a_lasting_change_asks_for_a_new_bank_once_where_that_is_wanted(
+def test_a_lasting_change_requests_a_new_bank_once_where_that_is_wanted(
     store: FsspecStore, clock: HandClock, bank: BankInForce
 ) -> None:
     """In the transaction of the decision that makes it last so long: a restart reads it again and asks for nothing."""
     log = records(knocked(bank))
-    asked = {"rebuild_on": ["camera_got_darker"], "rebuild_after_frames": 30}
-    for more, written in (({}, 0), ({**asked, "rebuild_on": ["product_changed"]}, 0), (asked, 1)):
+    rebuilding = {"rebuild_on": ["camera_got_darker"], "rebuild_after_frames": 30}
+    for more, written in (({}, 0), ({**rebuilding, "rebuild_on": ["product_changed"]}, 0), (rebuilding, 1)):
         loop = HeldPartition(log)
         loop.committed = 0
         Process(loop, store, clock, bank, **more).until_read()
@@ -321,7 +321,8 @@ def test_it_is_ready_with_a_place_in_the_group() -> None:
     assert progress.readiness().sentence == "Ready: 1 partitions of decisions are followed."
 
 
-def test_promtool_finds_nothing_to_say_of_its_page(store: FsspecStore, clock: HandClock, bank: BankInForce) -> None:
+@pytest.mark.process
+def test_promtool_finds_no_fault_in_its_page(store: FsspecStore, clock: HandClock, bank: BankInForce) -> None:
     """Prometheus' own linter passes what the running service shows."""
     promtool = shutil.which("promtool")
     if promtool is None:

@@ -31,7 +31,7 @@ def nobody_tells(seconds: float) -> None:
 
 
 class Watched:
-    """One view of a plant, and what was said of each decision."""
+    """One view of a plant, and what was results of each decision."""
 
     def __init__(self, store: FsspecStore, clock: HandClock, **settings: float) -> None:
         self.calibrations = Calibrations(store, read_banks=list, retry_seconds=10, clock=clock, on_read=nobody_tells)
@@ -41,9 +41,9 @@ class Watched:
         """What `banks` says of the view from now on."""
         self.calibrations.take([state_record(state_of(active, previous=previous))])
 
-    def take(self, said: Iterable[Decision], *, partition: int = 0) -> list[Followed | Skipped]:
+    def take(self, results: Iterable[Decision], *, partition: int = 0) -> list[Followed | Skipped]:
         """Decisions of whatever view."""
-        return [self.views.take(one, self.views.opened(one.view, partition)) for one in said]
+        return [self.views.take(one, self.views.opened(one.view, partition)) for one in results]
 
     def view(self) -> FollowedView:
         """The view as it is."""
@@ -77,8 +77,8 @@ def a_line(seed: int, count: int, change: Callable[..., object] | None = None) -
 
 def test_a_knocked_lamp_is_told_and_its_repair_ends_it(watched: Watched, bank: BankInForce) -> None:
     """Quiet for 200 decisions, an episode within 50 dark ones, over within 200 good ones."""
-    said = watched.take(decisions(a_line(1, 200), bank))
-    assert all(isinstance(one, Followed) and one.after is None for one in said)
+    results = watched.take(decisions(a_line(1, 200), bank))
+    assert all(isinstance(one, Followed) and one.after is None for one in results)
     watched.take(decisions(a_line(2, 50, darker), bank, first=200))
     episode = watched.view().episode
     assert episode is not None
@@ -89,12 +89,12 @@ def test_a_knocked_lamp_is_told_and_its_repair_ends_it(watched: Watched, bank: B
 
 def test_a_decision_told_again_changes_nothing(watched: Watched, bank: BankInForce) -> None:
     """By its id, whatever else of it differs, and by `duplicate_of`, however long ago the first was."""
-    said = decisions(a_line(1, 30), bank)
-    watched.take(said)
+    results = decisions(a_line(1, 30), bank)
+    watched.take(results)
     before = watched.view().drift
-    again = [one.model_copy(update={"score": 99.0, "score_ratio": 3.3}) for one in said]
+    again = [one.model_copy(update={"score": 99.0, "score_ratio": 3.3}) for one in results]
     repeated = decision(frame_id="of-long-ago", version=bank.version).model_copy(
-        update={"duplicate_of": said[0].source}
+        update={"duplicate_of": results[0].source}
     )
     assert watched.take([*again, repeated]) == [Skipped("repeated")] * 31
     assert watched.view().drift is before
@@ -105,9 +105,9 @@ def test_reading_the_same_decisions_again_gives_the_same_state(
     store: FsspecStore, clock: HandClock, bank: BankInForce
 ) -> None:
     """What a restart rests on: the state follows from the decisions alone, an open episode included."""
-    said = decisions([*a_line(1, 100), *a_line(2, 40, darker)], bank)
+    results = decisions([*a_line(1, 100), *a_line(2, 40, darker)], bank)
     states = []
-    for stream in (said, [*said, *said], said[:60] + said[30:]):
+    for stream in (results, [*results, *results], results[:60] + results[30:]):
         one = Watched(store, clock)
         one.put_in_force(bank)
         one.take(stream)
@@ -132,11 +132,11 @@ def test_a_new_bank_starts_the_view_anew_and_raises_no_alarm(
     dark = [
         replace(one, sketch=other.sketch) for one, other in zip(a_line(6, 200, darker), a_line(6, 200), strict=True)
     ]
-    said = watched.take(decisions(dark, learnt, start="later"))
-    assert isinstance(said[0], Followed)
-    assert said[0].first
-    assert said[0].before is not None
-    assert [one.after for one in said if isinstance(one, Followed)] == [None] * 200
+    results = watched.take(decisions(dark, learnt, start="later"))
+    assert isinstance(results[0], Followed)
+    assert results[0].first
+    assert results[0].before is not None
+    assert [one.after for one in results if isinstance(one, Followed)] == [None] * 200
     assert watched.seen() == 200
 
 
@@ -145,8 +145,8 @@ def test_decisions_by_the_bank_before_are_held_against_that_bank(
 ) -> None:
     """`banks` may be read ahead of `decisions`: the last ones of the old bank are still its own."""
     watched.put_in_force(stored(store, calibrated_bank(5, gain=0.7)), previous=bank)
-    said = watched.take(decisions(a_line(1, 100), bank))
-    assert all(isinstance(one, Followed) and one.after is None for one in said)
+    results = watched.take(decisions(a_line(1, 100), bank))
+    assert all(isinstance(one, Followed) and one.after is None for one in results)
 
 
 def test_another_threshold_keeps_what_is_known(watched: Watched, bank: BankInForce) -> None:
@@ -182,8 +182,8 @@ def test_views_are_told_apart(watched: Watched, store: FsspecStore, bank: BankIn
     ours = decisions(a_line(1, 300), bank)
     their_own = decisions(a_line(8, 300), theirs, view=other)
     mixed = [ours[n] if n % 2 else their_own[n] for n in range(300)]
-    said = watched.take(mixed)
-    assert all(isinstance(one, Followed) and one.after is None for one in said)
+    results = watched.take(mixed)
+    assert all(isinstance(one, Followed) and one.after is None for one in results)
     assert watched.seen() == 150
 
 
@@ -193,8 +193,8 @@ def test_frames_missing_before_a_decision_without_a_score_are_not_lost(watched: 
         decision(frame_id=f"run-{number}", sequence=number, version=bank.version, threshold=bank.threshold)
         for number in (0, 8, 9, 10)
     )
-    said = watched.take([first, unscored.model_copy(update={"sketch": None}), third, fourth])
-    assert said[1] == Skipped("not_measured")
+    results = watched.take([first, unscored.model_copy(update={"sketch": None}), third, fourth])
+    assert results[1] == Skipped("not_measured")
     standing = watched.view().drift
     assert standing is not None
     assert standing.following.watched[:3, WATCHED.index("gap")].tolist() == [0, 7, 0]
@@ -226,10 +226,10 @@ def test_only_so_many_ids_are_remembered(store: FsspecStore, clock: HandClock, b
     """The last ones, of each partition."""
     watched = Watched(store, clock, remembered_decisions=10)
     watched.put_in_force(bank)
-    said = decisions(a_line(1, 20), bank)
-    watched.take(said)
-    assert watched.take([said[-10]]) == [Skipped("repeated")]
-    assert isinstance(watched.take([said[9]])[0], Followed)
+    results = decisions(a_line(1, 20), bank)
+    watched.take(results)
+    assert watched.take([results[-10]]) == [Skipped("repeated")]
+    assert isinstance(watched.take([results[9]])[0], Followed)
 
 
 def test_a_partition_that_others_follow_leaves_nothing(watched: Watched, bank: BankInForce) -> None:
