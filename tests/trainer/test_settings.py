@@ -10,7 +10,7 @@ from trainer.settings import ViewTraining
 
 
 def test_the_false_reject_ratio_of_a_view_goes_into_its_builds() -> None:
-    """It is settings once, beside the view's other wishes, and counts more than the one among the build's settings."""
+    """It is set once, beside the view's other wishes, and counts more than the one among the build's settings."""
     assert ViewTraining().build_settings == BuildSettings()
     build = BuildSettings(false_reject_ratio=0.1, lof_k=5)
     assert ViewTraining(build=build).build_settings.false_reject_ratio == 0.1
