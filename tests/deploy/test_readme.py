@@ -39,6 +39,7 @@ def parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Simulator
     return simulator
 
 
+@pytest.mark.slow
 def test_the_library_example_builds_a_bank_and_tells_bad_from_good(
     parts: Simulator, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -236,6 +236,7 @@ def one_broken_frame(embedder: OnnxEmbedder, shade: int) -> OnnxEmbedder:
     return Broken()  # type: ignore[return-value]  # structurally one
 
 
+@pytest.mark.slow
 def test_a_frame_the_network_chokes_on_is_undecided_and_takes_no_other_with_it(
     store: FsspecStore, embedder: OnnxEmbedder, bank: Bank
 ) -> None:

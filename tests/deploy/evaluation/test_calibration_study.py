@@ -58,6 +58,7 @@ def request_of(plates: Path, out: Path) -> CalibrationRequest:
     return CalibrationRequest(categories=(category_of(plates),), simulated=(), noises=(0.1,), seeds=(0,), out=out)
 
 
+@pytest.mark.slow
 def test_rows_are_kept_as_they_are_measured_and_not_measured_again(
     plates: Path, cache: EmbeddingCache, tmp_path: Path
 ) -> None:
@@ -75,6 +76,7 @@ def test_in_time_order_the_later_frames_are_tested(plates: Path, cache: Embeddin
     assert {(row.order, row.folds, row.window_frames, row.good_frames) for row in rows} == {("time", 1, 22, 10)}
 
 
+@pytest.mark.slow
 def test_a_simulated_line_is_a_window_and_what_follows_it(cache: EmbeddingCache, tmp_path: Path) -> None:
     """Twelve frames to learn from, twenty good ones after them."""
     short = CalibrationRequest(

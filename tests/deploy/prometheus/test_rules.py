@@ -79,6 +79,7 @@ def test_the_line_that_is_well_shows_all_that_alerts_look_at() -> None:
     assert shown >= {name for rule in alerts().values() for name in names_in(rule["expr"])}
 
 
+@pytest.mark.slow
 def test_every_alert_has_a_section_and_every_section_an_alert() -> None:
     """Meaning, check and fix under the alert's own name, where its runbook link leads."""
     sections = dict(

@@ -36,6 +36,7 @@ def test_p_values_are_even_and_independent_of_those_before() -> None:
     assert stats.spearmanr(before, after).pvalue > 0.01
 
 
+@pytest.mark.slow
 def test_false_alarms_keep_the_bound() -> None:
     """300 streams of 600 exchangeable frames at A = 6,000: at most 10 % alarm, three standard deviations granted."""
     rng = np.random.default_rng(2)

@@ -28,6 +28,7 @@ def test_strength_is_the_sum_over_all_changepoints() -> None:
     assert evidence.strength[0] == pytest.approx(sum(np.prod(ratios[k:]) for k in range(25)))
 
 
+@pytest.mark.slow
 def test_false_alarms_keep_the_bound_where_the_null_is_at_its_edge() -> None:
     """As many frames outside as allowed, all bets tied to one another: within N frames at most N / A alarm.
 

@@ -59,6 +59,7 @@ def embedded(bank: Bank, frames: list[bytes]) -> np.ndarray:
     return MeanColours().embed(np.stack([bank.manifest.geometry.apply(decode(frame)) for frame in frames]))
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_bytes() -> None:
     """Twice the same window and settings; another seed, another file."""
     once = bank_to_bytes(default_bank())
@@ -97,6 +98,7 @@ def test_every_patch_names_its_frame_and_position() -> None:
     np.testing.assert_array_equal(bank.vectors, embeddings[bank.source_frame, row, column])
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(
     seed=st.integers(0, 2**16),

@@ -49,6 +49,7 @@ def line(frames: int, *, seed: int) -> np.ndarray:
     return (centres[which] + 0.3 * rng.normal(size=(frames, 6, 6, 16))).astype(np.float32)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("coreset_frames", [1024, 80])
 def test_frames_of_the_window_score_as_frames_to_come_do(coreset_frames: int) -> None:
     """A threshold is worth what this is: the quantiles of calibration scores are those of 400 frames nobody saw."""
