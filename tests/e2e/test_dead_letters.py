@@ -109,7 +109,7 @@ def test_what_cannot_be_replayed_is_said_and_fails(services: Services) -> None:
     settings = ("--settings", str(services.settings_file()))
     expired = run("dead-letters", "replay", "--all", *settings, folder=services.folder)
     assert expired.returncode == 1
-    assert f"the bytes of {gone} are gone" in expired.stdout
+    assert f"the bytes of {gone} have expired" in expired.stdout
     assert "1 of 1 frames could not be sent again" in expired.stderr
     missing = run("dead-letters", "show", "0:99", *settings, folder=services.folder)
     assert (missing.returncode, missing.stderr.count("there is no dead letter")) == (1, 1)
