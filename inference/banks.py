@@ -20,6 +20,7 @@ from ingest.decision import Reason
 from ingest.store import StoreError
 from softpatch.bank import Bank, InvalidBank, bank_from_bytes, bank_version
 from softpatch.scoring.input_baseline import input_baseline_of
+from softpatch.scoring.no_part import NoPartCheck
 from softpatch.scoring.score import Scorer
 from softpatch.scoring.self_test import ProbesDisagree, run_self_test
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     import numpy as np
+    from jaxtyping import Float32
 
     from ingest.kafka.records import Record
     from ingest.store import Store
@@ -50,6 +52,12 @@ class Serving:
     scorer: Scorer
     baseline: InputBaseline
     """How the view's frames look when nothing is wrong with its camera."""
+    no_part: NoPartCheck | None = None
+    """Whether a frame shows no part; None where nobody has shown the bank such frames."""
+
+    def shows_no_part(self, score: float, embedding: Float32[np.ndarray, "p q d"]) -> bool:
+        """Whether a frame that does not pass shows no part; of one that passes it is not asked."""
+        return self.no_part is not None and score > self.in_force.limits.low and self.no_part.shows_no_part(embedding)
 
 
 BankStatus = Serving | NoBank
@@ -64,8 +72,8 @@ class BankLoader:
         self._embedder = embedder
         self._make_search = make_search
 
-    def load(self, view: str, wanted: BankInForce) -> tuple[Bank, Scorer, InputBaseline]:
-        """Fetch, check and test a bank; returns it with its scorer and the view's input baseline.
+    def load(self, view: str, wanted: BankInForce) -> tuple[Bank, Scorer, InputBaseline, NoPartCheck | None]:
+        """Fetch, check and test a bank; returns it with its scorer, the view's input baseline and its no-part check.
 
         Raises:
             BankRefused: the file is not this view's bank for this graph, or it scores its probes differently here.
@@ -81,11 +89,12 @@ class BankLoader:
             search = self._make_search(bank.vectors)
             run_self_test(bank, self._embedder, search)
             baseline = input_baseline_of(bank)
+            no_part = NoPartCheck.of(bank, self._make_search)
         except ProbesDisagree as error:
             raise BankRefused(str(error)) from error
         except Exception as error:  # a bank that breaks its own proof (memory, sizes) must not end the service
             raise BankRefused(f"it cannot be tried here: {type(error).__name__}: {error}") from error
-        return bank, Scorer(bank, search), baseline
+        return bank, Scorer(bank, search), baseline, no_part
 
     def _read(self, view: str, wanted: BankInForce) -> Bank:
         data = self._store.get(wanted.uri)

@@ -7,8 +7,10 @@ The first reason that applies is the reason of a decision:
 3. `deadline`       a score, too late to act on; it is kept
 4. `dead_letter_rate`  a score, from a view whose input is not to be trusted
 5. `input_fault`    a score of a picture that shows nothing to inspect; the view's policy may be pass or fail instead
-6. `near_threshold` a score between the low and the high limit
-7. otherwise `fail` above the threshold, `pass` at or below it
+6. `no_part`        a score above the low limit, of a picture in which there is no part
+7. `near_threshold` a score between the low and the high limit
+8. `line_changed`   a score above the high limit, while most frames of the view fail together
+9. otherwise `fail` above the threshold, `pass` at or below it
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
 
     from ingest.bank_state import BankInForce
     from ingest.contract import SourceRecord
-    from ingest.decision import DefectRegion, ImageFacts, InputFaultPolicy, NearestPatch, SmallMap
+    from ingest.decision import DefectRegion, ImageFacts, InputFaultPolicy, LineChange, NearestPatch, SmallMap
     from ingest.frame import Frame
     from softpatch.images.input_faults import FrameThumbnail, InputFault
 
@@ -90,6 +92,10 @@ class ScoreEvidence:
     """What scoring found; `score` may be anything a network can give, NaN included."""
 
     score: float
+    worst_patch: tuple[int, int]
+    """Grid row and column of the patch that gives the frame its score."""
+    no_part: bool = False
+    """Whether there is no part in the picture; never asked of a frame that passes."""
     provider: str
     precision: Literal["fp32", "fp16"]
     regions: tuple[DefectRegion, ...] = ()
@@ -117,6 +123,19 @@ class DecisionFacts:
     queue_seconds: float
     stage_seconds: Mapping[str, float] = field(default_factory=dict)
 
+    @property
+    def ruled_by_policy(self) -> bool:
+        """Whether the frame shows nothing to inspect and the view's policy decides it, not its score."""
+        return self.input_fault is not None and self.input_fault_policy != "inspect"
+
+
+@dataclass(frozen=True)
+class LineChanged:
+    """The line is no longer what its bank learnt: where its frames differ, in pixels of the frame as it came."""
+
+    where: LineChange
+    box_xyxy_px: tuple[float, float, float, float] | None = None
+
 
 def rule(
     score: float | None,
@@ -125,6 +144,8 @@ def rule(
     late: bool = False,
     dead_letters_over_cap: bool = False,
     input_fault: InputFaultPolicy | None = None,
+    no_part: bool = False,
+    line_changed: bool = False,
 ) -> Ruling:
     """Undecided, with the first reason in the order above, whenever nothing certain is known of the part.
 
@@ -138,7 +159,16 @@ def rule(
         return Ruling(Verdict.UNDECIDED, Reason.DEADLINE if late else Reason.DEAD_LETTER_RATE)
     if input_fault is not None and input_fault != "inspect":
         return _BY_POLICY[input_fault]
-    return by_score(score, status.limits)
+    return _unless_explained(by_score(score, status.limits), no_part=no_part, line_changed=line_changed)
+
+
+def _unless_explained(ruling: Ruling, *, no_part: bool, line_changed: bool) -> Ruling:
+    """The ruling by the score, where nothing but a defect explains a high one; a pass stays a pass."""
+    if no_part and ruling.verdict is not Verdict.PASS:
+        return Ruling(Verdict.UNDECIDED, Reason.NO_PART)
+    if line_changed and ruling.verdict is Verdict.FAIL:
+        return Ruling(Verdict.UNDECIDED, Reason.LINE_CHANGED)
+    return ruling
 
 
 def by_score(score: float, limits: Limits) -> Ruling:
@@ -160,16 +190,24 @@ def usable(score: float, limits: Limits) -> bool:
     return score >= 0 and isfinite(score / limits.threshold)
 
 
-def decide(facts: DecisionFacts) -> Decision:
-    """The decision on one frame; a score that is unusable is left out together with all that was derived from it."""
-    frame = facts.frame
-    ruling = rule(
+def rule_on(facts: DecisionFacts, *, line_changed: bool = False) -> Ruling:
+    """The ruling on one frame's facts."""
+    return rule(
         facts.evidence.score if facts.evidence else None,
         facts.status,
         late=facts.late,
         dead_letters_over_cap=facts.dead_letters_over_cap,
         input_fault=facts.input_fault_policy if facts.input_fault else None,
+        no_part=facts.evidence is not None and facts.evidence.no_part,
+        line_changed=line_changed,
     )
+
+
+def decide(facts: DecisionFacts, line_changed: LineChanged | None = None) -> Decision:
+    """The decision on one frame; a score that is unusable is left out together with all that was derived from it."""
+    frame = facts.frame
+    ruling = rule_on(facts, line_changed=line_changed is not None)
+    change = line_changed if ruling.reason is Reason.LINE_CHANGED else None
     return Decision(
         id=decision_id(frame.view, frame.frame_id),
         view=frame.view,
@@ -179,6 +217,8 @@ def decide(facts: DecisionFacts) -> Decision:
         reason=ruling.reason,
         image=facts.seen.image,
         input_fault=facts.input_fault,
+        line_change=None if change is None else change.where,
+        line_change_box_xyxy_px=None if change is None else change.box_xyxy_px,
         size_wh_px=facts.seen.size_wh_px,
         difference_hash=f"{facts.seen.difference_hash:016x}",
         change_bits=facts.change_bits,

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     import numpy as np
 
     from inference.banks import Serving
+    from inference.line_change import Cells
+    from softpatch.bank import Bank
     from softpatch.network.embed import Embedder
     from softpatch.scoring.score import FrameScore
 
@@ -21,11 +23,19 @@ MAX_REGIONS = 32
 
 
 def evidence_of(
-    found: FrameScore, embedding: np.ndarray, serving: Serving, embedder: Embedder, *, source_wh: tuple[int, int]
+    found: FrameScore,
+    embedding: np.ndarray,
+    serving: Serving,
+    embedder: Embedder,
+    *,
+    no_part: bool,
+    source_wh: tuple[int, int],
 ) -> ScoreEvidence:
     """The evidence of one frame; `embedding` is its float32 [p, q, d], `source_wh` its size as it came."""
     return ScoreEvidence(
         score=found.score,
+        worst_patch=found.worst_position,
+        no_part=no_part,
         provider=embedder.provider,
         precision=embedder.precision,
         regions=_defect_regions(found, serving, source_wh),
@@ -47,6 +57,14 @@ def _defect_regions(found: FrameScore, serving: Serving, source_wh: tuple[int, i
         DefectRegion(box_xyxy_px=geometry.source_box(each.box_xyxy, source_wh), peak_ratio=each.peak / threshold)
         for each in worst_first
     )
+
+
+def box_of_cells(cells: Cells, bank: Bank, source_wh: tuple[int, int]) -> tuple[float, float, float, float]:
+    """The pixels of a frame as it came that some cells of the bank's grid of patches cover."""
+    geometry, (rows, columns) = bank.manifest.geometry, bank.manifest.grid
+    top, bottom = (edge * geometry.height_px // rows for edge in cells[::2])
+    left, right = (edge * geometry.width_px // columns for edge in cells[1::2])
+    return geometry.source_box((left, top, right, bottom), source_wh)
 
 
 def _nearest(found: FrameScore, serving: Serving) -> NearestPatch:

@@ -1,4 +1,4 @@
-"""What the service remembers of the frames before this one: repeats, gaps, changes, and how many were dead letters.
+"""What the service remembers of the frames before this one: repeats, gaps, changes, dead letters, and how many fail.
 
 The memory is per partition and in offset order. A transaction that aborts makes the loop read records again; they are
 recognised by their offset and change nothing. A partition that comes back after another process worked on it has a new
@@ -13,11 +13,13 @@ from collections import OrderedDict, deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from inference.line_change import RecentFrames
 from ingest.sequence_gaps import SequenceGaps
 from softpatch.images.input_faults import FrozenRun
 
 if TYPE_CHECKING:
     from inference.decide import Seen
+    from inference.line_change import ChangedPlace, ScoredBy, ScoredFrame
     from inference.settings import ViewInspection
     from ingest.contract import SourceRecord
     from ingest.frame import Frame
@@ -54,6 +56,12 @@ class _PartitionHistory:
     sequences: dict[str, SequenceGaps] = field(default_factory=dict)
     outcomes: dict[str, deque[bool]] = field(default_factory=dict)
     """Per view, whether each of its last records was a dead letter."""
+    decided_through: int = -1
+    """The highest offset of a frame that counted, or not, as one of the last scored of its view."""
+    recent: dict[str, RecentFrames] = field(default_factory=dict)
+    """Per view, its last scored frames."""
+    changed_places: OrderedDict[int, tuple[ScoredBy, ChangedPlace]] = field(default_factory=OrderedDict)
+    """By the offset of a frame while whose line had changed, where: read again, the same is said of it."""
 
 
 class History:
@@ -107,6 +115,29 @@ class History:
             frozen=frozen,
         )
 
+    def line_change(
+        self, frame: Frame, scored: ScoredFrame | None, scored_by: ScoredBy, inspection: ViewInspection
+    ) -> ChangedPlace | None:
+        """Remember how a frame was scored, and return where the line has changed; None while it is as it was.
+
+        Call it after `frame`, of the same frame; `scored` is None for one that does not count. A line that has changed
+        says nothing of a replayed frame, and a process that takes a view over begins to count anew.
+        """
+        past = self._partitions[frame.source.partition]
+        offset = frame.source.offset
+        if offset <= past.decided_through:
+            by, place = past.changed_places.get(offset, (scored_by, None))
+            return place if by == scored_by else None
+        past.decided_through = offset
+        if frame.replay_of is not None or not inspection.line_changed_frames:
+            return None
+        recent = _recent(past, frame.view, scored_by)
+        recent = past.recent[frame.view] = recent if scored is None else recent.after(scored, inspection)
+        if recent.place is not None:
+            past.changed_places[offset] = scored_by, recent.place
+            self._forget(past)
+        return recent.place
+
     def dead_letter(self, source: SourceRecord, view: str, inspection: ViewInspection, *, tenure: int) -> None:
         """Remember a record of this view that could not be decided."""
         past = self._past(source, tenure)
@@ -125,7 +156,7 @@ class History:
         return past
 
     def _forget(self, past: _PartitionHistory) -> None:
-        for names in (past.frame_ids, past.frozen):
+        for names in (past.frame_ids, past.frozen, past.changed_places):
             while len(names) > self._remembered:
                 names.popitem(last=False)
 
@@ -143,6 +174,12 @@ def _advance(past: _PartitionHistory, offset: int) -> bool:
     new = offset > past.read_through
     past.read_through = max(past.read_through, offset)
     return new
+
+
+def _recent(past: _PartitionHistory, view: str, scored_by: ScoredBy) -> RecentFrames:
+    """The last scored frames of a view; none where another bank, or other limits, decided them."""
+    recent = past.recent.get(view)
+    return recent if recent is not None and recent.scored_by == scored_by else RecentFrames(scored_by)
 
 
 def _missing(past: _PartitionHistory, frame: Frame, *, repeated: bool) -> int:

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from inference.decide import DecisionFacts, NoBank, decide
+from inference.decide import DecisionFacts, LineChanged, NoBank, decide
+from inference.evidence import box_of_cells
+from inference.line_change import ScoredBy, scored_frame
 from inference.scoring import StageClock
 from ingest.contract import SourceRecord
 from ingest.dead_letter import DeadLetter, dead_letter_of, headers_of
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from inference.banks import ActiveBanks, BankStatus
-    from inference.history import History
+    from inference.history import History, Recalled
     from inference.scoring import FrameScoring, Inspected
     from inference.settings import ViewInspection
     from ingest.decision import Decision
@@ -123,30 +125,52 @@ class Inspector:
         inspection = self._inspection_of(frame.view)
         baseline = InputBaseline() if isinstance(status, NoBank) else status.baseline
         recalled = self._history.frame(frame, found.seen, baseline, inspection, tenure=_tenure(record))
-        appended_at, decided_at = _moment(frame.appended_ms), self._now()
-        decision = decide(
-            DecisionFacts(
-                frame=frame,
-                status=status if isinstance(status, NoBank) else status.in_force,
-                seen=found.seen,
-                evidence=found.evidence,
-                late=(decided_at - appended_at).total_seconds() > inspection.deadline_seconds,
-                dead_letters_over_cap=recalled.dead_letters_over_cap,
-                input_fault=found.seen.exposure_fault or (InputFault.FROZEN if recalled.frozen else None),
-                input_fault_policy=inspection.input_fault,
-                change_bits=recalled.change_bits,
-                duplicate_of=recalled.duplicate_of,
-                appended_at=appended_at,
-                decided_at=decided_at,
-                queue_seconds=queue_seconds,
-                stage_seconds=found.stage_seconds,
-            )
-        )
+        facts = self._facts(frame, status, found, recalled, inspection=inspection, queue_seconds=queue_seconds)
+        decision = decide(facts, self._line_changed(facts, status, inspection))
         outgoing = Outgoing(
             self._destinations.decisions, frame.key.encode(), decision.to_bytes(), partition=record.partition
         )
         work = Work.of(record, (outgoing,))
         return FrameAnswer(work, frame.view, decision, queue_seconds, recalled.missing_frames)
+
+    def _facts(
+        self,
+        frame: Frame,
+        status: BankStatus,
+        found: Inspected,
+        recalled: Recalled,
+        *,
+        inspection: ViewInspection,
+        queue_seconds: float,
+    ) -> DecisionFacts:
+        appended_at, decided_at = _moment(frame.appended_ms), self._now()
+        return DecisionFacts(
+            frame=frame,
+            status=status if isinstance(status, NoBank) else status.in_force,
+            seen=found.seen,
+            evidence=found.evidence,
+            late=(decided_at - appended_at).total_seconds() > inspection.deadline_seconds,
+            dead_letters_over_cap=recalled.dead_letters_over_cap,
+            input_fault=found.seen.exposure_fault or (InputFault.FROZEN if recalled.frozen else None),
+            input_fault_policy=inspection.input_fault,
+            change_bits=recalled.change_bits,
+            duplicate_of=recalled.duplicate_of,
+            appended_at=appended_at,
+            decided_at=decided_at,
+            queue_seconds=queue_seconds,
+            stage_seconds=found.stage_seconds,
+        )
+
+    def _line_changed(self, facts: DecisionFacts, status: BankStatus, inspection: ViewInspection) -> LineChanged | None:
+        """Whether most frames of the view fail together, this one among them where it counts."""
+        if isinstance(status, NoBank):
+            return None
+        scored_by = ScoredBy.of(status.in_force)
+        place = self._history.line_change(facts.frame, scored_frame(facts), scored_by, inspection)
+        if place is None:
+            return None
+        box = None if place.cells is None else box_of_cells(place.cells, status.bank, facts.seen.size_wh_px)
+        return LineChanged(place.where, box)
 
     def _dead_letter(self, record: Record, why: BadFrame, queue_seconds: float) -> FrameAnswer:
         letter = dead_letter_of(

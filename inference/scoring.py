@@ -159,19 +159,30 @@ class FrameScoring:
             # All frames of one bank is the common case, and half a megabyte a frame need not be copied for it.
             own = embeddings if len(group) == len(members) else embeddings[[row for row, _ in group]]
             with stages.timed("search"):
-                scores = group[0][1].serving.scorer.score(own)
+                serving = group[0][1].serving
+                scores = serving.scorer.score(own)
+                no_part = [serving.shows_no_part(*each) for each in zip([s.score for s in scores], own, strict=True)]
             with stages.timed("score"):
-                found |= self._shown([each for _, each in group], scores, own)
+                found |= self._shown([each for _, each in group], scores, no_part, own)
         return found
 
     def _shown(
-        self, members: Sequence[_Waiting], scores: Sequence[FrameScore], embeddings: np.ndarray
+        self,
+        members: Sequence[_Waiting],
+        scores: Sequence[FrameScore],
+        no_part: Sequence[bool],
+        embeddings: np.ndarray,
     ) -> dict[int, ScoreEvidence]:
         return {
             each.place: evidence_of(
-                score, embedding, each.serving, self._embedder, source_wh=each.shaped.seen.size_wh_px
+                score,
+                embedding,
+                each.serving,
+                self._embedder,
+                no_part=empty,
+                source_wh=each.shaped.seen.size_wh_px,
             )
-            for each, score, embedding in zip(members, scores, embeddings, strict=True)
+            for each, score, empty, embedding in zip(members, scores, no_part, embeddings, strict=True)
         }
 
 

@@ -58,3 +58,7 @@ class ViewInspection(BaseModel):
     """What a black, over-exposed or frozen frame is; `inspect`: it is decided by its score, and learnt from."""
     frozen_frames: Annotated[int, Field(ge=3)] = FROZEN_FRAMES
     """So many frames in a row that show the same instant are frozen."""
+    line_changed_frames: Annotated[int, Field(ge=0)] = 20
+    """How many last frames say whether the line has changed; 0: never, every frame that fails is a fail."""
+    line_changed_ratio: Annotated[float, Field(gt=0.5, le=1)] = 0.9
+    """From this share of failing frames among them on, one that would fail is undecided, until at most half fail."""

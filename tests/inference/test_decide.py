@@ -31,7 +31,7 @@ def undecided(reason: Reason) -> Ruling:
 
 
 @pytest.mark.parametrize(
-    ("score", "status", "said", "expected"),
+    ("score", "status", "facts_given", "expected"),
     [
         (1.0, PLAIN, {}, Ruling(Verdict.PASS)),
         (2.0, PLAIN, {}, Ruling(Verdict.PASS)),
@@ -62,13 +62,24 @@ def undecided(reason: Reason) -> Ruling:
         (1.0, PLAIN, {"input_fault": "pass", "late": True}, undecided(Reason.DEADLINE)),
         (nan, PLAIN, {"input_fault": "pass"}, undecided(Reason.NO_SCORE)),
         (1.0, LEARNING, {"input_fault": "pass"}, undecided(Reason.LEARNING)),
+        (9.0, PLAIN, {"no_part": True}, undecided(Reason.NO_PART)),
+        (1.6, BANDED, {"no_part": True}, undecided(Reason.NO_PART)),
+        (1.0, PLAIN, {"no_part": True}, Ruling(Verdict.PASS)),
+        (9.0, PLAIN, {"no_part": True, "late": True}, undecided(Reason.DEADLINE)),
+        (9.0, PLAIN, {"no_part": True, "input_fault": "undecided"}, undecided(Reason.INPUT_FAULT)),
+        (9.0, PLAIN, {"no_part": True, "line_changed": True}, undecided(Reason.NO_PART)),
+        (9.0, PLAIN, {"line_changed": True}, undecided(Reason.LINE_CHANGED)),
+        (1.0, PLAIN, {"line_changed": True}, Ruling(Verdict.PASS)),
+        (1.6, BANDED, {"line_changed": True}, undecided(Reason.NEAR_THRESHOLD)),
+        (9.0, PLAIN, {"line_changed": True, "input_fault": "fail"}, Ruling(Verdict.FAIL)),
+        (9.0, PLAIN, {"line_changed": True, "late": True}, undecided(Reason.DEADLINE)),
     ],
 )
 def test_the_first_reason_that_applies_is_given(
-    score: float | None, status: InForce | NoBank, said: dict[str, Any], expected: Ruling
+    score: float | None, status: InForce | NoBank, facts_given: dict[str, Any], expected: Ruling
 ) -> None:
-    """The order is: no bank, no score, deadline, dead letters, input fault, near the threshold, fail, pass."""
-    assert rule(score, status, **said) == expected
+    """No bank, no score, deadline, dead letters, input fault, no part, near the threshold, line changed, fail, pass."""
+    assert rule(score, status, **facts_given) == expected
 
 
 SCORES = st.one_of(st.none(), st.floats())
@@ -107,10 +118,12 @@ def test_every_fact_gives_a_decision_the_contract_takes(
     assert Decision.from_bytes(decision.to_bytes()) == decision
 
 
-def facts(score: float | None, status: InForce | NoBank, **said: object) -> DecisionFacts:
+def facts(score: float | None, status: InForce | NoBank, **facts_given: object) -> DecisionFacts:
     """One frame's facts, on time and first of its id unless they say otherwise."""
     evidence = (
-        None if score is None else ScoreEvidence(score=score, provider="CPU", precision="fp32", sketch=(0.5,) * 32)
+        None
+        if score is None
+        else ScoreEvidence(score=score, worst_patch=(0, 0), provider="CPU", precision="fp32", sketch=(0.5,) * 32)
     )
     source = SourceRecord(topic="frames", partition=3, offset=41)
     plain: dict[str, Any] = {
@@ -131,7 +144,7 @@ def facts(score: float | None, status: InForce | NoBank, **said: object) -> Deci
         "queue_seconds": 0.25,
         "stage_seconds": {"decode": 0.001},
     }
-    return DecisionFacts(**{**plain, **said})
+    return DecisionFacts(**{**plain, **facts_given})
 
 
 def test_a_late_frame_keeps_its_score() -> None:
