@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, PositiveFloat, model_validator
 
@@ -44,7 +44,7 @@ class Command(Message):
     low_limit: PositiveFloat | None = None
     high_limit: PositiveFloat | None = None
     false_reject_ratio: Annotated[float, Field(gt=0, lt=0.5)] | None = None
-    by_settings: bool = False
+    by_settings: Literal[True] | None = None
     """Of set_threshold: by the view's settings again, instead of `threshold` or `false_reject_ratio`."""
     who: Annotated[str, Field(min_length=1)]
     why: str
@@ -54,7 +54,7 @@ class Command(Message):
     def _says_what_it_needs(self) -> Self:
         if self.kind is CommandKind.PROMOTE and self.bank_version is None:
             raise ValueError("promote needs bank_version")
-        wanted = (self.threshold is not None, self.false_reject_ratio is not None, self.by_settings)
+        wanted = (self.threshold is not None, self.false_reject_ratio is not None, bool(self.by_settings))
         if self.kind is CommandKind.SET_THRESHOLD and sum(wanted) != 1:
             raise ValueError("set_threshold needs one of threshold, false_reject_ratio and by_settings")
         return self

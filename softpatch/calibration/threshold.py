@@ -1,13 +1,13 @@
 """From contaminated calibration scores to a threshold that rejects the asked share of good frames."""
 
 from dataclasses import dataclass
-from math import ceil, log
+from math import ceil, exp, log
 
 import numpy as np
 from jaxtyping import Float32
 
 from softpatch.bank import Bank, Threshold
-from softpatch.calibration.extreme_value import MOST_FRAMES, bagged_interval, posterior
+from softpatch.calibration.extreme_value import MOST_FRAMES, ScorePosterior, bagged_interval, posterior
 
 RULE = (
     "posterior median over extreme value distributions with uniform noise, fitted above the median of log cross-fitted "
@@ -15,6 +15,10 @@ RULE = (
     "runs of ten frames"
 )
 
+LEAST_RATIO, MOST_RATIO = 1e-6, 0.499
+"""Of the ratios that `ratio_of` gives: a threshold far above every score means no smaller one."""
+
+_HALVINGS = 40
 _RATIOS = np.geomspace(0.0005, 0.4, 60)
 
 
@@ -79,8 +83,30 @@ def threshold_of(bank: Bank, false_reject_ratio: float) -> float:
     own = bank.manifest.threshold
     if own.false_reject_ratio == false_reject_ratio:
         return own.value
-    seed = bank.manifest.settings.seed
-    return suggest(bank.threshold_scores, false_reject_ratio=false_reject_ratio, seed=seed).threshold.value
+    return _limit_score(posterior(bank.threshold_scores), false_reject_ratio)
+
+
+def ratio_of(bank: Bank, threshold: float) -> float:
+    """The false-reject ratio for which a bank gives this threshold: the inverse of `threshold_of`.
+
+    It is at least `LEAST_RATIO` and at most `MOST_RATIO`, however far from the calibration the threshold lies.
+    """
+    own = bank.manifest.threshold
+    if own.value == threshold:
+        return own.false_reject_ratio
+    fitted = posterior(bank.threshold_scores)
+    low, high = log(LEAST_RATIO), log(MOST_RATIO)
+    for _ in range(_HALVINGS):  # thresholds fall as ratios rise
+        middle = (low + high) / 2
+        if _limit_score(fitted, exp(middle)) > threshold:
+            low = middle
+        else:
+            high = middle
+    return exp((low + high) / 2)
+
+
+def _limit_score(fitted: ScorePosterior, false_reject_ratio: float) -> float:
+    return fitted.binned.score(fitted.limit(false_reject_ratio))
 
 
 def frames_needed(threshold: Threshold, *, frames: int, interval_ratio_limit: float) -> int:

@@ -1,14 +1,28 @@
 """The threshold rule on scores whose distribution is known."""
 
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.stats import genextreme, gumbel_r, norm, skewnorm
 
-from softpatch.bank import Threshold
+from softpatch.bank import Bank, Threshold, bank_from_bytes
 from softpatch.calibration.extreme_value import EDGES, bin_scores, gev_grid
-from softpatch.calibration.threshold import RULE, cheapest_ratio, frames_needed, suggest, why_uncertain
+from softpatch.calibration.threshold import (
+    LEAST_RATIO,
+    MOST_RATIO,
+    RULE,
+    cheapest_ratio,
+    frames_needed,
+    ratio_of,
+    suggest,
+    threshold_of,
+    why_uncertain,
+)
 
 DISTRIBUTIONS = {
     "light": genextreme(0.1, scale=0.05),
@@ -36,6 +50,7 @@ def true_ratio(name: str, threshold: float) -> float:
     return float(DISTRIBUTIONS[name].sf(np.log(threshold) - 3))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("noise", [0.0, 0.05, 0.1, 0.2])
 def test_asked_and_observed_ratios_agree_whatever_defects_there_are(noise: float) -> None:
     """Asked 5 %; the median over five distributions and two windows of 400 frames each is 2.5 to 10 %."""
@@ -47,6 +62,7 @@ def test_asked_and_observed_ratios_agree_whatever_defects_there_are(noise: float
     assert 0.025 <= float(np.median(observed)) <= 0.1
 
 
+@pytest.mark.slow
 def test_the_interval_holds_the_truth_in_eight_of_ten_runs() -> None:
     """Fifty windows of 200 frames, without noise and with 10 %: the threshold's and the ratio's."""
     held = []
@@ -96,6 +112,7 @@ def test_the_laws_are_scipys(shape: float) -> None:
     assert shares.shape[1] == len(EDGES) + 1
 
 
+@pytest.mark.slow
 @settings(max_examples=10, deadline=None)
 @given(scale=st.floats(1e-3, 1e3), frames=st.integers(6, 200), seed=st.integers(0, 1000))
 def test_scores_in_another_unit_give_the_threshold_in_that_unit(scale: float, frames: int, seed: int) -> None:
@@ -109,6 +126,7 @@ def test_scores_in_another_unit_give_the_threshold_in_that_unit(scale: float, fr
     assert other.noise_estimate == pytest.approx(once.noise_estimate, abs=0.01)
 
 
+@pytest.mark.slow
 @settings(max_examples=15, deadline=None)
 @given(st.lists(st.floats(0, 1e4, width=32), min_size=6, max_size=40), st.floats(0.001, 0.4))
 @example([0.0, 0.0, 0.0, 30.0, 31.0, 31.0], 0.00390625)
@@ -237,6 +255,7 @@ def true_cost(name: str, log_threshold: np.ndarray, *, escape: float, noise: flo
     return np.asarray((1 - noise) * distribution.sf(above) + noise * escape * distribution.cdf(above) * shown)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("escape", [1.0, 10.0, 50.0])
 def test_the_cheapest_ratio_costs_little_more_than_the_best_threshold_would(escape: float) -> None:
     """Windows of 1,000 with a tenth of defects; the best is searched with the true distributions."""
@@ -269,3 +288,39 @@ def test_costs_are_above_nothing(costs: tuple[float, float]) -> None:
     """What costs nothing needs no threshold."""
     with pytest.raises(ValueError, match="must be above 0"):
         cheapest_ratio(window("gumbel", 50, 0.1, seed=0), cost_reject=costs[0], cost_escape=costs[1])
+
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "bank-v1.safetensors"
+
+
+@cache
+def calibrated(name: str) -> Bank:
+    """A bank whose calibration are the scores of a window of 400 frames with a tenth of defects."""
+    scores = window(name, 400, 0.1, seed=3)
+    return replace(
+        bank_from_bytes(GOLDEN.read_bytes()),
+        calibration_scores=scores,
+        calibration_excluded=None,
+        calibration_statistics=np.zeros((len(scores), 5), np.float32),
+        calibration_sketches=np.zeros((len(scores), 32), np.float32),
+    )
+
+
+@pytest.mark.parametrize("name", DISTRIBUTIONS)
+@pytest.mark.parametrize("ratio", [0.0005, 0.004, 0.02, 0.1, 0.4])
+def test_a_threshold_means_the_ratio_that_gives_it(name: str, ratio: float) -> None:
+    """There and back: also for the ratio that the bank was built for, whose own threshold is taken."""
+    bank = calibrated(name)
+    assert ratio_of(bank, threshold_of(bank, ratio)) == pytest.approx(ratio, rel=1e-3)
+
+
+def test_a_threshold_without_bagging_is_the_suggested_one() -> None:
+    """The intervals cost most of a suggestion's time, and the threshold does not depend on them."""
+    bank = calibrated("gumbel")
+    assert threshold_of(bank, 0.07) == suggest(bank.threshold_scores, false_reject_ratio=0.07, seed=5).threshold.value
+
+
+@pytest.mark.parametrize(("threshold", "expected"), [(1e9, LEAST_RATIO), (1e-9, MOST_RATIO)])
+def test_a_threshold_beyond_all_scores_means_a_ratio_that_can_be_asked_for(threshold: float, expected: float) -> None:
+    """A ratio of 0 or of a half would be refused by the next build."""
+    assert ratio_of(calibrated("gumbel"), threshold) == pytest.approx(expected, rel=1e-6)
