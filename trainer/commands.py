@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Protocol
 from ingest.bank_event import BankEventKind
 from ingest.bank_state import BankInForce, BankState, ViewState
 from ingest.command import Command, CommandKind
+from trainer.threshold_settings import with_band
 from trainer.transition import Effect, EventFacts, Initiator, Transition, changed, event_of
-from trainer.undecided_band import with_band
 from trainer.window import BuildRequest
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ from trainer.build_order import BuildFailed, BuildFinished, BuildStep
 from trainer.build_policy import after_build, after_failed_build, after_stopped_build, build_due
 from trainer.build_process import progress_ratio
 from trainer.commands import CommandContext, after_command, build_request_of
+from trainer.threshold_settings import with_band
 from trainer.transition import Effect, Initiator, Transition
-from trainer.undecided_band import with_band
 from trainer.window import LastBuild, forgotten
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from trainer.bank_store import BankStore
     from trainer.build_policy import BuiltBank
     from trainer.build_queue import BuildQueue, Job
-    from trainer.command_queue import CommandQueue
+    from trainer.message_queue import CommandQueue
     from trainer.owned_views import OwnedView, OwnedViews
     from trainer.publisher import Publisher
     from trainer.window_store import WindowStore

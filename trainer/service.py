@@ -23,8 +23,8 @@ from trainer.bank_store import BankStore
 from trainer.build_queue import BuildEnvironment, BuildQueue
 from trainer.build_workdir import build_workdir
 from trainer.collector import Collector
-from trainer.command_queue import CommandQueue
 from trainer.controller import ViewController
+from trainer.message_queue import CommandQueue
 from trainer.owned_views import OwnedViews
 from trainer.publisher import NotOurs, Publisher, Topics
 from trainer.window_store import WindowStore

@@ -16,8 +16,8 @@ from tests.trainer.views import AT, GRAPH, VIEW
 from trainer.bank_store import BankStore
 from trainer.build_order import BuildAnswer, BuildFinished, BuildOrder
 from trainer.build_queue import BuildEnvironment, BuildQueue
-from trainer.command_queue import CommandQueue
 from trainer.controller import ViewController
+from trainer.message_queue import CommandQueue
 from trainer.settings import TrainerSettings, ViewTraining
 
 TRAINING = ViewTraining(first_build_frames=6, rebuild_every_frames=10, window_frames=20)
