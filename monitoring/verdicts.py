@@ -10,6 +10,7 @@ DriftVerdictLabel = Literal[
     "camera_contrast_changed",
     "camera_frozen",
     "frames_lost",
+    "lens_or_fixture_changed",
     "product_changed",
     "defect_rate_rose",
     "scores_fell",

@@ -14,7 +14,14 @@ import numpy as np
 
 from monitoring.drift.bets import WATCHED, Bets, bets_of
 from monitoring.drift.conformal_ranks import RankHistory, rank_bets
-from monitoring.drift.diagnosis import BLACK_RATIO, OF_FEW_FRAMES, DriftVerdict, of_most_frames, verdict_of
+from monitoring.drift.diagnosis import (
+    BLACK_RATIO,
+    OF_FEW_FRAMES,
+    OF_THE_PART,
+    DriftVerdict,
+    of_most_frames,
+    verdict_of,
+)
 from monitoring.drift.episode import Episode, EpisodeCause, likeliest_bet
 from monitoring.drift.evidence import FRAMES_PER_FALSE_ALARM, DriftEvidence
 from monitoring.drift.frozen_camera import FrozenCamera
@@ -118,10 +125,10 @@ def follow(
     """One decision later. No bet is taken while an episode is open; it ends when its cause is back within bounds."""
     state = _remembered(state, observation, baseline)
     if state.episode is not None:
-        return _later(state, state.episode, baseline)
+        return _at_one_place(_later(state, state.episode, baseline), observation)
     if state.continuity.equal_in_a_row:
         return _stood_still(state)
-    return _judged(_weighed(state, baseline), baseline, PROCEDURES * frames_per_false_alarm)
+    return _at_one_place(_judged(_weighed(state, baseline), baseline, PROCEDURES * frames_per_false_alarm), observation)
 
 
 def distances(state: DriftState, baseline: Baseline, rng: np.random.Generator) -> Distances:
@@ -232,7 +239,17 @@ def _reconsidered(state: DriftState, episode: Episode, baseline: Baseline) -> Ep
     cause = episode.cause if found is None else EpisodeCause.of(baseline.bets, likeliest_bet(watched, baseline.bets))
     driver, side = WATCHED[episode.cause.column], int(episode.cause.side)
     verdict = found or verdict_of(recent, baseline.reference, driver=driver, side=side)
+    if episode.verdict is DriftVerdict.LENS_OR_FIXTURE and verdict in OF_THE_PART:
+        verdict = episode.verdict
     return replace(episode, verdict=verdict, cause=cause)
+
+
+def _at_one_place(state: DriftState, observation: Observation) -> DriftState:
+    """What was taken for a change of the part is one of the lens or the fixture, where frames fail at one place."""
+    episode = state.episode
+    if episode is None or not observation.same_place or episode.verdict not in OF_THE_PART:
+        return state
+    return replace(state, episode=replace(episode, verdict=DriftVerdict.LENS_OR_FIXTURE))
 
 
 def _recovered(state: DriftState, baseline: Baseline) -> DriftState:

@@ -2,6 +2,7 @@
 
 A lamp scales a picture: brightness, contrast and sharpness change by one factor. A lens takes sharpness away and leaves
 brightness. A new product leaves both roughly, and looks like nothing in the window. Defects raise few scores of many.
+What differs at one place of most frames, as inference finds, is neither: it lies on the lens or in the fixture.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ class DriftVerdict(StrEnum):
     CONTRAST_CHANGED = "camera contrast changed"
     FROZEN = "camera frozen"
     FRAMES_LOST = "frames lost"
+    LENS_OR_FIXTURE = "lens or fixture changed"
     PRODUCT_CHANGED = "product changed"
     DEFECT_RATE_ROSE = "defect rate rose"
     SCORES_FELL = "scores fell"
@@ -52,6 +54,8 @@ class DriftVerdict(StrEnum):
 
 OF_FEW_FRAMES = (DriftVerdict.DEFECT_RATE_ROSE, DriftVerdict.SCORES_FELL, DriftVerdict.FRAMES_LOST)
 """What may happen while most frames look as ever."""
+OF_THE_PART = (DriftVerdict.PRODUCT_CHANGED, DriftVerdict.DEFECT_RATE_ROSE)
+"""What scores say of the part, and takes back where most frames fail at one place."""
 
 
 def verdict_of(

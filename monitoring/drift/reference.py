@@ -10,7 +10,7 @@ import numpy as np
 from monitoring.drift.observation import MEASURED
 
 if TYPE_CHECKING:
-    from jaxtyping import Float, Float64
+    from jaxtyping import Bool, Float, Float64
 
     from softpatch.bank import Bank
 
@@ -66,9 +66,22 @@ def reference_of(
 
 
 def reference_of_bank(bank: Bank, *, threshold: float) -> Reference:
-    """The reference of a bank, its statistics in a decision's units: gray levels for brightness and contrast."""
-    statistics = bank.calibration_statistics * np.array([GRAY_LEVELS, GRAY_LEVELS, 1, 1, 1])
-    return reference_of(bank.calibration_scores, statistics, bank.calibration_sketches, threshold=threshold)
+    """The reference of a bank, its statistics in a decision's units: gray levels for brightness and contrast.
+
+    Calibration frames without a part are left out, as decisions on such frames are.
+    """
+    kept = _with_a_part(bank)
+    statistics = bank.calibration_statistics[kept] * np.array([GRAY_LEVELS, GRAY_LEVELS, 1, 1, 1])
+    scores, sketches = bank.calibration_scores[kept], bank.calibration_sketches[kept]
+    return reference_of(scores, statistics, sketches, threshold=threshold)
+
+
+def _with_a_part(bank: Bank) -> Bool[np.ndarray, "frames"]:
+    """Which calibration frames a person has not said to show no part."""
+    groups = bank.manifest.groups
+    empty = {name for group in groups if group.label == "no_part" for name in group.members}
+    names = bank.manifest.frame_names[: len(bank.calibration_scores)]
+    return np.array([name not in empty for name in names], bool)
 
 
 def novelty(sketch: Float64[np.ndarray, "32"], reference: Reference) -> float:

@@ -49,6 +49,11 @@ def other_product(frame: Observation) -> Observation:
     return replace(frame, values=frame.values * np.array([1.4, 1.01, 0.9, 0.9, 1, 1]), sketch=frame.sketch + 3)
 
 
+def dusty(frame: Observation) -> Observation:
+    """The frame with a speck on the lens: its score is high, and nothing else of it says much."""
+    return replace(frame, values=frame.values * np.array([1.8, 1, 1, 1, 1, 1]))
+
+
 def followed(state: DriftState, stream: Iterable[Observation], baseline: Baseline) -> DriftState:
     """The state at the first episode, or after the last frame."""
     for one in stream:

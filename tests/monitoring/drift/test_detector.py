@@ -14,7 +14,7 @@ from monitoring.drift.detector import WINDOW_FRAMES, Baseline, DriftState, dista
 from monitoring.drift.diagnosis import DriftVerdict
 from monitoring.drift.observation import Observation
 from monitoring.drift.reference import novelty
-from tests.monitoring.drift.synthetic_streams import blurred, darker, followed, frames, other_product, window
+from tests.monitoring.drift.synthetic_streams import blurred, darker, dusty, followed, frames, other_product, window
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -127,6 +127,43 @@ def test_the_second_look_corrects_the_first_word() -> None:
         assert state.episode is not None
         verdicts.append(state.episode.verdict)
     assert verdicts == [DriftVerdict.PRODUCT_CHANGED] * 11 + [DriftVerdict.OUT_OF_FOCUS] * 29
+
+
+@pytest.mark.parametrize("passes_at", [0, 1], ids=["even frames pass", "odd ones do"])
+@pytest.mark.parametrize("seed", range(3))
+def test_dust_on_the_lens_is_no_new_product(seed: int, passes_at: int) -> None:
+    """Most frames score high; once inference says that they do at one place, the word is corrected and stays so."""
+    baseline, state, rng = settled(seed)
+    verdicts = []
+    for number, frame in enumerate(frames(rng, 120)):
+        same_place = number == 17 or (number > 17 and number % 2 != passes_at)
+        state = follow(state, replace(dusty(frame), same_place=same_place), baseline)
+        verdicts.append(None if state.episode is None else state.episode.verdict)
+    noticed = next(number for number, verdict in enumerate(verdicts) if verdict is not None)
+    assert noticed < 17
+    assert set(verdicts[noticed:17]) <= {DriftVerdict.PRODUCT_CHANGED, DriftVerdict.DEFECT_RATE_ROSE}
+    assert set(verdicts[17:]) == {DriftVerdict.LENS_OR_FIXTURE}
+
+
+def test_a_dark_lamp_is_named_although_its_frames_fail_at_one_place() -> None:
+    """The brightest part of the picture fails most, on every frame: what the pixels say comes first."""
+    baseline, state, rng = settled(3)
+    for frame in frames(rng, 60):
+        state = follow(state, replace(darker(frame), same_place=True), baseline)
+    assert state.episode is not None
+    assert state.episode.verdict is DriftVerdict.DARKER
+
+
+def test_the_second_look_finds_the_camera_behind_one_place() -> None:
+    """A word that was taken for the lens gives way to the camera, and to no change of the part."""
+    baseline, state, rng = settled(2)
+    state = followed(state, map(blurred, frames(rng, 50)), baseline)
+    assert state.episode is not None
+    state = replace(state, episode=replace(state.episode, verdict=DriftVerdict.LENS_OR_FIXTURE))
+    for frame in frames(rng, 12):
+        state = follow(state, replace(blurred(frame), same_place=True), baseline)
+    assert state.episode is not None
+    assert state.episode.verdict is DriftVerdict.OUT_OF_FOCUS
 
 
 def test_a_covered_lens_sees_nothing() -> None:
