@@ -58,6 +58,23 @@ COMMANDS = (
         RUN,
     ),
     GroupEntry(
+        "review",
+        "Groups of frames that no bank learns until a person says what they are.",
+        (
+            _command("list", "review:list_groups", "List the groups that wait for a word."),
+            _command("show", "review:show", "Show one group: its figures, and a picture of its frames."),
+            _command("good", "review:good", "Say that a group is a good part, or a variant of it: it is learnt."),
+            _command("defect", "review:defect", "Say that a group is a defect: it is never learnt."),
+            _command("no-part", "review:no_part", "Say that a group shows no part: neither pass nor fail."),
+            _command("ignore", "review:ignore", "Say that a group's place never counts, in any frame."),
+            _command("undo", "review:undo", "Take the word on a group back: it is open again."),
+        ),
+        RUN,
+    ),
+    _command("feedback", "feedback:feedback", "Say of one frame that it was decided wrongly; take a word back.", RUN),
+    _command("rebuild", "rebuild:rebuild", "Build a bank of a view now, and wait for it.", RUN),
+    _command("relearn", "rebuild:relearn", "Forget a view's window and its bank, and learn it anew.", RUN),
+    GroupEntry(
         "dead-letters",
         "Records no decision could be made of: list them, look into one, send it again.",
         (

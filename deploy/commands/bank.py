@@ -12,6 +12,7 @@ from deploy.commands.options import Bootstrap, JsonFile, SetFlags, SettingsFile,
 from deploy.errors import UsageError
 from deploy.history import banks
 from deploy.output.bank_facts import bank_facts, readable, short_version
+from deploy.output.event_line import print_event
 from deploy.output.reports import write_json
 from deploy.settings import Settings
 from deploy.trainer_commands import new_command, send_command
@@ -130,6 +131,5 @@ def _from_store(settings: Settings, start: str) -> bytes:
 
 
 def _report(event: BankEvent, json: JsonFile) -> None:
-    bank = f" bank [bold]{short_version(event.bank_version)}[/]" if event.bank_version else ""
-    Console().print(f"[green]{event.kind.value.replace('_', ' ')}[/]{bank} for {event.view}, epoch {event.epoch}.")
+    print_event(Console(), event)
     write_json(json, event.model_dump(mode="json", exclude_none=True))

@@ -17,7 +17,7 @@ from deploy.output.reports import write_json
 from deploy.output.score_rows import RowFormat, lines_of
 from deploy.pictures.overlay import render_overlay
 from deploy.settings import Settings
-from ingest.decision import Verdict
+from ingest.decision import Reason, Verdict
 from softpatch.bank import InvalidBank
 from softpatch.images.decode import UndecodableImage
 
@@ -149,6 +149,8 @@ def _print(console: Console, scored: ScoredImage) -> None:
         f"threshold {scored.threshold:.4g}, ratio {scored.ratio:.2f}",
         highlight=False,
     )
+    if scored.ruling.reason is Reason.NO_PART:
+        console.print("  no part in the picture, as a person said of pictures like it", highlight=False)
     if scored.input_fault is not None:
         console.print(f"  input fault: {scored.input_fault.value}; the picture shows nothing to judge", highlight=False)
     for box, peak in scored.regions:

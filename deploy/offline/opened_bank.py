@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Self
 
 from deploy.errors import CommandFailed
 from deploy.wiring import embedder_of
 from softpatch.bank import bank_from_bytes, bank_version
 from softpatch.images.decode import decode
+from softpatch.scoring.no_part import NoPartCheck
 from softpatch.scoring.score import Scorer
 from softpatch.scoring.search import FlatSearch
 
@@ -30,6 +32,7 @@ class OpenedBank:
     version: str
     embedder: Embedder
     scorer: Scorer
+    no_part: NoPartCheck | None
     max_pixels: int
     """Of a picture; larger ones are not decoded."""
 
@@ -43,8 +46,9 @@ class OpenedBank:
         """
         bank = bank_from_bytes(bank_file)
         embedder = _embedder_for(bank.manifest, settings.runtime)
-        scorer = Scorer(bank, FlatSearch(bank.vectors, threads=settings.runtime.threads))
-        return cls(bank, bank_version(bank_file), embedder, scorer, settings.images.max_pixels)
+        search = partial(FlatSearch, threads=settings.runtime.threads)
+        scorer, no_part = Scorer(bank, search(bank.vectors)), NoPartCheck.of(bank, search)
+        return cls(bank, bank_version(bank_file), embedder, scorer, no_part, settings.images.max_pixels)
 
     def decoded(self, encoded: bytes) -> UInt8[np.ndarray, "h w 3"]:
         """A picture's pixels. Raises UndecodableImage."""
@@ -57,6 +61,10 @@ class OpenedBank:
         on_input = self.bank.manifest.geometry.apply(image)
         embeddings = self.embedder.embed(on_input[None])
         return self.scorer.score(embeddings)[0], embeddings[0], on_input
+
+    def shows_no_part(self, embedding: Float32[np.ndarray, "p q d"]) -> bool:
+        """Whether a picture that does not pass shows no part, by what people said of frames like it."""
+        return self.no_part is not None and self.no_part.shows_no_part(embedding)
 
 
 def _embedder_for(manifest: Manifest, runtime: RuntimeSettings) -> Embedder:

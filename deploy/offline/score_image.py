@@ -65,46 +65,53 @@ class ImageScorer:
     """Scores pictures by one bank, which is read and opened once."""
 
     opened: OpenedBank
+    limits: Limits
     baseline: InputBaseline
     policy: InputFaultPolicy
 
     @classmethod
-    def of(cls, bank_file: bytes, settings: Settings) -> Self:
-        """By the bank in a file's bytes, and the settings of its view.
+    def of(cls, bank_file: bytes, settings: Settings, *, limits: Limits | None = None) -> Self:
+        """By the bank in a file's bytes, and the settings of its view; without limits, by the threshold it suggests.
 
         Raises:
             InvalidBank: they are no bank.
             CommandFailed: the bank belongs to another network than the settings name.
         """
         opened = OpenedBank.of(bank_file, settings)
-        policy = settings.inspection_of(opened.bank.manifest.view).input_fault
-        return cls(opened, input_baseline_of(opened.bank), policy)
+        manifest = opened.bank.manifest
+        if limits is None:
+            limits = Limits(manifest.threshold.value, manifest.threshold.value, manifest.threshold.value)
+        return cls(opened, limits, input_baseline_of(opened.bank), settings.inspection_of(manifest.view).input_fault)
 
     def score(self, encoded: bytes) -> ScoredImage:
         """Score one picture. Raises UndecodableImage."""
         image = self.opened.decoded(encoded)
-        found, _, on_input = self.opened.scored(image)
+        found, embedding, on_input = self.opened.scored(image)
         fault = exposure_fault(measure(on_input), self.baseline)
-        manifest = self.opened.bank.manifest
-        threshold, geometry = manifest.threshold.value, manifest.geometry
-        standing = InForce(self.opened.version, 0, Limits(threshold, threshold, threshold), provisional=False)
+        threshold, geometry = self.limits.threshold, self.opened.bank.manifest.geometry
         smooth = anomaly_map(found.patch_scores, height_px=geometry.height_px, width_px=geometry.width_px)
         return ScoredImage(
             image=image,
             score=found.score,
             threshold=threshold,
-            ruling=rule(found.score, standing, input_fault=self.policy if fault else None),
+            ruling=self._ruling(found.score, embedding, fault),
             input_fault=fault,
             heat=on_source(smooth / np.float32(threshold), geometry, _size_wh(image)),
             regions=self._regions(found, smooth, _size_wh(image)),
         )
 
+    def _ruling(self, score: float, embedding: Float32[np.ndarray, "p q d"], input_fault: InputFault | None) -> Ruling:
+        standing = InForce(self.opened.version, 0, self.limits, provisional=False)
+        policy = self.policy if input_fault else None
+        no_part = score > self.limits.low and self.opened.shows_no_part(embedding)
+        return rule(score, standing, input_fault=policy, no_part=no_part)
+
     def _regions(
         self, found: FrameScore, smooth: Float32[np.ndarray, "height width"], size_wh: tuple[int, int]
     ) -> tuple[tuple[PixelBox, float], ...]:
-        manifest = self.opened.bank.manifest
-        worst_first = regions(found.patch_scores, smooth, manifest.threshold.value)
-        return tuple((manifest.geometry.source_box(each.box_xyxy, size_wh), each.peak) for each in worst_first)
+        geometry = self.opened.bank.manifest.geometry
+        worst_first = regions(found.patch_scores, smooth, self.limits.threshold)
+        return tuple((geometry.source_box(each.box_xyxy, size_wh), each.peak) for each in worst_first)
 
 
 def _size_wh(image: UInt8[np.ndarray, "h w 3"]) -> tuple[int, int]:

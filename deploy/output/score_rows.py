@@ -61,5 +61,6 @@ def _text_line(row: ScoreRow) -> str:
     if row.figures is None:
         return f"NOT SCORED        {row.image}: {row.error}"
     figures: dict[str, Any] = row.figures
-    fault = f"  ({figures['input_fault']})" if figures["input_fault"] else ""
-    return f"{figures['verdict'].upper():<10} {figures['score_ratio']:6.2f} {row.image}{fault}"
+    reason = figures["input_fault"] or figures["reason"]
+    why = f"  ({reason})" if reason else ""
+    return f"{figures['verdict'].upper():<10} {figures['score_ratio']:6.2f} {row.image}{why}"

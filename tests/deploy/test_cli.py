@@ -116,6 +116,10 @@ WRONG_USE = [
     (["bank", "show", "--bnk", "x"], "No such option: --bnk"),
     (["score", "x.png", "y.png", "--bank", "b", "--overlay", "h.png"], "--overlay draws one picture"),
     (["up", "--ephemeral", "--bootstrap-servers", "a:1"], "leave --bootstrap-servers away"),
+    (["relearn", "a/b"], "relearn forgets the window of a/b, and its frames are undecided until it has learnt anew"),
+    (["feedback", "a/b", "0:1", "wrong"], "'wrong' is not one of 'escaped', 'false-reject'"),
+    (["feedback", "a/b", "0:1", "bad", "--box", "1,2"], "--box 1,2 is no box: write left,top,right,bottom in pixels"),
+    (["review", "good", "a/b"], "Missing argument 'GROUP'"),
     (["threshold", "a/b", "--cost-reject", "2"], "give both --cost-reject and --cost-escape"),
     (["threshold", "a/b", "--cost-reject", "2", "--cost-escape", "0"], "must be above 0"),
     (

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from threading import Thread
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,9 +10,9 @@ from deploy.errors import CommandFailed
 from deploy.history.banks import view_states
 from deploy.settings import Settings
 from deploy.trainer_commands import TrainerRequest, new_command, new_feedback, send_command, send_feedback
-from ingest.bank_event import BankEvent, BankEventKind
+from ingest.bank_event import BankEventKind
 from ingest.bank_state import BankState, ViewState
-from ingest.command import Command, CommandKind
+from ingest.command import CommandKind
 from ingest.contract import SourceRecord
 from ingest.feedback import Feedback, FeedbackKind
 from ingest.kafka.readers import WholeTopicReader
@@ -22,6 +20,7 @@ from ingest.kafka.records import Outgoing, Record
 from ingest.kafka.settings import KafkaSettings
 from ingest.kafka.topics import create_topics
 from ingest.kafka.writers import KafkaSender
+from tests.deploy.answering_trainer import AT, VIEW, AnsweringTrainer, event
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,8 +29,6 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.embedded
 
-VIEW = "line-1/camera-1"
-AT = datetime(2026, 5, 4, 12, tzinfo=UTC)
 BATCHES, EVENTS_A_BATCH = 10, 50
 
 
@@ -65,29 +62,6 @@ def sender(settings: Settings) -> Iterator[KafkaSender]:
         yield opened
 
 
-def event(command_id: str | None, kind: BankEventKind = BankEventKind.PINNED, *, view: str = VIEW) -> bytes:
-    """A line of a view's history."""
-    return BankEvent(view=view, kind=kind, epoch=1, command_id=command_id, who="ana", why="to see", at=AT).to_bytes()
-
-
-def answering(settings: Settings, sender: KafkaSender, kind: BankEventKind) -> Thread:
-    """A thread that answers the next command or feedback with an event of this kind."""
-
-    def answer() -> None:
-        topics = [settings.kafka.topic(name) for name in ("commands", "feedback")]
-        with WholeTopicReader.open(settings.kafka, topics=topics, give_up_seconds=10) as reader:
-            ready: list[Record] = []
-            while not ready:
-                ready = reader.poll(0.2)
-        asked = Command if ready[0].topic == topics[0] else Feedback
-        answered = event(asked.from_bytes(ready[0].value or b"").id, kind)
-        sender.send_and_wait(Outgoing(settings.kafka.topic("bank-events"), VIEW.encode(), answered))
-
-    thread = Thread(target=answer)
-    thread.start()
-    return thread
-
-
 def test_a_command_does_not_read_the_history_of_all_events(
     settings: Settings, sender: KafkaSender, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -99,19 +73,20 @@ def test_a_command_does_not_read_the_history_of_all_events(
         sender.flush(30)
     monkeypatch.setattr("deploy.trainer_commands.WholeTopicReader", CountingReader)
     CountingReader.events = 0
-    trainer = answering(settings, sender, BankEventKind.PINNED)
     command = new_command(CommandKind.PIN, VIEW, why="to see", at=AT)
-    assert send_command(settings, command).command_id == command.id
-    trainer.join()
+    with AnsweringTrainer(settings, sender, BankEventKind.PINNED):
+        assert send_command(settings, command).command_id == command.id
     assert 1 <= CountingReader.events <= 2 * EVENTS_A_BATCH  # the embedded broker gives its last batch again
 
 
 def test_a_refusal_is_the_commands_failure(settings: Settings, sender: KafkaSender) -> None:
     """With the reason the trainer gave."""
-    trainer = answering(settings, sender, BankEventKind.COMMAND_REFUSED)
-    with pytest.raises(CommandFailed, match=r"^the trainer refused to rollback: to see$"):
-        send_command(settings, new_command(CommandKind.ROLLBACK, VIEW, why="to see", at=AT))
-    trainer.join()
+    command = new_command(CommandKind.ROLLBACK, VIEW, why="to see", at=AT)
+    with (
+        AnsweringTrainer(settings, sender, BankEventKind.COMMAND_REFUSED),
+        pytest.raises(CommandFailed, match=r"^the trainer refused to rollback: to see$"),
+    ):
+        send_command(settings, command)
 
 
 def word_on_a_frame() -> Feedback:
@@ -122,19 +97,20 @@ def word_on_a_frame() -> Feedback:
 
 def test_feedback_is_answered_as_a_command_is(settings: Settings, sender: KafkaSender) -> None:
     """By the event with its id; the word that was sent is the word that is read."""
-    trainer = answering(settings, sender, BankEventKind.LABELLED)
     feedback = word_on_a_frame()
-    assert send_feedback(settings, feedback).command_id == feedback.id
-    trainer.join()
+    with AnsweringTrainer(settings, sender, BankEventKind.LABELLED) as trainer:
+        assert send_feedback(settings, feedback).command_id == feedback.id
+    assert trainer.heard == feedback
 
 
 def test_a_refused_word_is_the_commands_failure(settings: Settings, sender: KafkaSender) -> None:
     """With the reason the trainer gave."""
-    trainer = answering(settings, sender, BankEventKind.FEEDBACK_REFUSED)
     word = new_feedback(FeedbackKind.GROUP_NO_PART, VIEW, why="to see", at=AT, annotation="g12")
-    with pytest.raises(CommandFailed, match=r"^the trainer refused to group no part: to see$"):
+    with (
+        AnsweringTrainer(settings, sender, BankEventKind.FEEDBACK_REFUSED),
+        pytest.raises(CommandFailed, match=r"^the trainer refused to group no part: to see$"),
+    ):
         send_feedback(settings, word)
-    trainer.join()
 
 
 def test_what_comes_after_the_answer_is_waited_for(settings: Settings, sender: KafkaSender) -> None:

@@ -1,0 +1,68 @@
+"""`patchline rebuild` and `patchline relearn`: a bank of a view now, and learning a view anew."""
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from deploy.commands.options import Bootstrap, JsonFile, SetFlags, SettingsFile, ViewArgument, Why, load
+from deploy.errors import UsageError
+from deploy.history.banks import find_view, view_states
+from deploy.output.event_line import print_event
+from deploy.output.reports import write_json
+from deploy.trainer_commands import new_command, send_command
+from ingest.command import CommandKind
+
+Yes = Annotated[bool, typer.Option("--yes", help="Do it: the window is forgotten.")]
+
+BUILD_SECONDS = 600.0
+"""For the builds of other views that come first, and for this one."""
+
+
+def rebuild(
+    *,
+    view: ViewArgument,
+    why: Why = "by hand",
+    settings: SettingsFile = None,
+    flags: SetFlags = None,
+    bootstrap: Bootstrap = None,
+    json: JsonFile = None,
+) -> None:
+    """Build a bank of a view now, and wait for it.
+
+    From the frames of its window, as they are; the bank comes into force as any other.
+    """
+    loaded = load(settings, flags, bootstrap=bootstrap)
+    find_view(view_states(loaded), view)
+    command = new_command(CommandKind.REBUILD, view, why=why, at=datetime.now(UTC))
+    event = send_command(loaded, command, seconds=BUILD_SECONDS)
+    print_event(Console(), event)
+    write_json(json, event.model_dump(mode="json", exclude_none=True))
+
+
+def relearn(
+    *,
+    view: ViewArgument,
+    yes: Yes = False,
+    why: Why = "by hand",
+    settings: SettingsFile = None,
+    flags: SetFlags = None,
+    bootstrap: Bootstrap = None,
+    json: JsonFile = None,
+) -> None:
+    """Forget a view's window and its bank, and learn it anew.
+
+    Every frame is undecided until enough new ones came for a first bank. Words of people and the threshold stay.
+    `patchline bank rollback` puts the bank back in force that decided until then.
+    """
+    if not yes:
+        raise UsageError(
+            f"relearn forgets the window of {view}, and its frames are undecided until it has learnt anew: give --yes; "
+            "patchline rebuild builds from the window as it is"
+        )
+    loaded = load(settings, flags, bootstrap=bootstrap)
+    find_view(view_states(loaded), view)
+    event = send_command(loaded, new_command(CommandKind.RELEARN, view, why=why, at=datetime.now(UTC)))
+    print_event(Console(), event)
+    write_json(json, event.model_dump(mode="json", exclude_none=True))

@@ -1,0 +1,58 @@
+"""Which frame a person means, by record, frame id or decision; the broker's part is in the test of the command."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from deploy.errors import UsageError
+from deploy.history.named_frame import latest_named, record_named
+from ingest.contract import SourceRecord
+from tests.deploy.runs import decided
+
+if TYPE_CHECKING:
+    from ingest.decision import Decision
+
+
+@pytest.mark.parametrize("name", ["2:17", "plant.frames:2:17"])
+def test_a_record_is_named_by_partition_and_offset(name: str) -> None:
+    """With the topic in front or without."""
+    expected = SourceRecord(topic="plant.frames", partition=2, offset=17)
+    assert record_named(name, topic="plant.frames") == expected
+
+
+@pytest.mark.parametrize("name", ["2-17", "a17f", "17", "2:", "3fa85f64-5717-4562-b3fc-2c963f66afa6-12"])
+def test_another_form_is_no_record(name: str) -> None:
+    """Frame ids, among them those made of partition and offset, and decision ids."""
+    assert record_named(name, topic="frames") is None
+
+
+def test_a_record_of_another_topic_is_refused() -> None:
+    """A dead letter, say, is not the frame."""
+    with pytest.raises(UsageError, match=r"^frames\.dead-letter:2:17 is no record of frames$"):
+        record_named("frames.dead-letter:2:17", topic="frames")
+
+
+def at(offset: int, frame_id: str, identity: str) -> Decision:
+    """A decision with ids of this test's own."""
+    return decided(0.5, offset=offset).model_copy(update={"frame_id": frame_id, "id": identity * 8})
+
+
+DECISIONS = [at(1, "a-1", "aabb0001"), at(2, "a-2", "aabb0002"), at(3, "a-1", "aabb0001"), at(4, "0-4", "ccdd0004")]
+
+
+def test_of_a_repeated_frame_id_the_latest_decision_counts() -> None:
+    """It is the part that a person has just seen again."""
+    found = latest_named(DECISIONS, "a-1")
+    assert found is not None
+    assert found.source.offset == 3
+
+
+def test_a_decision_is_named_by_the_start_of_its_id() -> None:
+    """From six digits on: fewer would be anybody's."""
+    found = latest_named(DECISIONS, "ccdd00")
+    assert found is DECISIONS[3]
+    assert latest_named(DECISIONS, "ccdd0") is None
+    with pytest.raises(UsageError, match=r"^the ids of 2 decisions start with aabb00; write more of it$"):
+        latest_named(DECISIONS, "aabb00")
