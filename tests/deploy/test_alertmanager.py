@@ -164,6 +164,16 @@ LATE = [
             [alert("FalseRejectDrift", view="l/c")],
             [alert("FalseRejectDrift", view="l/other"), alert("DeadLetters", view="l/c")],
         ),
+        (
+            alert("BankLost", view="l/c"),
+            [alert("Undecided", view="l/c", reason="bank_refused")],
+            [alert("Undecided", view="l/c", reason="no_score"), alert("GroupWaiting", view="l/c")],
+        ),
+        (
+            alert("LineChanged", view="l/c"),
+            [alert("FalseRejectDrift", view="l/c")],
+            [alert("LensOrFixture", view="l/c"), alert("LineChanged", view="l/other")],
+        ),
     ],
     ids=[
         "no inspection",
@@ -173,6 +183,8 @@ LATE = [
         "no trainer",
         "dead letters",
         "out of focus",
+        "bank lost",
+        "line changed",
     ],
 )
 def test_what_follows_from_an_alert_that_is_sent_stays_quiet(
