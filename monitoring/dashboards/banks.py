@@ -87,6 +87,21 @@ BANKS = Dashboard(
             (Query("sum by (view, verdict) (increase(patchline_commands_total[1h]))", "{{view}} {{verdict}}"),),
         ),
         Panel(
+            "Groups",
+            "Of frames that repeat: open ones wait for a word, good ones are learnt, all others never are.",
+            (Query("sum by (label) (max by (view, label) (patchline_groups))", "{{label}}"),),
+        ),
+        Panel(
+            "Feedback",
+            "Words of people on frames and groups, carried out and refused within the hour.",
+            (Query("sum by (view, verdict) (increase(patchline_feedback_total[1h]))", "{{view}} {{verdict}}"),),
+        ),
+        Panel(
+            "Banks lost",
+            "Banks in force whose file the store had lost, within the hour; the trainer builds new ones.",
+            (Query("sum by (view) (increase(patchline_bank_lost_total[1h]))", "{{view}}"),),
+        ),
+        Panel(
             "Calibration frames",
             "What each view's decisions are held against for drift: of the bank in force.",
             (Query("max by (view) (patchline_drift_calibration_frames)", "{{view}}"),),

@@ -62,6 +62,11 @@ FLEET = Dashboard(
             height=4,
         ),
         Panel(
+            "Groups that wait for a word",
+            "Frames that repeat and are not learnt; they keep failing until somebody says what they are.",
+            (Query('max by (view) (patchline_groups{label="open"})', "{{view}}"),),
+        ),
+        Panel(
             "Views by state",
             "Learning: nothing is decided. Provisional: decided by a first bank. Held: a person stopped learning.",
             (Query('sum by (stage) (max by (view, stage) (patchline_view_state{view!=""}))', "{{stage}}"),),

@@ -45,6 +45,9 @@ RIGHTLY_ZERO = {
     "patchline_kafka_consumer_lag_records": "every frame is taken at once",
     "patchline_bank_refusals_total": "no bank is damaged here",
     "patchline_camera_frames_failed_total": "the broker takes every frame",
+    "patchline_groups": "nothing repeats on this line",
+    "patchline_feedback_total": "nobody says a word here",
+    "patchline_bank_lost_total": "the store loses no bank here",
     "patchline_drift_views_forgotten_total": "a view is given up after an hour's silence",
 }
 """Queries whose series are there and stay at zero on this line. Every other one must show something above zero."""
@@ -195,8 +198,8 @@ def test_a_panel_without_data_is_found(prometheus: Prometheus, history: History)
 
 def complaint(query: Query, panel: Panel, dashboard: Dashboard, prometheus: Prometheus, span: Span) -> str | None:
     """What is wrong with what one query shows; None where all is well. Of a view's panel, some view must show it."""
-    alone = Panel(panel.title, panel.tells, (query,), kind=panel.kind)
-    throughout = Panel(panel.title, panel.tells, (query,))
+    alone = Panel(panel.title, panel.description, (query,), kind=panel.kind)
+    throughout = Panel(panel.title, panel.description, (query,))
     try:
         shown, all_along = (values(one, dashboard, prometheus, span) for one in (alone, throughout))
     except NoAnswer as error:
