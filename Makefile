@@ -7,10 +7,12 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --constraint constraints.txt
 DEMO_FLAGS ?=
 TEST_FLAGS ?=
-# As many workers as there are cores; a worker that runs out of tests takes some of another's.
+# As many workers as there are cores; a worker that runs out of tests takes some of another's, unless DIST=loadgroup
+# keeps those together that share what is expensive.
 WORKERS ?= auto
+DIST ?= worksteal
 PYTEST := $(BIN)/python -m pytest
-PARALLEL := --numprocesses $(WORKERS) --dist worksteal
+PARALLEL := --numprocesses $(WORKERS) --dist $(DIST)
 # One thread for OpenBLAS and OpenMP each: theirs wait by spinning, which slows workers that share the cores.
 ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 # Empty is unset: without bytecode files each of the many processes compiles every package again, a second or two each.
