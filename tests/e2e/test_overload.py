@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 
-OFFERED_SECONDS = int(os.environ.get("PATCHLINE_TEST_OVERLOAD_SECONDS", "60"))
+OFFERED_SECONDS = int(os.environ.get("PATCHLINE_TEST_OVERLOAD_SECONDS", "40"))
 """`make overload` takes five minutes."""
 MEASURED_FRAMES, TIMES = 600, 10
 FIRST_SECONDS = 20
