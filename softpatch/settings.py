@@ -40,6 +40,9 @@ def _share_or_auto(given: object) -> object:
 NoiseRatio = Annotated[float | Literal["auto"], BeforeValidator(_share_or_auto)]
 
 
+GroupPolicy = Literal["ask", "learn"]
+
+
 class BuildSettings(BaseModel):
     """Everything that decides which bank a window becomes: the same frames and settings give the same bytes."""
 
@@ -61,6 +64,11 @@ class BuildSettings(BaseModel):
         description="Of all patches, the share rejected as noise (SoftPatch's tau), or `auto`: half again the "
         "share of frames that are estimated to be defective. Where whole frames are rejected, the share that counts as "
         "outliers (0.15 for `auto`): only frames with clusters of outliers lose them.",
+    )
+    groups: GroupPolicy = Field(
+        default="ask",
+        description="What becomes of groups of the few, frames that are alike at one place and unlike the many: `ask` "
+        "keeps them out of the bank until a person says what they are, `learn` learns them as any other.",
     )
     lof_k: int = Field(default=6, ge=1, description="Neighbours that LOF compares a patch with.")
     group_frames: int = Field(default=384, ge=2, description="Frames discriminated together, at most.")

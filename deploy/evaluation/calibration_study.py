@@ -15,6 +15,7 @@ from deploy.evaluation.json_lines import append_lines, read_lines
 from deploy.evaluation.protocol.folds import fold_in_time, shuffled_folds
 from deploy.evaluation.results.calibration_rows import FOLDS, CalibrationRow, FoldScores, rows_of
 from deploy.evaluation.simulated_line import CHUNK_FRAMES, SimulatedLine
+from softpatch.building.calibration_blocks import calibration_blocks
 from softpatch.building.cross_fit import cross_fit
 from softpatch.building.embedding_buffer import buffer_for
 from softpatch.building.fit import fit
@@ -158,9 +159,10 @@ def _buffer_of(batches: Iterable[np.ndarray], frames: int) -> EmbeddingBuffer:
 
 def _calibrate(window: EmbeddingBuffer, *, seed: int) -> tuple[Scorer, np.ndarray]:
     """The product's build: a scorer against the window's bank, and the window's cross-fitted scores."""
+    settings = BuildSettings(seed=seed)
     with ThreadPoolExecutor(available_cores(), "build") as pool:
-        fitted = fit(window, BuildSettings(seed=seed), pool)
-        return fitted.bank.scorer(FlatSearch), cross_fit(window, fitted, pool, make_search=FlatSearch)
+        fitted = fit(window, settings, pool, blocks=calibration_blocks(len(window), settings.calibration_blocks))
+    return fitted.bank.scorer(FlatSearch), cross_fit(window, fitted, make_search=FlatSearch)
 
 
 def _scores(scorer: Scorer, batches: Iterable[np.ndarray]) -> np.ndarray:

@@ -7,8 +7,11 @@ from typing import Any
 
 from softpatch.bank import Bank
 from softpatch.building.assemble import BankOrigin, assemble
+from softpatch.building.calibration_blocks import calibration_blocks
 from softpatch.building.cross_fit import cross_fit
 from softpatch.building.fit import fit
+from softpatch.building.label_window import KnownLabels
+from softpatch.building.labels import LabelledFrames, exemplar_frames, exemplar_names, exemplars_of
 from softpatch.building.progress import BuildProgress, silent
 from softpatch.building.window import read_window
 from softpatch.images.decode import MAX_PIXELS
@@ -32,11 +35,13 @@ def build_bank(
     progress: BuildProgress = silent,
     threads: int | None = None,
     max_pixels: int = MAX_PIXELS,
+    labels: Sequence[LabelledFrames] = (),
 ) -> Bank:
     """The bank of a window, oldest frame first. The same arguments give the same bank, byte for byte, on one machine.
 
     `graph_name` is for people (the hash decides; its first 12 digits are the default). Frames that cannot be decoded,
-    or have more than `max_pixels`, are left out and counted in the manifest.
+    or have more than `max_pixels`, are left out and counted in the manifest. `labels` are what is known of the view:
+    groups that earlier builds found, and frames that people gave a word on.
 
     Raises:
         TooFewFrames: fewer usable frames than `settings.fewest_frames`.
@@ -44,17 +49,30 @@ def build_bank(
     if len(frames) != len(frame_names):
         raise ValueError(f"{len(frames)} frames but {len(frame_names)} frame names")
     make_search = partial(FlatSearch, threads=threads)
+    behind = exemplar_frames(labels)
     with ThreadPoolExecutor(threads or available_cores(), "build") as pool:
         window = read_window(
             frames,
             embedder,
             settings.geometry,
+            labelled=[frame for _, frame in behind],
             fewest=settings.fewest_frames,
             max_pixels=max_pixels,
             pool=pool,
             progress=progress,
         )
-        fitted = fit(window.embeddings, settings, pool, progress=progress)
-        scores = cross_fit(window.embeddings, fitted, pool, make_search=make_search, progress=progress)
-    origin = BankOrigin(view, frame_names, created_at, graph_name or embedder.graph_hash[:12], parent, provenance or {})
+        exemplars = exemplars_of(labels, [number for number, _ in behind], window, settings.geometry)
+        known = KnownLabels(window.window_frames, exemplars)
+        blocks = calibration_blocks(window.window_frames, settings.calibration_blocks)
+        fitted = fit(window.embeddings, settings, pool, known=known, blocks=blocks, progress=progress)
+    scores = cross_fit(window.embeddings, fitted, make_search=make_search, progress=progress)
+    origin = BankOrigin(
+        view=view,
+        frame_names=frame_names,
+        labelled_names=exemplar_names(labels),
+        created_at=created_at,
+        graph_name=graph_name or embedder.graph_hash[:12],
+        parent=parent,
+        provenance=provenance or {},
+    )
     return assemble(window, fitted, scores, embedder, origin=origin, frames=frames, make_search=make_search)

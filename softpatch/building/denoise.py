@@ -14,12 +14,29 @@ from softpatch.settings import BuildSettings
 
 
 @dataclass(frozen=True)
+class PatchLabels:
+    """What labels make of each patch: `excluded` enters no bank, `confirmed` is good, `ignored` never scores."""
+
+    excluded: Bool[np.ndarray, "n p q"]
+    confirmed: Bool[np.ndarray, "n p q"]
+    ignored: Bool[np.ndarray, "p q"]
+
+
+@dataclass(frozen=True)
 class NoiseMask:
     """Per patch of the window: its outlier factor, and whether it is kept, that is, trusted."""
 
     factors: Float32[np.ndarray, "n p q"]
     keep: Bool[np.ndarray, "n p q"]
     noise_floor: float
+    labels: PatchLabels | None = None
+
+    @property
+    def untrusted(self) -> Bool[np.ndarray, "n p q"]:
+        """The patches that the discriminator alone rejected: they lower scores a little. Excluded ones do nothing."""
+        if self.labels is None:
+            return np.asarray(~self.keep)
+        return np.asarray(~self.keep & ~self.labels.excluded & ~self.labels.ignored)
 
     @property
     def median_kept(self) -> float:

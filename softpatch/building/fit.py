@@ -1,5 +1,6 @@
-"""From the embeddings of a window to a bank without its calibration: denoise, subsample, weigh."""
+"""From the embeddings of a window to a bank without its calibration: denoise, label, subsample, weigh."""
 
+from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import partial
@@ -7,25 +8,47 @@ from functools import partial
 from softpatch.building.denoise import NoiseMask, denoise
 from softpatch.building.embedding_buffer import EmbeddingBuffer
 from softpatch.building.fitted_bank import FittedBank, fitted_bank
+from softpatch.building.label_masks import apply_labels
+from softpatch.building.label_window import KnownLabels, WindowLabels, label_window
+from softpatch.building.patches import Patches
 from softpatch.building.progress import BuildProgress, silent
-from softpatch.building.subsample import Subsample, subsample
+from softpatch.building.replacements import Replacements, draw_replacements
+from softpatch.building.subsample import subsample
 from softpatch.settings import BuildSettings
 
 
 @dataclass(frozen=True)
 class Fit:
-    """A bank and what it was made from, which cross-fitting needs."""
+    """A bank, and what cross-fitting needs: its coresets, and per block of time what replaces their patches of it."""
 
     bank: FittedBank
     mask: NoiseMask
-    sample: Subsample
+    labels: WindowLabels
+    coresets: tuple[Patches, ...]
+    blocks: Sequence[range]
+    replacements: Sequence[Replacements]
     settings: BuildSettings
 
 
 def fit(
-    embeddings: EmbeddingBuffer, settings: BuildSettings, pool: Executor, *, progress: BuildProgress = silent
+    embeddings: EmbeddingBuffer,
+    settings: BuildSettings,
+    pool: Executor,
+    *,
+    known: KnownLabels | None = None,
+    blocks: Sequence[range] = (),
+    progress: BuildProgress = silent,
 ) -> Fit:
-    """The one way from embeddings to a bank: every build and every evaluated method that has a bank takes it."""
-    mask = denoise(embeddings, settings, partial(progress, "denoise"))
-    sample = subsample(embeddings, mask, settings, pool, partial(progress, "subsample"))
-    return Fit(fitted_bank(sample.patches, sample.trusted_patches, mask, settings), mask, sample, settings)
+    """The one way from embeddings to a bank: every build and every evaluated method that has a bank takes it.
+
+    `blocks` are those that cross-fitting will leave out; a bank that is not calibrated needs none.
+    """
+    denoised = denoise(embeddings, settings, partial(progress, "denoise"))
+    labels = label_window(embeddings, denoised, settings, known or KnownLabels(len(embeddings)))
+    mask = apply_labels(denoised, labels.patches)
+    step = partial(progress, "subsample")
+    drawn = subsample(embeddings, mask, settings, pool, step)
+    replacements = draw_replacements(blocks, embeddings, mask, drawn, settings=settings, pool=pool, progress=step)
+    coresets = tuple(coreset.patches for coreset in drawn)
+    bank = fitted_bank([[patches] for patches in coresets], mask, settings)
+    return Fit(bank, mask, labels, coresets, blocks, replacements, settings)

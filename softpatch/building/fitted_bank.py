@@ -1,10 +1,10 @@
 """A bank without its calibration: the patches of its coresets, and the weight of each."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float32, Int32
+from jaxtyping import Bool, Float32, Int32
 
 from softpatch.building.denoise import NoiseMask
 from softpatch.building.patches import Patches
@@ -24,6 +24,12 @@ class FittedBank:
     soft_weights: Float32[np.ndarray, "m"]
     trusted_patches: int
     scoring: ScoringRule
+    ignored: Bool[np.ndarray, "p q"] | None = None
+
+    @property
+    def confirmed(self) -> Bool[np.ndarray, "m"]:
+        """Which patches are of frames that a person called good."""
+        return self.patches.confirmed
 
     @property
     def source_frame(self) -> Int32[np.ndarray, "m"]:
@@ -35,10 +41,20 @@ class FittedBank:
         return Scorer(self, make_search(self.patches.vectors))
 
 
-def fitted_bank(patches: Patches, trusted_patches: int, mask: NoiseMask, settings: BuildSettings) -> FittedBank:
-    """The bank of those patches, of which the first ones are trusted."""
+def fitted_bank(coresets: Sequence[Sequence[Patches]], mask: NoiseMask, settings: BuildSettings) -> FittedBank:
+    """The bank of those coresets, each given in parts: the trusted one, then the untrusted one if there is one."""
+    parts = [part for coreset in coresets for part in coreset]
+    patches = Patches(
+        vectors=np.concatenate([part.vectors for part in parts]),
+        factors=np.concatenate([part.factors for part in parts]),
+        frame=np.concatenate([part.frame for part in parts]),
+        position=np.concatenate([part.position for part in parts]),
+        confirmed=np.concatenate([part.confirmed for part in parts]),
+    )
+    trusted = sum(len(part) for part in coresets[0])
     weights = np.ones(len(patches), np.float32)
     if settings.soft_weights:
         low, high = settings.soft_weight_low, settings.soft_weight_high
         weights = soft_weights(patches.factors, median_kept=mask.median_kept, low=low, high=high)
-    return FittedBank(patches, weights, trusted_patches, settings.scoring)
+    ignored = None if mask.labels is None or not mask.labels.ignored.any() else mask.labels.ignored
+    return FittedBank(patches, weights, trusted, settings.scoring, ignored)

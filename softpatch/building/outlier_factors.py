@@ -42,18 +42,23 @@ class OutlierFactors:
     noise_floor: float
 
 
+def projected_groups(embeddings: EmbeddingBuffer, settings: BuildSettings) -> ProjectedGroups:
+    """The window's interleaved groups, by the projection of the settings. Raises ValueError for one of no frames."""
+    groups = interleaved_groups(range(len(embeddings)), settings.group_frames)
+    if not groups:
+        raise ValueError("a window of no frames has no outlier factors")
+    matrix = projection_matrix(embeddings.dimension, settings.projection_dims, seed=settings.seed)
+    return ProjectedGroups(embeddings, groups, matrix)
+
+
 def outlier_factors(embeddings: EmbeddingBuffer, settings: BuildSettings, progress: StageProgress) -> OutlierFactors:
     """Discriminate the window group by group; only factors outlive their group.
 
     Noise floor and alignment ratio are measured on the first group: groups interleave, so each is a sample of the whole
     window. LOF is computed only where frames are removed and parts are aligned.
     """
-    groups = interleaved_groups(range(len(embeddings)), settings.group_frames)
-    if not groups:
-        raise ValueError("a window of no frames has no outlier factors")
-    matrix = projection_matrix(embeddings.dimension, settings.projection_dims, seed=settings.seed)
-    projected = ProjectedGroups(embeddings, groups, matrix)
-    first = projected.read(0)
+    projected = projected_groups(embeddings, settings)
+    groups, first = projected.groups, projected.read(0)
     floor = noise_floor(first) if settings.noise_floor else 0.0
     factors = _window_factors(DISCRIMINATORS[settings.discriminator](settings), projected, floor, progress)
     if not (settings.removal == "frames" and settings.discriminator in DISTANCES):

@@ -11,7 +11,7 @@ from softpatch.building.coreset import SAMPLERS, Coreset, coreset_size
 from softpatch.building.denoise import NoiseMask
 from softpatch.building.embedding_buffer import EmbeddingBuffer
 from softpatch.building.frame_groups import interleaved_groups
-from softpatch.building.patches import Patches, join, read_patches
+from softpatch.building.patches import Patches, read_patches
 from softpatch.building.progress import StageProgress
 from softpatch.settings import BuildSettings
 
@@ -28,18 +28,9 @@ class DrawnCoreset:
     coreset: Coreset
 
 
-@dataclass(frozen=True)
-class Subsample:
-    """The patches of a bank, the trusted ones first, and the coresets that they are."""
-
-    patches: Patches
-    trusted_patches: int
-    coresets: tuple[DrawnCoreset, ...]
-
-
 def subsample(
     embeddings: EmbeddingBuffer, mask: NoiseMask, settings: BuildSettings, pool: Executor, progress: StageProgress
-) -> Subsample:
+) -> list[DrawnCoreset]:
     """The coreset of trusted patches and, where they count, the coreset of untrusted ones.
 
     The bank of up to `coreset_frames` frames is one exact coreset. Longer windows are merged and reduced: the coreset
@@ -54,15 +45,14 @@ def subsample(
     drawn = [(of, coreset.result()) for of, coreset in drawing]
     picked = [read_patches(embeddings, mask, of.rows(coreset.picks)) for of, coreset in drawn]
     progress(1, 1)
-    coresets = tuple(DrawnCoreset(patches, *each) for patches, each in zip(picked, drawn, strict=True))
-    return Subsample(join(picked), len(picked[0]), coresets)
+    return [DrawnCoreset(patches, *each) for patches, each in zip(picked, drawn, strict=True)]
 
 
 def _strata(mask: NoiseMask, settings: BuildSettings) -> list[tuple[Bool[np.ndarray, "n p q"], int]]:
     """Which patches each coreset is drawn from, and its size: trusted ones, then untrusted ones where there are any."""
     untrusted = untrusted_size(mask, settings)
     trusted = (mask.keep, trusted_size(mask, settings))
-    return [trusted, (~mask.keep, untrusted)] if untrusted else [trusted]
+    return [trusted, (mask.untrusted, untrusted)] if untrusted else [trusted]
 
 
 def trusted_size(mask: NoiseMask, settings: BuildSettings) -> int:
@@ -73,7 +63,7 @@ def trusted_size(mask: NoiseMask, settings: BuildSettings) -> int:
 
 def untrusted_size(mask: NoiseMask, settings: BuildSettings) -> int:
     """Untrusted patches it holds at most; none where the settings give them no influence on a score."""
-    rejected = int((~mask.keep).sum()) if settings.untrusted_ratio < 1 else 0
+    rejected = int(mask.untrusted.sum()) if settings.untrusted_ratio < 1 else 0
     return min(round(rejected * settings.coreset_ratio), int(settings.coreset_cap * UNTRUSTED_SHARE))
 
 

@@ -1,5 +1,7 @@
 """Step 1: a window of encoded frames becomes embeddings, statistics and sketches; broken frames are left out."""
 
+import hashlib
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import astuple, dataclass
@@ -28,7 +30,8 @@ class Window:
     """The usable frames of a window, in order.
 
     `sources[i]` is the place of usable frame i among all frames given. Statistics are those of `images.statistics`,
-    measured on the network's input, so that they compare whatever the camera's resolution.
+    measured on the network's input, so that they compare whatever the camera's resolution. `digests` are of the encoded
+    frames, `frame_wh` is the size of the first in pixels. The first `given_frames` of all frames are the window's.
     """
 
     embeddings: EmbeddingBuffer
@@ -36,9 +39,17 @@ class Window:
     sources: tuple[int, ...]
     statistics: Float32[np.ndarray, "frames 5"]
     sketches: Float32[np.ndarray, "frames 32"]
+    digests: tuple[bytes, ...]
+    frame_wh: tuple[int, int]
+    given_frames: int
 
     def __len__(self) -> int:
         return len(self.sources)
+
+    @property
+    def window_frames(self) -> int:
+        """The usable frames of the window itself, which come first; labelled ones are behind them."""
+        return bisect_left(self.sources, self.given_frames)
 
 
 def read_window(
@@ -46,6 +57,7 @@ def read_window(
     embedder: Embedder,
     geometry: Geometry,
     *,
+    labelled: Sequence[bytes] = (),
     fewest: int,
     max_pixels: int,
     pool: Executor,
@@ -53,48 +65,72 @@ def read_window(
 ) -> Window:
     """Decode, shape and embed every frame that can be decoded, in batches; decoding runs in the pool.
 
+    `labelled` frames are read behind those of the window.
+
     Raises:
-        TooFewFrames: when fewer than `fewest` frames could be decoded.
+        TooFewFrames: when fewer than `fewest` frames of the window could be decoded.
     """
+    count = len(frames) + len(labelled)
     embeddings: EmbeddingBuffer | None = None
-    grid = (0, 0)
-    sources: list[int] = []
+    usable: list[tuple[int, bytes, tuple[int, int]]] = []
     statistics: list[tuple[float, ...]] = []
     sketches: list[Float32[np.ndarray, "32"]] = []
-    for read, batch in _usable_batches(frames, geometry, pool, max_pixels=max_pixels):
-        embedded = embedder.embed(np.stack([image for _, image in batch]))
+    for read, batch in _usable_batches(frames, labelled, geometry, pool, max_pixels=max_pixels):
+        embedded = embedder.embed(np.stack([each.image for each in batch]))
         if embeddings is None:
-            grid = (embedded.shape[1], embedded.shape[2])
-            embeddings = buffer_for(len(frames), (*grid, embedded.shape[3]))
+            embeddings = buffer_for(count, embedded.shape[1:])
         embeddings.append(embedded)
-        sources += [source for source, _ in batch]
-        statistics += [astuple(measure(image)) for _, image in batch]
+        usable += [(each.source, each.digest, each.frame_wh) for each in batch]
+        statistics += [astuple(measure(each.image)) for each in batch]
         sketches += [sketch(one, embedder.graph_hash) for one in embedded]
-        progress("embed", read, len(frames))
-    if embeddings is None or len(sources) < fewest:
+        progress("embed", read, count)
+    of_window = sum(source < len(frames) for source, _, _ in usable)
+    if embeddings is None or of_window < fewest:
         raise TooFewFrames(
-            f"{len(sources)} of {len(frames)} frames can be decoded and a bank needs {fewest}: send more frames"
+            f"{of_window} of {len(frames)} frames can be decoded and a bank needs {fewest}: send more frames"
         )
-    return Window(embeddings, grid, tuple(sources), np.array(statistics, np.float32), np.stack(sketches))
+    return Window(
+        embeddings=embeddings,
+        grid=embedded.shape[1:3],
+        sources=tuple(source for source, _, _ in usable),
+        statistics=np.array(statistics, np.float32),
+        sketches=np.stack(sketches),
+        digests=tuple(digest for _, digest, _ in usable),
+        frame_wh=usable[0][2],
+        given_frames=len(frames),
+    )
+
+
+@dataclass(frozen=True)
+class _Usable:
+    """A decoded frame: its place among all frames, the digest of its bytes, its size as it came, the network's input."""
+
+    source: int
+    digest: bytes
+    frame_wh: tuple[int, int]
+    image: UInt8[np.ndarray, "height width 3"]
 
 
 def _usable_batches(
-    frames: Sequence[bytes], geometry: Geometry, pool: Executor, *, max_pixels: int
-) -> Iterator[tuple[int, list[tuple[int, UInt8[np.ndarray, "height width 3"]]]]]:
-    """How many frames have been read, and the next decodable ones with their places; a bounded number waits decoded."""
+    frames: Sequence[bytes], labelled: Sequence[bytes], geometry: Geometry, pool: Executor, *, max_pixels: int
+) -> Iterator[tuple[int, list[_Usable]]]:
+    """How many frames have been read, and the next decodable ones; a bounded number waits decoded."""
 
-    def shaped(place: int) -> UInt8[np.ndarray, "height width 3"] | None:
+    def shaped(place: int) -> _Usable | None:
+        encoded = frames[place] if place < len(frames) else labelled[place - len(frames)]
         try:
-            return geometry.apply(decode(frames[place], max_pixels=max_pixels))
+            image = decode(encoded, max_pixels=max_pixels)
         except UndecodableImage:
             return None  # the window does without it; `sources` shows the gap
+        size_wh = (image.shape[1], image.shape[0])
+        return _Usable(place, hashlib.sha256(encoded).digest(), size_wh, geometry.apply(image))
 
-    places = iter(range(len(frames)))
-    waiting = [(place, pool.submit(shaped, place)) for place in islice(places, BATCH_FRAMES)]
+    places = iter(range(len(frames) + len(labelled)))
+    waiting = [pool.submit(shaped, place) for place in islice(places, BATCH_FRAMES)]
+    read = 0
     while waiting:
-        following = [(place, pool.submit(shaped, place)) for place in islice(places, BATCH_FRAMES)]
-        decoded = [(place, future.result()) for place, future in waiting]
-        read = waiting[-1][0] + 1
-        waiting = following
-        if batch := [(place, image) for place, image in decoded if image is not None]:
+        following = [pool.submit(shaped, place) for place in islice(places, BATCH_FRAMES)]
+        decoded = [future.result() for future in waiting]
+        read, waiting = read + len(decoded), following
+        if batch := [each for each in decoded if each is not None]:
             yield read, batch

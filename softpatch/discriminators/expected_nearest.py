@@ -29,7 +29,8 @@ class ExpectedNearest:
     not accept a patch because its few neighbours are outliers as well.
     """
 
-    def __init__(self, inclusion: float = 0.5) -> None:
+    def __init__(self, inclusion: float | None = None) -> None:
+        inclusion = INCLUSION if inclusion is None else inclusion
         if not 0 < inclusion <= 1:
             raise ValueError(f"inclusion is {inclusion}; it is a probability above 0")
         self._inclusion = inclusion
@@ -60,6 +61,15 @@ class ExpectedNearest:
                 factors = _expected(products, own, key_norms, weights, _ROUNDING)
                 out[:, row : row + step, column : column + step] = factors[:, None, None]
         return np.maximum(out, np.float32(noise_floor))
+
+
+INCLUSION = 0.5
+"""Share of the other frames that are there to be the nearest."""
+
+
+def nearest_weights(others: int) -> Float32[np.ndarray, "count"]:
+    """The weight of each distance, the nearest first, where there are so many other frames."""
+    return _weights(INCLUSION, min(DEEPEST, others))
 
 
 def _weights(inclusion: float, count: int) -> Float32[np.ndarray, "count"]:

@@ -5,7 +5,7 @@ from typing import Protocol, runtime_checkable
 
 import cv2
 import numpy as np
-from jaxtyping import Float32, Int32, Int64
+from jaxtyping import Bool, Float32, Int32, Int64
 
 from softpatch.scoring.search import Search
 from softpatch.settings import ScoringRule
@@ -61,6 +61,16 @@ class WeightedPatches(Protocol):
         """How distances become scores."""
         ...
 
+    @property
+    def confirmed(self) -> Bool[np.ndarray, "m"] | None:
+        """Which patches are of frames that a person called good; None where there are none."""
+        ...
+
+    @property
+    def ignored(self) -> Bool[np.ndarray, "p q"] | None:
+        """Grid positions that never score; None where there are none."""
+        ...
+
 
 class Scorer:
     """Scores frames against one bank."""
@@ -70,6 +80,8 @@ class Scorer:
         self._rule = bank.scoring
         self._soft_weights = bank.soft_weights[:trusted]
         self._frames = bank.source_frame[:trusted]
+        self._confirmed = None if bank.confirmed is None else bank.confirmed[:trusted]
+        self._ignored = bank.ignored
         self._trusted, self._untrusted = search, None
         if trusted < len(bank.soft_weights):
             self._trusted, self._untrusted = search.part(slice(0, trusted)), search.part(slice(trusted, None))
@@ -82,9 +94,11 @@ class Scorer:
         - The distance counts as at least that to the second-frame neighbour (the nearest patch of another frame), less
           1 - `second_frame_ratio` of itself. A defect in the bank is near only to the one frame it was on, so it does
           not lower its own score.
+          Patches of frames that a person called good need no second frame.
         - An untrusted patch that is nearer lowers the score by 1 - `untrusted_ratio` of its own distance, and never
           below that distance: a rejected defect does not lower its own score either.
         - Patch scores are averaged with their neighbours' by a Gaussian of `blur_cells`: defects have an extent.
+        - Positions that a person said to ignore score 0, before and after that.
 
         Raises:
             NoNeighbour: the bank is empty, or an embedding is not finite.
@@ -92,7 +106,9 @@ class Scorer:
         distance, row = self._distances(embeddings.reshape(-1, embeddings.shape[-1]))
         scores = (self._soft_weights[row] * distance).reshape(embeddings.shape[:3])
         rows = row.reshape(embeddings.shape[:3])
-        blurred = [_blur(frame, self._rule.blur_cells) for frame in scores]
+        if self._ignored is not None:
+            scores[:, self._ignored] = 0
+        blurred = [_blur(frame, self._rule.blur_cells, self._ignored) for frame in scores]
         return [FrameScore(float(frame.max()), frame, its_rows) for frame, its_rows in zip(blurred, rows, strict=True)]
 
     def _distances(self, queries: Float32[np.ndarray, "n d"]) -> tuple[np.ndarray, np.ndarray]:
@@ -108,14 +124,20 @@ class Scorer:
             return self._trusted.nearest(queries)
         nearest = self._trusted.nearest_two_frames(queries, self._frames)
         credit = np.float32(1 - self._rule.second_frame_ratio) * nearest.distance
-        return np.maximum(nearest.distance, nearest.second_frame_distance - credit), nearest.row
+        distance = np.maximum(nearest.distance, nearest.second_frame_distance - credit)
+        if self._confirmed is None:
+            return distance, nearest.row
+        return np.where(self._confirmed[nearest.row], nearest.distance, distance), nearest.row
 
 
-def _blur(patch_scores: Float32[np.ndarray, "p q"], cells: float) -> Float32[np.ndarray, "p q"]:
+def _blur(
+    patch_scores: Float32[np.ndarray, "p q"], cells: float, ignored: Bool[np.ndarray, "p q"] | None
+) -> Float32[np.ndarray, "p q"]:
     """An average, so that no patch exceeds what the frame's worst was; a sigma of 0 leaves them as they are."""
     if cells == 0:
         return patch_scores
-    return np.asarray(cv2.GaussianBlur(patch_scores, (0, 0), cells, borderType=cv2.BORDER_REFLECT))
+    blurred = np.asarray(cv2.GaussianBlur(patch_scores, (0, 0), cells, borderType=cv2.BORDER_REFLECT))
+    return blurred if ignored is None else np.where(ignored, np.float32(0), blurred)
 
 
 def anomaly_map(

@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from deploy.evaluation.methods.padim import Padim, trusted_frames
+from softpatch.building.calibration_blocks import calibration_blocks
 from softpatch.building.cross_fit import cross_fit
 from softpatch.building.embedding_buffer import EmbeddingBuffer, MemoryBuffer
 from softpatch.building.fit import fit
@@ -32,6 +33,7 @@ PAPER = BuildSettings(
     soft_weights=True,
     soft_weight_low=1e-9,
     soft_weight_high=1e9,
+    groups="learn",
     second_frame_ratio=0.0,
     untrusted_ratio=1.0,
     blur_cells=0.0,
@@ -97,9 +99,12 @@ def padim_patchcore(window: TrainingWindow, seed: int) -> FrameScorer:
 
 def patchline(window: TrainingWindow, seed: int) -> FrameScorer:
     """The product's default, calibration included, as `build_bank` does it."""
+    settings, embeddings = BuildSettings(seed=seed), window.embeddings
     with ThreadPoolExecutor(available_cores()) as pool:
-        fitted = fit(window.embeddings, BuildSettings(seed=seed), pool)
-        cross_fit(window.embeddings, fitted, pool, make_search=FlatSearch)
+        fitted = fit(
+            embeddings, settings, pool, blocks=calibration_blocks(len(embeddings), settings.calibration_blocks)
+        )
+    cross_fit(embeddings, fitted, make_search=FlatSearch)
     return fitted.bank.scorer(FlatSearch)
 
 

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from softpatch.bank import Bank, bank_from_bytes, bank_to_bytes
 from softpatch.building.build import build_bank
+from softpatch.building.cross_fit import bank_without
 from softpatch.building.embedding_buffer import MemoryBuffer
 from softpatch.building.fit import fit
-from softpatch.building.leave_out import banks_without
 from softpatch.building.rejection import keep_mask
 from softpatch.building.window import TooFewFrames
 from softpatch.images.decode import decode
@@ -139,8 +139,8 @@ def test_rejected_patches_are_never_trusted(
     frames[::8] *= 20  # three frames far from all others: there is something to reject by every rule
     embeddings.append(frames)
     with ThreadPoolExecutor(2) as pool:
-        fitted = fit(embeddings, chosen, pool)
-        banks = [fitted.bank, *banks_without([range(8), range(8, 24)], embeddings, fitted, pool)]
+        fitted = fit(embeddings, chosen, pool, blocks=[range(8), range(8, 24)])
+    banks = [fitted.bank, bank_without(0, fitted), bank_without(1, fitted)]
     keep = fitted.mask.keep
     assert not keep.all() or (removal, discriminator) == ("frames", "gaussian")  # whose factors have a bound
     for bank in banks:

@@ -7,11 +7,10 @@ import pytest
 
 from softpatch.building.calibration_blocks import calibration_blocks
 from softpatch.building.coreset import SAMPLERS
-from softpatch.building.cross_fit import cross_fit
+from softpatch.building.cross_fit import bank_without, cross_fit
 from softpatch.building.embedding_buffer import MemoryBuffer
 from softpatch.building.fit import Fit, fit
 from softpatch.building.fitted_bank import FittedBank
-from softpatch.building.leave_out import banks_without
 from softpatch.building.patches import Patches
 from softpatch.scoring.search import BruteSearch
 from softpatch.settings import BuildSettings, SamplerName
@@ -30,15 +29,15 @@ def buffered(frames: np.ndarray) -> MemoryBuffer:
 def fit_and_leave_out(frames: np.ndarray, chosen: BuildSettings) -> tuple[Fit, list[FittedBank]]:
     """The fit of 60 frames, and the bank without each of the blocks."""
     with ThreadPoolExecutor(1) as pool:
-        fitted = fit(buffered(frames), chosen, pool)
-        return fitted, list(banks_without(BLOCKS, buffered(frames), fitted, pool))
+        fitted = fit(buffered(frames), chosen, pool, blocks=BLOCKS)
+    return fitted, [bank_without(number, fitted) for number in range(len(BLOCKS))]
 
 
 def calibration_scores(frames: np.ndarray, chosen: BuildSettings) -> tuple[Fit, np.ndarray]:
     """The fit of those frames and their cross-fitted scores."""
     with ThreadPoolExecutor(2) as pool:
-        fitted = fit(buffered(frames), chosen, pool)
-        return fitted, cross_fit(buffered(frames), fitted, pool, make_search=BruteSearch)
+        fitted = fit(buffered(frames), chosen, pool, blocks=calibration_blocks(len(frames), chosen.calibration_blocks))
+    return fitted, cross_fit(buffered(frames), fitted, make_search=BruteSearch)
 
 
 def line(frames: int, *, seed: int) -> np.ndarray:

@@ -1,6 +1,6 @@
 """Scores are Eq. 7 and 8, and ours beyond them; the map is the reference's; a frame that fails always shows where."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -24,6 +24,8 @@ class TinyBank:
     source_frame: np.ndarray
     trusted_patches: int
     scoring: ScoringRule = PAPER
+    confirmed: np.ndarray | None = None
+    ignored: np.ndarray | None = None
 
 
 def on_a_line(*places: float, frames: list[int], untrusted: int = 0, scoring: ScoringRule = PAPER) -> TinyBank:
@@ -160,3 +162,30 @@ def test_the_map_has_the_inputs_size_and_never_exceeds_the_score(sides: tuple[in
     smoothed = anomaly_map(scores, height_px=height, width_px=width)
     assert smoothed.shape == sides
     assert smoothed.max() <= scores.max()
+
+
+def test_a_confirmed_patch_needs_no_second_frame() -> None:
+    """A person called its frame good: the distance to it counts, however far every other frame is."""
+    scoring = ScoringRule(second_frame_ratio=1.0)
+    bank = on_a_line(0, 10, frames=[0, 1], scoring=scoring)
+    frame = np.full((1, 1, 1, 1), 1, np.float32)
+    (alone,) = Scorer(bank, BruteSearch(bank.vectors)).score(frame)
+    confirmed = replace(bank, confirmed=np.array([True, False]))
+    (by_word,) = Scorer(confirmed, BruteSearch(bank.vectors)).score(frame)
+    assert alone.score == pytest.approx(9)
+    assert by_word.score == pytest.approx(1)
+
+
+@pytest.mark.parametrize("blur_cells", [0.0, 0.8])
+def test_an_ignored_position_never_scores(blur_cells: float) -> None:
+    """Neither by itself nor, through the blur, at its neighbours."""
+    scoring = ScoringRule(blur_cells=blur_cells)
+    ignored = np.zeros((5, 5), np.bool_)
+    ignored[2, 2] = True
+    bank = replace(on_a_line(0, frames=[0], scoring=scoring), ignored=ignored)
+    frame = np.zeros((1, 5, 5, 1), np.float32)
+    frame[0, 2, 2] = 100
+    frame[0, 0, 0] = 1
+    (found,) = Scorer(bank, BruteSearch(bank.vectors)).score(frame)
+    assert found.patch_scores[2, 2] == 0
+    assert found.worst_position == (0, 0)

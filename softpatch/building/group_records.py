@@ -1,0 +1,57 @@
+"""What a bank's manifest says of the groups in its window."""
+
+import hashlib
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Bool
+
+from softpatch.bank import GroupRecord
+from softpatch.building.label_masks import LabelledGroup
+from softpatch.building.labels import cells_box
+from softpatch.building.window import Window
+from softpatch.images.geometry import Geometry
+
+MOST_EXAMPLES = 8
+
+WHOLE_FRAME_SHARE = 0.5
+"""Share of the grid from which on a group is about the whole frame: another variant, or no part."""
+
+ID_DIGITS = 8
+
+
+def group_records(
+    groups: Sequence[LabelledGroup], window: Window, frame_names: Sequence[str], geometry: Geometry
+) -> list[GroupRecord]:
+    """A record of every group, as the labels have it; new ones get an id of their most typical frame and place."""
+    return [_record(each, window, frame_names, geometry) for each in groups]
+
+
+def _record(each: LabelledGroup, window: Window, frame_names: Sequence[str], geometry: Geometry) -> GroupRecord:
+    members = [row for row in each.rows if row < window.window_frames]
+    examples = _examples(each, members)
+    return GroupRecord(
+        id=each.id or _new_id(window.digests[examples[0]], each.cells),
+        label=each.label,
+        is_new=each.id is None,
+        frames=len(members),
+        share=len(members) / window.window_frames,
+        box_xyxy=cells_box(each.cells, geometry=geometry, frame_wh=window.frame_wh),
+        whole_frame=bool(each.cells.mean() >= WHOLE_FRAME_SHARE),
+        examples=[frame_names[window.sources[row]] for row in examples],
+        members=[frame_names[window.sources[row]] for row in members],
+    )
+
+
+def _examples(each: LabelledGroup, members: Sequence[int]) -> list[int]:
+    """The most typical member, then others spread over the window."""
+    spread = np.linspace(0, max(0, len(members) - 1), min(len(members), MOST_EXAMPLES)).round().astype(int)
+    examples = [members[place] for place in dict.fromkeys(spread.tolist())] if members else []
+    if each.group is not None and each.group.representative in members:
+        first = each.group.representative
+        examples = [first, *(row for row in examples if row != first)]
+    return examples[:MOST_EXAMPLES]
+
+
+def _new_id(digest: bytes, cells: Bool[np.ndarray, "p q"]) -> str:
+    return "g" + hashlib.sha256(digest + np.packbits(cells).tobytes()).hexdigest()[:ID_DIGITS]

@@ -1,0 +1,144 @@
+"""What labels make of a window's patches: which are learnt whatever the discriminator says, and which never are."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from jaxtyping import Bool, Float32
+
+from softpatch.bank import GroupLabel
+from softpatch.building.denoise import NoiseMask, PatchLabels
+from softpatch.building.labels import Exemplars
+from softpatch.building.minority_groups import MinorityGroup
+from softpatch.building.rejection import ALIGNED_SIGMAS, suspicious_frames
+
+NOT_LEARNT: frozenset[GroupLabel] = frozenset({"open", "defect", "no_part"})
+"""Labels whose frames enter no bank, at their place, and no threshold."""
+
+MOST_EXCLUDED = 0.5
+"""Share of a window that groups may keep out of the bank: with more, too little is left to learn from."""
+
+SAME_GROUP = 0.5
+"""Of a label's frames, the share that a group must hold to be the same group."""
+
+
+@dataclass(frozen=True)
+class LabelledGroup:
+    """A group of the window with its label; `rows` are its frames, labelled ones behind the window's included."""
+
+    id: str | None
+    """None: no earlier build had found it."""
+    label: GroupLabel
+    group: MinorityGroup | None
+    """None: an earlier build found it, and this window does not show it."""
+    rows: tuple[int, ...]
+    cells: Bool[np.ndarray, "p q"]
+
+    @property
+    def learnt(self) -> bool:
+        """Whether its frames enter the bank."""
+        return self.label not in NOT_LEARNT
+
+
+def labelled_groups(
+    found: Sequence[MinorityGroup], exemplars: Sequence[Exemplars], *, window_frames: int
+) -> list[LabelledGroup]:
+    """Every group of the window and every known one, with its label; groups of the same known one are one.
+
+    New groups that would keep more than half of the window out are left out: the least clear ones.
+    """
+    known: dict[str, LabelledGroup] = {}
+    new: list[LabelledGroup] = []
+    for group in found:
+        same = _known_group(group, exemplars)
+        if same is None:
+            new.append(LabelledGroup(None, "open", group, group.frames, group.cells))
+        else:
+            known[same.labelled.id] = _with_group(known.get(same.labelled.id), same, group)
+    for each in exemplars:
+        if each.labelled.origin == "group" and each.labelled.id not in known:
+            known[each.labelled.id] = LabelledGroup(each.labelled.id, each.labelled.label, None, each.rows, each.cells)
+    return [*known.values(), *_within_limit(new, list(known.values()), window_frames)]
+
+
+def _known_group(group: MinorityGroup, exemplars: Sequence[Exemplars]) -> Exemplars | None:
+    """The label that most of a group's labelled frames have, where it is at the same place."""
+    rows = set(group.frames)
+    shares = [
+        (len(rows.intersection(each.rows)) / len(each.rows), -number)
+        for number, each in enumerate(exemplars)
+        if each.rows and (each.cells & group.cells).any()
+    ]
+    share, number = max(shares, default=(0.0, 0))
+    return exemplars[-number] if share >= SAME_GROUP else None
+
+
+def _with_group(before: LabelledGroup | None, same: Exemplars, group: MinorityGroup) -> LabelledGroup:
+    rows = set(same.rows) | set(group.frames) | set(before.rows if before else ())
+    cells = same.cells | group.cells if before is None else before.cells | group.cells
+    first = before.group if before is not None else group
+    return LabelledGroup(same.labelled.id, same.labelled.label, first, tuple(sorted(rows)), cells)
+
+
+def _within_limit(new: list[LabelledGroup], known: list[LabelledGroup], window_frames: int) -> list[LabelledGroup]:
+    excluded = {row for each in known if not each.learnt for row in each.rows if row < window_frames}
+    chosen = []
+    for each in new:
+        together = excluded.union(row for row in each.rows if row < window_frames)
+        if len(together) <= MOST_EXCLUDED * window_frames:
+            chosen.append(each)
+            excluded = together
+    return chosen
+
+
+def patch_labels(
+    factors: Float32[np.ndarray, "n p q"],
+    groups: Sequence[LabelledGroup],
+    exemplars: Sequence[Exemplars],
+    *,
+    window_frames: int,
+) -> PatchLabels:
+    """The masks of all labels. Frames behind the window are learnt only where a person called them good."""
+    excluded, confirmed = np.zeros(factors.shape, np.bool_), np.zeros(factors.shape, np.bool_)
+    ignored = np.zeros(factors.shape[1:], np.bool_)
+    excluded[window_frames:] = True
+    for each in groups:
+        if each.label == "ignore":
+            ignored |= each.cells
+        elif each.label == "good":
+            confirmed[np.ix_(_typical(each, factors))] |= each.cells
+        else:
+            excluded[list(each.rows)] |= True if each.label == "no_part" else each.cells
+    for labelled in exemplars:
+        if labelled.labelled.label == "good":
+            confirmed[list(labelled.rows)] |= labelled.cells
+        elif labelled.labelled.origin == "feedback":
+            excluded[list(labelled.rows)] = True
+    return PatchLabels(excluded & ~confirmed, confirmed, ignored)
+
+
+def _typical(group: LabelledGroup, factors: Float32[np.ndarray, "n p q"]) -> list[int]:
+    """A good variant has its own defects: its frames but those that stand out among them."""
+    rows = np.array(group.rows, np.int64)
+    if not len(rows):
+        return []
+    inside = np.where(group.cells, factors[rows], 0).astype(np.float32)
+    return rows[~suspicious_frames(inside, sigmas=ALIGNED_SIGMAS)].tolist()  # type: ignore[no-any-return]
+
+
+def apply_labels(mask: NoiseMask, labels: PatchLabels) -> NoiseMask:
+    """The noise mask that labels overrule."""
+    keep = (mask.keep | labels.confirmed) & ~labels.excluded & ~labels.ignored
+    return replace(mask, keep=keep, labels=labels)
+
+
+def frames_not_learnt(
+    groups: Sequence[LabelledGroup], exemplars: Sequence[Exemplars], *, window_frames: int
+) -> Bool[np.ndarray, "frames"]:
+    """The window's frames that no threshold may be drawn from."""
+    rows = [each.rows for each in groups if not each.learnt]
+    rows += [each.rows for each in exemplars if each.labelled.label in NOT_LEARNT]
+    found = np.zeros(window_frames, np.bool_)
+    for row in {row for some in rows for row in some if row < window_frames}:
+        found[row] = True
+    return found

@@ -1,0 +1,57 @@
+"""From outlier factors and known labels to the groups of a window and the masks that follow from all labels."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from jaxtyping import Bool
+
+from softpatch.building.denoise import NoiseMask, PatchLabels
+from softpatch.building.embedding_buffer import EmbeddingBuffer
+from softpatch.building.label_masks import LabelledGroup, frames_not_learnt, labelled_groups, patch_labels
+from softpatch.building.labels import Exemplars
+from softpatch.building.minority_groups import MinorityGroup, minority_groups
+from softpatch.building.negatives import vouching_patches
+from softpatch.building.outlier_factors import projected_groups
+from softpatch.settings import BuildSettings
+
+
+@dataclass(frozen=True)
+class KnownLabels:
+    """What is known before a build: the frames read behind the window's, and which of all frames have which label."""
+
+    window_frames: int
+    exemplars: Sequence[Exemplars] = field(default_factory=tuple)
+
+
+@dataclass(frozen=True)
+class WindowLabels:
+    """The groups of a window and what all labels make of its patches and frames."""
+
+    known: KnownLabels
+    groups: Sequence[LabelledGroup]
+    patches: PatchLabels
+    not_learnt: Bool[np.ndarray, "frames"]
+
+
+def label_window(
+    embeddings: EmbeddingBuffer, mask: NoiseMask, settings: BuildSettings, known: KnownLabels
+) -> WindowLabels:
+    """Find the groups, give them the labels they are known by, and keep what vouches for a known defect out."""
+    found = _found(embeddings, mask, settings)
+    groups = labelled_groups(found, known.exemplars, window_frames=known.window_frames)
+    patches = patch_labels(mask.factors, groups, known.exemplars, window_frames=known.window_frames)
+    for each in known.exemplars:
+        if each.labelled.label == "defect" and each.labelled.origin == "feedback":
+            patches.excluded[: known.window_frames] |= vouching_patches(
+                embeddings, mask.factors, each, settings, window_frames=known.window_frames
+            )
+    not_learnt = frames_not_learnt(groups, known.exemplars, window_frames=known.window_frames)
+    return WindowLabels(known, groups, patches, not_learnt)
+
+
+def _found(embeddings: EmbeddingBuffer, mask: NoiseMask, settings: BuildSettings) -> Sequence[MinorityGroup]:
+    """The groups of the few; none where they are to be learnt, or where factors are no distances to like patches."""
+    if settings.groups == "learn" or settings.discriminator != "expected-nearest":
+        return ()
+    return minority_groups(projected_groups(embeddings, settings), mask.factors)

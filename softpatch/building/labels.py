@@ -1,0 +1,111 @@
+"""Frames with a label: what a person said of them, or a group that an earlier build found in them.
+
+They are read behind the window's own frames and take part in its build, so that a group is recognised again: a group of
+the window that holds frames of an earlier one is that group.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Bool
+
+from softpatch.bank import GroupLabel
+from softpatch.building.window import Window
+from softpatch.images.geometry import Geometry
+
+MOST_EXEMPLARS = 64
+"""Labelled frames that are read along with a window; of each label the first ones, in turn."""
+
+WHOLE_FRAME = (0.0, 0.0, 1.0, 1.0)
+
+
+@dataclass(frozen=True)
+class LabelledFrames:
+    """Encoded frames that show the same thing at one place; `box_xyxy` in shares of the frame, None for all of it."""
+
+    id: str
+    label: GroupLabel
+    origin: Literal["group", "feedback"]
+    box_xyxy: tuple[float, float, float, float] | None
+    frames: tuple[bytes, ...]
+
+
+@dataclass(frozen=True)
+class Exemplars:
+    """The frames of one label as they were read: `rows` are their numbers behind, and among, the window's frames."""
+
+    labelled: LabelledFrames
+    rows: tuple[int, ...]
+    cells: Bool[np.ndarray, "p q"]
+
+
+def exemplar_frames(labels: Sequence[LabelledFrames]) -> list[tuple[int, bytes]]:
+    """The encoded frames to read, each with the number of its label: the first of every label, then their second."""
+    return [(number, labels[number].frames[place]) for number, place in _in_turn(labels)]
+
+
+def exemplar_names(labels: Sequence[LabelledFrames]) -> list[str]:
+    """A name for each of these frames: its label's id and its place there."""
+    return [f"{labels[number].id}/{place}" for number, place in _in_turn(labels)]
+
+
+def _in_turn(labels: Sequence[LabelledFrames]) -> list[tuple[int, int]]:
+    depth = max((len(each.frames) for each in labels), default=0)
+    pairs = ((number, place) for place in range(depth) for number in range(len(labels)))
+    return [(number, place) for number, place in pairs if place < len(labels[number].frames)][:MOST_EXEMPLARS]
+
+
+def exemplars_of(
+    labels: Sequence[LabelledFrames], numbers: Sequence[int], window: Window, geometry: Geometry
+) -> list[Exemplars]:
+    """Per label the rows of its frames, and of their copies in the window, and the grid positions of its box.
+
+    `numbers` give the label of every frame that was read behind the window, in that order.
+    """
+    rows: dict[int, set[int]] = {}
+    for row in range(window.window_frames, len(window)):
+        rows.setdefault(numbers[window.sources[row] - window.given_frames], set()).add(row)
+    by_digest: dict[bytes, list[int]] = {}
+    for row, digest in enumerate(window.digests[: window.window_frames]):
+        by_digest.setdefault(digest, []).append(row)
+    exemplars = []
+    for number, labelled in enumerate(labels):
+        own = rows.get(number, set())
+        copies = {copy for row in own for copy in by_digest.get(window.digests[row], [])}
+        box = labelled.box_xyxy or WHOLE_FRAME
+        cells = box_cells(box, geometry=geometry, grid=window.grid, frame_wh=window.frame_wh)
+        exemplars.append(Exemplars(labelled, tuple(sorted(own | copies)), cells))
+    return exemplars
+
+
+def box_cells(
+    box_xyxy: tuple[float, float, float, float],
+    *,
+    geometry: Geometry,
+    grid: tuple[int, int],
+    frame_wh: tuple[int, int],
+) -> Bool[np.ndarray, "p q"]:
+    """The grid positions that a box of the frame, in shares of it, touches on the network's input."""
+    place = geometry.placement(frame_wh)
+    x0, x1 = (place.left_px + share * place.width_px for share in box_xyxy[::2])
+    y0, y1 = (place.top_px + share * place.height_px for share in box_xyxy[1::2])
+    rows, columns = grid
+    row = np.arange(rows) * geometry.height_px / rows
+    column = np.arange(columns) * geometry.width_px / columns
+    in_rows = (row < y1) & (row + geometry.height_px / rows > y0)
+    in_columns = (column < x1) & (column + geometry.width_px / columns > x0)
+    return np.asarray(in_rows[:, None] & in_columns[None, :])
+
+
+def cells_box(
+    cells: Bool[np.ndarray, "p q"], *, geometry: Geometry, frame_wh: tuple[int, int]
+) -> tuple[float, float, float, float]:
+    """The box that holds those grid positions, in shares of the frame; at least one position is set."""
+    rows, columns = np.flatnonzero(cells.any(axis=1)), np.flatnonzero(cells.any(axis=0))
+    y_px, x_px = geometry.height_px / cells.shape[0], geometry.width_px / cells.shape[1]
+    on_input = (columns[0] * x_px, rows[0] * y_px, (columns[-1] + 1) * x_px, (rows[-1] + 1) * y_px)
+    x0, y0, x1, y1 = geometry.source_box(tuple(round(side) for side in on_input), frame_wh)
+    width, height = frame_wh
+    return (x0 / width, y0 / height, x1 / width, y1 / height)

@@ -1,0 +1,80 @@
+"""Patches of a window that vouch for a known defect: nearer to it than nearly all others are."""
+
+import numpy as np
+from jaxtyping import Bool, Float32, Int64
+
+from softpatch.building.embedding_buffer import EmbeddingBuffer
+from softpatch.building.labels import Exemplars
+from softpatch.building.projection import project, projection_matrix
+from softpatch.discriminators.expected_nearest import NEIGHBOURHOOD
+from softpatch.settings import BuildSettings
+
+NEAR_SIGMAS = 3.0
+"""How far below the median the log distance to a defect's patch must lie, in sigmas of the upper half, which no frame
+with the same defect moves."""
+
+LEAST_SIGMA = 0.05
+
+FRAMES_AT_ONCE = 128
+
+WORST_SHARE = 0.7
+"""Where no box says which patches of a frame are defective: those whose factor is at least so much of its largest."""
+
+_NORMAL_QUARTILE = 0.6745
+
+
+def vouching_patches(
+    embeddings: EmbeddingBuffer,
+    factors: Float32[np.ndarray, "n p q"],
+    defect: Exemplars,
+    settings: BuildSettings,
+    *,
+    window_frames: int,
+) -> Bool[np.ndarray, "frames p q"]:
+    """The window's patches that are exceptionally near to a patch of the defect, within one position of it.
+
+    Near is judged position by position against all other frames of the window, so that a defect which looks like good
+    parts excludes none of them.
+    """
+    vouching = np.zeros((window_frames, *factors.shape[1:]), np.bool_)
+    matrix = projection_matrix(embeddings.dimension, settings.projection_dims, seed=settings.seed)
+    for row in (row for row in defect.rows if row >= window_frames):
+        own = project(embeddings.take(range(row, row + 1)), matrix)[0]
+        places = np.argwhere(_defective(defect, factors[row]))
+        distances = [
+            _distances(project(embeddings.take(frames), matrix), own, places) for frames in _chunks(window_frames)
+        ]
+        for (r, c), distance in zip(places.tolist(), map(np.concatenate, zip(*distances, strict=True)), strict=True):
+            vouching[:, *_around(r, c)] |= _exceptional(distance)
+    return vouching
+
+
+def _chunks(frames: int) -> list[range]:
+    return [range(start, min(frames, start + FRAMES_AT_ONCE)) for start in range(0, frames, FRAMES_AT_ONCE)]
+
+
+def _distances(
+    window: Float32[np.ndarray, "m p q k"], own: Float32[np.ndarray, "p q k"], places: Int64[np.ndarray, "cells 2"]
+) -> list[np.ndarray]:
+    """Per place, each frame's distances to the defect's patch there, of the patches around it."""
+    return [np.linalg.norm(window[:, *_around(r, c)] - own[r, c], axis=-1) for r, c in places.tolist()]
+
+
+def _around(row: int, column: int) -> tuple[slice, slice]:
+    rows = slice(max(0, row - NEIGHBOURHOOD), row + NEIGHBOURHOOD + 1)
+    return rows, slice(max(0, column - NEIGHBOURHOOD), column + NEIGHBOURHOOD + 1)
+
+
+def _defective(defect: Exemplars, factors: Float32[np.ndarray, "p q"]) -> Bool[np.ndarray, "p q"]:
+    if defect.labelled.box_xyxy is not None:
+        return defect.cells
+    return np.asarray(factors >= WORST_SHARE * factors.max())
+
+
+def _exceptional(distance: Float32[np.ndarray, "frames r c"]) -> Bool[np.ndarray, "frames r c"]:
+    """Patches nearer than chance puts any, by the frames' own nearest."""
+    logs = np.log(np.maximum(distance, np.finfo(np.float32).tiny))
+    nearest = logs.reshape(len(logs), -1).min(axis=1)
+    median, quartile = np.quantile(nearest, [0.5, 0.75])
+    sigma = max((quartile - median) / _NORMAL_QUARTILE, LEAST_SIGMA)
+    return np.asarray(logs < median - NEAR_SIGMAS * sigma)
