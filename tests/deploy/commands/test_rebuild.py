@@ -1,0 +1,49 @@
+"""`patchline rebuild` and `patchline relearn` on the embedded broker, with a trainer that only answers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ingest.bank_event import BankEventKind
+from ingest.command import Command, CommandKind
+from tests.deploy.annotations import VIEW, view_state
+from tests.deploy.answering_trainer import AnsweringTrainer
+
+if TYPE_CHECKING:
+    from tests.command_line import Run
+    from tests.deploy.command_cluster import CommandCluster
+
+pytestmark = pytest.mark.embedded
+
+
+@pytest.mark.parametrize(
+    ("arguments", "kind", "answer"),
+    [
+        (["rebuild"], CommandKind.REBUILD, BankEventKind.BUILT),
+        (["relearn", "--yes"], CommandKind.RELEARN, BankEventKind.RELEARNING),
+    ],
+)
+def test_the_command_is_sent_and_its_answer_printed(
+    arguments: list[str], kind: CommandKind, answer: BankEventKind, run: Run, cluster: CommandCluster
+) -> None:
+    """Nobody writes a message by hand; the reason goes along."""
+    cluster.publish(view_state())
+    name, *flags = arguments
+    with AnsweringTrainer(cluster.settings, cluster.sender, answer) as trainer:
+        ended = run(name, VIEW, *flags, "--why", "new tool", *cluster.arguments)
+    assert ended.code == 0, ended.err
+    assert isinstance(trainer.heard, Command)
+    assert (trainer.heard.kind, trainer.heard.view, trainer.heard.why) == (kind, VIEW, "new tool")
+    assert ended.out == f"{answer.value} for line-1/camera-1, epoch 1, by ana: to see\n"
+
+
+def test_a_build_that_fails_ends_the_command(run: Run, cluster: CommandCluster) -> None:
+    """With the trainer's reason and exit code 1; a view that nobody knows is not waited for."""
+    cluster.publish(view_state())
+    with AnsweringTrainer(cluster.settings, cluster.sender, BankEventKind.BUILD_FAILED):
+        ended = run("rebuild", VIEW, *cluster.arguments)
+    assert (ended.code, ended.err) == (1, "patchline: the trainer refused to rebuild: to see\n")
+    unknown = run("rebuild", "line-1/camera-2", *cluster.arguments)
+    assert unknown.code == 2
