@@ -159,10 +159,10 @@ def rule(
         return Ruling(Verdict.UNDECIDED, Reason.DEADLINE if late else Reason.DEAD_LETTER_RATE)
     if input_fault is not None and input_fault != "inspect":
         return _BY_POLICY[input_fault]
-    return _unless_explained(by_score(score, status.limits), no_part=no_part, line_changed=line_changed)
+    return unless_explained(by_score(score, status.limits), no_part=no_part, line_changed=line_changed)
 
 
-def _unless_explained(ruling: Ruling, *, no_part: bool, line_changed: bool) -> Ruling:
+def unless_explained(ruling: Ruling, *, no_part: bool, line_changed: bool) -> Ruling:
     """The ruling by the score, where nothing but a defect explains a high one; a pass stays a pass."""
     if no_part and ruling.verdict is not Verdict.PASS:
         return Ruling(Verdict.UNDECIDED, Reason.NO_PART)

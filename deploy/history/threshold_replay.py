@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from deploy.history.shifts import shift_of
-from inference.decide import Limits, by_score
+from inference.decide import Limits, by_score, unless_explained
 from ingest.decision import Decision, Reason, Verdict
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 KEPT_CHANGES = 500
 """Decisions kept of those that would change, the first of each kind; the others are only counted."""
 
-BY_SCORE = (None, Reason.NEAR_THRESHOLD)
+BY_SCORE = (None, Reason.NEAR_THRESHOLD, Reason.NO_PART, Reason.LINE_CHANGED)
 """Of decisions whose reason is another one, no threshold would have changed the verdict."""
 
 
@@ -102,10 +102,15 @@ def decided_again(
     limits = limits_of(was)
     if limits is None:
         return None
-    ruling = by_score(was.score, limits)
+    ruling = unless_explained(
+        by_score(was.score, limits),
+        no_part=was.reason is Reason.NO_PART,
+        line_changed=was.reason is Reason.LINE_CHANGED,
+    )
     changed = {
         "verdict": ruling.verdict,
         "reason": ruling.reason,
+        "line_change": was.line_change if ruling.reason is Reason.LINE_CHANGED else None,
         "threshold": limits.threshold,
         "score_ratio": was.score / limits.threshold,
     }

@@ -13,7 +13,7 @@ from deploy.history.shifts import hours_from, shift_of
 from deploy.history.threshold_replay import KEPT_CHANGES, decided_again, threshold_replay
 from inference.decide import Limits
 from ingest.contract import SourceRecord
-from ingest.decision import BankRef, Decision, Reason, Verdict, decision_id
+from ingest.decision import BankRef, Decision, LineChange, Reason, Verdict, decision_id
 from softpatch.images.input_faults import InputFault
 
 if TYPE_CHECKING:
@@ -65,6 +65,17 @@ def test_nothing_changes_where_nothing_is_requested() -> None:
     found = threshold_replay([near, decision(0.5)], None, hours=HOURS, zone=UTC)
     assert found.whole.was == found.whole.now
     assert not found.changes
+
+
+@pytest.mark.parametrize(("reason", "place"), [(Reason.NO_PART, None), (Reason.LINE_CHANGED, LineChange.SAME_PLACE)])
+def test_what_explains_a_high_score_still_does_and_a_low_one_passes(reason: Reason, place: LineChange | None) -> None:
+    """A frame without a part, or of a changed line, passes by a threshold above its score, and fails by none."""
+    low, high = (decision(score, verdict=Verdict.UNDECIDED, reason=reason, line_change=place) for score in (1.5, 2.5))
+    passing, explained = (decided_again(each, lambda _: PLAIN) for each in (low, high))
+    assert passing is not None
+    assert (passing.verdict, passing.reason, passing.line_change) == (Verdict.PASS, None, None)
+    assert explained is not None
+    assert (explained.verdict, explained.reason, explained.line_change) == (Verdict.UNDECIDED, reason, place)
 
 
 @pytest.mark.parametrize(
