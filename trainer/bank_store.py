@@ -10,16 +10,16 @@ from ingest.bank_state import BankInForce, BankState
 from ingest.store import NotInStore, StoreError
 from ingest.store_layout import bank_folder, bank_path, banks_among
 from softpatch.bank import InvalidBank, bank_from_bytes, bank_version
-from softpatch.calibration.threshold import threshold_of
+from softpatch.calibration.threshold import ratio_of, threshold_for, threshold_of
 from softpatch.images.decode import UndecodableImage
 from softpatch.images.input_faults import InputBaseline
 from softpatch.scoring.input_baseline import input_baseline_of
 from trainer.build_policy import BuiltBank
-from trainer.commands import NotPossible
+from trainer.transition import NotPossible
 
 if TYPE_CHECKING:
     from ingest.store import Store
-    from softpatch.bank import Bank
+    from softpatch.bank import Bank, Threshold
     from trainer.transition import EventFacts
 
 log = structlog.get_logger(__name__)
@@ -36,12 +36,32 @@ class BankStore:
         self._baselines: dict[str, tuple[str, InputBaseline]] = {}
         """Of each view the version that was in force at the last call, and its baseline: it is not read again."""
 
-    def put(self, data: bytes) -> BuiltBank:
-        """Store a bank file under its version and return what it is. Raises InvalidBank, StoreError."""
+    def put(self, data: bytes, *, false_reject_ratio: float) -> BuiltBank:
+        """Store a bank file under its version and return what it is, with the threshold for this ratio.
+
+        The ratio may have been changed while the bank was built for another one. Raises InvalidBank, StoreError.
+        """
         bank = bank_from_bytes(data)
-        in_force = _in_force(bank, bank_version(data))
+        threshold = threshold_for(bank, false_reject_ratio)
+        in_force = _in_force(bank, bank_version(data)).model_copy(update={"threshold": threshold.value})
         self._store.put(in_force.uri, data)
-        return BuiltBank(in_force, bank.manifest.threshold, len(bank.calibration_scores), facts_of(bank))
+        return BuiltBank(
+            in_force,
+            threshold,
+            len(bank.threshold_scores),
+            facts_of(bank) | facts_of_threshold(threshold),
+            tuple(bank.manifest.groups),
+        )
+
+    def is_lost(self, bank: BankInForce) -> bool:
+        """Whether the store has no file of this bank. Raises StoreError where it cannot tell."""
+        if bank.uri in self._store.paths(bank.uri.rsplit("/", 1)[0]):
+            return False
+        try:  # a store that does not answer has no folders, either: to read the file tells the two apart
+            self._store.get(bank.uri)
+        except NotInStore:
+            return True
+        return False
 
     def bank(self, view: str, version: str) -> BankInForce:
         """A bank with the threshold it suggests. Raises NotPossible where it cannot come into force here."""
@@ -54,8 +74,11 @@ class BankStore:
 
     def threshold(self, view: str, version: str, false_reject_ratio: float) -> float:
         """What the calibration in a bank gives for another false-reject ratio. Raises NotPossible."""
-        bank = self._read(view, version)
-        return threshold_of(bank, false_reject_ratio)
+        return threshold_of(self._read(view, version), false_reject_ratio)
+
+    def ratio(self, view: str, version: str, threshold: float) -> float:
+        """The false-reject ratio that this threshold means by the calibration in a bank. Raises NotPossible."""
+        return ratio_of(self._read(view, version), threshold)
 
     def input_baseline(self, state: BankState) -> InputBaseline:
         """How the frames of a view look by its bank in force; where it has none to read, what holds for all views."""
@@ -112,17 +135,30 @@ def named_versions(state: BankState) -> frozenset[str]:
 
 
 def facts_of(bank: Bank) -> EventFacts:
-    """The figures of a bank in its `built` event."""
+    """The figures of a bank in its `built` event, but for the threshold."""
     manifest = bank.manifest
-    return {
+    facts: EventFacts = {
         "patches": len(bank.vectors),
         "frames": len(manifest.frame_names),
         "skipped_frames": manifest.skipped_frames,
         "kept_ratio": manifest.kept_ratio,
         "noise_estimate": manifest.noise_estimate,
-        "threshold": manifest.threshold.value,
-        "threshold_low": manifest.threshold.interval_low,
-        "threshold_high": manifest.threshold.interval_high,
+        "groups": len(manifest.groups),
+        "golden_right": manifest.golden.right,
+        "golden_wrong": len(manifest.golden.wrong),
+    }
+    if manifest.golden.wrong:
+        facts["golden_wrong_ids"] = " ".join(manifest.golden.wrong)
+    return facts
+
+
+def facts_of_threshold(threshold: Threshold) -> EventFacts:
+    """The figures of a threshold in the `built` event of its bank."""
+    return {
+        "threshold": threshold.value,
+        "threshold_low": threshold.interval_low,
+        "threshold_high": threshold.interval_high,
+        "false_reject_ratio": threshold.false_reject_ratio,
     }
 
 

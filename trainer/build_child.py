@@ -102,16 +102,19 @@ def _build(order: BuildOrder, steps: Steps) -> None:
     from softpatch.building.build import build_bank  # noqa: PLC0415
     from softpatch.network.embed import FrameShapes, OnnxEmbedder  # noqa: PLC0415
     from softpatch.network.graph import load_graph  # noqa: PLC0415
+    from trainer.labelled_frames import labelled_frames  # noqa: PLC0415
 
     shapes = FrameShapes(order.settings.geometry.height_px, order.settings.geometry.width_px)
     graph = load_graph(Path(order.graph))
     embedder = OnnxEmbedder.open(graph, provider=order.provider, threads=order.threads, shapes=shapes)
+    store = FsspecStore.open(order.store_url)
     bank = build_bank(
-        StoredFrames(FsspecStore.open(order.store_url), order.frames),
+        StoredFrames(store, order.frames),
         embedder,
         order.settings,
         view=order.view,
         frame_names=list(order.frame_names),
+        labels=labelled_frames(store, order.annotations),
         created_at=order.created_at,
         graph_name=graph.name,
         provenance=order.provenance,

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
+from softpatch.bank import GroupLabel
 from softpatch.settings import BuildSettings
 
 ProviderChoice = Literal["auto", "tensorrt", "cuda", "cpu"]
@@ -15,6 +16,16 @@ class _Wire(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
+class AnnotationOrder(_Wire):
+    """Frames with a label that a build follows. Paths of `frames` lie in the store; one that is gone is left out."""
+
+    id: str
+    label: GroupLabel
+    origin: Literal["group", "feedback"]
+    box_xyxy: tuple[float, float, float, float] | None
+    frames: tuple[str, ...]
+
+
 class BuildOrder(_Wire):
     """One build, whole: the child needs nothing else. Paths of `frames` lie in the store, others here."""
 
@@ -22,6 +33,7 @@ class BuildOrder(_Wire):
     store_url: str
     frames: tuple[str, ...]
     frame_names: tuple[str, ...]
+    annotations: tuple[AnnotationOrder, ...] = ()
     graph: str
     """File of the ONNX graph."""
     provider: ProviderChoice

@@ -1,9 +1,11 @@
 """When a view builds a bank, and what its state becomes: functions of values, no clock, no files, no Kafka.
 
-A view opens as `learning`. A bank makes it `provisional`, or `active` where the threshold's interval is narrow enough
-(high / low at most `provisional_interval_ratio`); a person who puts a bank in force ends `provisional`, too. A
-provisional view builds again each time its frames have doubled, until its window is full. A held view learns nothing
-until a person promotes, rolls back, rebuilds or relearns.
+A view opens as `learning`. A bank makes it `provisional`, or `active` where it was built from a full window and the
+threshold's interval is narrow enough (high / low at most `provisional_interval_ratio`); a person who puts a bank in
+force ends `provisional`, too. Every view builds again each time its frames have doubled, until its window is full,
+however certain its threshold is: a bank of few frames misses defects that one of many frames finds. A held view learns
+nothing until a person promotes, rolls back, rebuilds or relearns. A view whose bank in force has lost its file builds
+as one that has no bank.
 """
 
 from __future__ import annotations
@@ -14,12 +16,13 @@ from typing import TYPE_CHECKING
 from ingest.bank_event import BankEventKind
 from ingest.bank_state import BankInForce, BankState, ViewState
 from softpatch.calibration.threshold import frames_needed, why_uncertain
-from trainer.transition import TRAINER, EventFacts, Initiator, Transition, changed, event_of
+from trainer.transition import TRAINER, Effect, EventFacts, Initiator, Transition, changed, event_of
+from trainer.window import lost
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from softpatch.bank import Threshold
+    from softpatch.bank import GroupRecord, Threshold
     from trainer.settings import ViewTraining
     from trainer.window import WindowIndex
 
@@ -32,6 +35,12 @@ class BuiltBank:
     threshold: Threshold
     frames: int
     facts: EventFacts = field(default_factory=dict)
+    groups: tuple[GroupRecord, ...] = ()
+    """What the build found in the window."""
+    window_full: bool = False
+    """Whether it was built from a full window."""
+    replaces_lost: bool = False
+    """Whether it stands in for a bank whose file is gone."""
 
     @property
     def interval_ratio(self) -> float:
@@ -52,32 +61,32 @@ def build_due(index: WindowIndex, state: BankState, training: ViewTraining, *, g
         return None
     if index.build_request is not None:
         request = index.build_request
-        return Initiator(request.who, request.why, request.command_id)
+        return Initiator(request.who, request.why, request.command_id, urgent=request.urgent)
     if state.state is ViewState.HELD or _failed_lately(index, training):
         return None
-    if state.active is None:
-        return _at(index.seen, training.first_build_frames, "the first bank: {} frames came")
-    if state.active.graph_hash != graph_hash:
-        return _at(index.seen, training.first_build_frames, "the bank in force is of another backbone: {} frames came")
-    return _again(index, state, training)
+    first = _why_first(index, state, graph_hash)
+    if first is not None:
+        return _at(index.seen, training.first_build_frames, f"{first}: {{}} frames came")
+    return _again(index, training)
 
 
 def after_build(
-    state: BankState, built: BuiltBank, initiator: Initiator, *, interval_ratio_limit: float, at: datetime
+    state: BankState, built: BuiltBank, initiator: Initiator, *, training: ViewTraining, at: datetime
 ) -> Transition:
     """The new bank becomes the candidate and, since nothing stands between yet, is promoted."""
     candidate = changed(state, initiator, at, candidate=built.bank)
     event = event_of(candidate, BankEventKind.BUILT, initiator, bank=built.bank, facts=built.facts, at=at)
-    promoted = promote_candidate(candidate, built, initiator, interval_ratio_limit=interval_ratio_limit, at=at)
+    promoted = promote_candidate(candidate, built, initiator, training=training, at=at)
     return Transition(promoted.state, (event, *promoted.events))
 
 
 def promote_candidate(
-    state: BankState, built: BuiltBank, initiator: Initiator, *, interval_ratio_limit: float, at: datetime
+    state: BankState, built: BuiltBank, initiator: Initiator, *, training: ViewTraining, at: datetime
 ) -> Transition:
     """The candidate comes into force; whatever is to examine it first stands between `after_build` and this."""
-    settled = state.state is ViewState.ACTIVE or built.interval_ratio <= interval_ratio_limit
-    doubt: dict[str, str | int] = {} if settled else _doubt(built, interval_ratio_limit)
+    certain = built.window_full and built.interval_ratio <= training.provisional_interval_ratio
+    settled = certain or (state.state is ViewState.ACTIVE and not built.replaces_lost)
+    doubt: dict[str, str | int] = {} if settled else _doubt(built, training)
     promoted = changed(
         state,
         initiator,
@@ -114,17 +123,44 @@ def after_stopped_build(state: BankState, reason: str, initiator: Initiator, *, 
     return Transition(None, (event_of(state, BankEventKind.BUILD_FAILED, stopped, facts=facts, at=at),))
 
 
-def _doubt(built: BuiltBank, interval_ratio_limit: float) -> dict[str, str | int]:
+def after_bank_lost(state: BankState, index: WindowIndex, training: ViewTraining, *, at: datetime) -> Transition:
+    """The state stays, and with it the bank that inspections have loaded, until a new one is built.
+
+    Where the window has lost its frames, too (`index` names those that are left), they are read from Kafka again.
+    """
+    read_again = len(index.frames) < training.first_build_frames
+    how = "the frames that Kafka still has" if read_again else "the window"
+    finder = Initiator(TRAINER, f"the store has no file of the bank in force: a new one is built from {how}")
+    facts: EventFacts = {"frames": len(index.frames), "read_again": read_again}
+    event = event_of(state, BankEventKind.BANK_LOST, finder, bank=state.active, facts=facts, at=at)
+    return Transition(None, (event,), Effect.READ_AGAIN if read_again else Effect.KEEP_WINDOW)
+
+
+def _doubt(built: BuiltBank, training: ViewTraining) -> dict[str, str | int]:
     """Why a bank leaves its view provisional, and about how many frames it still needs: fields of state and event."""
-    why = why_uncertain(built.threshold, frames=built.frames, interval_ratio_limit=interval_ratio_limit)
-    needed = frames_needed(built.threshold, frames=built.frames, interval_ratio_limit=interval_ratio_limit)
-    return {"provisional_because": why or "", "frames_needed": needed}
+    limit = training.provisional_interval_ratio
+    wide = why_uncertain(built.threshold, frames=built.frames, interval_ratio_limit=limit)
+    needed = frames_needed(built.threshold, frames=built.frames, interval_ratio_limit=limit)
+    if built.window_full:
+        return {"provisional_because": wide or "", "frames_needed": needed}
+    few = f"the bank was built from {built.frames} frames, a full window has {training.window_frames}"
+    missing = max(needed, training.window_frames - built.frames)
+    return {"provisional_because": f"{few}; {wide}" if wide else few, "frames_needed": missing}
 
 
-def _again(index: WindowIndex, state: BankState, training: ViewTraining) -> Initiator | None:
+def _why_first(index: WindowIndex, state: BankState, graph_hash: str) -> str | None:
+    """Why the view builds as one that has no bank; None where it goes on from the bank in force."""
+    if state.active is None:
+        return "the first bank"
+    if lost(state, index):
+        return "the file of the bank in force is gone"
+    return None if state.active.graph_hash == graph_hash else "the bank in force is of another backbone"
+
+
+def _again(index: WindowIndex, training: ViewTraining) -> Initiator | None:
     begun = 0 if index.last_build is None else index.last_build.seen
-    if state.state is ViewState.PROVISIONAL and 0 < begun < training.window_frames and index.seen >= 2 * begun:
-        return Initiator(TRAINER, f"still provisional, and twice the frames came: {index.seen}")
+    if 0 < begun < training.window_frames and index.seen >= 2 * begun:
+        return Initiator(TRAINER, f"the window was not full, and twice the frames came: {index.seen}")
     return _at(index.seen - begun, training.rebuild_every_frames, "by schedule: {} frames since the last build")
 
 

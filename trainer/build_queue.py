@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING
 import structlog
 
 from ingest.store_layout import frame_path
-from trainer.build_order import BuildOrder
+from trainer.build_order import AnnotationOrder, BuildOrder
 from trainer.build_process import BuildProcess
+from trainer.threshold_settings import build_settings_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from datetime import datetime
 
+    from ingest.annotation import FrameAnnotation
     from trainer.build_order import BuildAnswer, ProviderChoice
     from trainer.owned_views import OwnedView
     from trainer.settings import TrainerSettings
@@ -47,6 +49,7 @@ class Job:
     initiator: Initiator
     seen: int
     before: LastBuild | None
+    window_full: bool
     process: BuildProcess
 
 
@@ -74,7 +77,8 @@ class BuildQueue:
         """Start the build of a view's window as it is. Raises OSError where no process can be started."""
         order = order_for(view, initiator, self._environment, self._settings, created_at=self._now())
         process = self._start(order, timeout_seconds=self._settings.build_timeout_seconds, clock=self._clock)
-        self.running = Job(view.name, initiator, view.index.seen, view.index.last_build, process)
+        full = view.index.full(view.bounds)
+        self.running = Job(view.name, initiator, view.index.seen, view.index.last_build, full, process)
         self._began[view.name] = self._clock()
         log.info("build_started", view=view.name, frames=len(order.frames), why=initiator.why, pid=process.pid)
         return self.running
@@ -105,12 +109,13 @@ class BuildQueue:
         return self.running is not None and self.running.view == view
 
     def next_of(self, due: Iterable[tuple[OwnedView, Initiator]]) -> tuple[OwnedView, Initiator] | None:
-        """Whose turn it is: first what a person requested, then the view whose last build began longest ago."""
-        return min(
-            due,
-            key=lambda each: (each[1].command_id is None, self._began.get(each[0].name, float("-inf")), each[0].name),
-            default=None,
-        )
+        """Whose turn it is: what is urgent, then what a person requested, then whose last build began longest ago."""
+        return min(due, key=self._turn, default=None)
+
+    def _turn(self, due: tuple[OwnedView, Initiator]) -> tuple[bool, bool, float, str]:
+        view, initiator = due
+        began = self._began.get(view.name, float("-inf"))
+        return (not initiator.urgent, initiator.command_id is None, began, view.name)
 
 
 def order_for(
@@ -132,7 +137,8 @@ def order_for(
         provider=environment.provider,
         threads=settings.build_threads,
         niceness=settings.build_niceness,
-        settings=view.training.build_settings,
+        annotations=tuple(_annotation_order(each) for each in view.state.annotations),
+        settings=build_settings_of(view.state, view.training),
         created_at=created_at.isoformat(timespec="milliseconds"),
         provenance={
             "topic": view.index.topic,
@@ -146,4 +152,14 @@ def order_for(
         parent=active.version if active else None,
         max_pixels=environment.max_pixels,
         result=str(environment.folder / f"{view.state.epoch}-{view.index.seen}.safetensors"),
+    )
+
+
+def _annotation_order(annotation: FrameAnnotation) -> AnnotationOrder:
+    return AnnotationOrder(
+        id=annotation.id,
+        label=annotation.label.value,
+        origin=annotation.origin,
+        box_xyxy=annotation.box_xyxy,
+        frames=tuple(exemplar.path for exemplar in annotation.exemplars),
     )

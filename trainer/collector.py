@@ -11,7 +11,9 @@ from ingest.bank_state import ViewState
 from ingest.frame import BadFrame, frame_of_record
 from softpatch.images.decode import UndecodableImage, decode
 from softpatch.images.input_faults import InputFault
+from softpatch.images.statistics import difference_hash as hash_of
 from trainer.input_check import fault_of, run_with, run_with_bytes, too_long
+from trainer.modes import mode_full, mode_of
 from trainer.window import Admission, KeptFrame, admission, holds_bytes, kept, passed, without, without_repeats
 from trainer.window_store import NewFrame
 
@@ -113,7 +115,7 @@ class Collector:
         run = run_with(view.index, pixels, sha256, baseline)
         fault = fault_of(pixels, run, view.training, baseline)
         if fault is None:
-            self._keep(frame, view, sha256, run)
+            self._offer_to_mode(frame, view, sha256, run, difference_hash=f"{hash_of(pixels):016x}")
         elif fault is InputFault.FROZEN:
             self._repeated(frame, view, run)
         else:
@@ -128,7 +130,19 @@ class Collector:
             view.change_window(view.index.model_copy(update={"run": run}))
             self._pass_by(frame, view, "duplicate")
 
-    def _keep(self, frame: Frame, view: OwnedView, sha256: str, run: FrozenRunState) -> None:
+    def _offer_to_mode(
+        self, frame: Frame, view: OwnedView, sha256: str, run: FrozenRunState, *, difference_hash: str
+    ) -> None:
+        mode = mode_of(view.index.frames, difference_hash)
+        if mode_full(view.index, mode, cap_frames=view.training.mode_cap_frames):
+            view.change_window(view.index.model_copy(update={"run": run}))
+            self._pass_by(frame, view, "mode_full")
+        else:
+            self._keep(frame, view, sha256, run, difference_hash=difference_hash, mode=mode)
+
+    def _keep(
+        self, frame: Frame, view: OwnedView, sha256: str, run: FrozenRunState, *, difference_hash: str, mode: str | None
+    ) -> None:
         entry = KeptFrame(
             partition=frame.source.partition,
             offset=frame.source.offset,
@@ -137,6 +151,8 @@ class Collector:
             sha256=sha256,
             size_bytes=len(frame.encoded),
             appended_ms=frame.appended_ms,
+            difference_hash=difference_hash,
+            mode=mode,
         )
         if run.repeats:
             run = run.model_copy(update={"kept": (*run.kept, entry.name)})

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Protocol
 from ingest.bank_event import BankEventKind
 from ingest.bank_state import BankInForce, BankState, ViewState
 from ingest.command import Command, CommandKind
-from trainer.threshold_settings import with_band
-from trainer.transition import Effect, EventFacts, Initiator, Transition, changed, event_of
-from trainer.window import BuildRequest
+from trainer.threshold_settings import false_reject_ratio_of, undecided_band_of, with_band
+from trainer.transition import Effect, EventFacts, Initiator, NotPossible, Transition, changed, event_of
+from trainer.window import BuildRequest, lost
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,12 +23,8 @@ if TYPE_CHECKING:
     from trainer.window import WindowIndex
 
 
-class NotPossible(ValueError):
-    """A command that cannot be carried out; the text is the reason its `command_refused` event gives."""
-
-
 class Banks(Protocol):
-    """The bank files there are. Both raise NotPossible where the file is missing, invalid or of another graph."""
+    """The bank files there are. All raise NotPossible where the file is missing, invalid or of another graph."""
 
     def bank(self, view: str, version: str) -> BankInForce:
         """A bank with the threshold it suggests."""
@@ -36,6 +32,10 @@ class Banks(Protocol):
 
     def threshold(self, view: str, version: str, false_reject_ratio: float) -> float:
         """What the bank's calibration gives for this share of rejected good parts."""
+        ...
+
+    def ratio(self, view: str, version: str, threshold: float) -> float:
+        """The share of rejected good parts that this threshold means by the bank's calibration."""
         ...
 
 
@@ -102,10 +102,13 @@ def _promote(context: CommandContext) -> Transition:
 
 
 def _roll_back(context: CommandContext) -> Transition:
-    bank = context.state.previous
-    if bank is None:
+    before = context.state.previous
+    if before is None:
         raise NotPossible("there is no previous bank to go back to; `promote` takes any bank that is still kept")
-    context.banks.bank(context.command.view, bank.version)  # a bank whose file is gone would leave the view with none
+    try:
+        bank = _named(context, before.version)  # a bank whose file is gone would leave the view with none
+    except NotPossible as refusal:
+        raise NotPossible(f"{refusal}{_while_lost(context)}") from refusal
     return context.done(
         BankEventKind.ROLLED_BACK,
         Effect.POSTPONE,
@@ -115,6 +118,17 @@ def _roll_back(context: CommandContext) -> Transition:
         active=bank,
         previous=context.state.active,
         candidate=None,
+    )
+
+
+def _while_lost(context: CommandContext) -> str:
+    """What happens to a view whose bank in force has lost its file, too."""
+    if not lost(context.state, context.index):
+        return ""
+    return (
+        "; the file of the bank in force is gone too, so a new bank is built from the frames that Kafka still has once "
+        f"{context.training.first_build_frames} came ({context.index.seen} so far); running inspections keep the bank "
+        "they have loaded"
     )
 
 
@@ -155,6 +169,7 @@ def _pin(context: CommandContext) -> Transition:
 
 
 def _set_threshold(context: CommandContext) -> Transition:
+    """What is asked for goes into the state, so that the next bank keeps it, and into the threshold in force."""
     active, command = context.state.active, context.command
     if active is None:
         raise NotPossible("no bank is in force, so there is no threshold to set")
@@ -163,22 +178,59 @@ def _set_threshold(context: CommandContext) -> Transition:
             f"the threshold is a distance of bank {str(command.bank_version)[:12]}, but in force is bank "
             f"{active.version[:12]}: see what it does to that one, and send it again"
         )
-    threshold = command.threshold
-    if threshold is None:
-        threshold = context.banks.threshold(command.view, active.version, float(command.false_reject_ratio or 0))
-    low, high = command.low_limit, command.high_limit
-    if not (low or threshold) <= threshold <= (high or threshold):
-        raise NotPossible(f"low_limit <= threshold <= high_limit must hold, not {low} <= {threshold} <= {high}")
-    bank = active.model_copy(update={"threshold": threshold, "low_limit": low, "high_limit": high})
-    if low is None and high is None:
-        bank = with_band(bank, context.training.undecided_band)
-    facts: EventFacts = {"threshold": threshold, "threshold_before": active.threshold}
+    asked = _asked(context, active)
+    wanted = replace(context, state=context.state.model_copy(update=dict(asked)))
+    bank = _with_limits(wanted, active, _wanted_threshold(wanted, active))
+    facts: EventFacts = {
+        "threshold": bank.threshold,
+        "threshold_before": active.threshold,
+        "false_reject_ratio": false_reject_ratio_of(wanted.state, context.training),
+    }
     for name, limit in (("low_limit", bank.low_limit), ("high_limit", bank.high_limit)):
         if limit is not None:
             facts[name] = limit
-    if command.false_reject_ratio is not None:
-        facts["false_reject_ratio"] = command.false_reject_ratio
-    return context.done(BankEventKind.THRESHOLD_CHANGED, bank=bank, facts=facts, active=bank)
+    if command.by_settings:
+        facts["by_settings"] = True
+    return context.done(BankEventKind.THRESHOLD_CHANGED, Effect.NONE, bank=bank, facts=facts, active=bank, **asked)
+
+
+def _asked(context: CommandContext, active: BankInForce) -> dict[str, object]:
+    """The fields of the state that say what a person wants of every bank; a band that is not named stays."""
+    command = context.command
+    if command.by_settings:
+        return {"false_reject_ratio": None, "undecided_band": None, "threshold_from": None}
+    ratio = command.false_reject_ratio
+    if ratio is None:
+        ratio = context.banks.ratio(command.view, active.version, float(command.threshold or 0))
+    asked: dict[str, object] = {"false_reject_ratio": ratio, "threshold_from": f"{command.who}: {command.why}"}
+    if command.low_limit is not None or command.high_limit is not None:
+        threshold = command.threshold or context.banks.threshold(command.view, active.version, ratio)
+        low, high = command.low_limit or threshold, command.high_limit or threshold
+        if not low <= threshold <= high:
+            raise NotPossible(
+                "low_limit <= threshold <= high_limit must hold, not "
+                f"{command.low_limit} <= {threshold} <= {command.high_limit}"
+            )
+        asked["undecided_band"] = (low / threshold, high / threshold)
+    return asked
+
+
+def _wanted_threshold(context: CommandContext, active: BankInForce) -> float:
+    """As it was sent, or what the bank's calibration gives for the ratio in force."""
+    if context.command.threshold is not None:
+        return context.command.threshold
+    ratio = false_reject_ratio_of(context.state, context.training)
+    return context.banks.threshold(context.command.view, active.version, ratio)
+
+
+def _with_limits(context: CommandContext, active: BankInForce, threshold: float) -> BankInForce:
+    """The bank with this threshold, and the limits that were sent, or else those of the band in force."""
+    command = context.command
+    limits = {"low_limit": command.low_limit, "high_limit": command.high_limit}
+    bank = active.model_copy(update={"threshold": threshold, **limits})
+    if any(limit is not None for limit in limits.values()):
+        return bank
+    return with_band(bank, undecided_band_of(context.state, context.training))
 
 
 _TRANSITIONS: dict[CommandKind, Callable[[CommandContext], Transition]] = {
@@ -205,9 +257,9 @@ def _refused(context: CommandContext, reason: str) -> Transition:
 
 
 def _named(context: CommandContext, version: str) -> BankInForce:
-    """A bank that the store holds: with the limits it had in force where the state still names it."""
-    state, stored = context.state, context.banks.bank(context.command.view, version)
-    for bank in (state.active, state.previous, state.shadow, state.candidate):
-        if bank is not None and bank.version == version:
-            return bank
-    return with_band(stored, context.training.undecided_band)
+    """A bank that the store holds, with the threshold that its calibration gives for the ratio in force."""
+    view, training = context.command.view, context.training
+    stored = context.banks.bank(view, version)
+    threshold = context.banks.threshold(view, version, false_reject_ratio_of(context.state, training))
+    bank = stored.model_copy(update={"threshold": threshold})
+    return with_band(bank, undecided_band_of(context.state, training))

@@ -1,4 +1,4 @@
-"""What is done to the owned views, each round: new ones announced, commands carried out, builds started and ended."""
+"""What is done to the owned views in each round: they are announced, people are answered, builds start and end."""
 
 from __future__ import annotations
 
@@ -11,25 +11,38 @@ from ingest.bank_event import BankEventKind
 from softpatch.bank import InvalidBank
 from trainer.bank_store import named_versions
 from trainer.build_order import BuildFailed, BuildFinished, BuildStep
-from trainer.build_policy import after_build, after_failed_build, after_stopped_build, build_due
+from trainer.build_policy import after_build, after_failed_build, build_due
 from trainer.build_process import progress_ratio
-from trainer.commands import CommandContext, after_command, build_request_of
-from trainer.threshold_settings import with_band
-from trainer.transition import Effect, Initiator, Transition
-from trainer.window import LastBuild, forgotten
+from trainer.commands import CommandContext, after_command
+from trainer.commands import build_request_of as command_request
+from trainer.feedback import FeedbackContext, after_feedback
+from trainer.feedback import build_request_of as feedback_request
+from trainer.groups import frames_of, with_groups
+from trainer.modes import with_modes
+from trainer.threshold_settings import false_reject_ratio_of, undecided_band_of, with_band
+from trainer.transition import Transition
+from trainer.window import LastBuild, lost
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ingest.command import Command
+    from ingest.feedback import Feedback
     from monitoring.metrics import TrainerMetrics
+    from trainer.annotation_store import AnnotationStore
     from trainer.bank_store import BankStore
     from trainer.build_policy import BuiltBank
     from trainer.build_queue import BuildQueue, Job
-    from trainer.message_queue import CommandQueue
+    from trainer.effects import WindowEffects
+    from trainer.feedback import Frames
+    from trainer.message_queue import MessageQueue
     from trainer.owned_views import OwnedView, OwnedViews
     from trainer.publisher import Publisher
+    from trainer.transition import Initiator
+    from trainer.window import Change
     from trainer.window_store import WindowStore
+
+REFUSALS = frozenset({BankEventKind.COMMAND_REFUSED, BankEventKind.FEEDBACK_REFUSED})
 
 
 class ViewController:
@@ -39,21 +52,29 @@ class ViewController:
         self,
         *,
         views: OwnedViews,
-        commands: CommandQueue,
+        commands: MessageQueue[Command],
+        feedback: MessageQueue[Feedback],
+        frames: Frames,
         builds: BuildQueue,
         bank_store: BankStore,
+        annotation_store: AnnotationStore,
         windows: WindowStore,
         publisher: Publisher,
+        effects: WindowEffects,
         metrics: TrainerMetrics,
         graph_hash: str,
         now: Callable[[], datetime],
     ) -> None:
         self._views = views
         self._commands = commands
+        self._feedback = feedback
+        self._frames = frames
         self._builds = builds
         self._bank_store = bank_store
+        self._annotation_store = annotation_store
         self._windows = windows
         self._publisher = publisher
+        self._effects = effects
         self._metrics = metrics
         self._graph_hash = graph_hash
         self._now = now
@@ -72,6 +93,13 @@ class ViewController:
         for view in self._views:
             for offset, command in self._commands.waiting(view.name, through=view.state.commands_through):
                 self._carry_out(view, command, offset)
+
+    def follow_feedback(self) -> None:
+        """Take people's words on frames and groups of the owned views. Raises BrokerUnreachable."""
+        self._feedback.poll()
+        for view in self._views:
+            for offset, feedback in self._feedback.waiting(view.name, through=view.state.feedback_through):
+                self._take_word(view, feedback, offset)
 
     def follow_builds(self) -> None:
         """Start the build whose turn it is, or take in how the running one stands."""
@@ -100,40 +128,21 @@ class ViewController:
         if transition is None:
             return
         # The window first: a crash before the state is published only has the command carried out again.
-        stopped = self._take_effect(view, command, transition)
-        self._publisher.publish(view, Transition(transition.state, (*transition.events, *stopped.events)))
-        refused = any(event.kind is BankEventKind.COMMAND_REFUSED for event in transition.events)
-        self._metrics.commands.labels(view=view.name, verdict="refused" if refused else "done").inc()
+        cause = f"{command.kind.value} of {command.who}"
+        stopped = self._effects.take(view, transition, request=command_request(command), cause=cause)
+        self._publisher.publish(view, replace(transition, events=(*transition.events, *stopped.events)))
+        self._metrics.commands.labels(view=view.name, verdict=_verdict(transition)).inc()
 
-    def _take_effect(self, view: OwnedView, command: Command, transition: Transition) -> Transition:
-        """Apply a command to window and builds; returns the events of a build that it stopped."""
-        stopped = Transition(None, ())
-        if transition.effect is Effect.NONE:
-            return stopped
-        self._publisher.flush(in_use=self._builds.reads, confirm=view)  # a trainer that was left behind learns it here
-        if transition.effect is Effect.BUILD:
-            view.change_window(view.index.model_copy(update={"build_request": build_request_of(command)}))
-        else:
-            stopped = self._stop_build(view, command, transition)
-        if transition.effect is Effect.FORGET:
-            view.change_window(forgotten(view.index))
-        self._publisher.save(view)
-        return stopped
-
-    def _stop_build(self, view: OwnedView, command: Command, transition: Transition) -> Transition:
-        """End the view's build, running or requested: its bank would undo what this command does."""
-        job, request = self._builds.stop(view.name), view.index.build_request
-        last = LastBuild(seen=view.index.seen, failed=False)
-        view.change_window(view.index.model_copy(update={"build_request": None, "last_build": last}))
-        self._metrics.build_progress.labels(view=view.name).set(0)
-        if job is not None:
-            initiator = job.initiator
-        elif request is not None:
-            initiator = Initiator(request.who, request.why, request.command_id)
-        else:
-            return Transition(None, ())
-        why = f"stopped by {command.kind.value} of {command.who}"
-        return after_stopped_build(transition.state or view.state, why, initiator, at=self._now())
+    def _take_word(self, view: OwnedView, feedback: Feedback, offset: int) -> None:
+        transition = after_feedback(FeedbackContext(feedback, view.state, self._frames, self._now()), offset=offset)
+        if transition is None:
+            return
+        self._annotation_store.write(transition.files)
+        cause = f"{feedback.kind.value} of {feedback.who}"
+        stopped = self._effects.take(view, transition, request=feedback_request(feedback), cause=cause)
+        self._publisher.publish(view, replace(transition, events=(*transition.events, *stopped.events)))
+        self._metrics.feedback.labels(view=view.name, verdict=_verdict(transition)).inc()
+        self._annotation_store.tidy(view.state)
 
     def _start_next(self) -> None:
         due = [(view, initiator) for view in self._views if (initiator := self._due(view)) is not None]
@@ -167,22 +176,43 @@ class ViewController:
             self._builds.clear()
             return
         try:
-            built = self._bank_store.put(Path(job.process.order.result).read_bytes())
+            built = self._built(view, job)
         except InvalidBank as error:
             self._fail(job, f"the bank is not valid: {error}")
             return
         except OSError as error:  # swept away with other temporary files, say: waiting would hold up every view
             self._fail(job, f"the bank that was built cannot be read: {error}")
             return
-        built = replace(built, bank=with_band(built.bank, view.training.undecided_band))
-        built.facts["build_seconds"] = round(job.process.seconds, 3)
         if built.bank.version not in named_versions(view.state):  # else an abort was none: it had been committed
-            limit = view.training.provisional_interval_ratio
-            promoted = after_build(view.state, built, job.initiator, interval_ratio_limit=limit, at=self._now())
-            self._publisher.publish(view, promoted)
+            self._promote(view, job, built)
         self._show_built(view, built, finished)
+        view.change_window(self._with_modes(view, job, built))
         self._end(job, view, "built")
         self._bank_store.tidy(view.state)
+
+    def _built(self, view: OwnedView, job: Job) -> BuiltBank:
+        """The bank that a build gave, stored, with the threshold and the band that the view has now."""
+        data = Path(job.process.order.result).read_bytes()
+        built = self._bank_store.put(data, false_reject_ratio=false_reject_ratio_of(view.state, view.training))
+        return replace(
+            built,
+            bank=with_band(built.bank, undecided_band_of(view.state, view.training)),
+            facts=built.facts | {"build_seconds": round(job.process.seconds, 3)},
+            window_full=job.window_full,
+            replaces_lost=lost(view.state, view.index),
+        )
+
+    def _promote(self, view: OwnedView, job: Job, built: BuiltBank) -> None:
+        now = self._now()
+        promoted = after_build(view.state, built, job.initiator, training=view.training, at=now)
+        transition = with_groups(promoted, built.groups, frames_of(job.process.order), at=now)
+        self._annotation_store.write(transition.files)
+        self._publisher.publish(view, transition)
+        self._annotation_store.tidy(view.state)
+
+    def _with_modes(self, view: OwnedView, job: Job, built: BuiltBank) -> Change:
+        names, cap = frozenset(job.process.order.frame_names), view.training.mode_cap_frames
+        return with_modes(view.index, built.groups, names, cap_frames=cap)
 
     def _show_built(self, view: OwnedView, built: BuiltBank, finished: BuildFinished) -> None:
         for stage, seconds in finished.stage_seconds.items():
@@ -199,12 +229,19 @@ class ViewController:
         self._end(job, view, "failed")
 
     def _end(self, job: Job, view: OwnedView, verdict: str) -> None:
-        last = LastBuild(seen=job.seen, failed=verdict == "failed")
+        failed = verdict == "failed"
+        change: dict[str, object] = {"last_build": LastBuild(seen=job.seen, failed=failed)}
         request = view.index.build_request
         if request is not None and request.command_id == job.initiator.command_id:
-            request = None  # any other one came while this build ran, and stays
-        view.change_window(view.index.model_copy(update={"build_request": request, "last_build": last}))
+            change["build_request"] = None  # any other one came while this build ran, and stays
+        if not failed:
+            change["lost_bank"] = None
+        view.change_window(view.index.model_copy(update=change))
         self._builds.clear()
         self._metrics.builds.labels(view=view.name, verdict=verdict).inc()
         self._metrics.build_progress.labels(view=view.name).set(0)
         self._publisher.save(view)  # what was just published was fenced; after a crash this build is not done again
+
+
+def _verdict(transition: Transition) -> str:
+    return "refused" if any(event.kind in REFUSALS for event in transition.events) else "done"

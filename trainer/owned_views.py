@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import structlog
 
 from ingest.kafka.records import Partition
-from monitoring.metrics import close_view, open_view, set_state
+from monitoring.metrics import close_view, open_view, set_groups, set_state
 from trainer.build_policy import opened
 from trainer.window import Bounds, Change, WindowIndex, forgotten, shrunk
 
@@ -25,6 +26,13 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 
+def show_state(metrics: TrainerMetrics, state: BankState) -> None:
+    """Put what a bank state says into the metrics of its view."""
+    set_state(metrics, state.view, state.state.value)
+    groups = (each for each in state.annotations if each.origin == "group")
+    set_groups(metrics, state.view, Counter(each.label.value for each in groups))
+
+
 class OwnedView:
     """One view of this process; only its methods change it."""
 
@@ -40,6 +48,7 @@ class OwnedView:
         self._dirty = False
         self._to_delete: list[KeptFrame] = []
         self._dated: str | None = None
+        self._bank_checked_at: float | None = None
 
     @property
     def index(self) -> WindowIndex:
@@ -72,6 +81,11 @@ class OwnedView:
         return self._dated
 
     @property
+    def bank_checked_at(self) -> float | None:
+        """When the store was last asked for the bank in force, by the trainer's clock."""
+        return self._bank_checked_at
+
+    @property
     def bounds(self) -> Bounds:
         """How much its window may hold."""
         training = self.training
@@ -101,6 +115,10 @@ class OwnedView:
     def age_shown(self, version: str) -> None:
         """The metrics show the age of this bank."""
         self._dated = version
+
+    def bank_checked(self, at: float) -> None:
+        """The store was asked for the bank in force."""
+        self._bank_checked_at = at
 
 
 class OwnedViews:
@@ -200,7 +218,7 @@ class OwnedViews:
         view = OwnedView(index.view, self._training_of(index.view), index, state, announced=known is not None)
         self._views[view.name] = view
         open_view(self._metrics, view.name)
-        set_state(self._metrics, view.name, state.state.value)
+        show_state(self._metrics, state)
         return view
 
     def _start(self, partition: Partition, end: int | None) -> int:

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 import structlog
 
 from ingest.kafka.records import Committed, Outgoing, Partition, Work
-from monitoring.metrics import set_state
+from trainer.owned_views import show_state
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from ingest.kafka.loop import Loop
+    from ingest.kafka.loop import RereadingLoop
     from ingest.kafka.records import Claim
     from monitoring.metrics import KafkaMetrics, TrainerMetrics
     from trainer.owned_views import OwnedView, OwnedViews
@@ -37,6 +37,7 @@ class Topics:
     banks: str
     bank_events: str
     commands: str
+    feedback: str
 
 
 class NotOurs(Exception):
@@ -48,7 +49,7 @@ class Publisher:
 
     def __init__(
         self,
-        loop: Loop,
+        loop: RereadingLoop,
         views: OwnedViews,
         windows: WindowStore,
         topics: Topics,
@@ -81,7 +82,7 @@ class Publisher:
             log.info("bank_event", view=view.name, kind=event.kind.value, who=event.who, why=event.why, **event.facts)
         if transition.state is not None:
             view.published(transition.state)
-            set_state(self._metrics, view.name, view.state.state.value)
+            show_state(self._metrics, view.state)
 
     def flush(self, *, in_use: Callable[[str], bool], confirm: OwnedView | None = None) -> None:
         """Commit the consumed offsets, then make the windows in the store what they are in memory.
@@ -109,6 +110,17 @@ class Publisher:
         for work in done:
             self._windows.save_position(self._topics.frames, work.claim.partition.partition, work.next_offset)
             self._flushed[work.claim] = work.next_offset
+
+    def read_again(self, view: OwnedView) -> None:
+        """Read the view's partitions from the beginning again: no window of another view takes a frame twice.
+
+        Raises StoreError.
+        """
+        topic, positions = self._topics.frames, self._views.positions
+        for number in sorted({view.index.home, *view.index.next_offsets} & positions.keys()):
+            self._windows.save_position(topic, number, 0)  # first: a restart in between reads more than it needs
+            positions[number] = 0
+            self._loop.read_again(Partition(topic, number))
 
     def save(self, view: OwnedView) -> None:
         """Write the index of one view, if it changed. Raises StoreError."""

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 import structlog
 
 from ingest.bank_updates import bank_states
+from ingest.command import Command
+from ingest.feedback import Feedback
 from ingest.kafka.errors import Aborted, BrokerUnreachable
 from ingest.kafka.readers import WholeTopicReader
 from ingest.kafka.records import Partition
@@ -19,12 +21,16 @@ from ingest.kafka.transactions import State, TransactionLoop
 from ingest.store import FsspecStore, StoreError
 from monitoring.health import HealthServer, Heartbeat, Readiness
 from monitoring.metrics import declare_kafka, declare_trainer
+from trainer.annotation_store import AnnotationStore
 from trainer.bank_store import BankStore
 from trainer.build_queue import BuildEnvironment, BuildQueue
 from trainer.build_workdir import build_workdir
 from trainer.collector import Collector
 from trainer.controller import ViewController
-from trainer.message_queue import CommandQueue
+from trainer.effects import WindowEffects
+from trainer.kafka_frames import KafkaFrames
+from trainer.lost_banks import LostBanks
+from trainer.message_queue import MessageQueue
 from trainer.owned_views import OwnedViews
 from trainer.publisher import NotOurs, Publisher, Topics
 from trainer.window_store import WindowStore
@@ -61,6 +67,7 @@ class Trainer:
         loop: Loop,
         collector: Collector,
         controller: ViewController,
+        lost_banks: LostBanks,
         publisher: Publisher,
         builds: BuildQueue,
         settings: TrainerSettings,
@@ -71,6 +78,7 @@ class Trainer:
         self._loop = loop
         self._collector = collector
         self._controller = controller
+        self._lost_banks = lost_banks
         self._publisher = publisher
         self._builds = builds
         self._settings = settings
@@ -92,12 +100,14 @@ class Trainer:
             self._builds.clear()
 
     def round(self) -> bool:
-        """Read what is there, then serve new views, commands, builds and windows; whether reading went well."""
+        """Read what is there, then serve new views, people, builds and windows; whether reading went well."""
         self._heartbeat.beat()
         polled = self._attempt("poll", self._poll)
         self._attempt("collect", self._collect)
         self._attempt("announce", self._controller.announce)
+        self._attempt("lost banks", self._lost_banks.check)
         self._attempt("commands", self._controller.follow_commands)
+        self._attempt("feedback", self._controller.follow_feedback)
         self._attempt("builds", self._controller.follow_builds)
         if self._clock() - self._flushed_at >= self._settings.flush_seconds:
             self._attempt("flush", self._flush)
@@ -171,6 +181,7 @@ class _Shared:
     kafka: KafkaSettings
     windows: WindowStore
     bank_store: BankStore
+    annotation_store: AnnotationStore
     builds: BuildQueue
     metrics: TrainerMetrics
     kafka_metrics: KafkaMetrics
@@ -216,6 +227,7 @@ def serve(
             kafka=kafka,
             windows=WindowStore(store),
             bank_store=BankStore(store, graph_hash=graph.hash, keep=settings.keep_banks),
+            annotation_store=AnnotationStore(store),
             builds=BuildQueue(environment, settings, clock=clock, now=now),
             metrics=declare_trainer(registry),
             kafka_metrics=declare_kafka(registry),
@@ -239,6 +251,7 @@ def _trainer(
     kafka, topics = shared.kafka, shared.topics
     frames = stack.enter_context(WholeTopicReader.open(kafka, topics=[topics.frames], stop=stop))
     commands = stack.enter_context(WholeTopicReader.open(kafka, topics=[topics.commands], stop=stop))
+    feedback = stack.enter_context(WholeTopicReader.open(kafka, topics=[topics.feedback], stop=stop))
     views = _owned_views(shared, training_of, ends=frames.end_offsets)
     progress.loop = stack.enter_context(_loop(kafka, topics, views, stop))
     publisher = Publisher(
@@ -249,10 +262,12 @@ def _trainer(
         metrics=shared.metrics,
         kafka_metrics=shared.kafka_metrics,
     )
+    effects = WindowEffects(shared.builds, publisher, shared.metrics, now=shared.now)
     return Trainer(
         loop=progress.loop,
         collector=_collector(shared, views),
-        controller=_controller(shared, views, publisher, commands),
+        controller=_controller(shared, views, publisher, effects, commands=commands, feedback=feedback),
+        lost_banks=_lost_banks(shared, views, publisher, effects),
         publisher=publisher,
         builds=shared.builds,
         settings=shared.settings,
@@ -291,16 +306,42 @@ def _collector(shared: _Shared, views: OwnedViews) -> Collector:
     )
 
 
-def _controller(shared: _Shared, views: OwnedViews, publisher: Publisher, commands: WholeTopicReader) -> ViewController:
+def _controller(
+    shared: _Shared,
+    views: OwnedViews,
+    publisher: Publisher,
+    effects: WindowEffects,
+    *,
+    commands: WholeTopicReader,
+    feedback: WholeTopicReader,
+) -> ViewController:
     return ViewController(
         views=views,
-        commands=CommandQueue(commands),
+        commands=MessageQueue(commands, Command),
+        feedback=MessageQueue(feedback, Feedback),
+        frames=KafkaFrames(shared.kafka, shared.topics.frames),
         builds=shared.builds,
+        bank_store=shared.bank_store,
+        annotation_store=shared.annotation_store,
+        windows=shared.windows,
+        publisher=publisher,
+        effects=effects,
+        metrics=shared.metrics,
+        graph_hash=shared.bank_store.graph_hash,
+        now=shared.now,
+    )
+
+
+def _lost_banks(shared: _Shared, views: OwnedViews, publisher: Publisher, effects: WindowEffects) -> LostBanks:
+    return LostBanks(
+        views=views,
         bank_store=shared.bank_store,
         windows=shared.windows,
         publisher=publisher,
+        effects=effects,
         metrics=shared.metrics,
-        graph_hash=shared.bank_store.graph_hash,
+        check_seconds=shared.settings.lost_check_seconds,
+        clock=shared.clock,
         now=shared.now,
     )
 
@@ -335,6 +376,7 @@ def topics_of(kafka: KafkaSettings) -> Topics:
         banks=kafka.topic("banks"),
         bank_events=kafka.topic("bank-events"),
         commands=kafka.topic("commands"),
+        feedback=kafka.topic("feedback"),
     )
 
 

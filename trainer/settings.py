@@ -36,6 +36,9 @@ class TrainerSettings(BaseModel):
     retry_seconds: float = Field(
         default=10, gt=0, description="Between two tries at a store that does not take a file."
     )
+    lost_check_seconds: float = Field(
+        default=30, gt=0, description="Between two looks whether the store still has the bank in force of each view."
+    )
     keep_banks: int = Field(
         default=5, ge=0, description="Bank files kept of each view, newest first, besides those its state names."
     )
@@ -56,10 +59,17 @@ class ViewTraining(BaseModel):
     window_span_frames: int = Field(
         default=8000, ge=2, description="The window is spread evenly over at most so many of the latest frames."
     )
+    mode_cap_ratio: float = Field(
+        default=0.25,
+        gt=0,
+        le=1,
+        description="Share of window_frames that a second mode (empty belt, variant) may hold; more is passed by.",
+    )
     provisional_interval_ratio: float = Field(
         default=1.25,
         gt=1,
-        description="A first bank is provisional while its threshold's interval is wider: high over low.",
+        description="A view is provisional until a bank of a full window has a threshold whose interval is at most so "
+        "wide: high over low.",
     )
     false_reject_ratio: float | None = Field(
         default=None, gt=0, lt=0.5, description="Share of good parts that may be rejected; over the one in `build`."
@@ -98,6 +108,11 @@ class ViewTraining(BaseModel):
             low, high = self.undecided_band
             raise ValueError(f"undecided_band {low:g} to {high:g} must hold 1, the threshold, and begin above 0")
         return self
+
+    @property
+    def mode_cap_frames(self) -> int:
+        """Frames of a second mode that the window holds at most."""
+        return max(1, int(self.mode_cap_ratio * self.window_frames))
 
     @property
     def build_settings(self) -> BuildSettings:

@@ -1,4 +1,4 @@
-"""What follows from a build or a command: the next bank state of its view, its events, and what else is to be done.
+"""What follows from a build, a command or a feedback: its view's next bank state, events, and what else is to be done.
 
 The epoch counts up by one with every new state, also where only `commands_through` moved.
 """
@@ -20,6 +20,10 @@ TRAINER = "trainer"
 EventFacts = dict[str, float | int | str | bool]
 
 
+class NotPossible(ValueError):
+    """What a person asked for cannot be done; the text is the reason that the event of its refusal gives."""
+
+
 class Effect(StrEnum):
     """What a new state means for the view's window and builds."""
 
@@ -30,24 +34,52 @@ class Effect(StrEnum):
     """Stop the running build and count the frames to the next one from now: a person chose another bank."""
     BUILD = "build"
     """Build from the window as soon as it is this view's turn."""
+    REPLACE_BUILD = "replace_build"
+    """Stop the running build, which knows less than the state now says, and build ahead of what else is due."""
+    READ_AGAIN = "read_again"
+    """Empty the window, stop the running build, and read the view's partitions again from the beginning."""
+    KEEP_WINDOW = "keep_window"
+    """The file of the bank in force is gone, but the window is there: build as the first bank is built."""
+
+
+@dataclass(frozen=True)
+class NewFile:
+    """Bytes for a path of the store."""
+
+    path: str
+    data: bytes
+
+
+@dataclass(frozen=True)
+class FileCopy:
+    """A file of the store that another path gets, too."""
+
+    path: str
+    copy_of: str
 
 
 @dataclass(frozen=True)
 class Transition:
-    """What follows from a build or command: the next state (None: unchanged), its events, and its effect."""
+    """What follows: the next state (None: unchanged), its events, its effect, and files that the state names.
+
+    The files are written before the state is: a crash in between leaves files that no state names.
+    """
 
     state: BankState | None
     events: tuple[BankEvent, ...]
     effect: Effect = Effect.NONE
+    files: tuple[NewFile | FileCopy, ...] = ()
 
 
 @dataclass(frozen=True)
 class Initiator:
-    """Who wants a build, and why."""
+    """Who wants a build, and why. `urgent`: ahead of all that is due without being so."""
 
     who: str
     why: str
     command_id: str | None = None
+    """Of the command or the feedback that asked for it."""
+    urgent: bool = False
 
 
 def changed(state: BankState, initiator: Initiator, at: datetime, /, **update: object) -> BankState:

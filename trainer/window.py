@@ -6,8 +6,9 @@ next one takes its number. Of frames that show the same instant, `frozen_frames`
 When the window holds more than its bounds allow, it either halves (s doubles; the frames whose number does not divide
 by the new s go) as long as the next full window would still span at most `span_frames` frames, or else loses its oldest
 frame. So a young window covers the view's whole life evenly, an old one rolls: it covers the latest `span_frames / 2`
-to `span_frames` frames evenly, and follows drift. The same frames in the same order give the same window, wherever it
-was interrupted.
+to `span_frames` frames evenly, and follows drift. A frame of a mode (trainer/modes.py) that has its share of the window
+already is passed by, and the next one takes its number. The same frames in the same order, with the same builds
+between them, give the same window, wherever it was interrupted.
 
 Nothing here reads or writes: `Change` says which files to write and to delete. The files of a window are written
 before the index that names them, and deleted after the index that no longer does: a crash in between leaves files
@@ -18,13 +19,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-from pydantic import Field, ValidationError
+from pydantic import Field, StringConstraints, ValidationError
 
 from ingest.contract import FrozenModel, Sha256
 from ingest.store_layout import frame_file_name
 from ingest.view import ViewName
+
+if TYPE_CHECKING:
+    from ingest.bank_state import BankState
 
 Count = Annotated[int, Field(ge=0)]
 FORMAT_VERSION = 1
@@ -59,6 +63,10 @@ class KeptFrame(FrozenModel):
     sha256: Sha256
     size_bytes: Count
     appended_ms: int
+    difference_hash: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{16}$")]
+    """64 bits of the frame at the network's input (softpatch.images.statistics)."""
+    mode: str | None = None
+    """The group of whole frames that the latest build found it in, or that frames like it are in; None: no group."""
 
     @property
     def name(self) -> str:
@@ -87,11 +95,13 @@ class FrozenRunState(FrozenModel):
 
 
 class BuildRequest(FrozenModel):
-    """A build that a command requested and that has not ended yet."""
+    """A build that a command or a feedback (`command_id` is either's) requested and that has not ended yet."""
 
     command_id: str
     who: str
     why: str
+    urgent: bool = False
+    """It goes ahead of all builds that are due without being so."""
 
 
 class WindowIndex(FrozenModel):
@@ -110,11 +120,18 @@ class WindowIndex(FrozenModel):
     run: FrozenRunState | None = None
     last_build: LastBuild | None = None
     build_request: BuildRequest | None = None
+    lost_bank: Sha256 | None = None
+    """The bank in force whose file was found gone: while it is in force, the view builds as one without a bank."""
 
     @property
     def size_bytes(self) -> int:
         """Encoded bytes of the kept frames."""
         return sum(frame.size_bytes for frame in self.frames)
+
+    def full(self, bounds: Bounds) -> bool:
+        """Whether it has had to thin its frames out, or has no room for one more of their mean size."""
+        frames = len(self.frames)
+        return self.stride > 1 or frames >= bounds.frames or (frames + 1) * self.size_bytes > frames * bounds.bytes
 
     def to_bytes(self) -> bytes:
         """The index file."""
@@ -226,6 +243,17 @@ def forgotten(index: WindowIndex) -> Change:
         update={"seen": 0, "stride": 1, "frames": (), "run": None, "last_build": None, "build_request": None}
     )
     return Change(fresh, None, index.frames)
+
+
+def read_anew(index: WindowIndex) -> Change:
+    """The empty window of a view whose partitions are read again from the beginning."""
+    change = forgotten(index)
+    return Change(change.index.model_copy(update={"next_offsets": {}}), None, change.delete)
+
+
+def lost(state: BankState, index: WindowIndex) -> bool:
+    """Whether the file of the bank in force was found gone."""
+    return state.active is not None and state.active.version == index.lost_bank
 
 
 def _halved(index: WindowIndex) -> WindowIndex:

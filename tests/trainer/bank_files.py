@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
-from softpatch.bank import Bank, Manifest, Threshold, bank_to_bytes
+from softpatch.bank import Bank, GoldenResult, GroupRecord, Manifest, Threshold, bank_to_bytes
 from softpatch.images.geometry import Geometry
 from softpatch.settings import BuildSettings
 from tests.trainer.views import GRAPH, VIEW
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 FRAMES = 60
+ALL_RIGHT = GoldenResult()
 
 
 def bank_file(
@@ -18,6 +24,8 @@ def bank_file(
     threshold: float = 2.0,
     graph_hash: str = GRAPH,
     probe: bytes = b"a frame",
+    groups: Sequence[GroupRecord] = (),
+    golden: GoldenResult = ALL_RIGHT,
 ) -> bytes:
     """A bank file; each creation time gives another version."""
     rng = np.random.default_rng(0)
@@ -40,6 +48,8 @@ def bank_file(
         settings=BuildSettings(),
         frame_names=[f"f{number}" for number in range(FRAMES)],
         skipped_frames=1,
+        groups=list(groups),
+        golden=golden,
         noise_floor=0.0,
         kept_ratio=0.85,
         trusted_patches=4,

@@ -3,22 +3,32 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ingest.bank_event import BankEvent
 from ingest.bank_state import BankState
 from ingest.command import Command
+from ingest.feedback import Feedback
+from ingest.frame import Frame, frame_of_record
+from ingest.kafka.errors import BrokerUnreachable
 from ingest.kafka.records import Record
 from tests.trainer.bank_files import bank_file
 from tests.trainer.fake_loop import CollectingTrainer, record
 from tests.trainer.kafka_line import picture
 from tests.trainer.views import AT, GRAPH, VIEW
+from trainer.annotation_store import AnnotationStore
 from trainer.bank_store import BankStore
 from trainer.build_order import BuildAnswer, BuildFinished, BuildOrder
 from trainer.build_queue import BuildEnvironment, BuildQueue
 from trainer.controller import ViewController
-from trainer.message_queue import CommandQueue
+from trainer.effects import WindowEffects
+from trainer.lost_banks import LostBanks
+from trainer.message_queue import MessageQueue
 from trainer.settings import TrainerSettings, ViewTraining
+from trainer.transition import NotPossible
+
+if TYPE_CHECKING:
+    from ingest.contract import SourceRecord
 
 TRAINING = ViewTraining(first_build_frames=6, rebuild_every_frames=10, window_frames=20)
 PICTURES = [picture(number) for number in range(40)]
@@ -49,8 +59,8 @@ class FakeBuild:
         self.answer = DONE
 
 
-class FakeCommands:
-    """Commands that have come."""
+class FakeTopic:
+    """Messages that have come."""
 
     def __init__(self) -> None:
         self.records: list[Record] = []
@@ -61,11 +71,29 @@ class FakeCommands:
         return come
 
 
+class FakeKafkaFrames:
+    """The frames that Kafka still has: those that the test sent, but for the `expired` offsets."""
+
+    def __init__(self) -> None:
+        self.records: dict[int, Record] = {}
+        self.expired: set[int] = set()
+        self.silent = False
+
+    def frame(self, source: SourceRecord) -> Frame:
+        """The frame of the record at an offset."""
+        if self.silent:
+            raise BrokerUnreachable("as the test wants")
+        if source.offset in self.expired or source.offset not in self.records:
+            raise NotPossible(f"Kafka has no frame at {source}: it expired, or never was")
+        return frame_of_record(self.records[source.offset])
+
+
 class BuildingTrainer:
     """A trainer that fills windows, carries out commands and builds."""
 
     def __init__(self, folder: Path, training: ViewTraining = TRAINING) -> None:
-        self.commands_topic = FakeCommands()
+        self.commands_topic, self.feedback_topic = FakeTopic(), FakeTopic()
+        self.kafka_frames = FakeKafkaFrames()
         self.started: list[FakeBuild] = []
         self.collecting = CollectingTrainer(folder / "store", training)
         (folder / "work").mkdir(exist_ok=True)
@@ -80,16 +108,36 @@ class BuildingTrainer:
             now=lambda: AT,
             start=self.start,  # type: ignore[arg-type] # a fake build
         )
-        self.commands_sent = 0
+        self.commands_sent = self.words_sent = 0
+        store, publisher, metrics = self.collecting.store, self.collecting.publisher, self.collecting.metrics
+        self.annotation_store = AnnotationStore(store)
+        self.bank_store = BankStore(store, graph_hash=GRAPH, keep=2)
+        effects = WindowEffects(self.builds, publisher, metrics, now=lambda: AT)
         self.controller = ViewController(
             views=self.collecting.views,
-            commands=CommandQueue(self.commands_topic),
+            commands=MessageQueue(self.commands_topic, Command),
+            feedback=MessageQueue(self.feedback_topic, Feedback),
+            frames=self.kafka_frames,
             builds=self.builds,
-            bank_store=BankStore(self.collecting.store, graph_hash=GRAPH, keep=2),
+            bank_store=self.bank_store,
+            annotation_store=self.annotation_store,
             windows=self.collecting.windows,
-            publisher=self.collecting.publisher,
-            metrics=self.collecting.metrics,
+            publisher=publisher,
+            effects=effects,
+            metrics=metrics,
             graph_hash=GRAPH,
+            now=lambda: AT,
+        )
+        self.seconds = 0.0
+        self.lost_banks = LostBanks(
+            views=self.collecting.views,
+            bank_store=self.bank_store,
+            windows=self.collecting.windows,
+            publisher=publisher,
+            effects=effects,
+            metrics=metrics,
+            check_seconds=30,
+            clock=lambda: self.seconds,
             now=lambda: AT,
         )
         self.offset = 0
@@ -107,7 +155,9 @@ class BuildingTrainer:
     def send_frames(self, count: int, view: str = VIEW) -> None:
         """So many frames come."""
         for _ in range(count):
-            self.collecting.take(record(self.offset, PICTURES[self.offset], key=view.encode()))
+            sent = record(self.offset, PICTURES[self.offset], key=view.encode())
+            self.kafka_frames.records[self.offset] = sent
+            self.collecting.take(sent)
             self.offset += 1
         self.controller.announce()
 
@@ -121,10 +171,25 @@ class BuildingTrainer:
         self.commands_sent += 1
         self.controller.follow_commands()
 
-    def finish_build(self, created_at: str = "2026-05-04T12:00:00.000+00:00") -> None:
-        """The build whose turn it is ends well."""
+    def word(self, kind: str, identity: str, **said: object) -> None:
+        """Ana gives her word on a frame or a group."""
+        whole: dict[str, Any] = {"id": identity, "view": VIEW, "kind": kind, "who": "ana", "why": "I looked", "at": AT}
+        value = Feedback.model_validate(whole | said).to_bytes()
+        self.feedback_topic.records.append(
+            Record("feedback", 0, self.words_sent, 0, "create_time", VIEW.encode(), value, ())
+        )
+        self.words_sent += 1
+        self.controller.follow_feedback()
+
+    def look_for_banks(self) -> None:
+        """The time for a look at the store has come."""
+        self.seconds += 30
+        self.lost_banks.check()
+
+    def finish_build(self, created_at: str = "2026-05-04T12:00:00.000+00:00", **what: Any) -> None:  # noqa: ANN401
+        """The build whose turn it is ends well; `what` is found, as `bank_file` takes it."""
         self.controller.follow_builds()
-        self.started[-1].succeed_with(bank_file(created_at=created_at))
+        self.started[-1].succeed_with(bank_file(created_at=created_at, **what))
         self.controller.follow_builds()
 
     @property
@@ -138,12 +203,21 @@ class BuildingTrainer:
         ]
 
     @property
-    def events(self) -> list[tuple[str, str | None, str]]:
-        """What happened: kind, command, why."""
-        found = [
+    def whole_events(self) -> list[BankEvent]:
+        """What happened."""
+        return [
             BankEvent.from_bytes(each.value or b"")
             for work in self.collecting.loop.committed
             for each in work.outgoing
             if each.topic == "bank-events"
         ]
-        return [(event.kind.value, event.command_id, event.why) for event in found]
+
+    @property
+    def events(self) -> list[tuple[str, str | None, str]]:
+        """What happened: kind, command, why."""
+        return [(event.kind.value, event.command_id, event.why) for event in self.whole_events]
+
+    @property
+    def kinds(self) -> list[str]:
+        """What happened, in order."""
+        return [event.kind.value for event in self.whole_events]

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from ingest.bank_state import BankState
     from ingest.kafka.records import Work
 
-TOPICS = Topics(frames="frames", banks="banks", bank_events="bank-events", commands="commands")
+TOPICS = Topics(frames="frames", banks="banks", bank_events="bank-events", commands="commands", feedback="feedback")
 FRAMES = Partition("frames", 0)
 
 
@@ -37,6 +37,7 @@ class RecordingLoop:
     def __init__(self) -> None:
         self.claims: dict[Partition, Claim] = {}
         self.committed: list[Work] = []
+        self.read_again_from: list[Partition] = []
         self.abort = False
 
     def poll(self, timeout_seconds: float, *, room: int = 500) -> Sequence[Record]:  # noqa: ARG002 -- the Protocol's
@@ -51,6 +52,11 @@ class RecordingLoop:
         done = tuple(work for work in works if self.claims.get(work.claim.partition) == work.claim)
         self.committed.extend(done)
         return Committed(done, tuple(work for work in works if work not in done))
+
+    def read_again(self, partition: Partition) -> None:
+        """Give the partition another claim, and note it."""
+        self.read_again_from.append(partition)
+        self.claims[partition] = Claim(partition, self.claims[partition].tenure + 1)
 
     def lag_records(self) -> Mapping[Partition, int]:
         """Nothing is behind."""

@@ -17,7 +17,7 @@ from softpatch.images.input_faults import InputBaseline
 from tests.trainer.bank_files import bank_file
 from tests.trainer.views import AT, GRAPH, VIEW, state
 from trainer.bank_store import BankStore
-from trainer.commands import NotPossible
+from trainer.transition import NotPossible
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,7 +32,7 @@ def store(tmp_path: Path) -> FsspecStore:
 def test_a_bank_is_put_under_its_version_and_found_again(store: FsspecStore) -> None:
     """With the threshold and the interval it suggests, and its figures."""
     bank_store, data = BankStore(store, graph_hash=GRAPH, keep=5), bank_file()
-    built = bank_store.put(data)
+    built = bank_store.put(data, false_reject_ratio=0.02)
     version = bank_version(data)
     assert built.bank.uri == f"banks/line-1%2Fcamera-1/{version}.safetensors"
     assert store.get(built.bank.uri) == data
@@ -48,6 +48,10 @@ def test_a_bank_is_put_under_its_version_and_found_again(store: FsspecStore) -> 
         "skipped_frames": 1,
         "kept_ratio": 0.85,
         "noise_estimate": 0.1,
+        "groups": 0,
+        "golden_right": 0,
+        "golden_wrong": 0,
+        "false_reject_ratio": 0.02,
         "threshold": 2.0,
         "threshold_low": 1.5,
         "threshold_high": 3.0,
@@ -58,7 +62,7 @@ def test_a_bank_is_put_under_its_version_and_found_again(store: FsspecStore) -> 
 def test_an_invalid_bank_is_not_put(store: FsspecStore) -> None:
     """A build that wrote half a file has failed."""
     with pytest.raises(InvalidBank):
-        BankStore(store, graph_hash=GRAPH, keep=5).put(bank_file()[:-1])
+        BankStore(store, graph_hash=GRAPH, keep=5).put(bank_file()[:-1], false_reject_ratio=0.02)
     assert store.paths() == []
 
 
@@ -70,7 +74,7 @@ def test_a_bank_that_cannot_come_into_force_is_refused_with_the_reason(store: Fs
     store.put(bank_path(VIEW, "d" * 64), b"what is this")
     with pytest.raises(NotPossible, match=r"^bank dddddddddddd cannot be used: "):
         bank_store.bank(VIEW, "d" * 64)
-    foreign = bank_store.put(bank_file(graph_hash="1" * 64)).bank
+    foreign = bank_store.put(bank_file(graph_hash="1" * 64), false_reject_ratio=0.02).bank
     with pytest.raises(NotPossible, match=r"was built with backbone toy, another one runs here$"):
         bank_store.bank(VIEW, foreign.version)
 
@@ -78,7 +82,7 @@ def test_a_bank_that_cannot_come_into_force_is_refused_with_the_reason(store: Fs
 def test_another_ratio_gives_the_threshold_of_the_banks_own_calibration(store: FsspecStore) -> None:
     """By the rule that suggested the first one; more rejects, a lower threshold."""
     bank_store, data = BankStore(store, graph_hash=GRAPH, keep=5), bank_file()
-    version = bank_store.put(data).bank.version
+    version = bank_store.put(data, false_reject_ratio=0.02).bank.version
     scores = bank_from_bytes(data).calibration_scores
     found = {ratio: bank_store.threshold(VIEW, version, ratio) for ratio in (0.01, 0.05)}
     assert found[0.01] == suggest(scores, false_reject_ratio=0.01, seed=0).threshold.value
@@ -90,8 +94,8 @@ def test_what_a_view_usually_looks_like_comes_from_its_bank_in_force(store: Fssp
     bank_store = BankStore(store, graph_hash=GRAPH, keep=5)
     ok, black = cv2.imencode(".png", np.full((40, 40, 3), 90, np.uint8))
     assert ok
-    pictured = bank_store.put(bank_file(probe=black.tobytes())).bank
-    plain = bank_store.put(bank_file()).bank
+    pictured = bank_store.put(bank_file(probe=black.tobytes()), false_reject_ratio=0.02).bank
+    plain = bank_store.put(bank_file(), false_reject_ratio=0.02).bank
     assert bank_store.input_baseline(state(active=pictured)) == InputBaseline(
         dark_ratio=0.0, saturated_ratio=0.0, contrast=0.0
     )
@@ -105,7 +109,7 @@ def test_a_bank_is_read_once_for_its_input_baseline_and_forgotten_with_the_next(
     """It is used with every frame; a trainer that runs for a year sees thousands of banks."""
     bank_store, reads = BankStore(store, graph_hash=GRAPH, keep=5), list[str]()
     moments = [f"2026-05-04T12:00:0{second}.000+00:00" for second in range(3)]
-    banks = [bank_store.put(bank_file(created_at=moment)).bank for moment in moments]
+    banks = [bank_store.put(bank_file(created_at=moment), false_reject_ratio=0.02).bank for moment in moments]
     get = store.get
 
     def counted(_: FsspecStore, path: str) -> bytes:
@@ -124,7 +128,8 @@ def test_old_banks_go_and_named_ones_stay(store: FsspecStore) -> None:
     """Of ten banks the state names the two oldest; two others, the newest, are kept; the files of other views too."""
     bank_store = BankStore(store, graph_hash=GRAPH, keep=2)
     banks = [
-        bank_store.put(bank_file(created_at=f"2026-05-04T12:00:{second:02d}.000+00:00")).bank for second in range(10)
+        bank_store.put(bank_file(created_at=f"2026-05-04T12:00:{second:02d}.000+00:00"), false_reject_ratio=0.02).bank
+        for second in range(10)
     ]
     store.put("banks/other/x.safetensors", b"theirs")
     state = BankState(

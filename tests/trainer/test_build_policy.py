@@ -8,9 +8,17 @@ from ingest.bank_event import BankEventKind
 from ingest.bank_state import BankState, ViewState
 from softpatch.bank import Threshold
 from tests.trainer.views import AT, GRAPH, LATER, VIEW, bank, state, window
-from trainer.build_policy import BuiltBank, after_build, after_failed_build, after_stopped_build, build_due, opened
+from trainer.build_policy import (
+    BuiltBank,
+    after_bank_lost,
+    after_build,
+    after_failed_build,
+    after_stopped_build,
+    build_due,
+    opened,
+)
 from trainer.settings import ViewTraining
-from trainer.transition import Initiator
+from trainer.transition import Effect, Initiator
 from trainer.window import BuildRequest, LastBuild, WindowIndex
 
 TRAINING = ViewTraining(first_build_frames=30, rebuild_every_frames=100, window_frames=50)
@@ -18,6 +26,7 @@ SCHEDULE = Initiator("trainer", "by schedule")
 ASKED = BuildRequest(command_id="c-1", who="ana", why="new lamp")
 LEARNING = state(ViewState.LEARNING)
 OK_AT_30 = LastBuild(seen=30, failed=False)
+OK_AT_60 = LastBuild(seen=60, failed=False)
 FAILED_AT_30 = LastBuild(seen=30, failed=True)
 
 
@@ -45,25 +54,36 @@ def suggested(high: float) -> Threshold:
         pytest.param(
             window(50, seen=60, last_build=FAILED_AT_30), LEARNING, "the first bank: 60 frames came", id="retry"
         ),
-        pytest.param(window(50, seen=129, last_build=OK_AT_30), state(), None, id="one frame short of a rebuild"),
+        pytest.param(window(50, seen=159, last_build=OK_AT_60), state(), None, id="one frame short of a rebuild"),
         pytest.param(
-            window(50, seen=130, last_build=OK_AT_30),
+            window(50, seen=160, last_build=OK_AT_60),
             state(),
             "by schedule: 100 frames since the last build",
             id="the rebuild",
         ),
-        pytest.param(window(50, seen=130, last_build=OK_AT_30), state(ViewState.HELD), None, id="held"),
+        pytest.param(window(50, seen=160, last_build=OK_AT_60), state(ViewState.HELD), None, id="held"),
+        pytest.param(window(29, lost_bank="a" * 64), state(), None, id="lost, one frame short of the first build"),
+        pytest.param(
+            window(30, lost_bank="a" * 64),
+            state(),
+            "the file of the bank in force is gone: 30 frames came",
+            id="lost",
+        ),
+        pytest.param(window(30, lost_bank="b" * 64), state(), None, id="another one was lost"),
         pytest.param(
             window(50, seen=59, last_build=OK_AT_30),
-            state(ViewState.PROVISIONAL),
+            state(),
             None,
-            id="provisional, not yet doubled",
+            id="not yet doubled",
         ),
-        pytest.param(
-            window(50, seen=60, last_build=OK_AT_30),
-            state(ViewState.PROVISIONAL),
-            "still provisional, and twice the frames came: 60",
-            id="provisional, doubled",
+        *(
+            pytest.param(
+                window(50, seen=60, last_build=OK_AT_30),
+                state(kind),
+                "the window was not full, and twice the frames came: 60",
+                id=f"{kind.value}, doubled",
+            )
+            for kind in (ViewState.PROVISIONAL, ViewState.ACTIVE)
         ),
         pytest.param(window(6, build_request=ASKED), state(), "new lamp", id="by command"),
         pytest.param(window(5, build_request=ASKED), state(), None, id="by command, but nothing to build from"),
@@ -88,43 +108,83 @@ def test_a_view_opens_as_learning() -> None:
 
 
 @pytest.mark.parametrize(
-    ("before", "high", "expected"),
+    ("before", "high", "full", "expected"),
     [
-        (LEARNING, 3.0, ViewState.PROVISIONAL),
-        (LEARNING, 2.4, ViewState.ACTIVE),
-        (state(ViewState.PROVISIONAL), 3.0, ViewState.PROVISIONAL),
-        (state(ViewState.PROVISIONAL), 2.4, ViewState.ACTIVE),
-        (state(ViewState.ACTIVE), 3.0, ViewState.ACTIVE),
+        (LEARNING, 3.0, True, ViewState.PROVISIONAL),
+        (LEARNING, 2.4, True, ViewState.ACTIVE),
+        (LEARNING, 2.4, False, ViewState.PROVISIONAL),
+        (state(ViewState.PROVISIONAL), 3.0, True, ViewState.PROVISIONAL),
+        (state(ViewState.PROVISIONAL), 2.4, True, ViewState.ACTIVE),
+        (state(ViewState.PROVISIONAL), 2.4, False, ViewState.PROVISIONAL),
+        (state(ViewState.ACTIVE), 3.0, False, ViewState.ACTIVE),
     ],
 )
-def test_provisional_ends_with_a_narrow_interval_and_does_not_come_back(
-    before: BankState, high: float, expected: ViewState
+def test_provisional_ends_with_a_full_window_and_a_narrow_interval_and_does_not_come_back(
+    before: BankState, high: float, expected: ViewState, *, full: bool
 ) -> None:
-    """The interval is 2 to `high`, the limit a ratio of 1.25."""
-    built = BuiltBank(bank("c"), suggested(high), 30)
-    after = after_build(before, built, SCHEDULE, interval_ratio_limit=1.25, at=LATER).state
+    """The interval is 2 to `high`, the limit a ratio of 1.25.
+
+    A bank of 30 frames whose interval happened to be narrow was `active` at once, and missed 42 of 127 defects.
+    """
+    built = BuiltBank(bank("c"), suggested(high), 30, window_full=full)
+    after = after_build(before, built, SCHEDULE, training=TRAINING, at=LATER).state
     assert after is not None
     assert after.state is expected
     assert (after.provisional_because is not None) is (expected is ViewState.PROVISIONAL)
 
 
-def test_a_provisional_view_says_why_and_how_many_frames_it_needs() -> None:
+def test_a_bank_that_stands_in_for_a_lost_one_is_provisional_again() -> None:
+    """It is built as a first bank is, though the view was active."""
+    built = BuiltBank(bank("c"), suggested(2.4), 30, replaces_lost=True)
+    after = after_build(state(), built, SCHEDULE, training=TRAINING, at=LATER).state
+    assert after is not None
+    assert (after.state, after.active) == (ViewState.PROVISIONAL, bank("c"))
+
+
+@pytest.mark.parametrize(
+    ("high", "full", "needed", "because"),
+    [
+        (2.4, False, 20, "the bank was built from 30 frames, a full window has 50"),
+        (3.0, False, 70, "the bank was built from 30 frames, a full window has 50; the threshold for"),
+        (3.0, True, 70, "the threshold for"),
+    ],
+)
+def test_a_provisional_view_says_why_and_how_many_frames_it_needs(
+    high: float, needed: int, because: str, *, full: bool
+) -> None:
     """In its state and in the event of the promotion: log 1.5 / log 1.25 is 1.817, its square 3.302: 2.302 x 30."""
-    transition = after_build(
-        LEARNING, BuiltBank(bank("c"), suggested(3.0), 30), SCHEDULE, interval_ratio_limit=1.25, at=LATER
-    )
+    built = BuiltBank(bank("c"), suggested(high), 30, window_full=full)
+    transition = after_build(LEARNING, built, SCHEDULE, training=TRAINING, at=LATER)
     assert transition.state is not None
-    assert transition.state.frames_needed == 70
+    assert transition.state.frames_needed == needed
     assert transition.state.provisional_because is not None
-    assert "about 70 more frames are needed" in transition.state.provisional_because
+    assert transition.state.provisional_because.startswith(because)
+    assert ("about 70 more frames are needed" in transition.state.provisional_because) is (high > 2.4)
     facts = transition.events[1].facts
-    assert (facts["provisional_because"], facts["frames_needed"]) == (transition.state.provisional_because, 70)
+    assert (facts["provisional_because"], facts["frames_needed"]) == (transition.state.provisional_because, needed)
+
+
+@pytest.mark.parametrize(
+    ("left", "effect", "why"),
+    [
+        (29, Effect.READ_AGAIN, "a new one is built from the frames that Kafka still has"),
+        (30, Effect.KEEP_WINDOW, "a new one is built from the window"),
+    ],
+)
+def test_a_lost_bank_is_told_and_its_state_stays(left: int, effect: Effect, why: str) -> None:
+    """Where the window holds enough for a first bank, nothing has to be read again."""
+    transition = after_bank_lost(state(), window(left), TRAINING, at=LATER)
+    (event,) = transition.events
+    assert (transition.state, transition.effect) == (None, effect)
+    assert (event.kind, event.bank_version, event.epoch) == (BankEventKind.BANK_LOST, "a" * 64, 7)
+    assert event.why == f"the store has no file of the bank in force: {why}"
+    assert event.facts == {"frames": left, "read_again": effect is Effect.READ_AGAIN}
 
 
 def test_a_build_is_promoted_and_the_bank_before_it_kept() -> None:
     """One new epoch, two events in order, each with the bank and its figures."""
     built = BuiltBank(bank("c"), suggested(3.0), 30, {"patches": 4000})
-    transition = after_build(state(), built, Initiator("ana", "new lamp", "c-1"), interval_ratio_limit=1.25, at=LATER)
+    transition = after_build(state(), built, Initiator("ana", "new lamp", "c-1"), training=TRAINING, at=LATER)
     assert transition.state == state(epoch=8, active=bank("c"), previous=bank("a"), by="ana", why="new lamp", at=LATER)
     assert [(event.kind, event.epoch, event.bank_version, event.command_id) for event in transition.events] == [
         (BankEventKind.BUILT, 8, "c" * 64, "c-1"),
@@ -137,9 +197,7 @@ def test_a_build_is_promoted_and_the_bank_before_it_kept() -> None:
 def test_a_view_that_was_learnt_anew_can_still_go_back() -> None:
     """The bank from before the relearning stays the previous one when the first new bank comes."""
     before = state(ViewState.LEARNING, previous=bank("b"))
-    after = after_build(
-        before, BuiltBank(bank("c"), suggested(3.0), 30), SCHEDULE, interval_ratio_limit=1.25, at=LATER
-    ).state
+    after = after_build(before, BuiltBank(bank("c"), suggested(3.0), 30), SCHEDULE, training=TRAINING, at=LATER).state
     assert after is not None
     assert after.previous == bank("b")
 

@@ -10,9 +10,9 @@ from ingest.bank_event import BankEventKind
 from ingest.bank_state import BankInForce, BankState, ViewState
 from ingest.command import Command
 from tests.trainer.views import AT, LATER, VIEW, bank, state, window
-from trainer.commands import CommandContext, NotPossible, after_command
+from trainer.commands import CommandContext, after_command
 from trainer.settings import ViewTraining
-from trainer.transition import Effect, Transition
+from trainer.transition import Effect, NotPossible, Transition
 from trainer.window import BuildRequest, WindowIndex
 
 OFFSET = 40
@@ -30,6 +30,10 @@ class ThreeBanks:
     def threshold(self, view: str, version: str, false_reject_ratio: float) -> float:  # noqa: ARG002 -- the Protocol's
         """100 times the ratio."""
         return 100 * false_reject_ratio
+
+    def ratio(self, view: str, version: str, threshold: float) -> float:  # noqa: ARG002 -- the Protocol's
+        """A hundredth of the threshold."""
+        return threshold / 100
 
 
 def command(kind: str, **sent: object) -> Command:
@@ -52,8 +56,14 @@ def transition_of(sent: Command, before: BankState, index: WindowIndex | None = 
     return transition
 
 
+def banded(digit: str, low: float, threshold: float, high: float) -> BankInForce:
+    """A bank with limits."""
+    return bank(digit, threshold=threshold).model_copy(update={"low_limit": low, "high_limit": high})
+
+
 D = "d" * 64
-THRESHOLD = {"active": bank("a", threshold=3.0)}
+WORD = {"false_reject_ratio": 0.03, "threshold_from": "ana: I say so"}
+THRESHOLD = {"active": bank("a", threshold=3.0), **WORD}
 RELEARNT = {"state": ViewState.LEARNING, "active": None, "previous": bank("a"), "pinned": None}
 
 
@@ -71,10 +81,55 @@ RELEARNT = {"state": ViewState.LEARNING, "active": None, "previous": bank("a"), 
         pytest.param(
             command("promote", bank_version="b" * 64),
             state(previous=bank("b", threshold=9.0)),
-            {"active": bank("b", threshold=9.0), "previous": bank("a")},
+            {"active": bank("b"), "previous": bank("a")},
             BankEventKind.PROMOTED,
             Effect.POSTPONE,
-            id="promote the previous bank, with the threshold it had in force",
+            id="promote the previous bank, with the threshold for the ratio in force",
+        ),
+        pytest.param(
+            command("promote", bank_version=D),
+            state(**WORD, undecided_band=(0.5, 2.0)),
+            {"active": banded("d", 1.5, 3.0, 6.0), "previous": bank("a")},
+            BankEventKind.PROMOTED,
+            Effect.POSTPONE,
+            id="promote a bank, with the ratio and the band that a person asked for",
+        ),
+        pytest.param(
+            command("rollback"),
+            state(**WORD),
+            {"active": bank("b", threshold=3.0), "previous": bank("a")},
+            BankEventKind.ROLLED_BACK,
+            Effect.POSTPONE,
+            id="roll back, with the ratio that a person asked for",
+        ),
+        pytest.param(
+            command("relearn"),
+            state(**WORD, undecided_band=(0.5, 2.0)),
+            {"state": ViewState.LEARNING, "active": None, "previous": bank("a")},
+            BankEventKind.RELEARNING,
+            Effect.FORGET,
+            id="relearn, and keep what a person asked for",
+        ),
+        pytest.param(
+            command("set_threshold", by_settings=True),
+            state(active=bank("a", threshold=9.0), undecided_band=(0.5, 2.0), **WORD),
+            {"active": bank("a"), "false_reject_ratio": None, "threshold_from": None, "undecided_band": None},
+            BankEventKind.THRESHOLD_CHANGED,
+            Effect.NONE,
+            id="by the settings again",
+        ),
+        pytest.param(
+            command("set_threshold", threshold=4.0, low_limit=3.0),
+            state(),
+            {
+                "active": bank("a", threshold=4.0).model_copy(update={"low_limit": 3.0}),
+                "false_reject_ratio": 0.04,
+                "undecided_band": (0.75, 1.0),
+                "threshold_from": "ana: I say so",
+            },
+            BankEventKind.THRESHOLD_CHANGED,
+            Effect.NONE,
+            id="limits are kept as shares of the threshold",
         ),
         pytest.param(
             command("promote", bank_version=D),
@@ -256,6 +311,20 @@ def test_a_changed_threshold_is_told_with_who_when_and_why() -> None:
     }
 
 
+def test_the_event_of_a_word_given_back_says_so() -> None:
+    """With the ratio that holds again: the view's own."""
+    sent = command("set_threshold", by_settings=True)
+    transition = after_command(context(sent, state(**WORD), training=ViewTraining(false_reject_ratio=0.05)), offset=40)
+    assert transition is not None
+    (event,) = transition.events
+    assert event.facts == {
+        "threshold": 5.0,
+        "threshold_before": 2.0,
+        "false_reject_ratio": 0.05,
+        "by_settings": True,
+    }
+
+
 def test_what_made_a_view_provisional_goes_with_it() -> None:
     """A person who chooses a bank ends it."""
     before = state(ViewState.PROVISIONAL, provisional_because="30 frames say little", frames_needed=12)
@@ -276,6 +345,17 @@ def test_a_rebuild_is_asked_again_after_a_crash_before_its_state_was_written() -
     """The window already remembers it; it is the same command, not a second one."""
     request = BuildRequest(command_id="c-1", who="ana", why="I say so")
     assert transition_of(command("rebuild"), state(), window(50, build_request=request)).effect is Effect.BUILD
+
+
+def test_a_rollback_of_a_lost_bank_to_a_lost_bank_says_what_happens() -> None:
+    """Nobody can be helped by a list that says there are no banks."""
+    index = window(12, lost_bank="a" * 64)
+    (event,) = transition_of(command("rollback"), state(previous=bank("e")), index).events
+    assert event.kind is BankEventKind.COMMAND_REFUSED
+    assert event.why == (
+        "the store has no such bank; the file of the bank in force is gone too, so a new bank is built from the frames "
+        "that Kafka still has once 30 came (12 so far); running inspections keep the bank they have loaded"
+    )
 
 
 def test_two_rollbacks_give_the_first_bank_again() -> None:

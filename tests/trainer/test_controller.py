@@ -319,7 +319,7 @@ def test_a_bank_whose_abort_was_none_is_promoted_once(trainer: BuildingTrainer) 
     trainer.send_frames(10)
     trainer.controller.follow_builds()
     data = bank_file(created_at="2026-05-05T12:00:00.000+00:00")
-    in_force = BankStore(trainer.collecting.store, graph_hash=GRAPH, keep=2).put(data).bank
+    in_force = BankStore(trainer.collecting.store, graph_hash=GRAPH, keep=2).put(data, false_reject_ratio=0.02).bank
     trainer.collecting.flush()
     trainer.collecting.states = {VIEW: trainer.states[-1].model_copy(update={"active": in_force, "epoch": 2})}
     taken_away_and_given_back(trainer)

@@ -19,6 +19,7 @@ from trainer.window import (
     holds_bytes,
     kept,
     passed,
+    read_anew,
     shrunk,
 )
 
@@ -41,6 +42,7 @@ def frame(offset: int, number: int, *, size_bytes: int = 10, partition: int = 0)
         sha256=f"{partition:032x}{offset:032x}",
         size_bytes=size_bytes,
         appended_ms=offset,
+        difference_hash=f"{offset:016x}",
     )
 
 
@@ -184,3 +186,19 @@ def test_a_damaged_index_says_where() -> None:
         WindowIndex.from_bytes(empty().to_bytes()[:-5])
     with pytest.raises(InvalidIndex, match=r"^window index, stride: "):
         WindowIndex.from_bytes(empty().to_bytes().replace(b'"stride":1', b'"stride":0'))
+
+
+@pytest.mark.parametrize(
+    ("count", "size_bytes", "full"),
+    [(99, 10, False), (100, 10, True), (101, 10, True), (9, 10**8, False), (10, 10**8, True), (0, 10, False)],
+)
+def test_a_window_is_full_once_it_has_thinned_or_has_no_room(count: int, size_bytes: int, *, full: bool) -> None:
+    """By frames, by bytes, and by its stride: a hundred frames fit, or ten of 100 MB."""
+    assert fed(empty(), range(count), ROOMY, size_bytes=size_bytes).full(ROOMY) is full
+
+
+def test_a_window_that_is_read_anew_takes_every_frame_again() -> None:
+    """Unlike a forgotten one: the offsets before it are due again."""
+    change = read_anew(fed(empty(), range(50), ROOMY))
+    assert (change.index.seen, change.index.next_offsets, len(change.delete)) == (0, {}, 50)
+    assert admission(change.index, partition=0, offset=0, frame_id="f0-0") is Admission.DUE

@@ -27,6 +27,8 @@ INDEX = WindowIndex(
             sha256="0a" * 32,
             size_bytes=48_211,
             appended_ms=1_777_000_000_123,
+            difference_hash="00ff00ff00ff00ff",
+            mode="g0a1b2c3d",
         ),
         KeptFrame(
             partition=1,
@@ -36,12 +38,14 @@ INDEX = WindowIndex(
             sha256="ff" * 32,
             size_bytes=1,
             appended_ms=1_777_000_100_000,
+            difference_hash="f0f0f0f0f0f0f0f0",
         ),
     ),
     next_offsets={1: 91, 3: 400},
     run=FrozenRunState(thumbnail_base64="AAEC", sha256="ff" * 32, repeats=2, kept=("1-90.frame",)),
     last_build=LastBuild(seen=30, failed=True),
-    build_request=BuildRequest(command_id="c-1", who="anna", why="new light"),
+    build_request=BuildRequest(command_id="c-1", who="anna", why="new light", urgent=True),
+    lost_bank="ee" * 32,
 )
 
 

@@ -40,6 +40,7 @@ def window(frames: int, **changes: object) -> WindowIndex:
             sha256=f"{number:064x}",
             size_bytes=100,
             appended_ms=number,
+            difference_hash=f"{number:016x}",
         )
         for number in range(frames)
     )

@@ -1,0 +1,43 @@
+"""One frame out of Kafka, for a person's word on it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ingest.frame import BadFrame, Frame, frame_of_record
+from ingest.kafka.readers import record_at
+from ingest.kafka.records import Partition
+from trainer.transition import NotPossible
+
+if TYPE_CHECKING:
+    from ingest.contract import SourceRecord
+    from ingest.kafka.settings import KafkaSettings
+
+FETCH_SECONDS = 10.0
+"""For one frame: the trainer reads nothing else meanwhile."""
+
+
+class KafkaFrames:
+    """Fetches frames by their place in the topic of frames."""
+
+    def __init__(self, settings: KafkaSettings, topic: str) -> None:
+        self._settings = settings
+        self._topic = topic
+
+    def frame(self, source: SourceRecord) -> Frame:
+        """The frame at this place.
+
+        Raises:
+            NotPossible: there is no frame at this place (any more).
+            BrokerUnreachable: no answer in time.
+        """
+        if source.topic != self._topic:
+            raise NotPossible(f"frames are in topic {self._topic}, not in {source.topic}")
+        place = Partition(source.topic, source.partition)
+        record = record_at(self._settings, place, source.offset, timeout_seconds=FETCH_SECONDS)
+        if record is None:
+            raise NotPossible(f"Kafka has no frame at {source}: it expired, or never was")
+        try:
+            return frame_of_record(record)
+        except BadFrame as error:
+            raise NotPossible(f"the record at {source} is no frame: {error}") from error
