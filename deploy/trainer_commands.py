@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 ANSWER_SECONDS = 30.0
 GIVE_UP_SECONDS = 10.0
 
-REFUSALS = frozenset({BankEventKind.COMMAND_REFUSED, BankEventKind.FEEDBACK_REFUSED, BankEventKind.BUILD_FAILED})
+REFUSALS = frozenset({BankEventKind.COMMAND_REFUSED, BankEventKind.FEEDBACK_REFUSED})
 
 
 def new_command(
@@ -125,6 +125,8 @@ class TrainerRequest:
             raise CommandFailed(
                 f"no answer within {seconds:g} s; is a trainer running? It will carry the command out when it is"
             )
+        if found.kind is BankEventKind.BUILD_FAILED:
+            raise CommandFailed(f"the build failed: {found.why}")
         if found.kind in REFUSALS:
             raise CommandFailed(f"the trainer refused to {what.replace('_', ' ')}: {found.why}")
         return found

@@ -1,26 +1,33 @@
 """`patchline bank`: which banks there are, what is in one, and which of them is in force."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from deploy.commands.options import Bootstrap, JsonFile, SetFlags, SettingsFile, ViewArgument, ViewOption, Why, load
 from deploy.errors import UsageError
 from deploy.history import banks
-from deploy.output.bank_facts import bank_facts, readable, short_version
+from deploy.output.bank_facts import bank_facts, group_words, readable, short_version
 from deploy.output.event_line import print_event
 from deploy.output.reports import write_json
+from deploy.output.view_sentences import threshold_facts, view_sentences
 from deploy.settings import Settings
 from deploy.trainer_commands import new_command, send_command
 from ingest.bank_event import BankEvent
 from ingest.bank_state import BankState
 from ingest.command import CommandKind
+from ingest.kafka.errors import KafkaFailure
 from ingest.store import FsspecStore
 from softpatch.bank import bank_from_bytes, bank_version
+
+STATE_SECONDS = 3.0
+"""For what is in force, where a bank can be shown without it."""
 
 
 def list_banks(
@@ -40,12 +47,14 @@ def list_banks(
     stored = banks.stored_banks(store, states, view=view)
     summaries = banks.newest_first([banks.bank_summary(store, each) for each in stored])
     console = Console()
-    none = "No banks yet: the first is built once a view has seen enough frames."
-    console.print(_table(summaries, states) if summaries else none)
-    for state in states.values():
-        if state.provisional_because is not None and view in (None, state.view):
-            console.print(f"[bold]{state.view}[/] is provisional: {state.provisional_because}.", highlight=False)
-    write_json(json, {"banks": [each.to_json(states.get(each.bank.view)) for each in summaries]})
+    shown = [state for state in states.values() if view in (None, state.view)]
+    console.print(_table(summaries, states) if summaries else _no_banks(shown))
+    for state in shown:
+        versions = {each.version for each in stored if each.view == state.view}
+        for sentence in view_sentences(state, versions):
+            console.print(sentence, highlight=False, markup=False, soft_wrap=True)
+    document = {"banks": [each.to_json(states.get(each.bank.view)) for each in summaries]}
+    write_json(json, {**document, "views": [_view_facts(state) for state in shown]})
 
 
 def show(
@@ -53,23 +62,23 @@ def show(
     bank: Annotated[str, typer.Argument(metavar="BANK", help="A bank file, or the start of a version.")],
     settings: SettingsFile = None,
     flags: SetFlags = None,
+    bootstrap: Bootstrap = None,
     json: JsonFile = None,
 ) -> None:
     """Show what a bank was built from and what it decides by.
 
-    A bank file needs no Kafka.
+    Of a bank in the store, also where the threshold in force comes from. A bank file needs no Kafka.
     """
-    loaded = load(settings, flags)
-    data = Path(bank).read_bytes() if Path(bank).is_file() else _from_store(loaded, bank)
-    read = bank_from_bytes(data)
+    loaded = load(settings, flags, bootstrap=bootstrap)
+    from_file = Path(bank).is_file()
+    data = Path(bank).read_bytes() if from_file else _from_store(loaded, bank)
+    read, version = bank_from_bytes(data), bank_version(data)
     limit = loaded.training_of(read.manifest.view).provisional_interval_ratio
-    facts = bank_facts(read, bank_version(data), len(data), interval_ratio_limit=limit)
-    table = Table.grid(padding=(0, 3))
-    table.add_column()
-    table.add_column(overflow="fold")
-    for name, value in facts.items():
-        table.add_row(f"[bold]{name.replace('_', ' ')}[/]", readable(value))
-    Console().print(table)
+    facts = bank_facts(read, version, len(data), interval_ratio_limit=limit)
+    state = None if from_file else _known_state(loaded, read.manifest.view)
+    if state is not None:
+        facts |= threshold_facts(state, version)
+    Console().print(_facts_table({**facts, "groups": [group_words(each) for each in read.manifest.groups]}))
     write_json(json, facts)
 
 
@@ -121,6 +130,39 @@ def _table(summaries: list[banks.BankSummary], states: dict[str, BankState]) -> 
             each.bank.role,
         )
     return table
+
+
+def _no_banks(states: list[BankState]) -> str:
+    """Why the store has none: nothing was learnt yet, or it is not the store in which the banks are."""
+    if any(state.active is not None for state in states):
+        return "The store has no bank."
+    return "No banks yet: the first is built once a view has seen enough frames."
+
+
+def _facts_table(facts: Mapping[str, object]) -> Table:
+    table = Table.grid(padding=(0, 3))
+    table.add_column()
+    table.add_column(overflow="fold")
+    for name, value in facts.items():
+        table.add_row(f"[bold]{name.replace('_', ' ')}[/]", escape(readable(value)))
+    return table
+
+
+def _view_facts(state: BankState) -> dict[str, object]:
+    """A view's state for scripts, without its banks and annotations."""
+    facts = state.model_dump(
+        mode="json", include={"view", "state", "false_reject_ratio", "undecided_band", "threshold_from"}
+    )
+    return {**facts, "open_groups": [each.id for each in state.open_groups]}
+
+
+def _known_state(settings: Settings, view: str) -> BankState | None:
+    """The state of a view; None where it has none, or no broker answers: the bank file is there all the same."""
+    try:
+        return banks.view_states(settings, give_up_seconds=STATE_SECONDS).get(view)
+    except KafkaFailure as error:
+        Console(stderr=True).print(f"What is in force is not known: {error}", markup=False, soft_wrap=True)
+        return None
 
 
 def _from_store(settings: Settings, start: str) -> bytes:

@@ -97,10 +97,10 @@ def newest_first(banks: Iterable[BankSummary]) -> list[BankSummary]:
     return sorted(by_age, key=lambda each: each.bank.view)
 
 
-def view_states(settings: Settings) -> dict[str, BankState]:
+def view_states(settings: Settings, *, give_up_seconds: float = GIVE_UP_SECONDS) -> dict[str, BankState]:
     """The last state of every view. Raises KafkaFailure."""
     topic = settings.kafka.topic("banks")
-    with WholeTopicReader.open(settings.kafka, topics=[topic], give_up_seconds=GIVE_UP_SECONDS) as reader:
+    with WholeTopicReader.open(settings.kafka, topics=[topic], give_up_seconds=give_up_seconds) as reader:
         return bank_states(reader.read_to_end(READ_SECONDS), accept_newer=True)
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from deploy.place_on_frame import described_place
 from softpatch.calibration.threshold import why_uncertain
 
 if TYPE_CHECKING:
-    from softpatch.bank import Bank
+    from deploy.place_on_frame import Box
+    from softpatch.bank import Bank, GroupRecord
 
 SHORT = 12
 """Characters of a version or hash that are shown: enough to tell the banks of a line apart."""
@@ -19,10 +21,25 @@ def short_version(version: str) -> str:
 
 
 def readable(value: object) -> str:
-    """A value for a table."""
+    """A value for a table; of several, a line each."""
+    if isinstance(value, (list, tuple)):
+        return "\n".join(map(readable, value)) or "none"
     if isinstance(value, float):
         return f"{value:.4g}"
     return "none" if value is None else str(value)
+
+
+def group_words(group: GroupRecord) -> str:
+    """A group of a bank in one line."""
+    return (
+        f"{group.id} {group.label.replace('_', ' ')}: {group.frames} frames ({100 * group.share:.1f} %), "
+        f"{described_place(group_place(group))}"
+    )
+
+
+def group_place(group: GroupRecord) -> Box | None:
+    """Where a group of a bank is, in shares of the frame; None for the whole of it."""
+    return None if group.whole_frame else group.box_xyxy
 
 
 def bank_facts(bank: Bank, version: str, size_bytes: int, *, interval_ratio_limit: float) -> dict[str, object]:
@@ -44,7 +61,17 @@ def bank_facts(bank: Bank, version: str, size_bytes: int, *, interval_ratio_limi
         "threshold_high": manifest.threshold.interval_high,
         "threshold_doubt": doubt,
         "threshold_rule": manifest.threshold.rule,
+        "false_reject_ratio": manifest.threshold.false_reject_ratio,
+        "groups": [_group_facts(group) for group in manifest.groups],
+        "golden_right": manifest.golden.right,
+        "golden_wrong": manifest.golden.wrong,
+        "tells_no_part": manifest.no_part_limit is not None,
         "noise_estimate": manifest.noise_estimate,
         "parent": manifest.parent,
         "size_bytes": size_bytes,
     }
+
+
+def _group_facts(group: GroupRecord) -> dict[str, object]:
+    facts = group.model_dump(mode="json", exclude={"members"})
+    return {**facts, "place": described_place(group_place(group))}

@@ -44,6 +44,6 @@ def test_a_build_that_fails_ends_the_command(run: Run, cluster: CommandCluster) 
     cluster.publish(view_state())
     with AnsweringTrainer(cluster.settings, cluster.sender, BankEventKind.BUILD_FAILED):
         ended = run("rebuild", VIEW, *cluster.arguments)
-    assert (ended.code, ended.err) == (1, "patchline: the trainer refused to rebuild: to see\n")
+    assert (ended.code, ended.err) == (1, "patchline: the build failed: to see\n")
     unknown = run("rebuild", "line-1/camera-2", *cluster.arguments)
     assert unknown.code == 2

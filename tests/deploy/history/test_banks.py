@@ -11,10 +11,10 @@ from deploy.errors import UsageError
 from deploy.history.banks import StoredBank, bank_summary, find_bank, find_view, newest_first, role_of, stored_banks
 from ingest.bank_state import BankInForce, BankState, ViewState
 from ingest.store import FsspecStore
+from ingest.store_layout import bank_path
 from softpatch.bank import bank_version
 from tests.trainer.bank_files import bank_file
 from tests.trainer.views import VIEW
-from ingest.store_layout import bank_path
 
 if TYPE_CHECKING:
     from pathlib import Path
