@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from inference.banks import Serving
-    from inference.line_change import Cells
+    from inference.line_change import GridBox
     from softpatch.bank import Bank
     from softpatch.network.embed import Embedder
     from softpatch.scoring.score import FrameScore
@@ -59,11 +59,11 @@ def _defect_regions(found: FrameScore, serving: Serving, source_wh: tuple[int, i
     )
 
 
-def box_of_cells(cells: Cells, bank: Bank, source_wh: tuple[int, int]) -> tuple[float, float, float, float]:
-    """The pixels of a frame as it came that some cells of the bank's grid of patches cover."""
+def source_box_of(grid_box: GridBox, bank: Bank, source_wh: tuple[int, int]) -> tuple[float, float, float, float]:
+    """The pixels of a frame as it came that a box on the bank's grid of patches covers."""
     geometry, (rows, columns) = bank.manifest.geometry, bank.manifest.grid
-    top, bottom = (edge * geometry.height_px // rows for edge in cells[::2])
-    left, right = (edge * geometry.width_px // columns for edge in cells[1::2])
+    top, bottom = (edge * geometry.height_px // rows for edge in grid_box[::2])
+    left, right = (edge * geometry.width_px // columns for edge in grid_box[1::2])
     return geometry.source_box((left, top, right, bottom), source_wh)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from inference.decide import DecisionFacts, LineChanged, NoBank, decide
-from inference.evidence import box_of_cells
+from inference.evidence import source_box_of
 from inference.line_change import ScoredBy, scored_frame
 from inference.scoring import StageClock
 from ingest.contract import SourceRecord
@@ -169,7 +169,7 @@ class Inspector:
         place = self._history.line_change(facts.frame, scored_frame(facts), scored_by, inspection)
         if place is None:
             return None
-        box = None if place.cells is None else box_of_cells(place.cells, status.bank, facts.seen.size_wh_px)
+        box = None if place.grid_box is None else source_box_of(place.grid_box, status.bank, facts.seen.size_wh_px)
         return LineChanged(place.where, box)
 
     def _dead_letter(self, record: Record, why: BadFrame, queue_seconds: float) -> FrameAnswer:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from inference.decide import DecisionFacts, InForce
     from inference.settings import ViewInspection
 
-Cells = tuple[int, int, int, int]
+GridBox = tuple[int, int, int, int]
 """Top, left, bottom and right on the grid of patches; bottom and right lie outside."""
 
 RECOVERED_RATIO = 0.5
@@ -41,10 +41,10 @@ class ScoredFrame:
 
 @dataclass(frozen=True)
 class ChangedPlace:
-    """Where the frames differ that fail together; `cells` covers their worst patches where these share a place."""
+    """Where the frames differ that fail together; `grid_box` covers their worst patches where these share a place."""
 
     where: LineChange
-    cells: Cells | None = None
+    grid_box: GridBox | None = None
 
 
 @dataclass(frozen=True)
