@@ -1,6 +1,7 @@
 """`patchline threshold`: what another threshold would have done to recorded decisions; --apply puts it in force."""
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,14 +27,17 @@ from deploy.history.requested_threshold import (
 )
 from deploy.history.shifts import hours_from
 from deploy.history.threshold_replay import ThresholdReplay, threshold_replay
+from deploy.output.event_line import print_event
 from deploy.output.picture_file import write_picture
 from deploy.output.reports import write_json
-from deploy.output.threshold_report import ThresholdReport
+from deploy.output.threshold_report import ThresholdReport, lasting_words
+from deploy.output.view_sentences import asked_words
 from deploy.pictures.changed_verdicts import changed_verdicts_sheet
 from deploy.settings import Settings
 from deploy.trainer_commands import send_command
+from inference.decide import Limits
 from ingest.bank_event import BankEvent
-from ingest.bank_state import BankInForce
+from ingest.bank_state import BankInForce, BankState
 from ingest.decision import Decision
 from ingest.store import FsspecStore
 from softpatch.bank import Bank
@@ -58,6 +62,9 @@ BandLimits = Annotated[
     tuple[float, float] | None,
     typer.Option("--band", metavar="LOW HIGH", help="Score ratios between which frames are undecided; 1 1: none."),
 ]
+BySettings = Annotated[
+    bool, typer.Option("--by-settings", help="Ratio and band of the view's settings again, instead of a person's.")
+]
 Since = Annotated[str, typer.Option("--since", metavar="TIME", help="Decisions since 8h, 7d ago, or an RFC 3339 time.")]
 Last = Annotated[int | None, typer.Option("--last", min=1, help="Of those, only the latest so many.")]
 Shifts = Annotated[str, typer.Option("--shifts", metavar="TIMES", help="When shifts begin, by this machine's clock.")]
@@ -77,6 +84,7 @@ def threshold(
     cost_reject: CostReject = None,
     cost_escape: CostEscape = None,
     band: BandLimits = None,
+    by_settings: BySettings = False,
     since: Since = "24h",
     last: Last = None,
     shifts: Shifts = "06:00,14:00,22:00",
@@ -91,39 +99,46 @@ def threshold(
     """Show what another threshold would have done; put it in force.
 
     It decides a view's recorded decisions again, and shows rejects per shift, and pictures. Without --false-reject,
-    --threshold, costs or --band: the decisions as they were. Nothing changes without --apply, which is a command to the
-    trainer; the view's history keeps who changed the threshold, when and why. With --cost-reject and --cost-escape the
-    requested ratio is the cheapest, if as many parts are defective as in the bank's window.
+    --threshold, costs, --band or --by-settings: the decisions as they were. Nothing changes without --apply, which is a
+    command to the trainer: it holds for every later bank, and the view's history keeps who, when and why. With
+    --cost-reject and --cost-escape the requested ratio is the cheapest, if as many parts are defective as in the bank's
+    window.
     """
-    requested = requested_from(false_reject=false_reject, threshold=value, band=band)
+    requested = requested_from(false_reject=false_reject, threshold=value, band=band, by_settings=by_settings)
     costs = costs_from(cost_reject, cost_escape, requested)
     loaded = load(settings, flags, bootstrap=bootstrap)
-    in_force = _in_force(loaded, view)
+    state, in_force = _in_force(loaded, view)
+    requested = requested.as_in(loaded.training_of(view))
     stored, console = StoredBanks(FsspecStore.open(loaded.store.url), view), Console()
     if costs is not None:
         requested = _cheapest(console, requested, stored.require(in_force.version), costs)
-    replay = _replay(loaded, view, requested, in_force, stored, since=since, last=last, shifts=shifts)
+    default_band = state.undecided_band or loaded.training_of(view).undecided_band
+    limits = limits_by(requested, stored, in_force, default_band=default_band) if requested.changes_anything else None
+    replay = _replay(loaded, view, limits, since=since, last=last, shifts=shifts)
     threshold_now = threshold_in_force_by(requested, stored, in_force)
     report = ThresholdReport(view, in_force, requested, threshold_now, replay)
     report.print_to(console)
+    if state.threshold_from is not None:
+        console.print(f"Now: {asked_words(state)}, asked for by {state.threshold_from}.", highlight=False, markup=False)
     if out is not None:
         _draw(console, loaded, replay, stored, title=f"{view}: {requested.description}", out=out)
     document = report.to_json()
     if apply:
         event = _applied(loaded, requested, in_force, stored, view=view, why=why)
-        console.print(f"[green]{event.kind.value.replace('_', ' ')}[/] for {event.view}, by {event.who}: {event.why}")
+        print_event(console, event)
+        console.print(lasting_words(event), highlight=False)
         document["applied"] = event.model_dump(mode="json", exclude_none=True)
     elif requested.changes_anything:
         console.print("Nothing is changed; the same with --apply, and --why, puts it in force.")
     write_json(json, document)
 
 
-def _in_force(loaded: Settings, view: str) -> BankInForce:
+def _in_force(loaded: Settings, view: str) -> tuple[BankState, BankInForce]:
     states = view_states(loaded)
     state = states[find_view(states, view)]
     if state.active is None:
         raise CommandFailed(f"{view} is {state.state.value}: no bank is in force, so there is no threshold yet")
-    return state.active
+    return state, state.active
 
 
 def _cheapest(console: Console, requested: RequestedThreshold, bank: Bank, costs: Costs) -> RequestedThreshold:
@@ -140,21 +155,18 @@ def _cheapest(console: Console, requested: RequestedThreshold, bank: Bank, costs
 def _replay(
     loaded: Settings,
     view: str,
-    requested: RequestedThreshold,
-    in_force: BankInForce,
-    stored: StoredBanks,
+    limits: Callable[[Decision], Limits | None] | None,
     *,
     since: str,
     last: int | None,
     shifts: str,
 ) -> ThresholdReplay:
-    """The recorded decisions, decided again. Raises CommandFailed where there are none."""
+    """The recorded decisions, decided again by these limits. Raises CommandFailed where there are none."""
     hours, begin = hours_from(shifts), moment_from(since, now=datetime.now(UTC))
-    limits = limits_by(requested, stored, in_force, default_band=loaded.training_of(view).undecided_band)
     recorded = decisions_of(loaded.kafka, view, since=begin)
     found = threshold_replay(
         recorded if last is None else deque(recorded, maxlen=last),
-        limits if requested.changes_anything else None,
+        limits,
         hours=hours,
         zone=None,
         input_fault=loaded.inspection_of(view).input_fault,
@@ -197,6 +209,6 @@ def _applied(
     why: str,
 ) -> BankEvent:
     if not requested.changes_anything:
-        raise UsageError("--apply needs --false-reject, --threshold, costs or --band")
+        raise UsageError("--apply needs --false-reject, --threshold, costs, --band or --by-settings")
     bank = stored.require(in_force.version)
     return send_command(loaded, command_for(requested, view, bank, in_force, why=why, at=datetime.now(UTC)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -24,25 +24,37 @@ if TYPE_CHECKING:
     from ingest.decision import Decision
     from ingest.store import Store
     from softpatch.bank import Bank
+    from trainer.settings import ViewTraining
 
 
 @dataclass(frozen=True)
 class RequestedThreshold:
-    """A request by ratio or by distance; with neither, only the band changes. Limits of the band are score ratios."""
+    """A request by ratio or by distance; with neither, only the band changes. Limits of the band are score ratios.
+
+    `by_settings`: the view's settings again; ratio and band are then theirs (`as_in`).
+    """
 
     false_reject_ratio: float | None = None
     threshold: float | None = None
     band: tuple[float, float] | None = None
+    by_settings: bool = False
 
     @property
     def changes_anything(self) -> bool:
         """Whether anything is requested at all."""
-        return (self.false_reject_ratio, self.threshold, self.band) != (None, None, None)
+        return self.by_settings or (self.false_reject_ratio, self.threshold, self.band) != (None, None, None)
+
+    def as_in(self, training: ViewTraining) -> RequestedThreshold:
+        """The request with what the view's settings say, where it is by them."""
+        if not self.by_settings:
+            return self
+        band = training.undecided_band or (1.0, 1.0)
+        return replace(self, false_reject_ratio=training.build_settings.false_reject_ratio, band=band)
 
     @property
     def description(self) -> str:
         """The request, for people."""
-        parts = []
+        parts = ["by the settings"] if self.by_settings else []
         if self.false_reject_ratio is not None:
             parts.append(f"false rejects {100 * self.false_reject_ratio:.3g} %")
         if self.threshold is not None:
@@ -61,9 +73,15 @@ class Costs:
 
 
 def requested_from(
-    *, false_reject: float | None, threshold: float | None, band: tuple[float, float] | None
+    *,
+    false_reject: float | None,
+    threshold: float | None,
+    band: tuple[float, float] | None,
+    by_settings: bool = False,
 ) -> RequestedThreshold:
     """The request in the command's options. Raises UsageError for values that no bank can have."""
+    if by_settings and (false_reject, threshold, band) != (None, None, None):
+        raise UsageError("--by-settings takes ratio and band from the settings: leave the others away")
     if false_reject is not None and threshold is not None:
         raise UsageError("give --false-reject or --threshold, not both")
     if false_reject is not None and not 0 < false_reject < 0.5:  # noqa: PLR2004 -- as the contract of commands has it
@@ -72,7 +90,7 @@ def requested_from(
         raise UsageError(f"--threshold {threshold:g} must be above 0")
     if band is not None and not 0 < band[0] <= 1 <= band[1]:
         raise UsageError(f"--band {band[0]:g} {band[1]:g} must hold 1, the threshold, as 0.9 1.1")
-    return RequestedThreshold(false_reject, threshold, band)
+    return RequestedThreshold(false_reject, threshold, band, by_settings)
 
 
 def costs_from(cost_reject: float | None, cost_escape: float | None, requested: RequestedThreshold) -> Costs | None:
@@ -81,8 +99,8 @@ def costs_from(cost_reject: float | None, cost_escape: float | None, requested: 
         return None
     if cost_reject is None or cost_escape is None:
         raise UsageError("give both --cost-reject and --cost-escape: only what one is to the other counts")
-    if (requested.false_reject_ratio, requested.threshold) != (None, None):
-        raise UsageError("costs choose the ratio: leave --false-reject and --threshold away")
+    if (requested.false_reject_ratio, requested.threshold) != (None, None) or requested.by_settings:
+        raise UsageError("costs choose the ratio: leave --false-reject, --threshold and --by-settings away")
     if not (cost_reject > 0 and cost_escape > 0):
         raise UsageError(f"--cost-reject {cost_reject:g} and --cost-escape {cost_escape:g} must be above 0")
     return Costs(cost_reject, cost_escape)
@@ -156,6 +174,8 @@ def command_for(
     requested: RequestedThreshold, view: str, bank: Bank, in_force: BankInForce, *, why: str, at: datetime
 ) -> Command:
     """The command that puts the request in force; a distance names the bank that it is a distance of."""
+    if requested.by_settings:
+        return new_command(CommandKind.SET_THRESHOLD, view, why=why, at=at, limits={"by_settings": True})
     threshold = requested.threshold or in_force.threshold
     limits = {"threshold": threshold}
     if requested.false_reject_ratio is not None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from deploy.history.requested_threshold import RequestedThreshold
     from deploy.history.threshold_replay import Tally, ThresholdReplay
+    from ingest.bank_event import BankEvent
     from ingest.bank_state import BankInForce
 
 COUNTED = (Verdict.FAIL, Verdict.UNDECIDED)
@@ -82,6 +83,15 @@ class ThresholdReport:
         if len(shifts) > 1:
             table.add_row("all", *_cells(self.replay.whole, compared=compared), style="bold")
         return table
+
+
+def lasting_words(event: BankEvent) -> str:
+    """How long a threshold holds that was just put in force."""
+    if event.facts.get("by_settings"):
+        return "The view goes by its settings again."
+    ratio = event.facts.get("false_reject_ratio")
+    share = "it" if ratio is None else f"{100 * float(ratio):.3g} % of false rejects"
+    return f"It lasts: every later bank keeps {share}, until another --apply; --by-settings --apply takes it back."
 
 
 def _cells(tally: Tally, *, compared: bool) -> list[str]:

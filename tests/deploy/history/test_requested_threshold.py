@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from deploy.history.requested_threshold import RequestedThreshold, StoredBanks, command_for, limits_by
+from deploy.errors import UsageError
+from deploy.history.requested_threshold import (
+    RequestedThreshold,
+    StoredBanks,
+    command_for,
+    costs_from,
+    limits_by,
+    requested_from,
+)
 from inference.decide import Limits
 from ingest.bank_state import BankInForce
 from ingest.command import CommandKind
@@ -17,6 +25,7 @@ from softpatch.calibration.threshold import threshold_of
 from tests.deploy.history.test_threshold_replay import AT, decision
 from tests.trainer.bank_files import bank_file
 from tests.trainer.views import VIEW
+from trainer.settings import ViewTraining
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -91,3 +100,29 @@ def test_a_request_becomes_one_command(
 def test_an_empty_request_changes_nothing() -> None:
     """And is described so."""
     assert (RequestedThreshold().changes_anything, RequestedThreshold().description) == (False, "as it was")
+
+
+def test_the_settings_are_a_request_of_their_own(banks: StoredBanks) -> None:
+    """What they would do is shown by their ratio and band; the command names neither, and no bank."""
+    training = ViewTraining(false_reject_ratio=0.05, undecided_band=(0.8, 1.2))
+    requested = requested_from(false_reject=None, threshold=None, band=None, by_settings=True).as_in(training)
+    assert (requested.false_reject_ratio, requested.band) == (0.05, (0.8, 1.2))
+    assert requested.description == "by the settings, false rejects 5 %, undecided from 0.8 to 1.2"
+    expected = threshold_of(bank_from_bytes(FILE), 0.05)
+    limits = limits_by(requested, banks, IN_FORCE, default_band=(0.5, 2.0))
+    assert limits(decision(1.0, **BY_BANK)) == Limits(expected, 0.8 * expected, 1.2 * expected)
+    command = command_for(requested, VIEW, bank_from_bytes(FILE), IN_FORCE, why="as before", at=AT)
+    assert (command.by_settings, command.false_reject_ratio, command.bank_version) == (True, None, None)
+    assert RequestedThreshold(threshold=2.0).as_in(training) == RequestedThreshold(threshold=2.0)
+    assert RequestedThreshold(by_settings=True).as_in(ViewTraining()).band == (1.0, 1.0)
+
+
+@pytest.mark.parametrize("other", [{"false_reject": 0.1}, {"threshold": 2.0}, {"band": (0.9, 1.1)}])
+def test_the_settings_and_a_value_contradict_each_other(other: dict[str, Any]) -> None:
+    """Which of them is meant is not guessed."""
+    options: dict[str, Any] = {"false_reject": None, "threshold": None, "band": None}
+    with pytest.raises(UsageError, match="--by-settings takes ratio and band from the settings"):
+        requested_from(**{**options, **other}, by_settings=True)
+    by_settings = requested_from(**options, by_settings=True)
+    with pytest.raises(UsageError, match="leave --false-reject, --threshold and --by-settings away"):
+        costs_from(1, 9, by_settings)

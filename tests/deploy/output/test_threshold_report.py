@@ -9,9 +9,11 @@ from rich.console import Console
 
 from deploy.history.requested_threshold import RequestedThreshold
 from deploy.history.threshold_replay import threshold_replay
-from deploy.output.threshold_report import ThresholdReport
+from deploy.output.threshold_report import ThresholdReport, lasting_words
 from inference.decide import Limits
+from ingest.bank_event import BankEvent, BankEventKind
 from ingest.bank_state import BankInForce
+from tests.deploy.answering_trainer import event
 from tests.deploy.history.test_threshold_replay import decision
 
 NIGHT = datetime(2026, 11, 24, 23, tzinfo=UTC)
@@ -74,3 +76,15 @@ def test_the_document_has_the_same_for_scripts() -> None:
         "was": {"pass": 1, "fail": 1, "undecided": 0},
         "would_be": {"pass": 2, "fail": 0, "undecided": 0},
     }
+
+
+def test_how_long_a_threshold_holds_is_said() -> None:
+    """With the ratio that later banks keep, or that the settings decide again."""
+    applied = BankEvent.from_bytes(event("c", BankEventKind.THRESHOLD_CHANGED))
+    kept = applied.model_copy(update={"facts": {"false_reject_ratio": 0.005}})
+    assert lasting_words(kept) == (
+        "It lasts: every later bank keeps 0.5 % of false rejects, until another --apply; "
+        "--by-settings --apply takes it back."
+    )
+    given_back = applied.model_copy(update={"facts": {"false_reject_ratio": 0.02, "by_settings": True}})
+    assert lasting_words(given_back) == "The view goes by its settings again."
