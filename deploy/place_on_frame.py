@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-Box = tuple[float, float, float, float]
+ShareBox = tuple[float, float, float, float]
 """Left, top, right, bottom: in shares of the frame's width and height, or in pixels where the name says so."""
 
 WIDE = 0.67
@@ -16,7 +16,7 @@ ACROSS, DOWN = ("left", "", "right"), ("upper", "", "lower")
 EDGES = {"upper": "top", "lower": "bottom", "": "middle"}
 
 
-def place_words(box_xyxy: Box | None) -> str:
+def place_words(box_xyxy: ShareBox | None) -> str:
     """Where a box of shares lies, as a person would say it: "upper left", "bottom", "whole frame"."""
     if box_xyxy is None:
         return "whole frame"
@@ -29,7 +29,7 @@ def place_words(box_xyxy: Box | None) -> str:
     return f"{down} {across}".strip() if across else EDGES[down]
 
 
-def place_percent(box_xyxy: Box | None) -> str:
+def place_percent(box_xyxy: ShareBox | None) -> str:
     """The box in per cent of the frame's width and height; empty for the whole frame."""
     if box_xyxy is None:
         return ""
@@ -37,12 +37,12 @@ def place_percent(box_xyxy: Box | None) -> str:
     return f"x {left} to {right} %, y {top} to {bottom} %"
 
 
-def described_place(box_xyxy: Box | None) -> str:
+def described_place(box_xyxy: ShareBox | None) -> str:
     """The words, and the per cent behind them."""
     return ", ".join(each for each in (place_words(box_xyxy), place_percent(box_xyxy)) if each)
 
 
-def joined(boxes: Iterable[Box]) -> Box | None:
+def joined(boxes: Iterable[ShareBox]) -> ShareBox | None:
     """The smallest box around all of these; None around none."""
     sides = tuple(zip(*boxes, strict=True))
     if not sides:

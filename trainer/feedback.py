@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from trainer.annotations import Annotations
     from trainer.transition import EventFacts
 
-    Box = tuple[float, float, float, float]
+    FeedbackBox = tuple[float, float, float, float]
 
 LABELS = {
     FeedbackKind.ESCAPED_DEFECT: Label.DEFECT,
@@ -214,7 +214,7 @@ def _annotation_of(context: FeedbackContext, frame: Frame) -> FrameAnnotation:
     )
 
 
-def _box_shares(box_xyxy_px: Box | None, encoded: bytes) -> Box | None:
+def _box_shares(box_xyxy_px: FeedbackBox | None, encoded: bytes) -> FeedbackBox | None:
     """A box as shares of the frame's width and height, as far as it lies on the frame."""
     try:
         header = read_header(encoded)

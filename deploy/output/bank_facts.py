@@ -8,7 +8,7 @@ from deploy.place_on_frame import described_place
 from softpatch.calibration.threshold import why_uncertain
 
 if TYPE_CHECKING:
-    from deploy.place_on_frame import Box
+    from deploy.place_on_frame import ShareBox
     from softpatch.bank import Bank, GroupRecord
 
 SHORT = 12
@@ -37,7 +37,7 @@ def group_words(group: GroupRecord) -> str:
     )
 
 
-def group_place(group: GroupRecord) -> Box | None:
+def group_place(group: GroupRecord) -> ShareBox | None:
     """Where a group of a bank is, in shares of the frame; None for the whole of it."""
     return None if group.whole_frame else group.box_xyxy
 

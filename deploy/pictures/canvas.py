@@ -11,6 +11,8 @@ import numpy as np
 if TYPE_CHECKING:
     from jaxtyping import Float32, UInt8
 
+    RgbImage = UInt8[np.ndarray, "h w 3"]
+
 Colour = tuple[int, int, int]
 CanvasBox = tuple[int, int, int, int]
 """x0, y0, x1, y1 in pixels, end exclusive."""

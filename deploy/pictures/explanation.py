@@ -15,12 +15,9 @@ from deploy.pictures.contact_sheet import CARD, GREEN, INK, LINE, MARGIN, PAD, P
 from deploy.pictures.fitting import fitted_wh, resized
 
 if TYPE_CHECKING:
-    from jaxtyping import UInt8
-
     from deploy.offline.explain_image import ExplainedPatch, Explanation
+    from deploy.pictures.canvas import RgbImage
     from softpatch.images.geometry import Geometry
-
-    RgbImage = UInt8[np.ndarray, "h w 3"]
 
 HEADER, FOOTER, GAP = 150, 64, 24
 LEFT = 560

@@ -34,11 +34,8 @@ from softpatch.images.decode import UndecodableImage, decode
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from jaxtyping import UInt8
-
-    from deploy.place_on_frame import Box
-
-    RgbImage = UInt8[np.ndarray, "h w 3"]
+    from deploy.pictures.canvas import RgbImage
+    from deploy.place_on_frame import ShareBox
 
 COLUMNS, CAPTION = 4, 44
 CARD_WIDTH = (WIDTH - 2 * MARGIN - (COLUMNS - 1) * GAP) // COLUMNS
@@ -78,13 +75,15 @@ def _decoded(name: str, encoded: bytes, *, in_group: bool, max_pixels: int) -> l
         return []
 
 
-def group_header(title: str, view: str, box_xyxy: Box | None, *, frames: int, share: float, label: str) -> SheetHeader:
+def group_header(
+    title: str, view: str, box_xyxy: ShareBox | None, *, frames: int, share: float, label: str
+) -> SheetHeader:
     """The top of the sheet: what it is, where, how often, and what a person said it is."""
     figures = [("frames", str(frames)), ("of the window", f"{100 * share:.1f} %"), ("label", label.replace("_", " "))]
     return SheetHeader(title, f"{view}: {described_place(box_xyxy)}", figures)
 
 
-def render_group(header: SheetHeader, frames: Sequence[GroupFrame], box_xyxy: Box | None) -> RgbImage:
+def render_group(header: SheetHeader, frames: Sequence[GroupFrame], box_xyxy: ShareBox | None) -> RgbImage:
     """A card for every frame: whole, with the group's box (shares of its sides), and the place enlarged.
 
     Raises ValueError where there is no frame to show.
@@ -104,7 +103,7 @@ def render_group(header: SheetHeader, frames: Sequence[GroupFrame], box_xyxy: Bo
     return canvas.pixels
 
 
-def enlarged_box(box_xyxy: Box, size_wh: tuple[int, int], room_wh: tuple[int, int]) -> CanvasBox:
+def enlarged_box(box_xyxy: ShareBox, size_wh: tuple[int, int], room_wh: tuple[int, int]) -> CanvasBox:
     """The pixels of a frame that an enlarged place shows: the place in the middle, in the room's shape if it fits."""
     width, height = size_wh
     left, top, right, bottom = box_xyxy
@@ -121,7 +120,9 @@ def _picture_height(frames: Sequence[GroupFrame]) -> int:
     return round(PICTURE_WIDTH * min(max(aspect, FLATTEST), TALLEST))
 
 
-def _card(canvas: Canvas, each: GroupFrame, box_xyxy: Box | None, card: CanvasBox, picture_wh: tuple[int, int]) -> None:
+def _card(
+    canvas: Canvas, each: GroupFrame, box_xyxy: ShareBox | None, card: CanvasBox, picture_wh: tuple[int, int]
+) -> None:
     canvas.panel(card, CARD, radius_px=14)
     x, y = card[0] + PAD, card[1] + PAD
     for drawn in _pictures(each.image, box_xyxy, picture_wh):
@@ -134,7 +135,7 @@ def _card(canvas: Canvas, each: GroupFrame, box_xyxy: Box | None, card: CanvasBo
     canvas.text(shortened(each.name, room, size=15), (card[2] - PAD, base), size=15, colour=SOFT, align="right")
 
 
-def _pictures(image: RgbImage, box_xyxy: Box | None, room_wh: tuple[int, int]) -> list[RgbImage]:
+def _pictures(image: RgbImage, box_xyxy: ShareBox | None, room_wh: tuple[int, int]) -> list[RgbImage]:
     """The whole frame, and under it the place enlarged, where there is one."""
     if box_xyxy is None:
         return [_fitted(image, room_wh, None)]
@@ -153,7 +154,7 @@ def _fitted(image: RgbImage, room_wh: tuple[int, int], box_xyxy_px: tuple[float,
     return centred(drawn, room_wh, LINE)
 
 
-def _legend(box_xyxy: Box | None) -> str:
+def _legend(box_xyxy: ShareBox | None) -> str:
     if box_xyxy is None:
         return "The frames of the group are alike, and unlike the other frames of the line, all over the picture."
     return (

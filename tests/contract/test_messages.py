@@ -118,7 +118,7 @@ def test_a_command_says_what_it_needs() -> None:
     promote = EXAMPLES["command-promote"].model_dump()
     with pytest.raises(ValidationError, match="promote needs bank_version"):
         Command(**(promote | {"bank_version": None}))
-    with pytest.raises(ValidationError, match="either threshold or false_reject_ratio"):
+    with pytest.raises(ValidationError, match="one of threshold, false_reject_ratio and by_settings"):
         Command(**(promote | {"kind": CommandKind.SET_THRESHOLD}))
 
 

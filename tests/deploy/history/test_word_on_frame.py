@@ -13,10 +13,12 @@ from ingest.feedback import Feedback, FeedbackKind
 from tests.deploy.runs import AT, VIEW, decided, source
 
 if TYPE_CHECKING:
-    from deploy.place_on_frame import Box
+    from deploy.place_on_frame import ShareBox
 
 
-def said(word: FrameWord, ratio: float | None, *, box: Box | None = None, regions: tuple[Box, ...] = ()) -> Feedback:
+def said(
+    word: FrameWord, ratio: float | None, *, box: ShareBox | None = None, regions: tuple[ShareBox, ...] = ()
+) -> Feedback:
     """The feedback of a word on a frame of 200 x 100 px that was decided with this ratio; None: no decision found."""
     decision = None if ratio is None else decided(ratio, offset=7, regions=regions, size_wh=(200, 100))
     named = NamedFrame(source(7), decision)
