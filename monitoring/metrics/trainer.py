@@ -110,7 +110,7 @@ class TrainerMetrics:
         Metric(
             "patchline_bank_lost_total",
             "banks",
-            "Times that the store had no file of the bank in force; a new one is built from Kafka's frames.",
+            "Times that the store had no file of the bank in force; the trainer builds a new one.",
             BY_VIEW,
         ),
     ]
