@@ -134,7 +134,7 @@ class Collector:
         self, frame: Frame, view: OwnedView, sha256: str, run: FrozenRunState, *, difference_hash: str
     ) -> None:
         mode = mode_of(view.index.frames, difference_hash)
-        if mode_full(view.index, mode, cap_frames=view.training.mode_cap_frames):
+        if mode_full(view.index, mode, cap_ratio=view.training.mode_cap_ratio):
             view.change_window(view.index.model_copy(update={"run": run}))
             self._pass_by(frame, view, "mode_full")
         else:

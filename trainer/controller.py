@@ -211,8 +211,8 @@ class ViewController:
         self._annotation_store.tidy(view.state)
 
     def _with_modes(self, view: OwnedView, job: Job, built: BuiltBank) -> Change:
-        names, cap = frozenset(job.process.order.frame_names), view.training.mode_cap_frames
-        return with_modes(view.index, built.groups, names, cap_frames=cap)
+        names = frozenset(job.process.order.frame_names)
+        return with_modes(view.index, built.groups, names, cap_ratio=view.training.mode_cap_ratio)
 
     def _show_built(self, view: OwnedView, built: BuiltBank, finished: BuildFinished) -> None:
         for stage, seconds in finished.stage_seconds.items():

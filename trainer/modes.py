@@ -32,12 +32,15 @@ def mode_of(frames: Sequence[KeptFrame], difference_hash: str) -> str | None:
     return mode if 2 * votes > len(nearest) else None
 
 
-def mode_full(index: WindowIndex, mode: str | None, *, cap_frames: int) -> bool:
-    """Whether the window has no room for one more frame of this mode; for frames of none it always has."""
-    return mode is not None and sum(frame.mode == mode for frame in index.frames) >= cap_frames
+def mode_full(index: WindowIndex, mode: str | None, *, cap_ratio: float) -> bool:
+    """Whether one more frame of this mode would take more than its share; for frames of none there is always room."""
+    held = sum(frame.mode == mode for frame in index.frames)
+    return mode is not None and held + 1 > cap_ratio * (len(index.frames) + 1)
 
 
-def with_modes(index: WindowIndex, groups: Sequence[GroupRecord], built: Collection[str], *, cap_frames: int) -> Change:
+def with_modes(
+    index: WindowIndex, groups: Sequence[GroupRecord], built: Collection[str], *, cap_ratio: float
+) -> Change:
     """The index with the modes that a build of the frames `built` (ids) found; the oldest beyond a mode's share go."""
     found = {name: group.id for group in reversed(groups) if group.whole_frame for name in group.members}
     known = [frame.model_copy(update={"mode": found.get(frame.frame_id)}) for frame in index.frames]
@@ -46,17 +49,16 @@ def with_modes(index: WindowIndex, groups: Sequence[GroupRecord], built: Collect
         frame if frame.frame_id in built else frame.model_copy(update={"mode": mode_of(judges, frame.difference_hash)})
         for frame in known
     )
-    kept = _capped(frames, cap_frames)
-    gone = tuple(frame for frame in frames if frame not in kept)
-    return Change(index.model_copy(update={"frames": kept}), None, gone)
+    for mode in sorted({frame.mode for frame in frames if frame.mode is not None}):
+        frames = _capped(frames, mode, cap_ratio)
+    gone = tuple(frame for frame in known if frame.name not in {each.name for each in frames})
+    return Change(index.model_copy(update={"frames": frames}), None, gone)
 
 
-def _capped(frames: tuple[KeptFrame, ...], cap_frames: int) -> tuple[KeptFrame, ...]:
-    held = Counter[str]()
-    kept: list[KeptFrame] = []
-    for frame in reversed(frames):  # the newest say most about the line as it is
-        if frame.mode is not None:
-            held[frame.mode] += 1
-        if frame.mode is None or held[frame.mode] <= cap_frames:
-            kept.append(frame)
-    return tuple(reversed(kept))
+def _capped(frames: tuple[KeptFrame, ...], mode: str, cap_ratio: float) -> tuple[KeptFrame, ...]:
+    """Without the oldest frames of a mode, as many as it has beyond its share; the newest say most about the line."""
+    held = [frame.name for frame in frames if frame.mode == mode]
+    others = len(frames) - len(held)
+    surplus = sum(number > cap_ratio * (others + number) for number in range(1, len(held) + 1))
+    gone = frozenset(held[:surplus])
+    return tuple(frame for frame in frames if frame.name not in gone)

@@ -63,7 +63,7 @@ class ViewTraining(BaseModel):
         default=0.25,
         gt=0,
         le=1,
-        description="Share of window_frames that a second mode (empty belt, variant) may hold; more is passed by.",
+        description="Share of the window that a second mode (empty belt, variant) may hold; more is passed by.",
     )
     provisional_interval_ratio: float = Field(
         default=1.25,
@@ -108,11 +108,6 @@ class ViewTraining(BaseModel):
             low, high = self.undecided_band
             raise ValueError(f"undecided_band {low:g} to {high:g} must hold 1, the threshold, and begin above 0")
         return self
-
-    @property
-    def mode_cap_frames(self) -> int:
-        """Frames of a second mode that the window holds at most."""
-        return max(1, int(self.mode_cap_ratio * self.window_frames))
 
     @property
     def build_settings(self) -> BuildSettings:
