@@ -133,10 +133,11 @@ class History:
             return None
         recent = _recent(past, frame.view, scored_by)
         recent = past.recent[frame.view] = recent if scored is None else recent.after(scored, inspection)
-        if recent.place is not None:
-            past.changed_places[offset] = scored_by, recent.place
+        place = recent.place
+        if place is not None:
+            past.changed_places[offset] = scored_by, place
             self._forget(past)
-        return recent.place
+        return place
 
     def dead_letter(self, source: SourceRecord, view: str, inspection: ViewInspection, *, tenure: int) -> None:
         """Remember a record of this view that could not be decided."""
