@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from softpatch.bank import GroupRecord
+
 ShareBox = tuple[float, float, float, float]
 """Left, top, right, bottom: in shares of the frame's width and height, or in pixels where the name says so."""
 
@@ -40,6 +42,11 @@ def place_percent(box_xyxy: ShareBox | None) -> str:
 def described_place(box_xyxy: ShareBox | None) -> str:
     """The words, and the per cent behind them."""
     return ", ".join(each for each in (place_words(box_xyxy), place_percent(box_xyxy)) if each)
+
+
+def group_place(group: GroupRecord) -> ShareBox | None:
+    """Where a group of a bank is, in shares of the frame; None for the whole of it."""
+    return None if group.whole_frame else group.box_xyxy
 
 
 def joined(boxes: Iterable[ShareBox]) -> ShareBox | None:

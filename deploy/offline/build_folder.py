@@ -15,13 +15,20 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from deploy.settings import Settings
+    from softpatch.building.labels import LabelledFrames
     from softpatch.building.progress import BuildProgress
 
 
 def build_from_folder(
-    folder: Path, settings: Settings, *, view: str, at: datetime, progress: BuildProgress
+    folder: Path,
+    settings: Settings,
+    *,
+    view: str,
+    at: datetime,
+    progress: BuildProgress,
+    labels: Sequence[LabelledFrames] = (),
 ) -> tuple[Bank, bytes]:
-    """The bank of a folder's training pictures, and its file's bytes.
+    """The bank of a folder's training pictures, and its file's bytes; `labels` are groups that a build found before.
 
     Raises:
         NoImages: there are none.
@@ -30,7 +37,7 @@ def build_from_folder(
     images = read_folder(folder).train
     encoded = [image.path.read_bytes() for image in images]
     names = [str(image.path.relative_to(folder)) for image in images]
-    return build_from_bytes(encoded, names, settings, view=view, at=at, progress=progress)
+    return build_from_bytes(encoded, names, settings, view=view, at=at, progress=progress, labels=labels)
 
 
 def build_from_bytes(
@@ -41,6 +48,7 @@ def build_from_bytes(
     view: str,
     at: datetime,
     progress: BuildProgress,
+    labels: Sequence[LabelledFrames] = (),
 ) -> tuple[Bank, bytes]:
     """The bank of these pictures by a view's settings, and its file's bytes."""
     embedder, graph = embedder_of(settings.runtime), graph_of(settings.runtime)
@@ -54,5 +62,6 @@ def build_from_bytes(
         created_at=at.isoformat(timespec="milliseconds"),
         progress=progress,
         max_pixels=settings.images.max_pixels,
+        labels=labels,
     )
     return bank, bank_to_bytes(bank)

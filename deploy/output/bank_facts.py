@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from deploy.place_on_frame import described_place
+from deploy.place_on_frame import described_place, group_place
 from softpatch.calibration.threshold import why_uncertain
 
 if TYPE_CHECKING:
-    from deploy.place_on_frame import ShareBox
     from softpatch.bank import Bank, GroupRecord
 
 SHORT = 12
@@ -37,11 +36,6 @@ def group_words(group: GroupRecord) -> str:
     )
 
 
-def group_place(group: GroupRecord) -> ShareBox | None:
-    """Where a group of a bank is, in shares of the frame; None for the whole of it."""
-    return None if group.whole_frame else group.box_xyxy
-
-
 def bank_facts(bank: Bank, version: str, size_bytes: int, *, interval_ratio_limit: float) -> dict[str, object]:
     """What a bank was built from and decides by; its threshold is provisional while less certain than the limit."""
     manifest, frames = bank.manifest, len(bank.calibration_scores)
@@ -50,7 +44,8 @@ def bank_facts(bank: Bank, version: str, size_bytes: int, *, interval_ratio_limi
         "version": version,
         "view": manifest.view,
         "created_at": manifest.created_at,
-        "frames": len(manifest.frame_names),
+        "frames": frames,
+        "labelled_frames": manifest.labelled_frames,
         "skipped_frames": manifest.skipped_frames,
         "patches": len(bank.vectors),
         "dimension": manifest.dimension,

@@ -78,7 +78,7 @@ def _header(canvas: Canvas, found: Explanation) -> None:
     canvas.text(
         f"score {found.score:.3g}, {found.threshold_words} {found.threshold:.3g}; "
         f"bank {found.version[:12]} of {manifest.view}, "
-        f"{len(manifest.frame_names)} frames, {manifest.created_at[:16].replace('T', ' ')}",
+        f"{len(found.bank.calibration_scores)} frames, {manifest.created_at[:16].replace('T', ' ')}",
         (MARGIN + 26, 108),
         size=18,
         colour=SOFT,
