@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
     from softpatch.bank import GroupRecord
 
-ShareBox = tuple[float, float, float, float]
+FrameBox = tuple[float, float, float, float]
 """Left, top, right, bottom: in shares of the frame's width and height, or in pixels where the name says so."""
 
 WIDE = 0.67
@@ -18,7 +18,7 @@ ACROSS, DOWN = ("left", "", "right"), ("upper", "", "lower")
 EDGES = {"upper": "top", "lower": "bottom", "": "middle"}
 
 
-def place_words(box_xyxy: ShareBox | None) -> str:
+def place_words(box_xyxy: FrameBox | None) -> str:
     """Where a box of shares lies, as a person would say it: "upper left", "bottom", "whole frame"."""
     if box_xyxy is None:
         return "whole frame"
@@ -31,7 +31,7 @@ def place_words(box_xyxy: ShareBox | None) -> str:
     return f"{down} {across}".strip() if across else EDGES[down]
 
 
-def place_percent(box_xyxy: ShareBox | None) -> str:
+def place_percent(box_xyxy: FrameBox | None) -> str:
     """The box in per cent of the frame's width and height; empty for the whole frame."""
     if box_xyxy is None:
         return ""
@@ -39,17 +39,17 @@ def place_percent(box_xyxy: ShareBox | None) -> str:
     return f"x {left} to {right} %, y {top} to {bottom} %"
 
 
-def described_place(box_xyxy: ShareBox | None) -> str:
+def described_place(box_xyxy: FrameBox | None) -> str:
     """The words, and the per cent behind them."""
     return ", ".join(each for each in (place_words(box_xyxy), place_percent(box_xyxy)) if each)
 
 
-def group_place(group: GroupRecord) -> ShareBox | None:
+def group_place(group: GroupRecord) -> FrameBox | None:
     """Where a group of a bank is, in shares of the frame; None for the whole of it."""
     return None if group.whole_frame else group.box_xyxy
 
 
-def joined(boxes: Iterable[ShareBox]) -> ShareBox | None:
+def joined(boxes: Iterable[FrameBox]) -> FrameBox | None:
     """The smallest box around all of these; None around none."""
     sides = tuple(zip(*boxes, strict=True))
     if not sides:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from deploy.history.named_frame import NamedFrame
-    from deploy.place_on_frame import ShareBox
+    from deploy.place_on_frame import FrameBox
     from ingest.feedback import Feedback
 
 
@@ -51,7 +51,7 @@ CONTRADICTIONS: Mapping[FrameWord, tuple[Verdict, str]] = MappingProxyType(
 )
 
 
-def box_from(text: str) -> ShareBox:
+def box_from(text: str) -> FrameBox:
     """The box in --box: left, top, right, bottom in pixels. Raises UsageError."""
     try:
         left, top, right, bottom = (float(each) for each in text.split(","))
@@ -63,7 +63,7 @@ def box_from(text: str) -> ShareBox:
 
 
 def feedback_on(
-    frame: NamedFrame, word: FrameWord, *, view: str, box_xyxy_px: ShareBox | None, why: str, at: datetime
+    frame: NamedFrame, word: FrameWord, *, view: str, box_xyxy_px: FrameBox | None, why: str, at: datetime
 ) -> Feedback:
     """The word as feedback; a false reject without a box is about the regions that were decided.
 
@@ -88,7 +88,7 @@ def feedback_on(
     )
 
 
-def _check_on_frame(box: ShareBox, size_wh: tuple[int, int]) -> None:
+def _check_on_frame(box: FrameBox, size_wh: tuple[int, int]) -> None:
     if box[2] > size_wh[0] or box[3] > size_wh[1]:
         text = ",".join(f"{side:g}" for side in box)
         raise UsageError(f"--box {text} does not lie on the frame, which is {size_wh[0]} x {size_wh[1]} px")

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from deploy.pictures.canvas import RgbImage
-    from deploy.place_on_frame import ShareBox
+    from deploy.place_on_frame import FrameBox
 
 COLUMNS, CAPTION = 4, 44
 CARD_WIDTH = (WIDTH - 2 * MARGIN - (COLUMNS - 1) * GAP) // COLUMNS
@@ -76,14 +76,14 @@ def _decoded(name: str, encoded: bytes, *, in_group: bool, max_pixels: int) -> l
 
 
 def group_header(
-    title: str, view: str, box_xyxy: ShareBox | None, *, frames: int, share: float, label: str
+    title: str, view: str, box_xyxy: FrameBox | None, *, frames: int, share: float, label: str
 ) -> SheetHeader:
     """The top of the sheet: what it is, where, how often, and what a person said it is."""
     figures = [("frames", str(frames)), ("of the window", f"{100 * share:.1f} %"), ("label", label.replace("_", " "))]
     return SheetHeader(title, f"{view}: {described_place(box_xyxy)}", figures)
 
 
-def render_group(header: SheetHeader, frames: Sequence[GroupFrame], box_xyxy: ShareBox | None) -> RgbImage:
+def render_group(header: SheetHeader, frames: Sequence[GroupFrame], box_xyxy: FrameBox | None) -> RgbImage:
     """A card for every frame: whole, with the group's box (shares of its sides), and the place enlarged.
 
     Raises ValueError where there is no frame to show.
@@ -103,7 +103,7 @@ def render_group(header: SheetHeader, frames: Sequence[GroupFrame], box_xyxy: Sh
     return canvas.pixels
 
 
-def enlarged_box(box_xyxy: ShareBox, size_wh: tuple[int, int], room_wh: tuple[int, int]) -> CanvasBox:
+def enlarged_box(box_xyxy: FrameBox, size_wh: tuple[int, int], room_wh: tuple[int, int]) -> CanvasBox:
     """The pixels of a frame that an enlarged place shows: the place in the middle, in the room's shape if it fits."""
     width, height = size_wh
     left, top, right, bottom = box_xyxy
@@ -121,7 +121,7 @@ def _picture_height(frames: Sequence[GroupFrame]) -> int:
 
 
 def _card(
-    canvas: Canvas, each: GroupFrame, box_xyxy: ShareBox | None, card: CanvasBox, picture_wh: tuple[int, int]
+    canvas: Canvas, each: GroupFrame, box_xyxy: FrameBox | None, card: CanvasBox, picture_wh: tuple[int, int]
 ) -> None:
     canvas.panel(card, CARD, radius_px=14)
     x, y = card[0] + PAD, card[1] + PAD
@@ -135,7 +135,7 @@ def _card(
     canvas.text(shortened(each.name, room, size=15), (card[2] - PAD, base), size=15, colour=SOFT, align="right")
 
 
-def _pictures(image: RgbImage, box_xyxy: ShareBox | None, room_wh: tuple[int, int]) -> list[RgbImage]:
+def _pictures(image: RgbImage, box_xyxy: FrameBox | None, room_wh: tuple[int, int]) -> list[RgbImage]:
     """The whole frame, and under it the place enlarged, where there is one."""
     if box_xyxy is None:
         return [_fitted(image, room_wh, None)]
@@ -154,7 +154,7 @@ def _fitted(image: RgbImage, room_wh: tuple[int, int], box_xyxy_px: tuple[float,
     return centred(drawn, room_wh, LINE)
 
 
-def _legend(box_xyxy: ShareBox | None) -> str:
+def _legend(box_xyxy: FrameBox | None) -> str:
     if box_xyxy is None:
         return "The frames of the group are alike, and unlike the other frames of the line, all over the picture."
     return (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from deploy.place_on_frame import ShareBox, described_place, joined, place_words
+from deploy.place_on_frame import FrameBox, described_place, joined, place_words
 
 
 @pytest.mark.parametrize(
@@ -22,7 +22,7 @@ from deploy.place_on_frame import ShareBox, described_place, joined, place_words
         (None, "whole frame"),
     ],
 )
-def test_a_place_has_the_words_of_who_looks_at_the_part(box: ShareBox | None, words: str) -> None:
+def test_a_place_has_the_words_of_who_looks_at_the_part(box: FrameBox | None, words: str) -> None:
     """By thirds; a box that is nearly as wide as the frame is neither left nor right."""
     assert place_words(box) == words
 

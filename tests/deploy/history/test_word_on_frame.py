@@ -13,11 +13,11 @@ from ingest.feedback import Feedback, FeedbackKind
 from tests.deploy.runs import AT, VIEW, decided, source
 
 if TYPE_CHECKING:
-    from deploy.place_on_frame import ShareBox
+    from deploy.place_on_frame import FrameBox
 
 
 def said(
-    word: FrameWord, ratio: float | None, *, box: ShareBox | None = None, regions: tuple[ShareBox, ...] = ()
+    word: FrameWord, ratio: float | None, *, box: FrameBox | None = None, regions: tuple[FrameBox, ...] = ()
 ) -> Feedback:
     """The feedback of a word on a frame of 200 x 100 px that was decided with this ratio; None: no decision found."""
     decision = None if ratio is None else decided(ratio, offset=7, regions=regions, size_wh=(200, 100))

@@ -14,9 +14,9 @@ from deploy.pictures.group_sheet import GroupFrame, enlarged_box, group_frames, 
 from tests.inference.sample_bank import jpeg
 
 if TYPE_CHECKING:
-    from deploy.place_on_frame import ShareBox
+    from deploy.place_on_frame import FrameBox
 
-CORNER: ShareBox = (0.75, 0.0, 1.0, 0.25)
+CORNER: FrameBox = (0.75, 0.0, 1.0, 0.25)
 HEADER = group_header("Group g1", "line-1/camera-1", CORNER, frames=16, share=0.04, label="no_part")
 
 
@@ -43,7 +43,7 @@ def test_the_box_is_drawn_and_the_place_enlarged_below() -> None:
     """A group of whole frames has neither."""
     white = np.array(BOX, np.uint8)
 
-    def white_pixels(box: ShareBox | None) -> int:
+    def white_pixels(box: FrameBox | None) -> int:
         picture = render_group(HEADER, [frame(100)], box)[HEADER_PX + 30 : HEADER_PX + 250, MARGIN + 30 : 420]
         return int((picture == white).all(axis=-1).sum())
 
@@ -54,7 +54,7 @@ def test_the_box_is_drawn_and_the_place_enlarged_below() -> None:
 
 @pytest.mark.parametrize("box", [CORNER, (0.0, 0.9, 0.05, 1.0), (0.4, 0.4, 0.6, 0.6), (0.0, 0.0, 1.0, 0.1)])
 @pytest.mark.parametrize("size_wh", [(640, 480), (100, 900)])
-def test_an_enlarged_place_holds_the_box_and_lies_on_the_frame(box: ShareBox, size_wh: tuple[int, int]) -> None:
+def test_an_enlarged_place_holds_the_box_and_lies_on_the_frame(box: FrameBox, size_wh: tuple[int, int]) -> None:
     """Also in a corner, where its middle cannot be the box's."""
     x0, y0, x1, y1 = enlarged_box(box, size_wh, (368, 276))
     width, height = size_wh
