@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import logging
 import os
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
-import structlog
 
 from deploy.cli import main
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
     Run = Callable[..., "Ended"]
@@ -27,16 +24,18 @@ class Ended(NamedTuple):
     err: str
 
 
-@contextmanager
-def in_this_process(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Run]:
-    """Run commands that end at once, in that folder, on a terminal of 100 columns; logs are then as they were."""
+def in_this_process(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run commands that end at once, in that folder, on a terminal of 100 columns.
+
+    Logs stay as they are: a logger keeps for ever what it was configured with at its first line, and this test's stderr
+    is closed when the next one logs.
+    """
     monkeypatch.chdir(folder)
     monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setattr("deploy.process.logs.configure_logs", lambda *_, **__: None)
     for name in os.environ:
         if name.startswith("PATCHLINE"):
             monkeypatch.delenv(name)
-    root, logging_before = logging.getLogger(), structlog.get_config()
-    handlers, level = list(root.handlers), root.level
 
     def ended(*arguments: str) -> Ended:
         with pytest.raises(SystemExit) as exited:
@@ -44,7 +43,4 @@ def in_this_process(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytes
         assert isinstance(exited.value.code, int)
         return Ended(exited.value.code, *capsys.readouterr())
 
-    yield ended
-    structlog.configure(**logging_before)
-    root.handlers[:] = handlers
-    root.setLevel(level)
+    return ended

@@ -79,7 +79,6 @@ def embedded_broker() -> Iterator[EmbeddedBroker]:
 
 
 @pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Run]:
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
     """The `patchline` command in this process, run in the test's folder."""
-    with in_this_process(tmp_path, monkeypatch, capsys) as run_command:
-        yield run_command
+    return in_this_process(tmp_path, monkeypatch, capsys)
