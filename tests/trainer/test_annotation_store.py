@@ -69,5 +69,5 @@ def test_a_build_gets_the_frames_that_are_there(store: FsspecStore) -> None:
     )
     with capture_logs() as logs:
         (labelled,) = labelled_frames(store, [order])
-    assert labelled == LabelledFrames("g1", "ignore", "group", (0, 0, 0.5, 0.5), (b"one",))
+    assert labelled == LabelledFrames("g1", "ignore", "group", (0.0, 0.0, 0.5, 0.5), (b"one",))
     assert [(each["event"], each["path"]) for each in logs] == [("exemplar_missing", "annotations/a/0.frame")]

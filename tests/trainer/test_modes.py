@@ -10,7 +10,7 @@ from trainer.modes import mode_full, mode_of, with_modes
 from trainer.window import Admission, Bounds, KeptFrame, WindowIndex, admission, kept, passed
 
 PART, BELT = 0x00FF00FF00FF00FF, 0xFF00FF00FF00FF00
-BOUNDS = Bounds(frames=400, bytes=10**9, span_frames=8000)
+BOUNDS = Bounds(frames=80, bytes=10**9, span_frames=1600)
 CAP = 0.25
 
 
@@ -56,28 +56,28 @@ def kinds(index: WindowIndex, first_belt: int) -> tuple[int, int]:
 
 
 def test_an_hour_of_empty_belt_leaves_three_quarters_of_the_window_to_parts() -> None:
-    """4,000 frames of empty belt after a full window of parts, with a build after 1,000: a second one changes nothing.
+    """A build comes after 200 frames of belt; of those that follow none enters, and a second build changes nothing.
 
     All frames counted alike once, and the window was all belt in the end: the next bank knew no part.
     """
-    full = fed(WindowIndex(view=VIEW, topic="frames", home=0), range(2000), PART)
-    index = fed(full, range(2000, 3000), BELT)
-    index = built(index, range(2000, 3000))
-    index = fed(index, range(3000, 6000), BELT)
-    parts, belts = kinds(index, 2000)
-    assert belts > 50
+    full = fed(WindowIndex(view=VIEW, topic="frames", home=0), range(400), PART)
+    index = fed(full, range(400, 600), BELT)
+    index = built(index, range(400, 600))
+    index = fed(index, range(600, 700), BELT)
+    parts, belts = kinds(index, 400)
+    assert belts > 10
     assert parts >= 3 * (parts + belts) / 4
-    assert parts >= 3 * kinds(full, 2000)[0] / 4
-    again = built(index, range(2000, 6000))
-    assert kinds(again, 2000) == (parts, belts)
+    assert parts >= 3 * kinds(full, 400)[0] / 4
+    again = built(index, range(400, 700))
+    assert kinds(again, 400) == (parts, belts)
 
 
 def test_parts_come_back_into_the_window_after_the_belt() -> None:
     """They are of no mode, so that nothing holds them up."""
-    index = fed(WindowIndex(view=VIEW, topic="frames", home=0), range(300), PART)
-    index = built(fed(index, range(300, 380), BELT), range(300, 380))
-    index = fed(index, range(380, 460), PART)
-    assert [each.mode for each in index.frames[-40:]] == [None] * 40
+    index = fed(WindowIndex(view=VIEW, topic="frames", home=0), range(60), PART)
+    index = built(fed(index, range(60, 76), BELT), range(60, 76))
+    index = fed(index, range(76, 92), PART)
+    assert [each.mode for each in index.frames[-8:]] == [None] * 8
 
 
 @pytest.mark.parametrize(
@@ -106,9 +106,9 @@ def test_a_build_says_anew_which_mode_each_frame_has() -> None:
     names = [each.frame_id for each in index.frames][:18]
     belt = found_group("g-belt", whole_frame=True, members=[f"f0-{n}" for n in range(10, 18)])
     scratch = found_group("g-scratch", whole_frame=False, members=["f0-1", "f0-2"])
-    modes = [each.mode for each in with_modes(index, [scratch, belt], names, cap_ratio=CAP).index.frames]
+    modes = [each.mode for each in with_modes(index, [scratch, belt], names, cap_ratio=1).index.frames]
     assert modes == [None] * 10 + ["g-belt"] * 10
-    forgotten = with_modes(index, [], names, cap_ratio=CAP).index
+    forgotten = with_modes(index, [], names, cap_ratio=1).index
     assert {each.mode for each in forgotten.frames} == {None}
 
 
