@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 COLUMNS, CAPTION = 4, 44
 CARD_WIDTH = (WIDTH - 2 * MARGIN - (COLUMNS - 1) * GAP) // COLUMNS
 PICTURE_WIDTH = CARD_WIDTH - 2 * PAD
-AROUND = 2.0
+AROUND = 1.4
 """A place is shown with what is around it: so many times its sides."""
 FEWEST_SHARE = 0.15
 """Of the frame's sides that an enlarged place shows at least: less is blur."""
