@@ -24,11 +24,15 @@ class PatchLabels:
 
 @dataclass(frozen=True)
 class NoiseMask:
-    """Per patch of the window: its outlier factor, and whether it is kept, that is, trusted."""
+    """Per patch of the window: its outlier factor, and whether it is kept, that is, trusted.
+
+    `aligned`: parts lie alike in every frame, and the discriminator measures distances.
+    """
 
     factors: Float32[np.ndarray, "n p q"]
     keep: Bool[np.ndarray, "n p q"]
     noise_floor: float
+    aligned: bool = False
     labels: PatchLabels | None = None
 
     @property
@@ -49,4 +53,4 @@ def denoise(embeddings: EmbeddingBuffer, settings: BuildSettings, progress: Stag
     measured = outlier_factors(embeddings, settings, progress)
     ratio = outlier_ratio(measured.factors, settings)
     rejected = rejected_patches(measured, ratio, settings)
-    return NoiseMask(measured.factors, ~rejected, measured.noise_floor)
+    return NoiseMask(measured.factors, ~rejected, measured.noise_floor, aligned=measured.lof is not None)

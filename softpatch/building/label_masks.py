@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float32
 from softpatch.bank import GroupLabel
 from softpatch.building.denoise import NoiseMask, PatchLabels
 from softpatch.building.labels import Exemplars
-from softpatch.building.minority_groups import MinorityGroup
+from softpatch.building.minority_groups import MinorityGroup, with_margin
 from softpatch.building.rejection import ALIGNED_SIGMAS, suspicious_frames
 
 NOT_LEARNT: frozenset[GroupLabel] = frozenset({"open", "defect", "no_part"})
@@ -104,11 +104,11 @@ def patch_labels(
     excluded[window_frames:] = True
     for each in groups:
         if each.label == "ignore":
-            ignored |= each.cells
+            ignored |= with_margin(each.cells)
         elif each.label == "good":
-            confirmed[np.ix_(_typical(each, factors))] |= each.cells
+            confirmed[np.ix_(_typical(each, factors))] |= with_margin(each.cells)
         else:
-            excluded[list(each.rows)] |= True if each.label == "no_part" else each.cells
+            excluded[list(each.rows)] |= True if each.label == "no_part" else with_margin(each.cells)
     for labelled in exemplars:
         if labelled.labelled.label == "good":
             confirmed[list(labelled.rows)] |= labelled.cells

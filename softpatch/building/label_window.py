@@ -41,17 +41,17 @@ def label_window(
     found = _found(embeddings, mask, settings)
     groups = labelled_groups(found, known.exemplars, window_frames=known.window_frames)
     patches = patch_labels(mask.factors, groups, known.exemplars, window_frames=known.window_frames)
+    not_learnt = frames_not_learnt(groups, known.exemplars, window_frames=known.window_frames)
     for each in known.exemplars:
         if each.labelled.label == "defect" and each.labelled.origin == "feedback":
-            patches.excluded[: known.window_frames] |= vouching_patches(
-                embeddings, mask.factors, each, settings, window_frames=known.window_frames
-            )
-    not_learnt = frames_not_learnt(groups, known.exemplars, window_frames=known.window_frames)
+            vouching = vouching_patches(embeddings, mask.factors, each, settings, window_frames=known.window_frames)
+            patches.excluded[: known.window_frames] |= vouching.patches
+            not_learnt |= vouching.frames
     return WindowLabels(known, groups, patches, not_learnt)
 
 
 def _found(embeddings: EmbeddingBuffer, mask: NoiseMask, settings: BuildSettings) -> Sequence[MinorityGroup]:
-    """The groups of the few; none where they are to be learnt, or where factors are no distances to like patches."""
-    if settings.groups == "learn" or settings.discriminator != "expected-nearest":
+    """The groups of the few; none where they are to be learnt, or where parts lie turned and shifted."""
+    if settings.groups == "learn" or settings.discriminator != "expected-nearest" or not mask.aligned:
         return ()
     return minority_groups(projected_groups(embeddings, settings), mask.factors)

@@ -14,7 +14,7 @@ from typing import no_type_check
 
 import cv2
 import numpy as np
-from jaxtyping import Bool, Float32, Int64
+from jaxtyping import Bool, Float32, Float64, Int64
 from numba import njit
 
 from softpatch.building.outlier_factors import ProjectedGroups
@@ -43,12 +43,16 @@ even looked at. A continuous spread (light, a shift) has none."""
 TENTH = 0.9
 LEAST_CLEARNESS = 1.5
 """How many times clearer than a window's own tenth clearest draft a group must be. Every window has frames that go
-together, by chance or for reasons of their own: measured up to 2 times on clean lines, 2 to 20 for painted marks. What
-is not twice as clear needs as much more evidence."""
+together, by chance or for reasons of their own: up to 2 times on clean impeller and tile, 1.6 to 17 for painted marks.
+Not derived but measured, and it overlaps: evidence has to do the rest."""
 
 RAREST = 0.1
 """A group's typical frame, its like left out, must be among the tenth of frames that stand out most: below it would
 hardly fail were it not learnt, so that there is nothing to ask."""
+
+WEAK = 0.25
+"""Of the gap at a group's clearest place, what another place needs to be part of where it is: the frames of a group
+hang together a little at many places (one batch, one light), and only where they differ plainly are they left out."""
 
 PLACES = 8
 """Of a group, the clearest, at which its frames are looked at without their like."""
@@ -66,7 +70,7 @@ MARGIN = 2
 
 @dataclass(frozen=True)
 class MinorityGroup:
-    """Frames that are alike at a place and unlike the many; `cells` are the positions that differ, with a margin.
+    """Frames that are alike at a place and unlike the many; `cells` are the positions that differ.
 
     `separation` is the gap between its frames and the others in the others' standard deviations, `sigmas` how far a
     frame of it would stand out were its like not there, `evidence` the same for all its frames in nats.
@@ -159,57 +163,77 @@ def _grown(likeness, seeds, most, rounds):  # noqa: ANN001, ANN202 - numba infer
     count, frames = seeds.shape
     numbers = np.zeros((count, 2), np.float32)
     members = np.zeros((count, frames), np.bool_)
-    answer = np.empty(frames, np.float32)
-    own = np.empty(frames, np.float32)
     for s in range(count):
-        answer[:] = seeds[s]
-        mine = members[s]
+        answer, mine = seeds[s].copy(), members[s]
         for _ in range(rounds):
             order = np.argsort(-answer)
-            best, size = np.float32(-1), 2
-            for r in range(2, most + 1):
-                spacing = r * (answer[order[r - 1]] - answer[order[r]])
-                if spacing > best:
-                    best, size = spacing, r
+            size = _clearest_size(answer, order, most)
             same = True
             for r in range(frames):
-                if mine[order[r]] != (r < size):
-                    same = False
-                    mine[order[r]] = r < size
+                same &= mine[order[r]] == (r < size)
+                mine[order[r]] = r < size
             if same:
                 break
-            own[:] = 0
-            for r in range(size):
-                k = order[r]
-                for j in range(frames):
-                    own[j] += likeness[k, j]
-            for j in range(frames):
-                if mine[j]:
-                    answer[j] = (own[j] - likeness[j, j]) / (size - 1) + own[j] / (frames - size)
-                else:
-                    answer[j] = own[j] / size + (own[j] + likeness[j, j]) / (frames - size - 1)
-        lowest, highest = np.float32(np.inf), np.float32(-np.inf)
-        inside, outside, square, size = 0.0, 0.0, 0.0, 0
-        for j in range(frames):
-            if mine[j]:
-                lowest = min(lowest, answer[j])
-                inside += answer[j]
-                size += 1
-            else:
-                highest = max(highest, answer[j])
-                outside += answer[j]
-                square += answer[j] * answer[j]
-        outside /= frames - size
-        deviation = np.sqrt(max(square / (frames - size) - outside * outside, 1e-12))
-        numbers[s, 0] = (lowest - highest) / deviation
-        numbers[s, 1] = (inside / size - outside) / deviation
+            _answered(likeness, order[:size], mine, answer)
+        _measured(answer, mine, numbers[s])
     return numbers, members
+
+
+@njit(cache=True, nogil=True)
+@no_type_check
+def _clearest_size(answer, order, most):  # noqa: ANN001, ANN202 - numba infers them
+    """How many answer before the clearest gap: the r-th spacing of a tail is 1 / r of the first (Renyi); r weighs."""
+    best, size = np.float32(-1), 2
+    for r in range(2, most + 1):
+        spacing = r * (answer[order[r - 1]] - answer[order[r]])
+        if spacing > best:
+            best, size = spacing, r
+    return size
+
+
+@njit(cache=True, nogil=True)
+@no_type_check
+def _answered(likeness, chosen, mine, answer):  # noqa: ANN001, ANN202 - numba infers them
+    """Every frame's answer to the mean of the chosen less that of the rest, itself left out of both."""
+    frames, size = len(answer), len(chosen)
+    answer[:] = 0
+    for k in chosen:
+        for j in range(frames):
+            answer[j] += likeness[k, j]
+    for j in range(frames):
+        own = answer[j]
+        if mine[j]:
+            answer[j] = (own - likeness[j, j]) / (size - 1) + own / (frames - size)
+        else:
+            answer[j] = own / size + (own + likeness[j, j]) / (frames - size - 1)
+
+
+@njit(cache=True, nogil=True)
+@no_type_check
+def _measured(answer, mine, out):  # noqa: ANN001, ANN202 - numba infers them
+    lowest, highest = np.float32(np.inf), np.float32(-np.inf)
+    inside, outside, square, size = 0.0, 0.0, 0.0, 0
+    for j in range(len(answer)):
+        if mine[j]:
+            lowest = min(lowest, answer[j])
+            inside += answer[j]
+            size += 1
+        else:
+            highest = max(highest, answer[j])
+            outside += answer[j]
+            square += answer[j] * answer[j]
+    others = len(answer) - size
+    outside /= others
+    deviation = np.sqrt(max(square / others - outside * outside, 1e-12))
+    out[0] = (lowest - highest) / deviation
+    out[1] = (inside / size - outside) / deviation
 
 
 @dataclass(frozen=True)
 class _Set:
     """Interleaved frames of a window, looked at together: `which` are their numbers in the window."""
 
+    part: int
     which: Int64[np.ndarray, "m"]
     projected: Float32[np.ndarray, "m p q d"]
 
@@ -218,6 +242,7 @@ class _Set:
 class _Draft:
     """A group of one set before it is decided whether to ask: `differs` is its mean less the others' mean."""
 
+    part: int
     frames: Int64[np.ndarray, "g"]
     cells: Bool[np.ndarray, "p q"]
     differs: Float32[np.ndarray, "p q d"]
@@ -228,14 +253,14 @@ class _Draft:
 
 
 def minority_groups(projected: ProjectedGroups, factors: Float32[np.ndarray, "n p q"]) -> tuple[MinorityGroup, ...]:
-    """The groups of the few of a window, the clearest first; `factors` are expected-nearest's of all its frames.
+    """The groups of the few of an aligned window, the clearest first; `factors` are expected-nearest's of all frames.
 
     Interleaved groups are looked at one after the other, as by the discriminator, so that memory holds one.
     """
     suspicion = factors.reshape(len(factors), -1).max(axis=1)
     drafts: list[_Draft] = []
-    for number, group in enumerate(projected.groups):
-        drafts += _drafts(_Set(np.arange(group.start, group.stop, group.step), projected.read(number)))
+    for part, group in enumerate(projected.groups):
+        drafts += _drafts(_Set(part, np.arange(group.start, group.stop, group.step), projected.read(part)))
     asked = [(draft, _evidence(draft, suspicion)) for draft in _merged(drafts)]
     needed = float(np.log(WINDOWS_PER_QUESTION * factors.size))
     chosen = sorted((pair for pair in asked if _worth_asking(*pair, needed)), key=lambda pair: -pair[1])
@@ -245,7 +270,7 @@ def minority_groups(projected: ProjectedGroups, factors: Float32[np.ndarray, "n 
 def _worth_asking(draft: _Draft, nats: float, needed: float) -> bool:
     rare = nats >= -len(draft.frames) * np.log(RAREST)
     clear = draft.clearness >= LEAST_CLEARNESS
-    return bool(rare and clear and nats >= needed * max(1.0, 2 * LEAST_CLEARNESS / draft.clearness - 1))
+    return bool(rare and clear and nats >= needed)
 
 
 def _scale(suspicion: Float32[np.ndarray, "n"]) -> tuple[float, float]:
@@ -264,9 +289,9 @@ def _evidence(draft: _Draft, suspicion: Float32[np.ndarray, "n"]) -> float:
     if len(others) < 2:  # noqa: PLR2004 - no law of one
         return 0.0
     known = posterior(others)
-    believed = known.weights.sum(axis=1)
+    weights = known.weights.sum(axis=1)
     standard = (float(np.log(np.median(draft.suspicion))) - known.binned.middle) / known.binned.unit
-    beyond = float(gev_grid().beyond(standard) @ believed / believed.sum())
+    beyond = float(gev_grid().beyond(standard) @ weights / weights.sum())
     return -len(draft.frames) * float(np.log(max(beyond, 1e-12)))
 
 
@@ -274,7 +299,7 @@ def _group(draft: _Draft, nats: float, suspicion: Float32[np.ndarray, "n"]) -> M
     middle, unit = _scale(suspicion)
     return MinorityGroup(
         frames=tuple(draft.frames.tolist()),
-        cells=_grown_cells(draft.cells),
+        cells=draft.cells,
         representative=draft.representative,
         separation=draft.best.gap,
         clearness=draft.clearness,
@@ -283,9 +308,10 @@ def _group(draft: _Draft, nats: float, suspicion: Float32[np.ndarray, "n"]) -> M
     )
 
 
-def _grown_cells(cells: Bool[np.ndarray, "p q"]) -> Bool[np.ndarray, "p q"]:
+def with_margin(cells: Bool[np.ndarray, "p q"]) -> Bool[np.ndarray, "p q"]:
+    """Those positions and the ones within the margin of them."""
     side = 2 * MARGIN + 1
-    return cv2.dilate(cells.astype(np.uint8), np.ones((side, side), np.uint8)).astype(np.bool_)
+    return np.asarray(cv2.dilate(cells.astype(np.uint8), np.ones((side, side), np.uint8)), np.bool_)
 
 
 def _drafts(its: _Set) -> list[_Draft]:
@@ -294,12 +320,15 @@ def _drafts(its: _Set) -> list[_Draft]:
     if not groups:
         return []
     clearness = np.array([max(_clearness(each) for each in group) for group in groups])
-    ordinary = float(np.quantile(clearness, TENTH))
-    return [
-        _draft(its, group, clear / ordinary)
-        for group, clear in zip(groups, clearness.tolist(), strict=True)
-        if clear >= ordinary
-    ]
+    relative = clearness / _ordinary(clearness)
+    return [_draft(its, group, clear) for group, clear in zip(groups, relative.tolist(), strict=True) if clear >= 1]
+
+
+def _ordinary(clearness: Float64[np.ndarray, "drafts"]) -> Float64[np.ndarray, "drafts"]:
+    """Per draft, how clear the clearest tenth of the others is; where there are none, as a pair with the least gap."""
+    least = LEAST_GAP * float(np.sqrt(2))
+    others = [np.delete(clearness, place) for place in range(len(clearness))]
+    return np.array([max(least, float(np.quantile(some, TENTH))) if len(some) else least for some in others])
 
 
 def _clearness(found: Found) -> float:
@@ -330,24 +359,22 @@ def _draft(its: _Set, places: list[Found], clearness: float) -> _Draft:
         members = places[0].members
     step = max(1, min(rows, columns) // COARSEST)
     cells = np.zeros((rows, columns), np.bool_)
-    for each in places:
+    for each in (each for each in places if each.gap >= WEAK * places[0].gap):
         cells[each.row : each.row + step, each.column : each.column + step] = True
     alone = np.stack([_without_its_like(its.projected, members, at.row, at.column) for at in places[:PLACES]])
     differs = its.projected[members].mean(axis=0) - its.projected[~members].mean(axis=0)
     suspicion = alone.max(axis=0)
     typical = np.argsort(suspicion)[len(suspicion) // 2]
     numbers = its.which[members]
-    return _Draft(numbers, cells, differs, suspicion, clearness, places[0], int(numbers[typical]))
+    return _Draft(its.part, numbers, cells, differs, suspicion, clearness, places[0], int(numbers[typical]))
 
 
 def _without_its_like(
     projected: Float32[np.ndarray, "n p q d"], members: Bool[np.ndarray, "n"], row: int, column: int
 ) -> Float32[np.ndarray, "g"]:
     """Expected-nearest of the members' patches at this position, as if no other member were in the window."""
-    around = (
-        slice(max(0, row - NEIGHBOURHOOD), row + NEIGHBOURHOOD + 1),
-        slice(max(0, column - NEIGHBOURHOOD), column + NEIGHBOURHOOD + 1),
-    )
+    rows = slice(max(0, row - NEIGHBOURHOOD), row + NEIGHBOURHOOD + 1)
+    around = (rows, slice(max(0, column - NEIGHBOURHOOD), column + NEIGHBOURHOOD + 1))
     mine = projected[members, row, column]
     keys = projected[~members][:, *around].reshape(int((~members).sum()), -1, projected.shape[-1])
     centre = mine.mean(axis=0)
@@ -373,11 +400,11 @@ def _merged(drafts: list[_Draft]) -> list[_Draft]:
 
 
 def _same(one: _Draft, other: _Draft) -> bool:
-    if not (_grown_cells(one.cells) & other.cells).any():
+    if not (with_margin(one.cells) & other.cells).any():
         return False
-    both = len(np.intersect1d(one.frames, other.frames))
-    if both >= SAME * min(len(one.frames), len(other.frames)):
-        return True
+    if one.part == other.part:
+        both = len(np.intersect1d(one.frames, other.frames))
+        return both >= SAME * min(len(one.frames), len(other.frames))
     cells = one.cells & other.cells if (one.cells & other.cells).any() else one.cells | other.cells
     first, second = one.differs[cells].ravel(), other.differs[cells].ravel()
     return float(first @ second) >= SAME * float(np.linalg.norm(first) * np.linalg.norm(second))
@@ -386,6 +413,7 @@ def _same(one: _Draft, other: _Draft) -> bool:
 def _together(one: _Draft, other: _Draft) -> _Draft:
     new = ~np.isin(other.frames, one.frames)
     return _Draft(
+        part=one.part,
         frames=np.concatenate([one.frames, other.frames[new]]),
         cells=one.cells | other.cells,
         differs=one.differs,

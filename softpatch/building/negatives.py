@@ -1,5 +1,7 @@
 """Patches of a window that vouch for a known defect: nearer to it than nearly all others are."""
 
+from dataclasses import dataclass
+
 import numpy as np
 from jaxtyping import Bool, Float32, Int64
 
@@ -23,6 +25,14 @@ WORST_SHARE = 0.7
 _NORMAL_QUARTILE = 0.6745
 
 
+@dataclass(frozen=True)
+class Vouching:
+    """Patches near to a defect's, and the frames that are so at most of its positions: they show the same defect."""
+
+    patches: Bool[np.ndarray, "frames p q"]
+    frames: Bool[np.ndarray, "frames"]
+
+
 def vouching_patches(
     embeddings: EmbeddingBuffer,
     factors: Float32[np.ndarray, "n p q"],
@@ -30,23 +40,28 @@ def vouching_patches(
     settings: BuildSettings,
     *,
     window_frames: int,
-) -> Bool[np.ndarray, "frames p q"]:
+) -> Vouching:
     """The window's patches that are exceptionally near to a patch of the defect, within one position of it.
 
     Near is judged position by position against all other frames of the window, so that a defect which looks like good
     parts excludes none of them.
     """
-    vouching = np.zeros((window_frames, *factors.shape[1:]), np.bool_)
+    patches = np.zeros((window_frames, *factors.shape[1:]), np.bool_)
+    frames = np.zeros(window_frames, np.bool_)
     matrix = projection_matrix(embeddings.dimension, settings.projection_dims, seed=settings.seed)
     for row in (row for row in defect.rows if row >= window_frames):
         own = project(embeddings.take(range(row, row + 1)), matrix)[0]
+        positions = np.zeros(window_frames, np.int64)
         places = np.argwhere(_defective(defect, factors[row]))
         distances = [
             _distances(project(embeddings.take(frames), matrix), own, places) for frames in _chunks(window_frames)
         ]
         for (r, c), distance in zip(places.tolist(), map(np.concatenate, zip(*distances, strict=True)), strict=True):
-            vouching[:, *_around(r, c)] |= _exceptional(distance)
-    return vouching
+            near = _exceptional(distance)
+            patches[:, *_around(r, c)] |= near
+            positions += near.any(axis=(1, 2))
+        frames |= positions > len(places) / 2
+    return Vouching(patches, frames)
 
 
 def _chunks(frames: int) -> list[range]:

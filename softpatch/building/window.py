@@ -103,7 +103,7 @@ def read_window(
 
 @dataclass(frozen=True)
 class _Usable:
-    """A decoded frame: its place among all frames, the digest of its bytes, its size as it came, the network's input."""
+    """A decoded frame: its place among all frames, digest of its bytes, size as it came, and the network's input."""
 
     source: int
     digest: bytes
