@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ingest.command import Command
+    from ingest.feedback import Feedback
     from ingest.kafka.settings import KafkaSettings
     from trainer.window import WindowIndex
 
@@ -44,11 +45,13 @@ SMALL = ViewTraining(
 )
 
 
-def picture(number: int) -> bytes:
-    """A gray plate with a bright disc; no two numbers give the same bytes."""
+def picture(number: int, *, marked: bool = False) -> bytes:
+    """A gray plate with a bright disc, and a red mark beside it; no two numbers give the same bytes."""
     rng = np.random.default_rng(number)
     image = np.full((96, 96, 3), 110.0)
     cv2.circle(image, (48, 48), 24, (200, 190, 180), -1)
+    if marked:
+        cv2.rectangle(image, (8, 8), (26, 26), (20, 20, 220), -1)
     noisy = np.clip(image + rng.normal(0, 3, image.shape), 0, 255).astype(np.uint8)
     return bytes(cv2.imencode(".jpg", noisy)[1].tobytes())
 
@@ -124,9 +127,11 @@ class Line:
 
     def command(self, command: Command) -> None:
         """Ask for something."""
-        topic = self.kafka.topic("commands")
-        with KafkaSender.open(self.kafka, writes=(topic,)) as sender:
-            sender.send_and_wait(Outgoing(topic, VIEW.encode(), command.to_bytes()))
+        self._send_message(self.kafka.topic("commands"), command)
+
+    def word(self, feedback: Feedback) -> None:
+        """Say what a frame or a group is."""
+        self._send_message(self.kafka.topic("feedback"), feedback)
 
     def states(self) -> list[BankState]:
         """Every bank state that was committed, in order."""
@@ -156,6 +161,10 @@ class Line:
                 logs = "\n".join(log.read_text(encoding="utf-8")[-3000:] for log in self.store.parent.glob("*.log"))
                 raise TimeoutError(f"not so after {seconds} s; states {self.states()}; logs:\n{logs}")
             time.sleep(0.2)
+
+    def _send_message(self, topic: str, message: Command | Feedback) -> None:
+        with KafkaSender.open(self.kafka, writes=(topic,)) as sender:
+            sender.send_and_wait(Outgoing(topic, VIEW.encode(), message.to_bytes()))
 
     def _died(self) -> bool:
         return any((trainer.process.poll() or 0) > 0 for trainer in self.trainers)

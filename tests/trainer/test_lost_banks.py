@@ -14,10 +14,11 @@ from tests.trainer.fake_builds import PICTURES, TRAINING, BuildingTrainer
 from tests.trainer.fake_loop import FRAMES, record
 from tests.trainer.views import VIEW
 from trainer.settings import ViewTraining
-from trainer.window import WindowIndex
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from trainer.window import WindowIndex
 
 LATER = "2026-05-04T12:00:01.000+00:00"
 

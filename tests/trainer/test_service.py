@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -12,9 +13,11 @@ import pytest
 from ingest.bank_event import BankEventKind
 from ingest.bank_state import ViewState
 from ingest.command import Command
+from ingest.contract import SourceRecord
 from ingest.store import FsspecStore
 from softpatch.bank import Bank, bank_from_bytes, bank_version
-from tests.trainer.kafka_line import QUICK, SMALL, VIEW, Line
+from tests.trainer.annotated import word
+from tests.trainer.kafka_line import QUICK, SMALL, VIEW, Line, picture
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -84,7 +87,7 @@ def test_a_view_learns_rebuilds_and_goes_back_by_command(line: Line) -> None:
     line.send(10)
     line.until(lambda: len(line.states()) == 3)
     second = line.states()[2]
-    assert (second.epoch, second.state, second.previous) == (2, ViewState.ACTIVE, first.active)
+    assert (second.epoch, second.state, second.previous) == (2, ViewState.PROVISIONAL, first.active)
     assert loaded(line, second.active).manifest.parent == bank_version_of(first.active)
 
     line.command(command("rollback", "c-1"))
@@ -206,6 +209,54 @@ def test_a_second_trainer_takes_half_of_the_views_and_goes_on_where_the_first_wa
         numbers = [frame.number for frame in line.window(view).frames]
         assert numbers == list(range(len(numbers)))
     assert sorted([_promoters(line, VIEW), _promoters(line, other)]) == [["0"], ["1"]]
+
+
+@pytest.mark.slow
+def test_a_group_is_asked_about_answered_and_in_the_next_bank(line: Line) -> None:
+    """Group, question, word, build ahead of its time, label in force; then a word on one frame, and its undoing."""
+    training = SMALL.model_copy(update={"first_build_frames": 24, "rebuild_every_frames": 1000})
+    line.trainer(training=training)
+    partition = line.send_bytes([picture(number, marked=number % 6 == 1) for number in range(24)])
+    line.until(lambda: kinds(line) == ["built", "promoted", "group_found"])
+    (asked,) = line.states()[-1].open_groups
+    assert {each.frame_id for each in asked.exemplars} == {f"{partition}-{number}" for number in (1, 7, 13, 19)}
+    stored = FsspecStore.open(str(line.store))
+    assert stored.get(asked.exemplars[0].path) in {picture(number, marked=True) for number in (1, 7, 13, 19)}
+
+    line.word(word("group_defect", id="w-1", annotation=asked.id))
+    line.until(lambda: kinds(line)[3:] == ["labelled", "built", "promoted"])
+    assert [(event.command_id, event.who) for event in line.events()[3:]] == [("w-1", "ana")] * 3
+    (known,) = loaded(line, line.states()[-1].active).manifest.groups
+    assert (known.id, known.label, known.is_new) == (asked.id, "defect", False)
+    assert [(each.id, each.label.value) for each in line.states()[-1].annotations] == [(asked.id, "defect")]
+
+    place = SourceRecord(topic=line.kafka.topic("frames"), partition=partition, offset=2)
+    line.word(word("false_reject", id="w-2", source=place))
+    line.word(word("bad", id="w-3", source=place.model_copy(update={"offset": 9999})))
+    line.until(lambda: "feedback_refused" in kinds(line) and kinds(line)[-1] == "promoted")
+    kept = next(each for each in line.states()[-1].annotations if each.id == "w-2")
+    assert stored.get(kept.exemplars[0].path) == picture(2)
+    line.word(word("undo", id="w-4", annotation="w-2"))
+    line.until(lambda: "label_removed" in kinds(line))
+    line.until(lambda: not stored.exists(kept.exemplars[0].path))
+
+
+@pytest.mark.slow
+def test_a_store_that_is_gone_is_filled_again_from_kafka(line: Line) -> None:
+    """Its folder is removed in mid-run: one event, and a bank from the frames that were read before."""
+    line.trainer(QUICK.model_copy(update={"lost_check_seconds": 0.5}))
+    line.send(12)
+    line.until(lambda: len(line.states()) == 2 and line.window().last_build is not None)
+    lost = line.states()[-1].active
+    shutil.rmtree(line.store)
+    line.until(lambda: kinds(line) == ["built", "promoted", "bank_lost", "built", "promoted"])
+    after = line.states()[-1]
+    assert lost is not None
+    assert (line.events()[2].bank_version, after.state) == (lost.version, ViewState.PROVISIONAL)
+    assert loaded(line, after.active).manifest.frame_names == [f"{line.window().home}-{offset}" for offset in range(12)]
+    line.send(12)
+    line.until(lambda: kinds(line)[5:] == ["built", "promoted"])
+    assert len(line.window().frames) == 24
 
 
 def _promoters(line: Line, view: str) -> list[str]:
