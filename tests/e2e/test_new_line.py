@@ -34,7 +34,8 @@ FIRST = 30
 """Frames before the first bank, by default."""
 QUIET = {
     "first_build_frames": 24,
-    "window_frames": 200,
+    "window_frames": 24,  # full at once: it does not build again when its frames have doubled
+    "window_span_frames": 24,
     "rebuild_every_frames": 10_000,
     "deadline_seconds": 600,  # a busy machine must not turn verdicts into `undecided`
     "provisional_interval_ratio": 1000,  # one bank decides the whole test

@@ -31,6 +31,8 @@ SETTINGS = {
     "views": {
         "*": {
             "first_build_frames": 24,
+            "window_frames": 24,  # full at once: it does not build again when its frames have doubled
+            "window_span_frames": 24,
             "rebuild_every_frames": 10_000,
             "provisional_interval_ratio": 1000,  # one bank decides the whole test
             "deadline_seconds": 600,

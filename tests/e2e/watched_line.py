@@ -39,6 +39,8 @@ SERVED_AT = {"train": "train:9402", "inspect": "inspect:9401", "watch": "watch:9
 """Our services, with the address of each one's metrics."""
 LEARNING = {
     "first_build_frames": 60,
+    "window_frames": 60,
+    "window_span_frames": 60,
     "rebuild_every_frames": 100_000,
     "provisional_interval_ratio": 1000.0,
     "deadline_seconds": 600,
