@@ -1,0 +1,71 @@
+"""Groups of the few: what repeats at a place is found whatever its share, and nothing where nothing repeats."""
+
+import numpy as np
+import pytest
+from jaxtyping import Float32
+
+from softpatch.building.embedding_buffer import MemoryBuffer
+from softpatch.building.minority_groups import MinorityGroup, minority_groups
+from softpatch.building.outlier_factors import projected_groups
+from softpatch.discriminators.expected_nearest import ExpectedNearest
+from softpatch.settings import BuildSettings
+
+PLACE = (slice(4, 6), slice(4, 6))
+
+
+def marked(frames: int, carriers: int, *, strength: float = 3.0, seed: int = 0) -> Float32[np.ndarray, "n p q d"]:
+    """Patches of noise, the first frames with the same mark at one place."""
+    rng = np.random.default_rng(seed)
+    patches = rng.standard_normal((frames, 10, 10, 32)).astype(np.float32)
+    mark = rng.standard_normal((2, 2, 32)).astype(np.float32)
+    patches[:carriers, *PLACE] += strength * mark
+    return patches
+
+
+def groups_of(patches: Float32[np.ndarray, "n p q d"], group_frames: int = 384) -> tuple[MinorityGroup, ...]:
+    """The groups of a window of these patches."""
+    buffer = MemoryBuffer(len(patches), patches.shape[1:])
+    buffer.append(patches)
+    settings = BuildSettings(group_frames=group_frames, projection_dims=patches.shape[-1])
+    factors = ExpectedNearest().factors(patches, noise_floor=0.0)
+    return minority_groups(projected_groups(buffer, settings), factors)
+
+
+@pytest.mark.parametrize("carriers", [3, 8, 24, 48])
+def test_a_mark_on_any_share_of_frames_is_one_group(carriers: int) -> None:
+    """All who carry it, and no one else."""
+    found = groups_of(marked(120, carriers))
+    assert [group.frames for group in found] == [tuple(range(carriers))]
+    assert found[0].representative < carriers
+
+
+def test_its_cells_are_the_place_of_the_mark() -> None:
+    """The place is what is shown, and what leaves the bank."""
+    found = groups_of(marked(120, 24))
+    expected = np.zeros((10, 10), np.bool_)
+    expected[PLACE] = True
+    np.testing.assert_array_equal(found[0].cells, expected)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_window_where_nothing_repeats_asks_nothing(seed: int) -> None:
+    """Noise is no group."""
+    assert not groups_of(marked(60, 0, seed=seed))
+
+
+def test_the_order_of_frames_does_not_matter() -> None:
+    """Shuffled, the same frames are found."""
+    order = np.random.default_rng(1).permutation(120)
+    found = groups_of(marked(120, 12)[order])
+    assert sorted(order[list(found[0].frames)].tolist()) == list(range(12))
+
+
+def test_a_group_that_two_interleaved_groups_of_frames_share_is_one() -> None:
+    """One question, not two."""
+    found = groups_of(marked(120, 24), group_frames=60)
+    assert [sorted(group.frames) for group in found] == [list(range(24))]
+
+
+def test_copies_are_no_group() -> None:
+    """A line that stands still has no few."""
+    assert not groups_of(np.repeat(marked(1, 0), 40, axis=0))
