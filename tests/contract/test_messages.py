@@ -122,6 +122,18 @@ def test_a_command_says_what_it_needs() -> None:
         Command(**(promote | {"kind": CommandKind.SET_THRESHOLD}))
 
 
+@pytest.mark.parametrize(
+    "wanted", [{}, {"threshold": 2.0, "by_settings": True}, {"threshold": 2.0, "false_reject_ratio": 0.02}]
+)
+def test_a_threshold_is_set_in_one_way(wanted: dict[str, object]) -> None:
+    """By a distance, by a ratio, or by the view's settings again."""
+    said = {"id": "c-1", "view": "l/c", "kind": "set_threshold", "who": "ana", "why": "", "at": "2026-05-04T12:00:00Z"}
+    needs = "set_threshold needs one of threshold, false_reject_ratio and by_settings"
+    with pytest.raises(ValidationError, match=needs):
+        Command.model_validate(said | wanted)
+    assert Command.model_validate(said | {"by_settings": True}).by_settings
+
+
 def test_the_same_frame_of_the_same_view_has_the_same_decision_id() -> None:
     """sha256 of view and frame id: another frame or another view is another decision."""
     assert decision_id("a/b", "1") == decision_id("a/b", "1")

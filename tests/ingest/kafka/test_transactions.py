@@ -247,6 +247,24 @@ def test_work_without_output_moves_the_offset(settings: KafkaSettings) -> None:
     assert answered(settings) == Counter()
 
 
+def test_a_partition_that_is_read_again_comes_from_its_beginning_under_a_new_claim(settings: KafkaSettings) -> None:
+    """What was read of it before is void; what is committed then is what is read after a restart."""
+    send_numbered(settings, range(5), cameras=1)
+    with open_loop(settings) as loop:
+        before = polled(loop, 5)
+        loop.commit([Work.of(record) for record in before[:3]])
+        partition = Partition(before[0].topic, before[0].partition)
+        loop.read_again(partition)
+        loop.read_again(Partition("another topic", 0))
+        assert loop.commit([Work.of(before[4])]).done == ()
+        again = polled(loop, 5)
+        assert [record.offset for record in again] == [record.offset for record in before]
+        assert {record.claim for record in again} == {loop.claims[partition]}
+        loop.commit([Work.of(again[0])])
+    with open_loop(settings) as loop:
+        assert [record.offset for record in polled(loop, 4)] == [record.offset for record in before[1:]]
+
+
 def test_a_missing_topic_says_how_to_make_it(kafka_broker: KafkaBroker) -> None:
     """A newcomer's first mistake is one sentence, not an endless wait."""
     settings = kafka_broker.settings(topic_prefix="nobody-made.")
