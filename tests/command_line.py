@@ -38,6 +38,7 @@ def in_this_process(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytes
             monkeypatch.delenv(name)
 
     def ended(*arguments: str) -> Ended:
+        capsys.readouterr()  # what fixtures wrote, a broker's client as it closed, say, is not the command's
         with pytest.raises(SystemExit) as exited:
             main(arguments)
         assert isinstance(exited.value.code, int)

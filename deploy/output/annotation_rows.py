@@ -75,19 +75,24 @@ def annotation_table(found: Iterable[tuple[str, FrameAnnotation]]) -> Table:
     table = Table("view", "id", "label", "share", "frames", "place", "since", "answered")
     for column in table.columns[3:5]:
         column.justify = "right"
-    table.columns[1].no_wrap = True
+    for column in (table.columns[1], table.columns[6]):
+        column.no_wrap = True
     for view, each in found:
         table.add_row(
             view,
-            each.id if each.origin == "group" else f"{each.id} (one frame)",
-            f"[{COLOURS[each.label]}]{each.label.value.replace('_', ' ')}[/]",
+            short_version(each.id),
+            f"[{COLOURS[each.label]}]{each.label.value.replace('_', ' ')}[/]{_of_one_frame(each)}",
             share_words(each),
             str(each.frames),
             described_place(each.box_xyxy),
-            local(each.found_at),
-            "" if each.label is Label.OPEN else escape(f"{each.who}, {local(each.at)}: {each.why}"),
+            f"{each.found_at.astimezone():%d %b %H:%M}",
+            "" if each.label is Label.OPEN else escape(f"{each.who}: {each.why}"),
         )
     return table
+
+
+def _of_one_frame(annotation: FrameAnnotation) -> str:
+    return "" if annotation.origin == "group" else " (one frame)"
 
 
 def annotation_facts(view: str, annotation: FrameAnnotation) -> dict[str, object]:

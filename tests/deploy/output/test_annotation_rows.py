@@ -39,6 +39,18 @@ def test_a_row_has_share_frames_place_and_who_answered() -> None:
     assert "worn tool" in answered
 
 
+def test_a_row_fits_a_narrow_terminal() -> None:
+    """The whole id of a word took the room of all other columns: its start is enough for every command."""
+    word = annotation("fde192d2-3885-4d87-9b6c-0bbbddbc7f1b", Label.GOOD, origin="feedback")
+    console = Console(width=80)
+    with console.capture() as captured:
+        console.print(annotation_table([(VIEW, word)]))
+    text = captured.get()
+    assert "fde192d2-388" in text
+    assert "0bbb" not in text
+    assert "04 May" in text
+
+
 def test_an_open_group_says_what_happens_if_nobody_answers() -> None:
     """An answered one says who answered, and what it means."""
     sentences = annotation_sentences(VIEW, annotation("g1"))
