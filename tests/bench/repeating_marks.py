@@ -1,0 +1,225 @@
+"""Real lines with painted marks as embeddings kept on disk, and banks built from them by the steps of `build_bank`."""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import cv2
+import numpy as np
+
+from deploy.evaluation.array_file import write_array
+from softpatch.building.calibration_blocks import calibration_blocks
+from softpatch.building.cross_fit import cross_fit
+from softpatch.building.embedding_buffer import MemoryBuffer
+from softpatch.building.fit import Fit, fit
+from softpatch.building.label_window import KnownLabels
+from softpatch.building.labels import Exemplars, LabelledFrames
+from softpatch.calibration.threshold import suggest
+from softpatch.images.decode import decode
+from softpatch.network.embed import OnnxEmbedder
+from softpatch.network.graph import lite0
+from softpatch.scoring.search import FlatSearch
+from softpatch.settings import BuildSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from softpatch.bank import GroupLabel
+    from softpatch.building.label_masks import LabelledGroup
+    from softpatch.scoring.score import Scorer
+    from softpatch.settings import GroupPolicy
+
+FOLDERS = {
+    "impeller": "casting/impeller",
+    "ball_screw": "bsdata/ball_screw",
+    "tile": "magnetic_tile/tile",
+    "screw": "mvtec_ad/screw",
+}
+
+PLACES = {
+    "impeller": ((0.20, 0.48), (0.50, 0.84), (0.81, 0.60)),
+    "ball_screw": ((0.30, 0.33), (0.62, 0.52), (0.80, 0.30)),
+    "tile": ((0.30, 0.30), (0.55, 0.62), (0.72, 0.40)),
+}
+"""Where the marks of a line are painted, as shares of width and height: pit, scratch, stain."""
+
+PIT, SCRATCH, STAIN = range(3)
+MARK_NAMES = ("pit", "scratch", "stain")
+INPUT_PX, SUBPIXELS, BRIGHT, TESTED_FRAMES = 224, 16, 150, 60
+FRAMES_AT_ONCE = 16
+
+
+def painted(image: np.ndarray, mark: int, place: tuple[float, float], rng: np.random.Generator) -> np.ndarray:
+    """The picture with one mark, the same each time but for 1.5 px of the input and 5 % of brightness."""
+    height, width = image.shape[:2]
+    unit = np.array([width, height]) / INPUT_PX
+    x, y = np.array(place) * (width, height) + rng.uniform(-1.5, 1.5, 2) * unit
+    (radius_x, radius_y, angle), strength, gray = {
+        PIT: ((6, 6, 0), 0.9, 20),
+        SCRATCH: ((16, 2, rng.normal(10, 2)), 0.9, 40 if image.mean() > BRIGHT else 235),
+        STAIN: ((14, 10, 10), 0.7, 45),
+    }[mark]
+    mask = np.zeros((height, width), np.float32)
+    centre = (int(x * SUBPIXELS), int(y * SUBPIXELS))
+    axes = (int(radius_x * unit[0] * SUBPIXELS), int(radius_y * unit[1] * SUBPIXELS))
+    cv2.ellipse(mask, centre, axes, angle, 0, 360, 1, -1, cv2.LINE_AA, 4)
+    mask = cv2.GaussianBlur(mask, (0, 0), 0.6 * unit.mean())[..., None] * strength
+    gray = gray * (1 + rng.uniform(-0.05, 0.05))
+    return np.clip(np.rint(image * (1 - mask) + gray * mask), 0, 255).astype(np.uint8)
+
+
+def patterned(image: np.ndarray) -> np.ndarray:
+    """The picture as a good variant: dark ribs over its left half."""
+    height, width = image.shape[:2]
+    ribs = 0.5 + 0.5 * np.sin(np.arange(height) * (2 * np.pi * 9 / height))
+    fade = np.clip((0.5 - np.arange(width) / width) * 20, 0, 1)
+    shade = 1 - 0.45 * ribs[:, None] * fade[None, :]
+    return np.clip(np.rint(image * shade[..., None]), 0, 255).astype(np.uint8)
+
+
+class EmbeddedPictures:
+    """Embeddings of pictures by name, made once and kept in a folder, one file for all pictures of a name."""
+
+    def __init__(self, data: Path, cache: Path) -> None:
+        self._data, self._cache = data, cache
+        self._embedder = OnnxEmbedder.open(lite0(), provider="cpu", threads=1)
+
+    def good(self, line: str, split: str, mark: int | None = None) -> np.ndarray:
+        """Good pictures of a split, all with that mark where one is given."""
+        name = f"{line}_{'train' if split == 'train' else 'good'}"
+        if mark is None:
+            return self._kept(name, self._files(line, split, "good"), lambda _, image: image)
+        files = self._files(line, split, "good")[: None if split == "train" else TESTED_FRAMES]
+        seed = split != "train"
+        paint = lambda i, image: painted(image, mark, PLACES[line][mark], np.random.default_rng([mark, i, seed]))  # noqa: E731
+        return self._kept(f"{name}_p{mark}", files, paint)
+
+    def patterned(self, line: str, split: str, kind: str) -> np.ndarray:
+        """The first pictures of a split and kind as a good variant."""
+        files = self._files(line, split, kind)[:TESTED_FRAMES]
+        return self._kept(f"{line}_{split}_{kind}_variant", files, lambda _, image: patterned(image))
+
+    def defective(self, line: str, kind: str | None = None) -> np.ndarray:
+        """Real defects, of one kind or of all."""
+        kinds = sorted(folder.name for folder in (self._data / FOLDERS[line] / "test").iterdir())
+        files = [file for each in kinds if each != "good" for file in self._files(line, "test", each)]
+        embeddings = self._kept(f"{line}_defect", files, lambda _, image: image)
+        return embeddings[[i for i, file in enumerate(files) if kind in (None, file.parent.name)]]
+
+    def embedding_seconds(self, line: str, frames: int = 40) -> float:
+        """CPU seconds that one frame takes to decode and embed."""
+        files = self._files(line, "train", "good")[:frames]
+        begun = time.process_time()
+        for file in files:
+            self._embedded(decode(file.read_bytes()))
+        return (time.process_time() - begun) / frames
+
+    def drawn(self, name: str, encoded: Callable[[], Sequence[bytes]]) -> np.ndarray:
+        """Pictures that are drawn where the folder lacks their embeddings."""
+        path = self._cache / f"{name}.npy"
+        if not path.exists():
+            write_array(path, np.stack([self._embedded(decode(each)) for each in encoded()]))
+        return np.asarray(np.load(path, mmap_mode="r"))
+
+    def _files(self, line: str, split: str, kind: str) -> list[Path]:
+        return sorted((self._data / FOLDERS[line] / split / kind).iterdir())
+
+    def _kept(self, name: str, files: Sequence[Path], change: Callable[[int, np.ndarray], np.ndarray]) -> np.ndarray:
+        path = self._cache / f"{name}.npy"
+        if not path.exists():
+            images = (change(i, decode(file.read_bytes())) for i, file in enumerate(files))
+            write_array(path, np.stack([self._embedded(image) for image in images]))
+        return np.asarray(np.load(path, mmap_mode="r"))
+
+    def _embedded(self, image: np.ndarray) -> np.ndarray:
+        return np.asarray(self._embedder.embed(BuildSettings().geometry.apply(image)[None])[0])
+
+
+@dataclass(frozen=True)
+class Label:
+    """A word on frames, given to a build as `LabelledFrames`, but as embeddings; `cells` are those of its box.
+
+    Where all are, nobody drew a box.
+    """
+
+    id: str
+    label: GroupLabel
+    origin: Literal["group", "feedback"]
+    cells: np.ndarray
+    embeddings: np.ndarray
+
+    def exemplars(self, first_row: int, window: np.ndarray) -> Exemplars:
+        """As rows behind the window and their copies in it; of its box, only that there is one counts."""
+        own = range(first_row, first_row + len(self.embeddings))
+        copies = [i for i, frame in enumerate(window) if any(np.array_equal(frame, one) for one in self.embeddings)]
+        box = None if self.cells.all() else (0.0, 0.0, 1.0, 1.0)
+        labelled = LabelledFrames(self.id, self.label, self.origin, box, ())
+        return Exemplars(labelled, (*copies, *own), self.cells)
+
+
+@dataclass(frozen=True)
+class Built:
+    """A bank of embeddings: how it scores, where its threshold is, what groups it found, what it cost."""
+
+    scorer: Scorer
+    threshold: float
+    fitted: Fit
+    cpu_seconds: float
+
+    @property
+    def groups(self) -> list[LabelledGroup]:
+        """All groups that the window shows."""
+        return [each for each in self.fitted.labels.groups if each.group is not None]
+
+    @property
+    def new_groups(self) -> list[LabelledGroup]:
+        """Those that raise a question."""
+        return [each for each in self.groups if each.id is None]
+
+    def failing(self, embeddings: np.ndarray) -> float:
+        """The share of frames that fail."""
+        return round(float((self.scores(embeddings) > self.threshold).mean()), 4)
+
+    def scores(self, embeddings: np.ndarray) -> np.ndarray:
+        """The score of every frame."""
+        starts = range(0, len(embeddings), FRAMES_AT_ONCE)
+        batches = (np.ascontiguousarray(embeddings[at : at + FRAMES_AT_ONCE]) for at in starts)
+        return np.array([found.score for batch in batches for found in self.scorer.score(batch)])
+
+
+def build(
+    window: np.ndarray, policy: GroupPolicy, labels: Sequence[Label] = (), *, settings: BuildSettings | None = None
+) -> Built:
+    """A bank from embeddings by the steps of `build_bank`, on one core."""
+    settings = settings or BuildSettings(groups=policy)
+    begun = time.process_time()
+    buffer = MemoryBuffer(len(window) + sum(len(each.embeddings) for each in labels), window.shape[1:])
+    buffer.append(window)
+    exemplars = []
+    for each in labels:
+        exemplars.append(each.exemplars(len(buffer), window))
+        buffer.append(each.embeddings)
+    known = KnownLabels(len(window), exemplars)
+    blocks = calibration_blocks(len(window), settings.calibration_blocks)
+    with ThreadPoolExecutor(1) as pool:
+        fitted = fit(buffer, settings, pool, known=known, blocks=blocks)
+    scores = cross_fit(buffer, fitted, make_search=one_core_search)
+    counted = scores[~fitted.labels.not_learnt]
+    threshold = suggest(counted, false_reject_ratio=settings.false_reject_ratio, seed=settings.seed).threshold.value
+    return Built(fitted.bank.scorer(one_core_search), threshold, fitted, round(time.process_time() - begun, 1))
+
+
+def label_of(group: LabelledGroup, window: np.ndarray, label: GroupLabel, number: int = 0) -> Label:
+    """A group's label as the trainer keeps it: the id it has, or one of this number, and eight of its frames."""
+    rows = [row for row in group.rows if row < len(window)]
+    spread = np.unique(np.linspace(0, len(rows) - 1, min(len(rows), 8)).round().astype(int))
+    return Label(group.id or f"g{number}", label, "group", group.cells, window[[rows[i] for i in spread]])
+
+
+def one_core_search(vectors: np.ndarray) -> FlatSearch:
+    """Exact search on one core."""
+    return FlatSearch(vectors, threads=1)

@@ -1,0 +1,140 @@
+"""What becomes of a defect that repeats: found, good parts rejected, questions asked; one JSON line a cell.
+
+`python -m tests.bench.what_repeats DATA CACHE ROWS`: the folder of real images, a folder for embeddings, made once, and
+the file of rows; rows that it holds are passed over, so that a run that was cut off goes on. One core.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict, dataclass, fields, replace
+from itertools import product
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tests.bench.repeating_marks import PIT, PLACES, SCRATCH, STAIN, Built, EmbeddedPictures, build
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+SCREW_DEFECT = "scratch_head"
+"""The real defects that repeat on turned screws: half of them in the window, the other half looked for."""
+
+GOOD_FRAMES = 80
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One window: a line, its length, and what share of it carries which mark. It gives a row for either policy."""
+
+    line: str
+    mark: int
+    frames: int
+    share: float
+
+
+def window(pictures: EmbeddedPictures, cell: Cell) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Embeddings in order of time, which of them carry the mark, and defective frames that are not in it."""
+    good = pictures.good(cell.line, "train")
+    count = min(cell.frames, len(good))
+    rng = np.random.default_rng([0, count])
+    which = np.sort(rng.choice(len(good), count, replace=False))
+    carriers = np.sort(rng.choice(count, round(cell.share * count), replace=False))
+    embeddings = np.array(good[which])
+    if cell.line in PLACES:
+        embeddings[carriers] = pictures.good(cell.line, "train", cell.mark)[which[carriers]]
+        return embeddings, carriers, pictures.good(cell.line, "test", cell.mark)
+    real = pictures.defective(cell.line, SCREW_DEFECT)
+    half = len(real) // 2
+    embeddings[carriers] = real[np.arange(len(carriers)) % half]
+    return embeddings, carriers, real[half:]
+
+
+def measured(pictures: EmbeddedPictures, cell: Cell) -> list[dict[str, object]]:
+    """The numbers where groups are asked about and where they are learnt: one bank where there are none."""
+    embeddings, _, _ = window(pictures, cell)
+    asks = build(embeddings, "ask")
+    learns = build(embeddings, "learn") if asks.groups else asks
+    return [
+        {**line, "policy": policy}
+        for policy, built in (("ask", asks), ("learn", learns))
+        for line in _lines(pictures, cell, built)
+    ]
+
+
+def _lines(pictures: EmbeddedPictures, cell: Cell, built: Built) -> list[dict[str, object]]:
+    """A bank of a window without a mark serves all marks."""
+    embeddings, carriers, _ = window(pictures, cell)
+    named = {frame for group in built.groups for frame in group.rows}
+    numbers = {
+        "window": len(embeddings),
+        "carriers": len(carriers),
+        "good_rejected": built.failing(pictures.good(cell.line, "test")[:GOOD_FRAMES]),
+        "questions": len(built.new_groups),
+        "carriers_named": len(named & set(carriers.tolist())),
+        "others_named": len(named - set(carriers.tolist())),
+        "threshold": round(built.threshold, 3),
+        "cpu_seconds": built.cpu_seconds,
+    }
+    every = (PIT, SCRATCH, STAIN) if not cell.share and cell.line in PLACES else (cell.mark,)
+    served = (replace(cell, mark=mark) for mark in every)
+    return [{**asdict(each), "found": built.failing(window(pictures, each)[2]), **numbers} for each in served]
+
+
+def cells() -> Iterator[Cell]:
+    """All of them, the most telling first. A line shorter than a window gives one window of all it has."""
+    for frames, mark, shares in (
+        (200, PIT, (0.1, 0.0)),
+        (400, PIT, (0.1, 0.0)),
+        (60, PIT, (0.1, 0.0, 0.2)),
+        (200, STAIN, (0.1,)),
+        (200, PIT, (0.04, 0.3)),
+        (60, STAIN, (0.1, 0.2)),
+        (60, SCRATCH, (0.1,)),
+        (400, PIT, (0.02, 0.3)),
+        (200, SCRATCH, (0.1,)),
+        (60, PIT, (0.04, 0.3)),
+    ):
+        yield from _cells(frames, mark, shares)
+    for frames, mark in product((60, 200, 400), (PIT, SCRATCH, STAIN)):
+        yield from _cells(frames, mark, (0.0, 0.02, 0.04, 0.1, 0.2, 0.3))
+
+
+def _cells(frames: int, mark: int, shares: tuple[float, ...]) -> Iterator[Cell]:
+    """Two carriers are the fewest."""
+    lines = [line for line in PLACES if not (frames == 400 and line == "tile")]
+    if mark == PIT:
+        lines.append("screw")
+    for share, line in product(shares, lines):
+        if round(share * frames) != 1:
+            yield Cell(line, mark, frames, share)
+
+
+def known_rows(file: Path) -> list[dict[str, object]]:
+    """The rows of a file, none where there is no file."""
+    return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+
+
+def key_of(row: Mapping[str, object]) -> tuple[object, ...]:
+    """What tells a cell from all others."""
+    return tuple(row[field.name] for field in fields(Cell))
+
+
+def main() -> None:
+    """Every row that the file lacks."""
+    data, cache, file = (Path(each) for each in sys.argv[1:4])
+    pictures = EmbeddedPictures(data, cache)
+    done = {key_of(row) for row in known_rows(file)}
+    for cell in cells():
+        if key_of(asdict(cell)) not in done:
+            rows = measured(pictures, cell)
+            done |= {key_of(row) for row in rows}
+            with file.open("a") as out:
+                print(*map(json.dumps, rows), sep="\n", file=out, flush=True)
+
+
+if __name__ == "__main__":
+    main()
