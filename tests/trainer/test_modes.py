@@ -55,6 +55,7 @@ def kinds(index: WindowIndex, first_belt: int) -> tuple[int, int]:
     return len(index.frames) - belts, belts
 
 
+@pytest.mark.slow
 def test_an_hour_of_empty_belt_leaves_three_quarters_of_the_window_to_parts() -> None:
     """A build comes after 200 frames of belt; of those that follow none enters, and a second build changes nothing.
 

@@ -34,7 +34,7 @@ def pixels(encoded: bytes) -> np.ndarray:
 
 def seen(specimen: Specimen) -> np.ndarray:
     """The specimen on a dark ground."""
-    metal = specimen.alpha[..., None] / 255
+    metal = specimen.alpha[..., None] / np.float32(255)
     return np.asarray(specimen.colour * metal + 60 * (1 - metal))
 
 
@@ -88,10 +88,10 @@ def test_a_good_frame_has_no_mask_and_a_defective_one_has() -> None:
 def test_a_defect_is_where_its_mask_says(variant: Variant, kind: DefectType, severity: float) -> None:
     """Against the same part without it: hardly a plain change lies outside the mask, and most of the mask changed."""
     metal = part(variant, 512)
-    good = flawless(metal, 0)
+    good = seen(flawless(metal, 0))
     for seed in range(4):
         bad = defective(metal, 0, kind, severity, np.random.default_rng(seed))
-        change = np.abs(seen(bad) - seen(good)).mean(axis=2)
+        change = np.abs(seen(bad) - good).mean(axis=2)
         mask = bad.mask > 127
         assert 0 < mask.mean() < 0.06
         assert (change[~mask] > 12).sum() <= 0.02 * mask.sum()
