@@ -24,6 +24,8 @@ SCREW_DEFECT = "scratch_head"
 """The real defects that repeat on turned screws: half of them in the window, the other half looked for."""
 
 GOOD_FRAMES = 80
+SHORTEST_LINE = 200
+"""Frames of the tile line."""
 
 
 @dataclass(frozen=True)
@@ -58,11 +60,9 @@ def measured(pictures: EmbeddedPictures, cell: Cell) -> list[dict[str, object]]:
     embeddings, _, _ = window(pictures, cell)
     asks = build(embeddings, "ask")
     learns = build(embeddings, "learn") if asks.groups else asks
-    return [
-        {**line, "policy": policy}
-        for policy, built in (("ask", asks), ("learn", learns))
-        for line in _lines(pictures, cell, built)
-    ]
+    lines = _lines(pictures, cell, asks)
+    others = lines if learns is asks else _lines(pictures, cell, learns)
+    return [{**line, "policy": "ask"} for line in lines] + [{**line, "policy": "learn"} for line in others]
 
 
 def _lines(pictures: EmbeddedPictures, cell: Cell, built: Built) -> list[dict[str, object]]:
@@ -104,10 +104,10 @@ def cells() -> Iterator[Cell]:
 
 
 def _cells(frames: int, mark: int, shares: tuple[float, ...]) -> Iterator[Cell]:
-    """Two carriers are the fewest."""
-    lines = [line for line in PLACES if not (frames == 400 and line == "tile")]
-    if mark == PIT:
-        lines.append("screw")
+    """Two carriers are the fewest; only two lines have more than 200 frames that are aligned."""
+    lines = [*PLACES, *(["screw"] if mark == PIT else [])]
+    if frames > SHORTEST_LINE:
+        lines = ["impeller", "ball_screw"]
     for share, line in product(shares, lines):
         if round(share * frames) != 1:
             yield Cell(line, mark, frames, share)

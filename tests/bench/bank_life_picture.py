@@ -1,0 +1,122 @@
+"""Picture and tables of docs/bank-life.md from measured rows.
+
+`python -m tests.bench.bank_life_picture WHAT_REPEATS BANK_LIFE PNG`: writes the picture and prints the tables.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import defaultdict
+from pathlib import Path
+from statistics import mean
+from typing import TYPE_CHECKING, Any
+
+import matplotlib as mpl
+
+from tests.bench.bank_life import SPREADING
+from tests.bench.repeating_marks import MARK_NAMES, PLACES
+from tests.bench.what_repeats import GOOD_FRAMES, known_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+mpl.use("Agg")
+from matplotlib import pyplot as plt
+
+Row = dict[str, Any]
+
+COLOURS = {"ask": "tab:blue", "learn": "tab:orange"}
+NAMES = {"ask": "asks about groups (default)", "learn": "learns what repeats"}
+FOUND_LIMIT = 0.95
+"""Of what is found in a window without the mark, the least that issue and page call kept."""
+
+
+def draw(rows: Sequence[Row], life: Sequence[Row], path: Path) -> None:
+    """Left: builds in a row while a mark spreads. Right: single windows, one dot each, and their means."""
+    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.8), sharey=True)
+    for policy, colour in COLOURS.items():
+        found = [row["found"] for row in life if row["case"].startswith("rebuilds") and row["case"].endswith(policy)]
+        for each in found:
+            left.plot(range(1, len(each) + 1), each, color=colour, alpha=0.35, linewidth=1)
+        means = [mean(each) for each in zip(*found, strict=True)]
+        left.plot(range(1, len(means) + 1), means, color=colour, marker="o", label=NAMES[policy])
+        _dots(right, [row for row in rows if row["policy"] == policy and row["line"] in PLACES], colour)
+    left.set_xticks(range(1, len(SPREADING) + 1))
+    left.set_xticklabels([f"build {i}\n{share:.0%} marked" for i, share in enumerate(SPREADING, 1)])
+    left.set_ylabel("new parts with the mark that fail")
+    left.set_title("Four builds, the mark spreads, nobody answers", fontsize=10)
+    right.set_xlabel("share of the window that carries the mark")
+    right.set_title("Single windows of 60 to 400 frames", fontsize=10)
+    right.xaxis.set_major_formatter(mpl.ticker.PercentFormatter(1))
+    left.yaxis.set_major_formatter(mpl.ticker.PercentFormatter(1))
+    left.set_ylim(-0.03, 1.05)
+    left.legend(fontsize=9, loc="lower left")
+    for axis in (left, right):
+        axis.grid(alpha=0.3)
+    figure.tight_layout()
+    figure.savefig(path, dpi=110)
+    plt.close(figure)
+
+
+def _dots(axis: Any, rows: Sequence[Row], colour: str) -> None:  # noqa: ANN401 - Axes has no stubs
+    aside = 0.002 if colour == COLOURS["learn"] else -0.002
+    axis.scatter([row["share"] + aside for row in rows], [row["found"] for row in rows], s=12, color=colour, alpha=0.5)
+    shares = sorted({row["share"] for row in rows})
+    means = [mean(row["found"] for row in rows if row["share"] == share) for share in shares]
+    axis.plot(shares, means, color=colour, linewidth=2)
+
+
+def window_table(rows: Sequence[Row]) -> Iterator[str]:
+    """A line per window with a mark, beside the same window without."""
+    by_key: dict[tuple[object, ...], dict[str, Row]] = defaultdict(dict)
+    for row in rows:
+        by_key[row["line"], row["mark"], row["window"], row["share"]][row["policy"]] = row
+    yield "| line, frames | mark | share | found at 0 % | found: asks | learns | good rejected at 0 % | asks | learns |"
+    yield "|---|---|---|---|---|---|---|---|---|"
+    for (line, mark, frames, share), row in sorted(by_key.items(), key=str):
+        clean = by_key.get((line, mark, frames, 0.0))
+        if share and clean and len(row) == len(COLOURS):
+            name = MARK_NAMES[mark] if line in PLACES else "real"
+            cells = [f"{line}, {frames}", name, f"{share:.0%}", *_columns("found", clean, row)]
+            yield "| " + " | ".join([*cells, *_columns("good_rejected", clean, row)]) + " |"
+
+
+def _columns(name: str, clean: dict[str, Row], row: dict[str, Row]) -> list[str]:
+    return [f"{each[name]:.1%}" for each in (clean["ask"], row["ask"], row["learn"])]
+
+
+def kept(rows: Sequence[Row]) -> Iterator[str]:
+    """By share, in how many windows as much is found as at 0 %, and good rejects stay within 1.5 times those at 0 %."""
+    clean = {(row["line"], row["mark"], row["window"]): row for row in rows if not row["share"]}
+    yield "| share of the window | windows | still found: asks | learns | good rejects kept: asks | learns |"
+    yield "|---|---|---|---|---|---|"
+    for share in sorted({row["share"] for row in rows if row["share"]}):
+        counts = []
+        pairs = [(row, clean.get((row["line"], row["mark"], row["window"]))) for row in rows if row["share"] == share]
+        known = [(row, before) for row, before in pairs if before is not None and row["line"] in PLACES]
+        for holds in (_still_found, _rejects_no_more):
+            counts += [
+                sum(holds(row, before) for row, before in known if row["policy"] == policy) for policy in COLOURS
+            ]
+        windows = sum(row["policy"] == "ask" for row, _ in known)
+        yield f"| {share:.0%} | {windows} | " + " | ".join(map(str, counts)) + " |"
+
+
+def _still_found(row: Row, clean: Row) -> bool:
+    return bool(row["found"] >= FOUND_LIMIT * clean["found"])
+
+
+def _rejects_no_more(row: Row, clean: Row) -> bool:
+    """One more of the frames tested is allowed: fewer cannot be told apart."""
+    return bool(row["good_rejected"] <= max(1.5 * clean["good_rejected"], clean["good_rejected"] + 1.01 / GOOD_FRAMES))
+
+
+def main() -> None:
+    """The picture into its file, the tables on the screen."""
+    rows, life = (known_rows(Path(each)) for each in sys.argv[1:3])
+    draw(rows, life, Path(sys.argv[3]))
+    print(*window_table(rows), "", *kept(rows), "", *life, sep="\n")  # noqa: T201 - a command's output
+
+
+if __name__ == "__main__":
+    main()
