@@ -28,7 +28,7 @@ demo: $(VENV)/.installed-demo
 test: $(VENV)/.installed-dev
 	$(ONE_THREAD) $(PYTEST) $(PARALLEL) $(TEST_FLAGS)
 
-# The tests that start no process and take a second at most: for every change while you write it.
+# The tests that start no process and take half a second at most: for every change while you write it.
 quick: $(VENV)/.installed-dev
 	$(ONE_THREAD) $(PYTEST) $(PARALLEL) --quiet -m 'not process and not slow' $(TEST_FLAGS)
 

@@ -238,6 +238,7 @@ def decided(bench: Bench, frames: Sequence[bytes], *, first: int = 0) -> list[De
     return [each for start in range(0, len(records), 8) for each in bench.decisions(*records[start : start + 8])]
 
 
+@pytest.mark.slow
 def test_dust_on_the_lens_is_a_changed_line_at_one_place_until_it_is_wiped_off(bench: Bench) -> None:
     """20 clean frames, 25 with the speck, 15 clean ones: fail, then undecided with its box, then pass."""
     clean = [plate(seed) for seed in range(20)]
@@ -276,6 +277,7 @@ def test_a_good_part_passes_on_a_changed_line(bench: Bench) -> None:
     assert dusty.reason is Reason.LINE_CHANGED
 
 
+@pytest.mark.slow
 def test_frames_read_again_after_an_abort_get_the_decision_they_had(bench: Bench) -> None:
     """The whole stream again, after its end: verdict, reason, place and box are the same."""
     frames = [plate(seed, speck_xy=SPECK_XY) for seed in range(24)] + [plate(seed) for seed in range(24, 40)]

@@ -73,6 +73,7 @@ def test_an_hour_of_empty_belt_leaves_three_quarters_of_the_window_to_parts() ->
     assert kinds(again, 400) == (parts, belts)
 
 
+@pytest.mark.slow
 def test_parts_come_back_into_the_window_after_the_belt() -> None:
     """They are of no mode, so that nothing holds them up."""
     index = fed(WindowIndex(view=VIEW, topic="frames", home=0), range(60), PART)

@@ -99,6 +99,7 @@ def test_a_window_keeps_its_bounds_and_an_even_stride(
         assert count - 1 - numbers[-1] < index.stride
 
 
+@pytest.mark.slow
 @given(count=st.integers(2, 300), cuts=st.lists(st.integers(0, 299), max_size=6), back=st.integers(0, 50))
 def test_a_replay_after_any_crash_gives_the_same_window(count: int, cuts: list[int], back: int) -> None:
     """A frame enters once: reading again from an earlier offset changes nothing, wherever the trainer was stopped."""

@@ -28,6 +28,7 @@ CPU = ["runtime.provider=cpu", "runtime.threads=1"]
 SMALL = "views.*.build={geometry: {mode: squash, height_px: 64, width_px: 64}, coreset_cap: 200}"
 
 
+@pytest.mark.slow
 def test_a_folder_becomes_a_bank_and_every_stage_is_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The bank is of these pictures; each stage leaves a line; the JSON has the facts of the file."""
     folder, out, document = tmp_path / "parts", tmp_path / "new" / "bank.safetensors", tmp_path / "facts.json"

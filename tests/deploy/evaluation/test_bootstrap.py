@@ -47,6 +47,7 @@ def test_equal_scores_differ_by_nothing() -> None:
     assert difference([same], resamples=50, seed=0) == PairedDifference(0.0, 0.0, 0.0)
 
 
+@pytest.mark.slow
 def test_the_interval_holds_zero_about_nine_times_in_ten_when_nothing_differs() -> None:
     """100 draws of two equally good methods: a 90 % interval misses 2 to 22 of them (binomial, 99.9 %)."""
     rng = np.random.default_rng(3)

@@ -16,6 +16,7 @@ def folds(seed: int) -> list[FoldScores]:
     return [FoldScores(scores[0], scores[1], defective), FoldScores(scores[2], scores[3], defective)]
 
 
+@pytest.mark.slow
 def test_a_row_counts_every_held_out_frame_once() -> None:
     """Observed against a count of its own; of two defects one is plain and one below every threshold."""
     two_folds = folds(0)

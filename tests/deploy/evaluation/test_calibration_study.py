@@ -70,6 +70,7 @@ def test_rows_are_kept_as_they_are_measured_and_not_measured_again(
     assert run_calibration(request_of(plates, tmp_path), cache, "lite0") == rows
 
 
+@pytest.mark.slow
 def test_in_time_order_the_later_frames_are_tested(plates: Path, cache: EmbeddingCache, tmp_path: Path) -> None:
     """Ten good frames of the test split, once; the window is the twenty others and two stains."""
     rows = run_calibration(replace(request_of(plates, tmp_path), in_time=True), cache, "lite0")
@@ -96,6 +97,7 @@ def test_good_frames_are_thinned_out_by_whole_chunks() -> None:
     ]
 
 
+@pytest.mark.slow
 def test_a_simulated_lines_embeddings_are_those_of_its_frames_whatever_is_asked_first(
     cache: EmbeddingCache, tmp_path: Path
 ) -> None:

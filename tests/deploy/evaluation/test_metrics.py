@@ -51,6 +51,7 @@ def test_pixel_metrics_are_those_of_scikit_learn_and_of_the_definition(seed: int
     assert found.pro == pytest.approx(written_out_pro(maps, masks, 0.3), abs=1e-9)
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(st.integers(0, 5), st.booleans()), min_size=2, max_size=40))
 def test_image_auroc_is_scikit_learns(samples: list[tuple[int, bool]]) -> None:
     """Few distinct scores make many ties; one class alone is refused."""

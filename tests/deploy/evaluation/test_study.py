@@ -75,6 +75,7 @@ def study(root: Path, cache: EmbeddingCache, ledger: Ledger, plan: StudyPlan) ->
     return began
 
 
+@pytest.mark.slow
 def test_a_study_finds_stains_in_every_setting_and_resumes_where_it_stopped(
     plates: Path, cache: EmbeddingCache, tmp_path: Path
 ) -> None:

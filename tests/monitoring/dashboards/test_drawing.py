@@ -76,6 +76,7 @@ def test_every_unit_of_a_panel_can_be_formatted() -> None:
     assert all(formatted(1.0, panel.unit) for dashboard in DASHBOARDS for panel in dashboard.panels)
 
 
+@pytest.mark.slow
 def test_no_line_bridges_what_is_not_known() -> None:
     """Where samples are missing the line is broken."""
     axes = drawn(Panel("a", "A.", (Query("a", "{{view}}"),)), series(1.0, 2.0, skipping=3, view="l/c"))
@@ -110,6 +111,7 @@ def test_a_state_is_red_while_it_is_one() -> None:
     assert [len(bars.get_paths()) for bars in axes.collections] == [2, 0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dashboard", DASHBOARDS, ids=lambda each: each.uid)
 def test_every_dashboard_can_be_drawn(dashboard: Dashboard) -> None:
     """One picture a panel, under its title, inside the page and beside the others."""

@@ -277,6 +277,7 @@ def test_what_was_followed_is_committed_before_the_end(store: FsspecStore, clock
     assert loop.committed == 200
 
 
+@pytest.mark.slow
 def test_a_lasting_change_requests_a_new_bank_once_where_that_is_wanted(
     store: FsspecStore, clock: HandClock, bank: BankInForce
 ) -> None:

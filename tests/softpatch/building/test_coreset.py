@@ -47,6 +47,7 @@ def radius(patches: np.ndarray, picks: list[int]) -> np.ndarray:
     return ((patches[:, None] - patches[picks]) ** 2).sum(axis=-1).min(axis=1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(4))
 def test_greedy_picks_what_the_definition_picks(seed: int) -> None:
     """Clustered patches, where pruning bites: the same picks in the same order."""

@@ -79,6 +79,7 @@ def test_the_interval_holds_the_truth_in_eight_of_ten_runs() -> None:
     assert np.mean(held, axis=0) == pytest.approx([1, 1], abs=0.2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("noise", [0.0, 0.1])
 def test_the_noise_estimate_is_near_the_truth(noise: float) -> None:
     """Of plain defects, to within four points, median of five windows."""
@@ -90,6 +91,7 @@ def test_the_noise_estimate_is_near_the_truth(noise: float) -> None:
     assert float(np.median(estimates)) == pytest.approx(noise, abs=0.04)
 
 
+@pytest.mark.slow
 def test_plain_defects_hardly_move_the_threshold() -> None:
     """Three windows, with and without 10 % of frames at twice the good score: within 5 % of each other."""
     for seed in range(3):
@@ -269,6 +271,7 @@ def test_the_cheapest_ratio_costs_little_more_than_the_best_threshold_would(esca
     assert np.mean(above_best) < 1.5
 
 
+@pytest.mark.slow
 def test_dearer_escapes_reject_more_and_only_the_ratio_of_costs_counts() -> None:
     """In euros or in cents, the same ratio; the cost is in the unit of the costs."""
     scores = window("gumbel", 400, 0.1, seed=0)

@@ -59,6 +59,7 @@ def test_what_one_frame_alone_shows_scores_by_its_second_frame_neighbour() -> No
     assert scores_of(bank, 10, 12, 60, 59) == pytest.approx([0.5, 1.5, 49.5, 48])
 
 
+@pytest.mark.slow
 @given(
     st.lists(st.tuples(st.floats(-50, 50, width=32), st.integers(0, 3)), min_size=2, max_size=12),
     st.floats(-60, 60, width=32),
