@@ -31,12 +31,12 @@ def _record(each: LabelledGroup, window: Window, frame_names: Sequence[str], geo
     members = [row for row in each.rows if row < window.window_frames]
     examples = _examples(each, members)
     return GroupRecord(
-        id=each.id or _new_id(window.digests[examples[0]], each.cells),
+        id=each.id or _new_id(window.digests[examples[0]], each.core),
         label=each.label,
         is_new=each.id is None,
         frames=len(members),
         share=len(members) / window.window_frames,
-        box_xyxy=cells_box(each.cells, geometry=geometry, frame_wh=window.frame_wh),
+        box_xyxy=cells_box(each.core, geometry=geometry, frame_wh=window.frame_wh),
         whole_frame=bool(each.cells.mean() >= WHOLE_FRAME_SHARE),
         examples=[frame_names[window.sources[row]] for row in examples],
         members=[frame_names[window.sources[row]] for row in members],

@@ -33,6 +33,8 @@ class LabelledGroup:
     """None: an earlier build found it, and this window does not show it."""
     rows: tuple[int, ...]
     cells: Bool[np.ndarray, "p q"]
+    core: Bool[np.ndarray, "p q"]
+    """The place that people are shown: where a new group differs most, and the box of a known one."""
 
     @property
     def learnt(self) -> bool:
@@ -52,12 +54,12 @@ def labelled_groups(
     for group in found:
         same = _known_group(group, exemplars)
         if same is None:
-            new.append(LabelledGroup(None, "open", group, group.frames, group.cells))
+            new.append(LabelledGroup(None, "open", group, group.frames, group.cells, group.core))
         else:
             known[same.labelled.id] = _with_group(known.get(same.labelled.id), same, group)
     for each in exemplars:
         if each.labelled.origin == "group" and each.labelled.id not in known:
-            known[each.labelled.id] = LabelledGroup(each.labelled.id, each.labelled.label, None, each.rows, each.cells)
+            known[each.labelled.id] = _absent(each)
     return [*known.values(), *_within_limit(new, list(known.values()), window_frames)]
 
 
@@ -77,7 +79,13 @@ def _with_group(before: LabelledGroup | None, same: Exemplars, group: MinorityGr
     rows = set(same.rows) | set(group.frames) | set(before.rows if before else ())
     cells = same.cells | group.cells if before is None else before.cells | group.cells
     first = before.group if before is not None else group
-    return LabelledGroup(same.labelled.id, same.labelled.label, first, tuple(sorted(rows)), cells)
+    return LabelledGroup(same.labelled.id, same.labelled.label, first, tuple(sorted(rows)), cells, same.cells)
+
+
+def _absent(known: Exemplars) -> LabelledGroup:
+    """A known group that this window does not show."""
+    labelled = known.labelled
+    return LabelledGroup(labelled.id, labelled.label, None, known.rows, known.cells, known.cells)
 
 
 def _within_limit(new: list[LabelledGroup], known: list[LabelledGroup], window_frames: int) -> list[LabelledGroup]:
@@ -104,7 +112,7 @@ def patch_labels(
     excluded[window_frames:] = True
     for each in groups:
         if each.label == "ignore":
-            ignored |= with_margin(each.cells)
+            ignored |= with_margin(each.core)
         elif each.label == "good":
             confirmed[np.ix_(_typical(each, factors))] |= with_margin(each.cells)
         else:
