@@ -54,10 +54,7 @@ def rebuilds(pictures: EmbeddedPictures, line: str, frames: int, policy: GroupPo
         questions += len(built.new_groups)
         rows = {row for group in built.groups for row in group.rows if row < frames}
         named.append(f"{len(rows & set((carriers - start).tolist()))} of {len(carriers)}")
-        fresh = [label_of(group, window, "open", len(labels) + i) for i, group in enumerate(built.new_groups)]
-        known = [label_of(group, window, "open") for group in built.groups if group.id is not None]
-        again = {label.id for label in known}
-        labels = [*known, *(label for label in labels if label.id not in again), *fresh]
+        labels += [label_of(group, window, "open", len(labels) + i) for i, group in enumerate(built.new_groups)]
     return {"found": found, "good_rejected": rejected, "questions": questions, "carriers_named": named}
 
 

@@ -15,6 +15,7 @@ from softpatch.building.calibration_blocks import calibration_blocks
 from softpatch.building.cross_fit import cross_fit
 from softpatch.building.embedding_buffer import MemoryBuffer
 from softpatch.building.fit import Fit, fit
+from softpatch.building.group_records import WHOLE_FRAME_SHARE
 from softpatch.building.label_window import KnownLabels
 from softpatch.building.labels import Exemplars, LabelledFrames
 from softpatch.calibration.threshold import suggest
@@ -214,10 +215,12 @@ def build(
 
 
 def label_of(group: LabelledGroup, window: np.ndarray, label: GroupLabel, number: int = 0) -> Label:
-    """A group's label as the trainer keeps it: the id it has, or one of this number, and eight of its frames."""
+    """A group's label as the trainer keeps it: an id, the box around its positions and eight of its frames."""
     rows = [row for row in group.rows if row < len(window)]
     spread = np.unique(np.linspace(0, len(rows) - 1, min(len(rows), 8)).round().astype(int))
-    return Label(group.id or f"g{number}", label, "group", group.cells, window[[rows[i] for i in spread]])
+    boxed = group.core.any(axis=1)[:, None] & group.core.any(axis=0)[None, :]
+    cells = boxed if group.core.mean() < WHOLE_FRAME_SHARE else np.ones_like(boxed)
+    return Label(group.id or f"g{number}", label, "group", cells, window[[rows[i] for i in spread]])
 
 
 def one_core_search(vectors: np.ndarray) -> FlatSearch:

@@ -88,17 +88,15 @@ def cells() -> Iterator[Cell]:
     """All of them, the most telling first. A line shorter than a window gives one window of all it has."""
     for frames, mark, shares in (
         (200, PIT, (0.1, 0.0)),
+        (60, PIT, (0.1, 0.0)),
         (400, PIT, (0.1, 0.0)),
-        (60, PIT, (0.1, 0.0, 0.2)),
-        (200, STAIN, (0.1,)),
-        (200, PIT, (0.04, 0.3)),
-        (60, STAIN, (0.1, 0.2)),
-        (60, SCRATCH, (0.1,)),
+        (60, STAIN, (0.1,)),
+        (200, PIT, (0.3, 0.04)),
+        (60, PIT, (0.3, 0.04)),
+        (200, STAIN, (0.1, 0.3)),
         (400, PIT, (0.02, 0.3)),
-        (200, SCRATCH, (0.1,)),
-        (60, PIT, (0.04, 0.3)),
     ):
-        yield from _cells(frames, mark, shares)
+        yield from (cell for cell in _cells(frames, mark, shares) if cell.line in PLACES)
     for frames, mark in product((60, 200, 400), (PIT, SCRATCH, STAIN)):
         yield from _cells(frames, mark, (0.0, 0.02, 0.04, 0.1, 0.2, 0.3))
 
