@@ -64,12 +64,12 @@ def labelled_groups(
 
 
 def _known_group(group: MinorityGroup, exemplars: Sequence[Exemplars]) -> Exemplars | None:
-    """The label that most of a group's labelled frames have, where it is at the same place."""
+    """The label that most of a group's labelled frames have, where it is at the same place, or has none."""
     rows = set(group.frames)
     shares = [
         (len(rows.intersection(each.rows)) / len(each.rows), -number)
         for number, each in enumerate(exemplars)
-        if each.rows and (each.cells & group.cells).any()
+        if each.rows and (group.frame_cells is not None or (each.cells & group.cells).any())
     ]
     share, number = max(shares, default=(0.0, 0))
     return exemplars[-number] if share >= SAME_GROUP else None
@@ -114,15 +114,25 @@ def patch_labels(
         if each.label == "ignore":
             ignored |= with_margin(each.core)
         elif each.label == "good":
-            confirmed[np.ix_(_typical(each, factors))] |= with_margin(each.cells)
+            rows = _typical(each, factors)
+            confirmed[rows] |= _places(each, rows)
         else:
-            excluded[list(each.rows)] |= True if each.label == "no_part" else with_margin(each.cells)
+            excluded[list(each.rows)] |= True if each.label == "no_part" else _places(each, each.rows)
     for labelled in exemplars:
         if labelled.labelled.label == "good":
             confirmed[list(labelled.rows)] |= labelled.cells
         elif labelled.labelled.origin == "feedback":
             excluded[list(labelled.rows)] = True
     return PatchLabels(excluded & ~confirmed, confirmed, ignored)
+
+
+def _places(each: LabelledGroup, rows: Sequence[int]) -> Bool[np.ndarray, "r p q"]:
+    """Where a group is in each of those frames, with a margin: at one place in all, unless parts lie turned."""
+    group, own = each.group, {}
+    if group is not None and group.frame_cells is not None:
+        own = dict(zip(group.frames, group.frame_cells, strict=True))
+    places = [with_margin(own.get(row, each.cells)) for row in rows]
+    return np.array(places, np.bool_).reshape(-1, *each.cells.shape)
 
 
 def _typical(group: LabelledGroup, factors: Float32[np.ndarray, "n p q"]) -> list[int]:

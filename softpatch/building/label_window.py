@@ -13,6 +13,7 @@ from softpatch.building.labels import Exemplars
 from softpatch.building.minority_groups import MinorityGroup, minority_groups
 from softpatch.building.negatives import vouching_patches
 from softpatch.building.outlier_factors import projected_groups
+from softpatch.building.unaligned_groups import unaligned_groups
 from softpatch.settings import BuildSettings
 
 
@@ -51,7 +52,11 @@ def label_window(
 
 
 def _found(embeddings: EmbeddingBuffer, mask: NoiseMask, settings: BuildSettings) -> Sequence[MinorityGroup]:
-    """The groups of the few; none where they are to be learnt, or where parts lie turned and shifted."""
-    if settings.groups == "learn" or settings.discriminator != "expected-nearest" or not mask.aligned:
+    """The groups of the few, by place where parts lie alike; none where they are to be learnt.
+
+    Without removal of whole frames nobody has looked how parts lie.
+    """
+    if settings.groups == "learn" or settings.discriminator != "expected-nearest" or settings.removal != "frames":
         return ()
-    return minority_groups(projected_groups(embeddings, settings), mask.factors)
+    projected = projected_groups(embeddings, settings)
+    return minority_groups(projected, mask.factors) if mask.aligned else unaligned_groups(projected)
