@@ -33,7 +33,7 @@ SPREADING = (0.02, 0.04, 0.10, 0.20)
 """Shares of the window that carry the mark, build after build."""
 
 VARIANT_SHARES = (0.05, 0.10, 0.25)
-FEEDBACK = (("tile", "crack"), ("screw", "scratch_head"), ("ball_screw", "pitting"))
+FEEDBACK = (("tile", "crack"), ("ball_screw", "pitting"), ("screw", "scratch_head"))
 CONTAMINATED = 0.1
 CLEAN_WINDOWS, CLEAN_FRAMES, SIMULATED_FRAMES = 10, 100, 300
 CLEAN_LINES = ("impeller", "tile", "screw", "simulated ring", "ball_screw")
@@ -115,7 +115,7 @@ def _simulated(pictures: EmbeddedPictures) -> np.ndarray:
 
 
 def feedback(pictures: EmbeddedPictures, line: str, kind: str) -> Numbers:
-    """A window with one frame in ten of a type; of the others of the type one that passed is called defective."""
+    """A window with one frame in ten of a type; of the others of the type the first that passed is called defective."""
     good, real = pictures.good(line, "train"), pictures.defective(line, kind)
     count = min(200, len(good))
     rng = np.random.default_rng(3)
@@ -125,8 +125,8 @@ def feedback(pictures: EmbeddedPictures, line: str, kind: str) -> Numbers:
     carriers = np.sort(rng.choice(count, round(CONTAMINATED * count), replace=False))[: len(inside)]
     window[carriers] = real[inside[: len(carriers)]]
     before = build(window, "ask")
-    scores = before.scores(real[outside])
-    escaped = int(np.argmin(scores))
+    passing = before.scores(real[outside]) <= before.threshold
+    escaped = int(np.argmax(passing))
     others = real[np.delete(outside, escaped)]
     word = Label("w", "defect", "feedback", np.ones(window.shape[1:3], np.bool_), real[outside[[escaped]]])
     after = build(window, "ask", [word])
@@ -139,6 +139,7 @@ def feedback(pictures: EmbeddedPictures, line: str, kind: str) -> Numbers:
         ],
         "found": [before.failing(others), after.failing(others)],
         "good_rejected": [before.failing(new_good), after.failing(new_good)],
+        "passed_before": int(passing.sum()),
         "others": len(others),
     }
 
