@@ -37,9 +37,7 @@ class FeedbackKind(StrEnum):
     """Take an earlier word back: a word on a frame goes, a group is open again."""
 
 
-ABOUT_A_FRAME = frozenset(
-    {FeedbackKind.ESCAPED_DEFECT, FeedbackKind.FALSE_REJECT, FeedbackKind.GOOD, FeedbackKind.BAD}
-)
+ABOUT_A_FRAME = frozenset({FeedbackKind.ESCAPED_DEFECT, FeedbackKind.FALSE_REJECT, FeedbackKind.GOOD, FeedbackKind.BAD})
 
 
 class Feedback(Message):
