@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -54,6 +55,8 @@ def rig(kafka_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     """One for all faults: each comes upon what the ones before it left."""
     with a_rig(kafka_home, tmp_path_factory.mktemp("faults")) as made:
         yield made
+    del made
+    gc.collect()  # while the warnings that the tests here ignore are still ignored: another test would fail by them
 
 
 @pytest.mark.kafka
