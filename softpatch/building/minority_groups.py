@@ -41,10 +41,10 @@ LEAST_GAP = 1.0
 even looked at. A continuous spread (light, a shift) has none."""
 
 TENTH = 0.9
-LEAST_CLEARNESS = 1.5
+LEAST_CLEARNESS = 2.0
 """How many times clearer than a window's own tenth clearest draft a group must be. Every window has frames that go
-together, by chance or for reasons of their own: up to 2 times on clean impeller and tile, 1.6 to 17 for painted marks.
-Not derived but measured, and it overlaps: evidence has to do the rest."""
+together, by chance or for reasons of their own: up to 2 times on clean impeller, tile and simulated rings, 3 to 17 for
+most painted marks, 1.6 for the faintest. Not derived but measured; evidence has to do the rest."""
 
 STRONG = 0.5
 """The same, for a place to have a say in who belongs to the group, and to be shown as the place where it differs."""
