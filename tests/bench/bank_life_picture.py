@@ -27,12 +27,13 @@ Row = dict[str, Any]
 
 COLOURS = {"ask": "tab:blue", "learn": "tab:orange"}
 NAMES = {"ask": "asks about groups (default)", "learn": "learns what repeats"}
+BARS_SHARE = 0.1
 FOUND_LIMIT = 0.95
 """Of what is found in a window without the mark, the least that issue and page call kept."""
 
 
 def draw(rows: Sequence[Row], life: Sequence[Row], path: Path) -> None:
-    """Left: builds in a row while a mark spreads. Right: single windows, one dot each, and their means."""
+    """Left: builds in a row while a mark spreads. Right: single windows, a tenth of which carries a mark."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.8), sharey=True)
     for policy, colour in COLOURS.items():
         found = [row["found"] for row in life if row["case"].startswith("rebuilds") and row["case"].endswith(policy)]
@@ -40,34 +41,41 @@ def draw(rows: Sequence[Row], life: Sequence[Row], path: Path) -> None:
             left.plot(range(1, len(each) + 1), each, color=colour, alpha=0.35, linewidth=1)
         means = [mean(each) for each in zip(*found, strict=True)]
         left.plot(range(1, len(means) + 1), means, color=colour, marker="o", label=NAMES[policy])
-        _dots(right, [row for row in rows if row["policy"] == policy and row["line"] in PLACES], colour)
     left.set_xticks(range(1, len(SPREADING) + 1))
     left.set_xticklabels([f"build {i}\n{share:.0%} marked" for i, share in enumerate(SPREADING, 1)])
     left.set_ylabel("new parts with the mark that fail")
     left.set_title("Four builds, the mark spreads, nobody answers", fontsize=10)
-    right.set_xlabel("share of the window that carries the mark")
-    right.set_title("Single windows of 60 to 400 frames", fontsize=10)
-    right.xaxis.set_major_formatter(mpl.ticker.PercentFormatter(1))
     left.yaxis.set_major_formatter(mpl.ticker.PercentFormatter(1))
-    left.set_ylim(-0.03, 1.05)
-    left.legend(fontsize=9, loc="lower left")
-    for axis in (left, right):
-        axis.grid(alpha=0.3)
-    figure.tight_layout()
+    left.set_ylim(0, 1.05)
+    left.grid(alpha=0.3)
+    _bars(right, rows)
+    handles, names = right.get_legend_handles_labels()
+    figure.legend(handles, names, fontsize=9, loc="lower center", ncols=len(handles))
+    figure.tight_layout(rect=(0, 0.08, 1, 1))
     figure.savefig(path, dpi=110)
     plt.close(figure)
 
 
-def _dots(axis: Any, rows: Sequence[Row], colour: str) -> None:  # noqa: ANN401 - Axes has no stubs
-    aside = 0.002 if colour == COLOURS["learn"] else -0.002
-    axis.scatter([row["share"] + aside for row in rows], [row["found"] for row in rows], s=12, color=colour, alpha=0.5)
-    shares = sorted({row["share"] for row in rows})
-    means = [mean(row["found"] for row in rows if row["share"] == share) for share in shares]
-    axis.plot(shares, means, color=colour, linewidth=2)
+def _bars(axis: Any, rows: Sequence[Row]) -> None:  # noqa: ANN401 - Axes has no stubs
+    """Per window what is found without the mark, and with it by either policy."""
+    pits = {(row["line"], row["window"], row["share"], row["policy"]): row["found"] for row in rows if not row["mark"]}
+    windows = sorted({(line, window) for line, window, share, _ in pits if share == BARS_SHARE and line in PLACES})
+    series = [
+        ("no mark in the window", "tab:gray", 0.0, "learn"),
+        *((NAMES[policy], colour, BARS_SHARE, policy) for policy, colour in COLOURS.items()),
+    ]
+    for place, (name, colour, share, policy) in enumerate(series):
+        known = [(i, pits.get((*window, share, policy))) for i, window in enumerate(windows)]
+        drawn = [(i + 0.27 * (place - 1), found) for i, found in known if found is not None]
+        axis.bar(*zip(*drawn, strict=True), width=0.25, color=colour, label=name)
+    axis.set_xticks(range(len(windows)))
+    axis.set_xticklabels([f"{line}\n{window}" for line, window in windows], fontsize=7)
+    axis.set_title("A mark on a tenth of the window; frames below", fontsize=10)
+    axis.grid(alpha=0.3, axis="y")
 
 
 def window_table(rows: Sequence[Row]) -> Iterator[str]:
-    """A line per window with a mark, beside the same window without."""
+    """A line per window with a mark, beside the same window without it, learnt whole."""
     by_key: dict[tuple[object, ...], dict[str, Row]] = defaultdict(dict)
     for row in rows:
         by_key[row["line"], row["mark"], row["window"], row["share"]][row["policy"]] = row
@@ -82,12 +90,13 @@ def window_table(rows: Sequence[Row]) -> Iterator[str]:
 
 
 def _columns(name: str, clean: dict[str, Row], row: dict[str, Row]) -> list[str]:
-    return [f"{each[name]:.1%}" for each in (clean["ask"], row["ask"], row["learn"])]
+    return [f"{each[name]:.1%}" for each in (clean["learn"], row["ask"], row["learn"])]
 
 
 def kept(rows: Sequence[Row]) -> Iterator[str]:
     """By share, in how many windows as much is found as at 0 %, and good rejects stay within 1.5 times those at 0 %."""
-    clean = {(row["line"], row["mark"], row["window"]): row for row in rows if not row["share"]}
+    unmarked = [row for row in rows if not row["share"] and row["policy"] == "learn"]
+    clean = {(row["line"], row["mark"], row["window"]): row for row in unmarked}
     yield "| share of the window | windows | still found: asks | learns | good rejects kept: asks | learns |"
     yield "|---|---|---|---|---|---|"
     for share in sorted({row["share"] for row in rows if row["share"]}):
