@@ -1,40 +1,21 @@
 """Groups of the few: frames that are alike among themselves at one place and unlike the many, whatever their share.
 
-Nearest neighbours cannot see them: what repeats has near neighbours. Distances to the many see them badly: a mark adds
-little to what parts differ by anyway. But the difference that a mark makes is the same in every frame that carries it,
-while natural differences are not. So patches are whitened (what differs naturally everywhere counts less), centred per
-place, and compared by inner products: the mean of a few carriers is a filter that only carriers answer to, and between
-their answers and the others' there is a gap. A filter never judges the frames it was made of: each is answered by the
-mean of the rest.
+Nearest neighbours cannot tell them: what repeats has near neighbours. Distances to the many tell them badly: a mark
+adds little to what parts differ by anyway. Matched filters do (softpatch/building/matched_filters.py). What they find
+is a group where it is clearer than what goes together by chance, and where its frames would fail were they not learnt.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import no_type_check
 
 import cv2
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int64
-from numba import njit
 
+from softpatch.building.left_out_suspicion import without_as_many, without_members
+from softpatch.building.matched_filters import COARSEST, FilterResponse, filter_responses
 from softpatch.building.outlier_factors import ProjectedGroups
 from softpatch.calibration.extreme_value import gev_grid, posterior
-from softpatch.discriminators.expected_nearest import NEIGHBOURHOOD, nearest_weights
-
-COARSEST = 14
-"""Places a side, at most, as for expected-nearest: a finer grid is looked at in blocks of patches."""
-
-RIDGE = 0.03
-"""Added to every variance before whitening, in units of their mean: rare directions must not outshout the others."""
-
-MOST_SHARE = 0.4
-"""A larger part of the window is not the few: beyond it nobody can say which part is the good one."""
-
-ROUNDS = 4
-"""A filter is made anew from those who answered it, this often at most; most are settled after two."""
-
-EIGEN_SEEDS, ROW_SEEDS = 8, 12
-"""Directions of the largest spread (either side), and single frames with the clearest gap, from which filters grow."""
 
 LEAST_GAP = 1.0
 """Between the last of a group and the first of the others, in the others' standard deviations: what has less is not
@@ -98,150 +79,6 @@ class MinorityGroup:
 
 
 @dataclass(frozen=True)
-class Found:
-    """A filter's answer at one place: who belongs together, and how clearly (units: the others' standard deviation)."""
-
-    row: int
-    column: int
-    members: Bool[np.ndarray, "n"]
-    gap: float
-    distance: float
-
-
-def whitened(projected: Float32[np.ndarray, "n p q d"]) -> Float32[np.ndarray, "n p q d"]:
-    """Centred per position, and with the spread of all positions together made alike in every direction."""
-    centred = projected - projected.mean(axis=0)
-    rows = centred.reshape(-1, centred.shape[-1])
-    covariance = rows.T @ rows / len(rows)
-    values, vectors = np.linalg.eigh(covariance.astype(np.float64))
-    scale = 1 / np.sqrt(np.maximum(values, 0) + RIDGE * values.mean() + np.finfo(np.float32).tiny)
-    return np.asarray(centred @ np.asarray((vectors * scale) @ vectors.T, np.float32))
-
-
-def found_groups(projected: Float32[np.ndarray, "n p q d"], *, least_gap: float) -> list[Found]:
-    """What stands together, place by place; the same frames may be found at many places."""
-    frames, rows, columns, _ = projected.shape
-    patches, step = whitened(projected), max(1, min(rows, columns) // COARSEST)
-    found = []
-    for row in range(0, rows, step):
-        for column in range(0, columns, step):
-            block = patches[:, row : row + step, column : column + step].reshape(frames, -1)
-            found += _at_place(block, row, column, least_gap)
-    return found
-
-
-def _at_place(block: Float32[np.ndarray, "n k"], row: int, column: int, least_gap: float) -> list[Found]:
-    likeness = block @ block.T
-    most = int(MOST_SHARE * len(block))
-    numbers, members = _grown(likeness, _seeds(likeness, most), most, ROUNDS)
-    found, seen = [], set()
-    for which in np.argsort(-numbers[:, 0]).tolist():
-        gap, distance = numbers[which].tolist()
-        if gap < least_gap:
-            break
-        if (key := members[which].tobytes()) not in seen:
-            seen.add(key)
-            found.append(Found(row, column, members[which], gap, distance))
-    return found
-
-
-def _seeds(likeness: Float32[np.ndarray, "n n"], most: int) -> Float32[np.ndarray, "seeds n"]:
-    """First answers of every frame: along the directions of the largest spread, and to the most telling frames."""
-    spread = _leading(likeness, EIGEN_SEEDS)
-    off = likeness.copy()
-    np.fill_diagonal(off, -np.inf)
-    ordered = -np.sort(-off, axis=1)[:, : most + 1]
-    spacings = (ordered[:, :-1] - ordered[:, 1:]) * np.arange(2, most + 2, dtype=np.float32)
-    telling = spacings.max(axis=1) / np.maximum(np.sqrt(np.square(likeness).mean(axis=1)), np.finfo(np.float32).tiny)
-    chosen = np.argsort(-telling)[:ROW_SEEDS]
-    np.fill_diagonal(off, np.inf)
-    return np.concatenate([spread, -spread, off[chosen]])
-
-
-def _leading(likeness: Float32[np.ndarray, "n n"], count: int) -> Float32[np.ndarray, "count n"]:
-    """The leading eigenvectors, nearly: a few steps of subspace iteration are enough for a first answer."""
-    start = np.random.default_rng(0).standard_normal((len(likeness), min(count, len(likeness)))).astype(np.float32)
-    basis = np.linalg.qr(likeness @ start)[0]
-    for _ in range(4):
-        basis = np.linalg.qr(likeness @ basis)[0]
-    small = basis.T @ likeness @ basis
-    return np.ascontiguousarray((basis @ np.linalg.eigh(small)[1]).T)
-
-
-@njit(cache=True, nogil=True)
-@no_type_check
-def _grown(likeness, seeds, most, rounds):  # noqa: ANN001, ANN202 - numba infers them
-    """Per seed: the members its filter settles on, the gap below them and their distance from the others."""
-    count, frames = seeds.shape
-    numbers = np.zeros((count, 2), np.float32)
-    members = np.zeros((count, frames), np.bool_)
-    for s in range(count):
-        answer, mine = seeds[s].copy(), members[s]
-        for _ in range(rounds):
-            order = np.argsort(-answer)
-            size = _clearest_size(answer, order, most)
-            same = True
-            for r in range(frames):
-                same &= mine[order[r]] == (r < size)
-                mine[order[r]] = r < size
-            if same:
-                break
-            _answered(likeness, order[:size], mine, answer)
-        _measured(answer, mine, numbers[s])
-    return numbers, members
-
-
-@njit(cache=True, nogil=True)
-@no_type_check
-def _clearest_size(answer, order, most):  # noqa: ANN001, ANN202 - numba infers them
-    """How many answer before the clearest gap: the r-th spacing of a tail is 1 / r of the first (Renyi); r weighs."""
-    best, size = np.float32(-1), 2
-    for r in range(2, most + 1):
-        spacing = r * (answer[order[r - 1]] - answer[order[r]])
-        if spacing > best:
-            best, size = spacing, r
-    return size
-
-
-@njit(cache=True, nogil=True)
-@no_type_check
-def _answered(likeness, chosen, mine, answer):  # noqa: ANN001, ANN202 - numba infers them
-    """Every frame's answer to the mean of the chosen less that of the rest, itself left out of both."""
-    frames, size = len(answer), len(chosen)
-    answer[:] = 0
-    for k in chosen:
-        for j in range(frames):
-            answer[j] += likeness[k, j]
-    for j in range(frames):
-        own = answer[j]
-        if mine[j]:
-            answer[j] = (own - likeness[j, j]) / (size - 1) + own / (frames - size)
-        else:
-            answer[j] = own / size + (own + likeness[j, j]) / (frames - size - 1)
-
-
-@njit(cache=True, nogil=True)
-@no_type_check
-def _measured(answer, mine, out):  # noqa: ANN001, ANN202 - numba infers them
-    lowest, highest = np.float32(np.inf), np.float32(-np.inf)
-    inside, outside, square, size = 0.0, 0.0, 0.0, 0
-    for j in range(len(answer)):
-        if mine[j]:
-            lowest = min(lowest, answer[j])
-            inside += answer[j]
-            size += 1
-        else:
-            highest = max(highest, answer[j])
-            outside += answer[j]
-            square += answer[j] * answer[j]
-    others = len(answer) - size
-    outside /= others
-    deviation = np.sqrt(max(square / others - outside * outside, 1e-12))
-    out[0] = (lowest - highest) / deviation
-    out[1] = (inside / size - outside) / deviation
-
-
-@dataclass(frozen=True)
 class _Set:
     """Interleaved frames of a window, looked at together: `which` are their numbers in the window."""
 
@@ -262,7 +99,7 @@ class _Draft:
     suspicion: Float32[np.ndarray, "g"]
     others_alike: float
     clearness: float
-    best: Found
+    best: FilterResponse
     representative: int
 
 
@@ -275,9 +112,9 @@ def minority_groups(projected: ProjectedGroups, factors: Float32[np.ndarray, "n 
     drafts: list[_Draft] = []
     for part, group in enumerate(projected.groups):
         drafts += _drafts(_Set(part, np.arange(group.start, group.stop, group.step), projected.read(part)))
-    asked = [(draft, _evidence(draft, suspicion)) for draft in _merged(drafts)]
+    rated = [(draft, _evidence(draft, suspicion)) for draft in _merged(drafts)]
     needed = float(np.log(WINDOWS_PER_QUESTION * factors.size))
-    chosen = sorted((pair for pair in asked if _worth_asking(*pair, needed)), key=lambda pair: -pair[1])
+    chosen = sorted((pair for pair in rated if _worth_asking(*pair, needed)), key=lambda pair: -pair[1])
     return tuple(_group(draft, nats, suspicion) for draft, nats in chosen)
 
 
@@ -297,10 +134,10 @@ def _scale(suspicion: Float32[np.ndarray, "n"]) -> tuple[float, float]:
 def _evidence(draft: _Draft, suspicion: Float32[np.ndarray, "n"]) -> float:
     """How unlikely it is that so many ordinary frames stand out so far, in nats: the median frame counts for all.
 
-    By the law of the other frames' suspicion, whatever other defects lie among them.
+    By the distribution of the other frames' suspicion, which other defects among them hardly move.
     """
     others = np.delete(suspicion, draft.frames)
-    if len(others) < 2:  # noqa: PLR2004 - no law of one
+    if len(others) < 2:  # noqa: PLR2004 - no distribution of one
         return 0.0
     known = posterior(others)
     weights = known.weights.sum(axis=1)
@@ -331,7 +168,7 @@ def with_margin(cells: Bool[np.ndarray, "p q"]) -> Bool[np.ndarray, "p q"]:
 
 def _drafts(its: _Set) -> list[_Draft]:
     """The groups of one set that are clearer than most of what goes together in it."""
-    groups = _joined(found_groups(its.projected, least_gap=LEAST_GAP))
+    groups = _joined(filter_responses(its.projected, least_gap=LEAST_GAP))
     if not groups:
         return []
     clearness = np.array([max(_clearness(each) for each in group) for group in groups])
@@ -346,14 +183,14 @@ def _ordinary(clearness: Float64[np.ndarray, "drafts"]) -> Float64[np.ndarray, "
     return np.array([max(least, float(np.quantile(some, TENTH))) if len(some) else least for some in others])
 
 
-def _clearness(found: Found) -> float:
+def _clearness(found: FilterResponse) -> float:
     """A filter of many frames is surer of its answer, by the square root of their number."""
     return found.gap * float(np.sqrt(found.members.sum()))
 
 
-def _joined(found: Sequence[Found]) -> list[list[Found]]:
+def _joined(found: Sequence[FilterResponse]) -> list[list[FilterResponse]]:
     """Places that name the same frames, together; the clearest place of each first."""
-    groups: list[list[Found]] = []
+    groups: list[list[FilterResponse]] = []
     for each in sorted(found, key=lambda one: -one.gap):
         for group in groups:
             both = int((group[0].members & each.members).sum())
@@ -365,7 +202,7 @@ def _joined(found: Sequence[Found]) -> list[list[Found]]:
     return groups
 
 
-def _draft(its: _Set, places: list[Found], clearness: float) -> _Draft:
+def _draft(its: _Set, places: list[FilterResponse], clearness: float) -> _Draft:
     """The members that most of its clear places name, weighed by their gaps, and all about them."""
     _, rows, columns, _ = its.projected.shape
     strong = [each for each in places if each.gap >= STRONG * places[0].gap]
@@ -374,8 +211,8 @@ def _draft(its: _Set, places: list[Found], clearness: float) -> _Draft:
     if members.sum() < 2:  # noqa: PLR2004 - a group has two
         members = places[0].members
     cells = _cells([each for each in places if each.gap >= WEAK * places[0].gap], (rows, columns))
-    alone = np.stack([_without_its_like(its.projected, members, at.row, at.column) for at in places[:PLACES]])
-    rest = np.stack([_without_as_many(its.projected, members, at.row, at.column) for at in places[:PLACES]])
+    alone = np.stack([without_members(its.projected, members, at.row, at.column) for at in places[:PLACES]])
+    rest = np.stack([without_as_many(its.projected, members, at.row, at.column) for at in places[:PLACES]])
     differs = its.projected[members].mean(axis=0) - its.projected[~members].mean(axis=0)
     suspicion = alone.max(axis=0)
     typical = np.argsort(suspicion)[len(suspicion) // 2]
@@ -394,60 +231,13 @@ def _draft(its: _Set, places: list[Found], clearness: float) -> _Draft:
     )
 
 
-def _cells(places: Sequence[Found], grid: tuple[int, int]) -> Bool[np.ndarray, "p q"]:
+def _cells(places: Sequence[FilterResponse], grid: tuple[int, int]) -> Bool[np.ndarray, "p q"]:
     """The positions that those places stand for."""
     step = max(1, min(grid) // COARSEST)
     cells = np.zeros(grid, np.bool_)
     for each in places:
         cells[each.row : each.row + step, each.column : each.column + step] = True
     return cells
-
-
-def _without_its_like(
-    projected: Float32[np.ndarray, "n p q d"], members: Bool[np.ndarray, "n"], row: int, column: int
-) -> Float32[np.ndarray, "g"]:
-    """Expected-nearest of the members' patches at this position, as if no other member were in the window."""
-    squared = _squared_distances(projected, members, ~members, row, column)
-    return _expected_nearest(squared, leave_out=0)
-
-
-def _without_as_many(
-    projected: Float32[np.ndarray, "n p q d"], members: Bool[np.ndarray, "n"], row: int, column: int
-) -> Float32[np.ndarray, "o"]:
-    """The same of the other frames, as if so many of their nearest as a member has were not in the window.
-
-    Where a window consists of many such groups (six finishes, nine angles), each of them is alone without its like, and
-    none is of the few.
-    """
-    squared = _squared_distances(projected, ~members, np.ones_like(members), row, column)
-    squared[np.arange(len(squared)), np.flatnonzero(~members)] = 0
-    return _expected_nearest(squared, leave_out=int(members.sum()))
-
-
-def _squared_distances(
-    projected: Float32[np.ndarray, "n p q d"],
-    ours: Bool[np.ndarray, "n"],
-    theirs: Bool[np.ndarray, "n"],
-    row: int,
-    column: int,
-) -> Float32[np.ndarray, "a b"]:
-    """From our frames' patches at this position to the nearest patch of each of their frames within one position."""
-    rows = slice(max(0, row - NEIGHBOURHOOD), row + NEIGHBOURHOOD + 1)
-    around = (rows, slice(max(0, column - NEIGHBOURHOOD), column + NEIGHBOURHOOD + 1))
-    mine = projected[ours, row, column]
-    keys = projected[theirs][:, *around].reshape(int(theirs.sum()), -1, projected.shape[-1])
-    centre = mine.mean(axis=0)
-    mine, keys = mine - centre, keys - centre
-    products = (mine @ keys.reshape(-1, keys.shape[-1]).T).reshape(len(mine), *keys.shape[:2])
-    squared = np.square(mine).sum(axis=1)[:, None, None] + np.square(keys).sum(axis=2)[None] - 2 * products
-    return np.asarray(np.maximum(squared.min(axis=2), 0))
-
-
-def _expected_nearest(squared: Float32[np.ndarray, "a b"], *, leave_out: int) -> Float32[np.ndarray, "a"]:
-    """Expected-nearest by these squared distances, the nearest so many left out."""
-    weights = nearest_weights(squared.shape[1] - leave_out)
-    nearest = np.sort(squared, axis=1)[:, leave_out : leave_out + len(weights)]
-    return np.asarray(np.sqrt(nearest) @ weights, np.float32)
 
 
 def _merged(drafts: list[_Draft]) -> list[_Draft]:

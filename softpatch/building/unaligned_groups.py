@@ -12,14 +12,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Bool, Float32, Int64
 
-from softpatch.building.minority_groups import (
-    COARSEST,
-    LEAST_GAP,
-    MOST_SHARE,
-    RIDGE,
-    SAME,
-    MinorityGroup,
-)
+from softpatch.building.matched_filters import COARSEST, MOST_SHARE, RIDGE
+from softpatch.building.minority_groups import LEAST_GAP, SAME, MinorityGroup
 from softpatch.building.outlier_factors import ProjectedGroups
 
 REFERENCES = 24
