@@ -8,8 +8,9 @@ from jaxtyping import Bool, Float32
 
 from softpatch.bank import GroupLabel
 from softpatch.building.denoise import NoiseMask, PatchLabels
+from softpatch.building.grid_margin import with_margin
 from softpatch.building.labels import Exemplars
-from softpatch.building.minority_groups import MinorityGroup, with_margin
+from softpatch.building.minority_groups import MinorityGroup
 from softpatch.building.rejection import ALIGNED_SIGMAS, suspicious_frames
 
 NOT_LEARNT: frozenset[GroupLabel] = frozenset({"open", "defect", "no_part"})

@@ -12,7 +12,7 @@ from softpatch.building.label_masks import LabelledGroup, frames_not_learnt, lab
 from softpatch.building.labels import Exemplars
 from softpatch.building.minority_groups import MinorityGroup, minority_groups
 from softpatch.building.negatives import vouching_patches
-from softpatch.building.outlier_factors import projected_groups
+from softpatch.building.projection import projected_groups
 from softpatch.building.unaligned_groups import unaligned_groups
 from softpatch.settings import BuildSettings
 

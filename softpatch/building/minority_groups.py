@@ -8,13 +8,13 @@ is a group where it is clearer than what goes together by chance, and where its 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int64
 
+from softpatch.building.grid_margin import with_margin
 from softpatch.building.left_out_suspicion import without_as_many, without_members
 from softpatch.building.matched_filters import COARSEST, FilterResponse, filter_responses
-from softpatch.building.outlier_factors import ProjectedGroups
+from softpatch.building.projection import ProjectedGroups
 from softpatch.calibration.extreme_value import gev_grid, posterior
 
 LEAST_GAP = 1.0
@@ -52,9 +52,6 @@ WINDOWS_PER_QUESTION = 20
 SAME = 0.5
 """Of the frames that two places name together, the share that both name, for them to be one group; and the least cosine
 of what two groups differ by, for them to be one group of two sets of frames."""
-
-MARGIN = 2
-"""Patches around a place that leave the bank with it: what the network sees of a mark reaches so far."""
 
 
 @dataclass(frozen=True)
@@ -158,12 +155,6 @@ def _group(draft: _Draft, nats: float, suspicion: Float32[np.ndarray, "n"]) -> M
         sigmas=float((np.log(np.median(draft.suspicion)) - middle) / unit),
         evidence=nats,
     )
-
-
-def with_margin(cells: Bool[np.ndarray, "p q"]) -> Bool[np.ndarray, "p q"]:
-    """Those positions and the ones within the margin of them."""
-    side = 2 * MARGIN + 1
-    return np.asarray(cv2.dilate(cells.astype(np.uint8), np.ones((side, side), np.uint8)), np.bool_)
 
 
 def _drafts(its: _Set) -> list[_Draft]:

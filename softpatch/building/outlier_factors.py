@@ -1,6 +1,5 @@
 """Outlier factors of a whole window, one group of frames in memory at a time."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,10 +7,9 @@ from jaxtyping import Float32
 
 from softpatch.building.alignment import parts_are_aligned
 from softpatch.building.embedding_buffer import EmbeddingBuffer
-from softpatch.building.frame_groups import interleaved_groups
 from softpatch.building.noise_floor import noise_floor
 from softpatch.building.progress import StageProgress
-from softpatch.building.projection import project, projection_matrix
+from softpatch.building.projection import ProjectedGroups, projected_groups
 from softpatch.discriminators import DISCRIMINATORS
 from softpatch.discriminators.protocol import Discriminator
 from softpatch.settings import BuildSettings, DiscriminatorName
@@ -21,34 +19,12 @@ DISTANCES: frozenset[DiscriminatorName] = frozenset({"expected-nearest", "neares
 
 
 @dataclass(frozen=True)
-class ProjectedGroups:
-    """A window's interleaved groups, projected when they are read."""
-
-    embeddings: EmbeddingBuffer
-    groups: Sequence[range]
-    matrix: Float32[np.ndarray, "d k"]
-
-    def read(self, number: int) -> Float32[np.ndarray, "m p q k"]:
-        """The projected embeddings of one group."""
-        return project(self.embeddings.take(self.groups[number]), self.matrix)
-
-
-@dataclass(frozen=True)
 class OutlierFactors:
     """What the noise rule is given: one factor per patch by the discriminator set, and by LOF on aligned lines."""
 
     factors: Float32[np.ndarray, "n p q"]
     lof: Float32[np.ndarray, "n p q"] | None
     noise_floor: float
-
-
-def projected_groups(embeddings: EmbeddingBuffer, settings: BuildSettings) -> ProjectedGroups:
-    """The window's interleaved groups, by the projection of the settings. Raises ValueError for one of no frames."""
-    groups = interleaved_groups(range(len(embeddings)), settings.group_frames)
-    if not groups:
-        raise ValueError("a window of no frames has no outlier factors")
-    matrix = projection_matrix(embeddings.dimension, settings.projection_dims, seed=settings.seed)
-    return ProjectedGroups(embeddings, groups, matrix)
 
 
 def outlier_factors(embeddings: EmbeddingBuffer, settings: BuildSettings, progress: StageProgress) -> OutlierFactors:

@@ -1,7 +1,14 @@
 """One seeded Gaussian projection, shared by discriminator and coreset; search keeps the full dimension."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import numpy as np
 from jaxtyping import Float32
+
+from softpatch.building.embedding_buffer import EmbeddingBuffer
+from softpatch.building.frame_groups import interleaved_groups
+from softpatch.settings import BuildSettings
 
 
 def projection_matrix(dimension: int, dims: int, *, seed: int) -> Float32[np.ndarray, "dimension k"]:
@@ -21,3 +28,25 @@ def project(
     """The embeddings under the matrix, in one GEMM."""
     flat = np.asarray(embeddings.reshape(-1, matrix.shape[0]) @ matrix)
     return flat.reshape(*embeddings.shape[:-1], matrix.shape[1])
+
+
+@dataclass(frozen=True)
+class ProjectedGroups:
+    """A window's interleaved groups, projected when they are read."""
+
+    embeddings: EmbeddingBuffer
+    groups: Sequence[range]
+    matrix: Float32[np.ndarray, "d k"]
+
+    def read(self, number: int) -> Float32[np.ndarray, "m p q k"]:
+        """The projected embeddings of one group."""
+        return project(self.embeddings.take(self.groups[number]), self.matrix)
+
+
+def projected_groups(embeddings: EmbeddingBuffer, settings: BuildSettings) -> ProjectedGroups:
+    """The window's interleaved groups, by the projection of the settings. Raises ValueError for one of no frames."""
+    groups = interleaved_groups(range(len(embeddings)), settings.group_frames)
+    if not groups:
+        raise ValueError("a window of no frames has no outlier factors")
+    matrix = projection_matrix(embeddings.dimension, settings.projection_dims, seed=settings.seed)
+    return ProjectedGroups(embeddings, groups, matrix)

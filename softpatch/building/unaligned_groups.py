@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float32, Int64
 
 from softpatch.building.matched_filters import COARSEST, MOST_SHARE, RIDGE
 from softpatch.building.minority_groups import LEAST_GAP, SAME, MinorityGroup
-from softpatch.building.outlier_factors import ProjectedGroups
+from softpatch.building.projection import ProjectedGroups
 
 REFERENCES = 24
 """Frames, evenly spaced over the first interleaved group, whose nearest patches say what is usual."""

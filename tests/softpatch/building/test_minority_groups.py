@@ -6,7 +6,7 @@ from jaxtyping import Float32
 
 from softpatch.building.embedding_buffer import MemoryBuffer
 from softpatch.building.minority_groups import MinorityGroup, minority_groups
-from softpatch.building.outlier_factors import projected_groups
+from softpatch.building.projection import projected_groups
 from softpatch.discriminators.expected_nearest import ExpectedNearest
 from softpatch.settings import BuildSettings
 

@@ -7,7 +7,7 @@ from jaxtyping import Float32
 from softpatch.building.embedding_buffer import MemoryBuffer
 from softpatch.building.label_masks import LabelledGroup, patch_labels
 from softpatch.building.minority_groups import MinorityGroup
-from softpatch.building.outlier_factors import projected_groups
+from softpatch.building.projection import projected_groups
 from softpatch.building.unaligned_groups import unaligned_groups
 from softpatch.settings import BuildSettings
 
