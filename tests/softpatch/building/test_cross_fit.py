@@ -51,8 +51,12 @@ def line(frames: int, *, seed: int) -> np.ndarray:
 @pytest.mark.slow
 @pytest.mark.parametrize("coreset_frames", [1024, 80])
 def test_frames_of_the_window_score_as_frames_to_come_do(coreset_frames: int) -> None:
-    """A threshold is worth what this is: the quantiles of calibration scores are those of 400 frames nobody saw."""
-    fitted, calibration = calibration_scores(line(240, seed=0), BuildSettings(coreset_frames=coreset_frames))
+    """A threshold is worth what this is: the quantiles of calibration scores are those of 400 frames nobody saw.
+
+    Groups are learnt: this line's rare centres are some, and frames of groups that are not count for no threshold.
+    """
+    chosen = BuildSettings(coreset_frames=coreset_frames, groups="learn")
+    fitted, calibration = calibration_scores(line(240, seed=0), chosen)
     scorer = fitted.bank.scorer(BruteSearch)
     ahead = np.array([frame.score for frame in scorer.score(line(400, seed=1))])
     probabilities = [0.1, 0.25, 0.5, 0.75, 0.9]
