@@ -53,6 +53,7 @@ LABEL_TENSORS: Mapping[str, tuple[str, tuple[int | str, ...]]] = MappingProxyTyp
         "ignored": ("bool", ("rows", "columns")),
         "calibration_excluded": ("bool", ("frames",)),
         "no_part_vectors": ("float32", ("no_part_patches", "dimension")),
+        "negative_vectors": ("float32", ("negatives", "dimension")),
     }
 )
 """Those of a bank whose window holds groups, or whose view has labelled frames; a bank without them lacks them."""
@@ -150,7 +151,8 @@ class Bank:
     `source_frame` and `probe_frames` count in `manifest.frame_names`; positions are (row, column) of the grid.
     `calibration_scores` are cross-fitted: comparable with this bank's scores. L2 units throughout. `confirmed` patches
     are of frames that a person called good; `ignored` positions never score; `calibration_excluded` frames belong to
-    groups that are not learnt, so that no threshold is drawn from them.
+    groups that are not learnt, so that no threshold is drawn from them. `negative_vectors` are patches of defects that
+    people named.
     """
 
     manifest: Manifest
@@ -168,6 +170,7 @@ class Bank:
     ignored: Bool[np.ndarray, "rows columns"] | None = None
     calibration_excluded: Bool[np.ndarray, "frames"] | None = None
     no_part_vectors: Float32[np.ndarray, "no_part_patches dimension"] | None = None
+    negative_vectors: Float32[np.ndarray, "negatives dimension"] | None = None
 
     @property
     def threshold_scores(self) -> Float32[np.ndarray, "counted"]:
@@ -330,6 +333,8 @@ def _check_counts(tensors: Mapping[str, np.ndarray], manifest: Manifest) -> None
         raise InvalidBank("tensor no_part_vectors and manifest field no_part_limit stand together")
     if "no_part_vectors" in tensors and not len(tensors["no_part_vectors"]):
         raise InvalidBank("tensor no_part_vectors holds no patches")
+    if "negative_vectors" in tensors and not len(tensors["negative_vectors"]):
+        raise InvalidBank("tensor negative_vectors holds no patches")
     if "calibration_excluded" in tensors and tensors["calibration_excluded"].all():
         raise InvalidBank("tensor calibration_excluded leaves no frame for the threshold")
 

@@ -70,6 +70,7 @@ def assemble(
         probes=tuple(bytes(frames[window.sources[frame]]) for frame in probed.tolist()),
         confirmed=_if_any(fitted.bank.confirmed),
         ignored=fitted.bank.ignored,
+        negative_vectors=fitted.bank.negative_vectors,
         calibration_excluded=_if_any(fitted.labels.not_learnt),
         no_part_vectors=None if no_part is None else no_part.vectors,
     )

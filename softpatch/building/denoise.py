@@ -20,6 +20,8 @@ class PatchLabels:
     excluded: Bool[np.ndarray, "n p q"]
     confirmed: Bool[np.ndarray, "n p q"]
     ignored: Bool[np.ndarray, "p q"]
+    negatives: Float32[np.ndarray, "k d"] | None = None
+    """Patches of defects that people named; None where there are none."""
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ class FittedBank:
     trusted_patches: int
     scoring: ScoringRule
     ignored: Bool[np.ndarray, "p q"] | None = None
+    negative_vectors: Float32[np.ndarray, "k d"] | None = None
 
     @property
     def confirmed(self) -> Bool[np.ndarray, "m"]:
@@ -57,4 +58,5 @@ def fitted_bank(coresets: Sequence[Sequence[Patches]], mask: NoiseMask, settings
         low, high = settings.soft_weight_low, settings.soft_weight_high
         weights = soft_weights(patches.factors, median_kept=mask.median_kept, low=low, high=high)
     ignored = None if mask.labels is None or not mask.labels.ignored.any() else mask.labels.ignored
-    return FittedBank(patches, weights, trusted, settings.scoring, ignored)
+    negatives = None if mask.labels is None else mask.labels.negatives
+    return FittedBank(patches, weights, trusted, settings.scoring, ignored, negatives)

@@ -1,7 +1,7 @@
 """From outlier factors and known labels to the groups of a window and the masks that follow from all labels."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from jaxtyping import Bool
@@ -11,7 +11,7 @@ from softpatch.building.embedding_buffer import EmbeddingBuffer
 from softpatch.building.label_masks import LabelledGroup, frames_not_learnt, labelled_groups, patch_labels
 from softpatch.building.labels import Exemplars
 from softpatch.building.minority_groups import MinorityGroup, minority_groups
-from softpatch.building.negatives import vouching_patches
+from softpatch.building.negatives import negative_patches, vouching_patches
 from softpatch.building.projection import projected_groups
 from softpatch.building.unaligned_groups import unaligned_groups
 from softpatch.settings import BuildSettings
@@ -43,11 +43,17 @@ def label_window(
     groups = labelled_groups(found, known.exemplars, window_frames=known.window_frames)
     patches = patch_labels(mask.factors, groups, known.exemplars, window_frames=known.window_frames)
     not_learnt = frames_not_learnt(groups, known.exemplars, window_frames=known.window_frames)
-    for each in known.exemplars:
-        if each.labelled.label == "defect" and each.labelled.origin == "feedback":
-            vouching = vouching_patches(embeddings, mask.factors, each, settings, window_frames=known.window_frames)
-            patches.excluded[: known.window_frames] |= vouching.patches
-            not_learnt |= vouching.frames
+    defects = [
+        each for each in known.exemplars if (each.labelled.label, each.labelled.origin) == ("defect", "feedback")
+    ]
+    negatives = []
+    for each in defects:
+        vouching = vouching_patches(embeddings, mask.factors, each, settings, window_frames=known.window_frames)
+        patches.excluded[: known.window_frames] |= vouching.patches
+        not_learnt |= vouching.frames
+        negatives.append(negative_patches(embeddings, mask.factors, each, window_frames=known.window_frames))
+    if any(map(len, negatives)):
+        patches = replace(patches, negatives=np.concatenate(negatives))
     return WindowLabels(known, groups, patches, not_learnt)
 
 

@@ -1,4 +1,4 @@
-"""Patches of a window that vouch for a known defect: nearer to it than nearly all others are."""
+"""What a word on a defective frame makes of a window: its own patches, and the patches that vouch for them."""
 
 from dataclasses import dataclass
 
@@ -20,7 +20,10 @@ LEAST_SIGMA = 0.05
 FRAMES_AT_ONCE = 128
 
 WORST_SHARE = 0.7
-"""Where no box says which patches of a frame are defective: those whose factor is at least so much of its largest."""
+"""The defective patches of a frame, or of a box on it: those whose factor is at least so much of the largest there."""
+
+MOST_NEGATIVES = 64
+"""Patches of one defective frame that are kept, the worst first."""
 
 _NORMAL_QUARTILE = 0.6745
 
@@ -64,6 +67,18 @@ def vouching_patches(
     return Vouching(patches, frames)
 
 
+def negative_patches(
+    embeddings: EmbeddingBuffer, factors: Float32[np.ndarray, "n p q"], defect: Exemplars, *, window_frames: int
+) -> Float32[np.ndarray, "k d"]:
+    """The defect's own patches: what is nearer to one of them than to the bank scores more."""
+    patches = [np.empty((0, embeddings.dimension), np.float32)]
+    for row in (row for row in defect.rows if row >= window_frames):
+        places = np.argwhere(_defective(defect, factors[row]))
+        worst = places[np.argsort(-factors[row][tuple(places.T)])][:MOST_NEGATIVES]
+        patches.append(embeddings.take(range(row, row + 1))[0][tuple(worst.T)])
+    return np.concatenate(patches)
+
+
 def _chunks(frames: int) -> list[range]:
     return [range(start, min(frames, start + FRAMES_AT_ONCE)) for start in range(0, frames, FRAMES_AT_ONCE)]
 
@@ -81,9 +96,8 @@ def _around(row: int, column: int) -> tuple[slice, slice]:
 
 
 def _defective(defect: Exemplars, factors: Float32[np.ndarray, "p q"]) -> Bool[np.ndarray, "p q"]:
-    if defect.labelled.box_xyxy is not None:
-        return defect.cells
-    return np.asarray(factors >= WORST_SHARE * factors.max())
+    inside = np.where(defect.cells, factors, np.float32(0))
+    return np.asarray(inside >= max(WORST_SHARE * float(inside.max()), float(np.finfo(np.float32).tiny)))
 
 
 def _exceptional(distance: Float32[np.ndarray, "frames r c"]) -> Bool[np.ndarray, "frames r c"]:

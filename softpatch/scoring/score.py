@@ -14,6 +14,15 @@ MAP_SIGMA_PX = 4
 MAP_KERNEL_PX = 4 * MAP_SIGMA_PX * 2 + 1  # four sigma a side, as SciPy's filter of the reference
 
 
+NEGATIVE_GAIN = 2.0
+"""By how many times itself a patch's distance grows at most, where a known defect is there: one that had two fifths of
+the threshold fails then."""
+
+NEGATIVE_REACH = 0.5
+"""Share of a patch's distance to the bank within which a known defect must be: what is hardly nearer to it than to good
+patches may be good, and raised good frames as well."""
+
+
 @dataclass(frozen=True)
 class FrameScore:
     """The anomaly score of one frame, the maximum over its patches, and where it comes from."""
@@ -67,6 +76,11 @@ class WeightedPatches(Protocol):
         ...
 
     @property
+    def negative_vectors(self) -> Float32[np.ndarray, "k d"] | None:
+        """Patches of defects that people named; None where there are none."""
+        ...
+
+    @property
     def ignored(self) -> Bool[np.ndarray, "p q"] | None:
         """Grid positions that never score; None where there are none."""
         ...
@@ -82,6 +96,7 @@ class Scorer:
         self._frames = bank.source_frame[:trusted]
         self._confirmed = None if bank.confirmed is None else bank.confirmed[:trusted]
         self._ignored = bank.ignored
+        self._negatives = bank.negative_vectors
         self._trusted, self._untrusted = search, None
         if trusted < len(bank.soft_weights):
             self._trusted, self._untrusted = search.part(slice(0, trusted)), search.part(slice(trusted, None))
@@ -98,6 +113,8 @@ class Scorer:
         - An untrusted patch that is nearer lowers the score by 1 - `untrusted_ratio` of its own distance, and never
           below that distance: a rejected defect does not lower its own score either.
         - Patch scores are averaged with their neighbours' by a Gaussian of `blur_cells`: defects have an extent.
+        - A patch that is much nearer to a patch of a defect that a person named than to the bank scores more: by up to
+          `NEGATIVE_GAIN` times its distance, where it is that patch.
         - Positions that a person said to ignore score 0, before and after that.
 
         Raises:
@@ -113,11 +130,11 @@ class Scorer:
 
     def _distances(self, queries: Float32[np.ndarray, "n d"]) -> tuple[np.ndarray, np.ndarray]:
         distance, row = self._trusted_distances(queries)
-        if self._untrusted is None:
-            return distance, row
-        untrusted = self._untrusted.nearest(queries).distance
-        credit = np.float32(1 - self._rule.untrusted_ratio) * untrusted
-        return np.clip(untrusted, distance - credit, distance), row
+        if self._untrusted is not None:
+            untrusted = self._untrusted.nearest(queries).distance
+            credit = np.float32(1 - self._rule.untrusted_ratio) * untrusted
+            distance = np.clip(untrusted, distance - credit, distance)
+        return (distance if self._negatives is None else _raised(distance, queries, self._negatives)), row
 
     def _trusted_distances(self, queries: Float32[np.ndarray, "n d"]) -> tuple[np.ndarray, np.ndarray]:
         if self._rule.second_frame_ratio == 0:
@@ -128,6 +145,16 @@ class Scorer:
         if self._confirmed is None:
             return distance, nearest.row
         return np.where(self._confirmed[nearest.row], nearest.distance, distance), nearest.row
+
+
+def _raised(
+    distance: Float32[np.ndarray, "n"], queries: Float32[np.ndarray, "n d"], negatives: Float32[np.ndarray, "k d"]
+) -> Float32[np.ndarray, "n"]:
+    """Distances, larger where a negative is nearer than that."""
+    squared = np.square(negatives).sum(axis=1) - 2 * (queries @ negatives.T)
+    nearest = np.linalg.norm(queries - negatives[squared.argmin(axis=1)], axis=1)  # by difference: exact where it is 0
+    nearer = 1 - nearest / np.maximum(NEGATIVE_REACH * distance, np.finfo(np.float32).tiny)
+    return np.asarray(distance * (1 + NEGATIVE_GAIN * np.maximum(nearer, 0)), np.float32)
 
 
 def _blur(

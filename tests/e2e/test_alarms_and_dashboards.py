@@ -37,6 +37,8 @@ FOLLOWED = f'patchline_drift_decisions_total{{view="{KNOCKED}"}}'
 DOUBLED = f'patchline_duplicate_frames_total{{view="{ODD}"}}'
 CALM_FRAMES = 100
 """Decisions on which nothing may be noticed, before the knock."""
+STALL_SECONDS = 7.0
+"""Long enough for the camera to be behind its beat, and too short for what it sent to expire unacknowledged."""
 
 RIGHTLY_ZERO = {
     "patchline_kafka_polls_failed_total": "no broker fails here; tests/e2e/faults makes them fail",
@@ -84,7 +86,8 @@ def history(line: WatchedLine, prometheus: Prometheus) -> History:
     share_the_load_for_a_while(line, prometheus)
     with Camera(line.kafka, KNOCKED, rate_per_second=15, seed=5) as camera:
         with stalled(line.running["camera"]):
-            line.wait_until(lambda: value(prometheus, FOLLOWED) > CALM_FRAMES, "decisions to follow")
+            time.sleep(STALL_SECONDS)
+        line.wait_until(lambda: value(prometheus, FOLLOWED) > CALM_FRAMES, "decisions to follow")
         told_before = drift_alerts(line, "firing")
         knocked, camera.fault = time.time(), KNOCK
         line.wait_until(lambda: bool(drift_alerts(line, "firing")), "the alert of the knock")

@@ -186,6 +186,20 @@ def test_an_escaped_defect_leaves_the_bank() -> None:
     assert learnt((word,)).manifest.golden.wrong == []
 
 
+def test_a_frame_that_escaped_fails_after_the_word() -> None:
+    """A mark too faint to fail: the same frame fails afterwards, and good ones pass as before."""
+    faint = [marked(5000 + number, brighter=24) for number in range(12)]
+    plain = window({})
+    before = ratios(built(plain), faint)
+    bank = built(plain, (LabelledFrames("w3", "defect", "feedback", BOX, (faint[0],)),))
+    after = ratios(bank, faint)
+    assert before[0] <= 1
+    assert after[0] > 1
+    assert (ratios(bank, NEW_GOOD) > 1).mean() <= 0.1
+    assert bank.manifest.golden.wrong == []
+    assert bank_from_bytes(bank_to_bytes(bank)).negative_vectors is not None
+
+
 def test_a_threshold_is_not_drawn_from_frames_that_are_not_learnt() -> None:
     """Their scores stay in the calibration, marked."""
     bank = with_a_mark()

@@ -26,6 +26,7 @@ class TinyBank:
     scoring: ScoringRule = PAPER
     confirmed: np.ndarray | None = None
     ignored: np.ndarray | None = None
+    negative_vectors: np.ndarray | None = None
 
 
 def on_a_line(*places: float, frames: list[int], untrusted: int = 0, scoring: ScoringRule = PAPER) -> TinyBank:
@@ -190,3 +191,11 @@ def test_an_ignored_position_never_scores(blur_cells: float) -> None:
     (found,) = Scorer(bank, BruteSearch(bank.vectors)).score(frame)
     assert found.patch_scores[2, 2] == 0
     assert found.worst_position == (0, 0)
+
+
+def test_a_patch_nearer_to_a_named_defect_than_to_the_bank_scores_more() -> None:
+    """The defect itself: three times its distance; a quarter as far from it as from the bank: twice; half: no more."""
+    bank = replace(on_a_line(0, frames=[0]), negative_vectors=np.array([[6]], np.float32))
+    frames = np.array([6, 4.8, 4, 2], np.float32).reshape(4, 1, 1, 1)
+    found = [each.score for each in Scorer(bank, BruteSearch(bank.vectors)).score(frames)]
+    assert found == pytest.approx([3 * 6, 2 * 4.8, 4, 2])
