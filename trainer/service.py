@@ -2,60 +2,34 @@
 
 from __future__ import annotations
 
-import time
 from collections import deque
-from contextlib import ExitStack
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import structlog
 
-from ingest.bank_updates import bank_states
-from ingest.command import Command
-from ingest.feedback import Feedback
 from ingest.kafka.errors import Aborted, BrokerUnreachable
-from ingest.kafka.readers import WholeTopicReader
 from ingest.kafka.records import Partition
-from ingest.kafka.transactions import State, TransactionLoop
-from ingest.store import FsspecStore, StoreError
-from monitoring.health import HealthServer, Heartbeat, Readiness
-from monitoring.metrics import declare_kafka, declare_trainer
-from trainer.annotation_store import AnnotationStore
-from trainer.bank_store import BankStore
-from trainer.build_queue import BuildEnvironment, BuildQueue
-from trainer.build_workdir import build_workdir
-from trainer.collector import Collector
-from trainer.controller import ViewController
-from trainer.effects import WindowEffects
-from trainer.kafka_frames import KafkaFrames
-from trainer.lost_banks import LostBanks
-from trainer.message_queue import MessageQueue
-from trainer.owned_views import OwnedViews
-from trainer.publisher import NotOurs, Publisher, Topics
-from trainer.window_store import WindowStore
+from ingest.store import StoreError
+from trainer.publisher import NotOurs, Publisher
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
     from threading import Event
 
-    from prometheus_client import CollectorRegistry
-
-    from ingest.bank_state import BankState
     from ingest.kafka.loop import Loop
     from ingest.kafka.records import Record
-    from ingest.kafka.settings import KafkaSettings
-    from monitoring.metrics import KafkaMetrics, TrainerMetrics
-    from softpatch.network.graph import Graph
-    from trainer.build_order import ProviderChoice
-    from trainer.settings import TrainerSettings, ViewTraining
+    from monitoring.health import Heartbeat
+    from monitoring.metrics import KafkaMetrics
+    from trainer.build_queue import BuildQueue
+    from trainer.collector import Collector
+    from trainer.controller import ViewController
+    from trainer.lost_banks import LostBanks
+    from trainer.settings import TrainerSettings
 
 log = structlog.get_logger(__name__)
 
 ROOM = 64
 """Records taken in one round: builds and commands are followed in between."""
-READ_SECONDS = 20.0
-"""For reading `banks` whole at an assignment; a rebalance waits for it."""
 
 
 class Trainer:
@@ -156,242 +130,3 @@ class Trainer:
         else:
             return True
         return False
-
-
-@dataclass
-class StartProgress:
-    """How far the start has come, for /readyz: ready with a place in the group, whatever partitions that gives."""
-
-    loop: TransactionLoop | None = None
-
-    def readiness(self) -> Readiness:
-        """Whether frames are read."""
-        if self.loop is None:
-            return Readiness(ready=False, sentence="Not ready: waiting for a broker.")
-        if self.loop.state not in (State.OWNING, State.COMMITTING):
-            return Readiness(ready=False, sentence=f"Not ready: {self.loop.state.value}.")
-        return Readiness(ready=True, sentence=f"Ready: {len(self.loop.claims)} partitions of frames are read.")
-
-
-@dataclass(frozen=True)
-class _Shared:
-    """What the parts of one trainer process share."""
-
-    settings: TrainerSettings
-    kafka: KafkaSettings
-    windows: WindowStore
-    bank_store: BankStore
-    annotation_store: AnnotationStore
-    builds: BuildQueue
-    metrics: TrainerMetrics
-    kafka_metrics: KafkaMetrics
-    environment: BuildEnvironment
-    clock: Callable[[], float]
-    now: Callable[[], datetime]
-
-    @property
-    def topics(self) -> Topics:
-        """The trainer's topics on this cluster."""
-        return topics_of(self.kafka)
-
-
-def serve(
-    settings: TrainerSettings,
-    *,
-    kafka: KafkaSettings,
-    store_url: str,
-    graph: Graph,
-    provider: ProviderChoice,
-    training_of: Callable[[str], ViewTraining],
-    max_pixels: int,
-    stop: Event,
-    registry: CollectorRegistry,
-    clock: Callable[[], float] = time.monotonic,
-    now: Callable[[], datetime] = lambda: datetime.now(UTC),
-) -> None:
-    """Run the trainer until `stop`. Call it on the thread that lives as long as the process: builds die with it.
-
-    Raises:
-        PortInUse, StoreError, TopicMissing: the metrics port is taken, the store or a topic is not there.
-        BrokerUnreachable: `stop` came before a broker.
-        Fenced, Refused: another process took our place, or Kafka denies what we need; the process must end.
-        NewerIndex, NewerSchema: a newer release wrote a window in this store, or a bank state.
-    """
-    heartbeat, progress = Heartbeat(limit_seconds=settings.heartbeat_limit_seconds, clock=clock), StartProgress()
-    store = FsspecStore.open(store_url)
-    with ExitStack() as stack:
-        stack.enter_context(_health(settings, registry, heartbeat, progress))
-        environment = _build_environment(stack, graph, provider, store_url, max_pixels=max_pixels)
-        shared = _Shared(
-            settings=settings,
-            kafka=kafka,
-            windows=WindowStore(store),
-            bank_store=BankStore(store, graph_hash=graph.hash, keep=settings.keep_banks),
-            annotation_store=AnnotationStore(store),
-            builds=BuildQueue(environment, settings, clock=clock, now=now),
-            metrics=declare_trainer(registry),
-            kafka_metrics=declare_kafka(registry),
-            environment=environment,
-            clock=clock,
-            now=now,
-        )
-        _trainer(shared, stack, progress, training_of, heartbeat=heartbeat, stop=stop).run(until=stop)
-
-
-def _trainer(
-    shared: _Shared,
-    stack: ExitStack,
-    progress: StartProgress,
-    training_of: Callable[[str], ViewTraining],
-    *,
-    heartbeat: Heartbeat,
-    stop: Event,
-) -> Trainer:
-    """The loop with all that it drives, connected; `stack` closes it."""
-    kafka, topics = shared.kafka, shared.topics
-    frames = stack.enter_context(WholeTopicReader.open(kafka, topics=[topics.frames], stop=stop))
-    commands = stack.enter_context(WholeTopicReader.open(kafka, topics=[topics.commands], stop=stop))
-    feedback = stack.enter_context(WholeTopicReader.open(kafka, topics=[topics.feedback], stop=stop))
-    views = _owned_views(shared, training_of, ends=frames.end_offsets)
-    progress.loop = stack.enter_context(_loop(kafka, topics, views, stop))
-    publisher = Publisher(
-        progress.loop,
-        views,
-        shared.windows,
-        topics,
-        metrics=shared.metrics,
-        kafka_metrics=shared.kafka_metrics,
-    )
-    effects = WindowEffects(shared.builds, publisher, shared.metrics, now=shared.now)
-    return Trainer(
-        loop=progress.loop,
-        collector=_collector(shared, views),
-        controller=_controller(shared, views, publisher, effects, commands=commands, feedback=feedback),
-        lost_banks=_lost_banks(shared, views, publisher, effects),
-        publisher=publisher,
-        builds=shared.builds,
-        settings=shared.settings,
-        kafka_metrics=shared.kafka_metrics,
-        heartbeat=heartbeat,
-        clock=shared.clock,
-    )
-
-
-def _owned_views(
-    shared: _Shared,
-    training_of: Callable[[str], ViewTraining],
-    *,
-    ends: Callable[[], Mapping[Partition, int]],
-) -> OwnedViews:
-    return OwnedViews(
-        topic=shared.topics.frames,
-        windows=shared.windows,
-        training_of=training_of,
-        read_states=lambda: read_states(shared.kafka, shared.topics.banks),
-        ends=ends,
-        in_use=shared.builds.reads,
-        metrics=shared.metrics,
-        now=shared.now,
-    )
-
-
-def _collector(shared: _Shared, views: OwnedViews) -> Collector:
-    return Collector(
-        views,
-        shared.windows,
-        shared.metrics,
-        baseline_of=shared.bank_store.input_baseline,
-        max_pixels=shared.environment.max_pixels,
-        clock=shared.clock,
-    )
-
-
-def _controller(
-    shared: _Shared,
-    views: OwnedViews,
-    publisher: Publisher,
-    effects: WindowEffects,
-    *,
-    commands: WholeTopicReader,
-    feedback: WholeTopicReader,
-) -> ViewController:
-    return ViewController(
-        views=views,
-        commands=MessageQueue(commands, Command),
-        feedback=MessageQueue(feedback, Feedback),
-        frames=KafkaFrames(shared.kafka, shared.topics.frames),
-        builds=shared.builds,
-        bank_store=shared.bank_store,
-        annotation_store=shared.annotation_store,
-        windows=shared.windows,
-        publisher=publisher,
-        effects=effects,
-        metrics=shared.metrics,
-        graph_hash=shared.bank_store.graph_hash,
-        now=shared.now,
-    )
-
-
-def _lost_banks(shared: _Shared, views: OwnedViews, publisher: Publisher, effects: WindowEffects) -> LostBanks:
-    return LostBanks(
-        views=views,
-        bank_store=shared.bank_store,
-        windows=shared.windows,
-        publisher=publisher,
-        effects=effects,
-        metrics=shared.metrics,
-        check_seconds=shared.settings.lost_check_seconds,
-        clock=shared.clock,
-        now=shared.now,
-    )
-
-
-def _health(
-    settings: TrainerSettings, registry: CollectorRegistry, heartbeat: Heartbeat, progress: StartProgress
-) -> HealthServer:
-    return HealthServer(
-        registry=registry,
-        heartbeat=heartbeat,
-        ready=progress.readiness,
-        port=settings.metrics_port,
-        host=settings.metrics_host,
-    )
-
-
-def _loop(kafka: KafkaSettings, topics: Topics, views: OwnedViews, stop: Event) -> TransactionLoop:
-    return TransactionLoop.open(
-        kafka,
-        group_id=kafka.group(kafka.trainer_group),
-        reads=[topics.frames],
-        writes=[topics.banks, topics.bank_events],
-        ownership=views,
-        stop=stop,
-    )
-
-
-def topics_of(kafka: KafkaSettings) -> Topics:
-    """The trainer's topics on this cluster."""
-    return Topics(
-        frames=kafka.topic("frames"),
-        banks=kafka.topic("banks"),
-        bank_events=kafka.topic("bank-events"),
-        commands=kafka.topic("commands"),
-        feedback=kafka.topic("feedback"),
-    )
-
-
-def read_states(kafka: KafkaSettings, topic: str) -> dict[str, BankState]:
-    """The last state of every view. Raises BrokerUnreachable; NewerSchema where a newer release wrote one."""
-    with WholeTopicReader.open(kafka, topics=[topic], give_up_seconds=READ_SECONDS) as reader:
-        return bank_states(reader.read_to_end(READ_SECONDS), accept_newer=False)
-
-
-def _build_environment(
-    stack: ExitStack, graph: Graph, provider: ProviderChoice, store_url: str, *, max_pixels: int
-) -> BuildEnvironment:
-    folder = stack.enter_context(build_workdir())
-    graph_file = folder / "graph.onnx"
-    graph_file.write_bytes(graph.model)
-    return BuildEnvironment(
-        graph_file=graph_file, provider=provider, store_url=store_url, max_pixels=max_pixels, folder=folder
-    )

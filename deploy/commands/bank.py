@@ -14,12 +14,11 @@ from deploy.commands.options import Bootstrap, JsonFile, SetFlags, SettingsFile,
 from deploy.errors import UsageError
 from deploy.history import banks
 from deploy.output.bank_facts import bank_facts, group_words, readable, short_version
-from deploy.output.event_line import print_event
+from deploy.output.event_line import report_event
 from deploy.output.reports import write_json
 from deploy.output.view_sentences import threshold_facts, view_sentences
 from deploy.settings import Settings
 from deploy.trainer_commands import new_command, send_command
-from ingest.bank_event import BankEvent
 from ingest.bank_state import BankState
 from ingest.command import CommandKind
 from ingest.kafka.errors import KafkaFailure
@@ -97,7 +96,7 @@ def promote(
     banks.find_view(banks.view_states(loaded), view)
     chosen = banks.find_bank(banks.stored_banks(FsspecStore.open(loaded.store.url), {}, view=view), version)
     command = new_command(CommandKind.PROMOTE, view, why=why, at=datetime.now(UTC), version=chosen.version)
-    _report(send_command(loaded, command), json)
+    report_event(send_command(loaded, command), json)
 
 
 def rollback(
@@ -113,7 +112,7 @@ def rollback(
     loaded = load(settings, flags, bootstrap=bootstrap)
     banks.find_view(banks.view_states(loaded), view)
     command = new_command(CommandKind.ROLLBACK, view, why=why, at=datetime.now(UTC))
-    _report(send_command(loaded, command), json)
+    report_event(send_command(loaded, command), json)
 
 
 def _table(summaries: list[banks.BankSummary], states: dict[str, BankState]) -> Table:
@@ -170,8 +169,3 @@ def _from_store(settings: Settings, start: str) -> bytes:
         raise UsageError(f"{start} is neither a bank file nor the start of a version; patchline bank list shows them")
     store = FsspecStore.open(settings.store.url)
     return store.get(banks.find_bank(banks.stored_banks(store, {}, view=None), start).path)
-
-
-def _report(event: BankEvent, json: JsonFile) -> None:
-    print_event(Console(), event)
-    write_json(json, event.model_dump(mode="json", exclude_none=True))

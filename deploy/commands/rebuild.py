@@ -4,13 +4,11 @@ from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from deploy.commands.options import Bootstrap, JsonFile, SetFlags, SettingsFile, ViewArgument, Why, load
 from deploy.errors import UsageError
 from deploy.history.banks import find_view, view_states
-from deploy.output.event_line import print_event
-from deploy.output.reports import write_json
+from deploy.output.event_line import report_event
 from deploy.trainer_commands import new_command, send_command
 from ingest.command import CommandKind
 
@@ -37,8 +35,7 @@ def rebuild(
     find_view(view_states(loaded), view)
     command = new_command(CommandKind.REBUILD, view, why=why, at=datetime.now(UTC))
     event = send_command(loaded, command, seconds=BUILD_SECONDS)
-    print_event(Console(), event)
-    write_json(json, event.model_dump(mode="json", exclude_none=True))
+    report_event(event, json)
 
 
 def relearn(
@@ -64,5 +61,4 @@ def relearn(
     loaded = load(settings, flags, bootstrap=bootstrap)
     find_view(view_states(loaded), view)
     event = send_command(loaded, new_command(CommandKind.RELEARN, view, why=why, at=datetime.now(UTC)))
-    print_event(Console(), event)
-    write_json(json, event.model_dump(mode="json", exclude_none=True))
+    report_event(event, json)

@@ -20,7 +20,7 @@ from deploy.output.annotation_rows import (
     annotation_sentences,
     annotation_table,
 )
-from deploy.output.event_line import print_event
+from deploy.output.event_line import report_event
 from deploy.output.picture_file import write_picture
 from deploy.output.reports import write_json
 from deploy.pictures.group_sheet import group_frames, group_header, render_group
@@ -104,10 +104,8 @@ def _labelling(kind: FeedbackKind, summary: str) -> Callable[..., None]:
         json: JsonFile = None,
     ) -> None:
         event = _labelled(load(settings, flags, bootstrap=bootstrap), kind, view, group, why=why)
-        console = Console()
-        print_event(console, event)
-        console.print(CONSEQUENCES[kind], highlight=False, markup=False)
-        write_json(json, event.model_dump(mode="json", exclude_none=True))
+        report_event(event, json)
+        Console().print(CONSEQUENCES[kind], highlight=False, markup=False)
 
     label.__doc__ = summary
     return label

@@ -5,7 +5,7 @@ from prometheus_client import CollectorRegistry
 from deploy.commands.options import Bootstrap, SetFlags, SettingsFile, load
 from deploy.process.service import begin_service
 from deploy.wiring import graph_of
-from trainer.service import serve
+from trainer.wiring import serve
 
 
 def train(*, settings: SettingsFile = None, flags: SetFlags = None, bootstrap: Bootstrap = None) -> None:

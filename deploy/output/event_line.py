@@ -4,14 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from rich.console import Console
 from rich.markup import escape
 
 from deploy.output.bank_facts import short_version
+from deploy.output.reports import write_json
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from pathlib import Path
 
     from ingest.bank_event import BankEvent
+
+
+def report_event(event: BankEvent, json: Path | None) -> None:
+    """Print an event, and write it where a file was asked for."""
+    print_event(Console(), event)
+    write_json(json, event.model_dump(mode="json", exclude_none=True))
 
 
 def print_event(console: Console, event: BankEvent) -> None:

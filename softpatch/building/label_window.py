@@ -14,6 +14,7 @@ from softpatch.building.minority_groups import MinorityGroup, minority_groups
 from softpatch.building.negatives import negative_patches, vouching_patches
 from softpatch.building.projection import projected_groups
 from softpatch.building.unaligned_groups import unaligned_groups
+from softpatch.building.window import TooFewFrames
 from softpatch.settings import BuildSettings
 
 
@@ -38,7 +39,11 @@ class WindowLabels:
 def label_window(
     embeddings: EmbeddingBuffer, mask: NoiseMask, settings: BuildSettings, known: KnownLabels
 ) -> WindowLabels:
-    """Find the groups, give them the labels they are known by, and keep what vouches for a known defect out."""
+    """Find the groups, give them the labels they are known by, and keep what vouches for a known defect out.
+
+    Raises:
+        TooFewFrames: when fewer frames are left to learn from than a bank needs.
+    """
     found = _found(embeddings, mask, settings)
     groups = labelled_groups(found, known.exemplars, window_frames=known.window_frames)
     patches = patch_labels(mask.factors, groups, known.exemplars, window_frames=known.window_frames)
@@ -52,6 +57,12 @@ def label_window(
         patches.excluded[: known.window_frames] |= vouching.patches
         not_learnt |= vouching.frames
         negatives.append(negative_patches(embeddings, mask.factors, each, window_frames=known.window_frames))
+    learnt = int((~not_learnt).sum())
+    if not_learnt.any() and learnt < settings.fewest_frames:
+        raise TooFewFrames(
+            f"{learnt} of {known.window_frames} frames are left to learn from, as the others are defects, without "
+            f"a part or in groups that wait for a word, and a bank needs {settings.fewest_frames}: send more frames"
+        )
     if any(map(len, negatives)):
         patches = replace(patches, negatives=np.concatenate(negatives))
     return WindowLabels(known, groups, patches, not_learnt)

@@ -102,10 +102,13 @@ def box_cells(
 def cells_box(
     cells: Bool[np.ndarray, "p q"], *, geometry: Geometry, frame_wh: tuple[int, int]
 ) -> tuple[float, float, float, float]:
-    """The box that holds those grid positions, in shares of the frame; at least one position is set."""
+    """The box that holds those grid positions, in shares of the frame; at least one position is set.
+
+    The whole frame where they all lie beside it, on the bars of a letterbox.
+    """
     rows, columns = np.flatnonzero(cells.any(axis=1)), np.flatnonzero(cells.any(axis=0))
     y_px, x_px = geometry.height_px / cells.shape[0], geometry.width_px / cells.shape[1]
     on_input = (columns[0] * x_px, rows[0] * y_px, (columns[-1] + 1) * x_px, (rows[-1] + 1) * y_px)
     x0, y0, x1, y1 = geometry.source_box(tuple(round(side) for side in on_input), frame_wh)
     width, height = frame_wh
-    return (x0 / width, y0 / height, x1 / width, y1 / height)
+    return (x0 / width, y0 / height, x1 / width, y1 / height) if x0 < x1 and y0 < y1 else WHOLE_FRAME

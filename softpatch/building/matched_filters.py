@@ -31,16 +31,12 @@ EIGEN_SEEDS, ROW_SEEDS = 8, 12
 
 @dataclass(frozen=True)
 class FilterResponse:
-    """A filter at one place: its carriers, the gap below them and their mean distance from the others.
-
-    Gap and distance are in standard deviations of the others' responses.
-    """
+    """A filter at one place: its carriers, and the gap below them in standard deviations of the others' responses."""
 
     row: int
     column: int
     members: Bool[np.ndarray, "n"]
     gap: float
-    distance: float
 
 
 def whitened(projected: Float32[np.ndarray, "n p q d"]) -> Float32[np.ndarray, "n p q d"]:
@@ -68,15 +64,15 @@ def filter_responses(projected: Float32[np.ndarray, "n p q d"], *, least_gap: fl
 def _at_place(block: Float32[np.ndarray, "n k"], row: int, column: int, least_gap: float) -> list[FilterResponse]:
     likeness = block @ block.T
     most = int(MOST_SHARE * len(block))
-    numbers, members = _settled(likeness, _seeds(likeness, most), most, ROUNDS)
+    gaps, members = _settled(likeness, _seeds(likeness, most), most, ROUNDS)
     found, seen = [], set()
-    for which in np.argsort(-numbers[:, 0]).tolist():
-        gap, distance = numbers[which].tolist()
+    for which in np.argsort(-gaps).tolist():
+        gap = float(gaps[which])
         if gap < least_gap:
             break
         if (key := members[which].tobytes()) not in seen:
             seen.add(key)
-            found.append(FilterResponse(row, column, members[which], gap, distance))
+            found.append(FilterResponse(row, column, members[which], gap))
     return found
 
 
@@ -106,9 +102,9 @@ def _leading(likeness: Float32[np.ndarray, "n n"], count: int) -> Float32[np.nda
 @njit(cache=True, nogil=True)
 @no_type_check
 def _settled(likeness, seeds, most, rounds):  # noqa: ANN001, ANN202 - numba infers them
-    """Per seed: the members its filter settles on, the gap below them and their distance from the others."""
+    """Per seed: the gap below the members that its filter settles on, and these."""
     count, frames = seeds.shape
-    numbers = np.zeros((count, 2), np.float32)
+    gaps = np.zeros(count, np.float32)
     members = np.zeros((count, frames), np.bool_)
     for s in range(count):
         response, mine = seeds[s].copy(), members[s]
@@ -122,8 +118,8 @@ def _settled(likeness, seeds, most, rounds):  # noqa: ANN001, ANN202 - numba inf
             if same:
                 break
             _respond(likeness, order[:size], mine, response)
-        _measure(response, mine, numbers[s])
-    return numbers, members
+        gaps[s] = _gap(response, mine)
+    return gaps, members
 
 
 @njit(cache=True, nogil=True)
@@ -157,20 +153,17 @@ def _respond(likeness, chosen, mine, response):  # noqa: ANN001, ANN202 - numba 
 
 @njit(cache=True, nogil=True)
 @no_type_check
-def _measure(response, mine, out):  # noqa: ANN001, ANN202 - numba infers them
+def _gap(response, mine):  # noqa: ANN001, ANN202 - numba infers them
+    """From the least of the members to the greatest of the others, in standard deviations of the others."""
     lowest, highest = np.float32(np.inf), np.float32(-np.inf)
-    inside, outside, square, size = 0.0, 0.0, 0.0, 0
+    total, square, others = 0.0, 0.0, 0
     for j in range(len(response)):
         if mine[j]:
             lowest = min(lowest, response[j])
-            inside += response[j]
-            size += 1
         else:
             highest = max(highest, response[j])
-            outside += response[j]
+            total += response[j]
             square += response[j] * response[j]
-    others = len(response) - size
-    outside /= others
-    deviation = np.sqrt(max(square / others - outside * outside, 1e-12))
-    out[0] = (lowest - highest) / deviation
-    out[1] = (inside / size - outside) / deviation
+            others += 1
+    mean = total / others
+    return (lowest - highest) / np.sqrt(max(square / others - mean * mean, 1e-12))

@@ -58,19 +58,15 @@ of what two groups differ by, for them to be one group of two sets of frames."""
 class MinorityGroup:
     """Frames that are alike at a place and unlike the many.
 
-    `cells` are the positions that differ, `core` those that differ most. `separation` is the gap between its frames and
-    the others in the others' standard deviations, `sigmas` how far a frame of it would stand out were its like not
-    there, `evidence` the same for all its frames in nats.
+    `cells` are the positions that differ, `core` those that differ most. `clearness` is the gap between its frames and
+    the others, in the others' standard deviations, times the root of its size; by place, over that of other drafts.
     """
 
     frames: tuple[int, ...]
     cells: Bool[np.ndarray, "p q"]
     core: Bool[np.ndarray, "p q"]
     representative: int
-    separation: float
     clearness: float
-    sigmas: float
-    evidence: float
     frame_cells: Bool[np.ndarray, "g p q"] | None = None
     """The positions of each of its frames, where parts lie turned and shifted; None: `cells`, in all of them."""
 
@@ -96,7 +92,6 @@ class _Draft:
     suspicion: Float32[np.ndarray, "g"]
     others_alike: float
     clearness: float
-    best: FilterResponse
     representative: int
 
 
@@ -112,20 +107,13 @@ def minority_groups(projected: ProjectedGroups, factors: Float32[np.ndarray, "n 
     rated = [(draft, _evidence(draft, suspicion)) for draft in _merged(drafts)]
     needed = float(np.log(WINDOWS_PER_QUESTION * factors.size))
     chosen = sorted((pair for pair in rated if _worth_asking(*pair, needed)), key=lambda pair: -pair[1])
-    return tuple(_group(draft, nats, suspicion) for draft, nats in chosen)
+    return tuple(_group(draft) for draft, _ in chosen)
 
 
 def _worth_asking(draft: _Draft, nats: float, needed: float) -> bool:
     rare = nats >= -len(draft.frames) * np.log(RAREST) and draft.others_alike <= MANY_ALIKE
     clear = draft.clearness >= LEAST_CLEARNESS
     return bool(rare and clear and nats >= needed)
-
-
-def _scale(suspicion: Float32[np.ndarray, "n"]) -> tuple[float, float]:
-    """Median and lower standard deviation of log suspicion: no defect is below the median."""
-    logs = np.log(np.maximum(suspicion, np.finfo(np.float32).tiny))
-    median, quartile = np.quantile(logs, [0.5, 0.25]).tolist()
-    return median, max((median - quartile) / 0.6745, 0.05)
 
 
 def _evidence(draft: _Draft, suspicion: Float32[np.ndarray, "n"]) -> float:
@@ -143,17 +131,13 @@ def _evidence(draft: _Draft, suspicion: Float32[np.ndarray, "n"]) -> float:
     return -len(draft.frames) * float(np.log(max(beyond, 1e-12)))
 
 
-def _group(draft: _Draft, nats: float, suspicion: Float32[np.ndarray, "n"]) -> MinorityGroup:
-    middle, unit = _scale(suspicion)
+def _group(draft: _Draft) -> MinorityGroup:
     return MinorityGroup(
         frames=tuple(draft.frames.tolist()),
         cells=draft.cells,
         core=draft.core,
         representative=draft.representative,
-        separation=draft.best.gap,
         clearness=draft.clearness,
-        sigmas=float((np.log(np.median(draft.suspicion)) - middle) / unit),
-        evidence=nats,
     )
 
 
@@ -217,7 +201,6 @@ def _draft(its: _Set, places: list[FilterResponse], clearness: float) -> _Draft:
         suspicion=suspicion,
         others_alike=float((rest.max(axis=0) >= suspicion[typical]).mean()),
         clearness=clearness,
-        best=places[0],
         representative=int(numbers[typical]),
     )
 
@@ -266,6 +249,5 @@ def _together(one: _Draft, other: _Draft) -> _Draft:
         suspicion=np.concatenate([one.suspicion, other.suspicion[new]]),
         others_alike=one.others_alike,
         clearness=float(np.hypot(one.clearness, other.clearness)) if new.all() else one.clearness,
-        best=one.best,
         representative=one.representative,
     )

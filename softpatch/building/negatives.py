@@ -8,14 +8,13 @@ from jaxtyping import Bool, Float32, Int64
 from softpatch.building.embedding_buffer import EmbeddingBuffer
 from softpatch.building.labels import Exemplars
 from softpatch.building.projection import project, projection_matrix
+from softpatch.building.rejection import LEAST_SIGMA, NORMAL_QUARTILE
 from softpatch.discriminators.expected_nearest import NEIGHBOURHOOD
 from softpatch.settings import BuildSettings
 
 NEAR_SIGMAS = 3.0
 """How far below the median the log distance to a defect's patch must lie, in sigmas of the upper half, which no frame
 with the same defect moves."""
-
-LEAST_SIGMA = 0.05
 
 FRAMES_AT_ONCE = 128
 
@@ -24,8 +23,6 @@ WORST_SHARE = 0.7
 
 MOST_NEGATIVES = 64
 """Patches of one defective frame that are kept, the worst first."""
-
-_NORMAL_QUARTILE = 0.6745
 
 
 @dataclass(frozen=True)
@@ -105,5 +102,5 @@ def _exceptional(distance: Float32[np.ndarray, "frames r c"]) -> Bool[np.ndarray
     logs = np.log(np.maximum(distance, np.finfo(np.float32).tiny))
     nearest = logs.reshape(len(logs), -1).min(axis=1)
     median, quartile = np.quantile(nearest, [0.5, 0.75])
-    sigma = max((quartile - median) / _NORMAL_QUARTILE, LEAST_SIGMA)
+    sigma = max((quartile - median) / NORMAL_QUARTILE, LEAST_SIGMA)
     return np.asarray(logs < median - NEAR_SIGMAS * sigma)

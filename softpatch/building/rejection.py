@@ -16,7 +16,8 @@ LEAST_SIGMA = 0.05
 MOST_FRAMES_RATIO = 0.4
 """At most this share of frames is rejected, the most suspicious first: beyond it the good ones are unknown."""
 
-_NORMAL_QUARTILE = 0.6745
+NORMAL_QUARTILE = 0.6745
+"""Standard deviations from the median of a normal distribution to its quartiles."""
 _TINY = np.finfo(np.float32).tiny
 
 
@@ -53,7 +54,7 @@ def suspicious_frames(factors: Float32[np.ndarray, "n p q"], *, sigmas: float) -
     """
     suspicion = np.log(np.maximum(factors.reshape(len(factors), -1).max(axis=1), _TINY))
     median, quartile = np.quantile(suspicion, [0.5, 0.25])
-    limit = median + sigmas * max((median - quartile) / _NORMAL_QUARTILE, LEAST_SIGMA)
+    limit = median + sigmas * max((median - quartile) / NORMAL_QUARTILE, LEAST_SIGMA)
     most = np.quantile(suspicion, 1 - MOST_FRAMES_RATIO, method="higher")
     return suspicion > max(limit, most)  # type: ignore[no-any-return]
 

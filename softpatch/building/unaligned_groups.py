@@ -304,17 +304,12 @@ def _group(
             for frame, which in zip(draft.frames, draft.answering, strict=True)
         ]
     )
-    others = np.delete(candidates.norms[:, 0], draft.frames)
-    beyond = max(float((others > norms[typical]).mean()), 1 / (len(others) + 1))
     return MinorityGroup(
         frames=tuple(numbers[draft.frames].tolist()),
         cells=cells[typical],
         core=cells[typical],
         representative=int(numbers[draft.frames[typical]]),
-        separation=draft.separation,
         clearness=draft.clearness,
-        sigmas=float((norms[typical] - np.median(others)) / max(float(others.std()), _STILL)),
-        evidence=-len(draft.frames) * float(np.log(beyond)),
         frame_cells=cells,
     )
 
@@ -346,12 +341,11 @@ def _merged(found: list[_Pointing]) -> list[_Pointing]:
 
 
 def _joined(known: MinorityGroup, group: MinorityGroup) -> MinorityGroup:
-    """The frames of both; the rest is the clearer one's, but for evidence, which adds up."""
+    """The frames of both; the rest is the clearer one's."""
     cells = [each.frame_cells for each in (known, group) if each.frame_cells is not None]
     return replace(
         known,
         frames=known.frames + group.frames,
         frame_cells=np.concatenate(cells),
         clearness=float(np.hypot(known.clearness, group.clearness)),
-        evidence=known.evidence + group.evidence,
     )

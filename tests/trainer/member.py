@@ -10,8 +10,8 @@ from prometheus_client import CollectorRegistry
 
 from ingest.kafka.settings import KafkaSettings
 from softpatch.network.graph import lite0
-from trainer.service import serve
 from trainer.settings import TrainerSettings, ViewTraining
+from trainer.wiring import serve
 
 
 def main(kafka: str, store: str, trainer: str, view: str) -> None:

@@ -10,6 +10,7 @@ import pytest
 from softpatch.bank import Bank, GroupRecord, bank_from_bytes, bank_to_bytes
 from softpatch.building.build import build_bank
 from softpatch.building.labels import LabelledFrames
+from softpatch.building.window import TooFewFrames
 from softpatch.images.decode import decode
 from softpatch.scoring.no_part import NoPartCheck
 from softpatch.scoring.score import Scorer
@@ -208,6 +209,14 @@ def test_a_threshold_is_not_drawn_from_frames_that_are_not_learnt() -> None:
     assert len(bank.threshold_scores) == FRAMES - len(MARKED)
     read = bank_from_bytes(bank_to_bytes(bank))
     assert np.array_equal(read.threshold_scores, bank.threshold_scores)
+
+
+def test_a_window_of_which_nothing_is_left_says_so() -> None:
+    """Every frame was called defective: there is no bank, and a sentence instead of a crash."""
+    frames = window({})
+    words = tuple(LabelledFrames(str(n), "defect", "feedback", None, (frame,)) for n, frame in enumerate(frames))
+    with pytest.raises(TooFewFrames, match="0 of 60 frames are left to learn from"):
+        built(frames, words)
 
 
 def test_labelled_frames_are_no_frames_of_the_window() -> None:
