@@ -8,9 +8,8 @@ from jaxtyping import Bool
 
 from softpatch.bank import GroupRecord
 from softpatch.building.label_masks import LabelledGroup
-from softpatch.building.labels import cells_box
 from softpatch.building.window import Window
-from softpatch.images.geometry import Geometry
+from softpatch.images.geometry import Geometry, cells_box
 
 MOST_EXAMPLES = 8
 

@@ -13,12 +13,10 @@ from jaxtyping import Bool
 
 from softpatch.bank import GroupLabel
 from softpatch.building.window import Window
-from softpatch.images.geometry import Geometry
+from softpatch.images.geometry import WHOLE_FRAME, Geometry, box_cells
 
 MOST_EXEMPLARS = 64
 """Labelled frames that are read along with a window; of each label the first ones, in turn."""
-
-WHOLE_FRAME = (0.0, 0.0, 1.0, 1.0)
 
 
 @dataclass(frozen=True)
@@ -78,37 +76,3 @@ def exemplars_of(
         cells = box_cells(box, geometry=geometry, grid=window.grid, frame_wh=window.frame_wh)
         exemplars.append(Exemplars(labelled, tuple(sorted(own | copies)), cells))
     return exemplars
-
-
-def box_cells(
-    box_xyxy: tuple[float, float, float, float],
-    *,
-    geometry: Geometry,
-    grid: tuple[int, int],
-    frame_wh: tuple[int, int],
-) -> Bool[np.ndarray, "p q"]:
-    """The grid positions that a box of the frame, in shares of it, touches on the network's input."""
-    place = geometry.placement(frame_wh)
-    x0, x1 = (place.left_px + share * place.width_px for share in box_xyxy[::2])
-    y0, y1 = (place.top_px + share * place.height_px for share in box_xyxy[1::2])
-    rows, columns = grid
-    row = np.arange(rows) * geometry.height_px / rows
-    column = np.arange(columns) * geometry.width_px / columns
-    in_rows = (row < y1) & (row + geometry.height_px / rows > y0)
-    in_columns = (column < x1) & (column + geometry.width_px / columns > x0)
-    return np.asarray(in_rows[:, None] & in_columns[None, :])
-
-
-def cells_box(
-    cells: Bool[np.ndarray, "p q"], *, geometry: Geometry, frame_wh: tuple[int, int]
-) -> tuple[float, float, float, float]:
-    """The box that holds those grid positions, in shares of the frame; at least one position is set.
-
-    The whole frame where they all lie beside it, on the bars of a letterbox.
-    """
-    rows, columns = np.flatnonzero(cells.any(axis=1)), np.flatnonzero(cells.any(axis=0))
-    y_px, x_px = geometry.height_px / cells.shape[0], geometry.width_px / cells.shape[1]
-    on_input = (columns[0] * x_px, rows[0] * y_px, (columns[-1] + 1) * x_px, (rows[-1] + 1) * y_px)
-    x0, y0, x1, y1 = geometry.source_box(tuple(round(side) for side in on_input), frame_wh)
-    width, height = frame_wh
-    return (x0 / width, y0 / height, x1 / width, y1 / height) if x0 < x1 and y0 < y1 else WHOLE_FRAME

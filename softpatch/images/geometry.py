@@ -5,12 +5,15 @@ from typing import Annotated, Literal, NamedTuple
 
 import cv2
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Bool, UInt8
 from pydantic import BaseModel, ConfigDict, Field
 
 Side = Annotated[int, Field(ge=32, multiple_of=32)]
 
 Box = tuple[int, int, int, int]  # x0, y0, x1, y1 in pixels; x1 and y1 lie outside
+
+ShareBox = tuple[float, float, float, float]  # the same in shares of a frame
+WHOLE_FRAME: ShareBox = (0.0, 0.0, 1.0, 1.0)
 
 PADDING = 127  # the normalised zero of the embedded backbone: a letterbox bar carries no edges but its own
 CROP_RATIO = 256 / 224  # the paper resizes to 256 and keeps the middle 224
@@ -90,3 +93,35 @@ def resize(image: UInt8[np.ndarray, "h w 3"], *, width_px: int, height_px: int) 
     if shrunk_wh != (width_px, height_px):
         image = np.asarray(cv2.resize(image, (width_px, height_px), interpolation=cv2.INTER_LINEAR))
     return image
+
+
+def box_cells(
+    box_xyxy: ShareBox,
+    *,
+    geometry: Geometry,
+    grid: tuple[int, int],
+    frame_wh: tuple[int, int],
+) -> Bool[np.ndarray, "p q"]:
+    """The grid positions that a box of the frame, in shares of it, touches on the network's input."""
+    place = geometry.placement(frame_wh)
+    x0, x1 = (place.left_px + share * place.width_px for share in box_xyxy[::2])
+    y0, y1 = (place.top_px + share * place.height_px for share in box_xyxy[1::2])
+    rows, columns = grid
+    row = np.arange(rows) * geometry.height_px / rows
+    column = np.arange(columns) * geometry.width_px / columns
+    in_rows = (row < y1) & (row + geometry.height_px / rows > y0)
+    in_columns = (column < x1) & (column + geometry.width_px / columns > x0)
+    return np.asarray(in_rows[:, None] & in_columns[None, :])
+
+
+def cells_box(cells: Bool[np.ndarray, "p q"], *, geometry: Geometry, frame_wh: tuple[int, int]) -> ShareBox:
+    """The box that holds those grid positions, in shares of the frame; at least one position is set.
+
+    The whole frame where they all lie beside it, on the bars of a letterbox.
+    """
+    rows, columns = np.flatnonzero(cells.any(axis=1)), np.flatnonzero(cells.any(axis=0))
+    y_px, x_px = geometry.height_px / cells.shape[0], geometry.width_px / cells.shape[1]
+    on_input = (columns[0] * x_px, rows[0] * y_px, (columns[-1] + 1) * x_px, (rows[-1] + 1) * y_px)
+    x0, y0, x1, y1 = geometry.source_box(tuple(round(side) for side in on_input), frame_wh)
+    width, height = frame_wh
+    return (x0 / width, y0 / height, x1 / width, y1 / height) if x0 < x1 and y0 < y1 else WHOLE_FRAME

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from softpatch.building.labels import WHOLE_FRAME, LabelledFrames, box_cells, cells_box, exemplar_frames, exemplar_names
-from softpatch.images.geometry import Geometry
+from softpatch.building.labels import LabelledFrames, exemplar_frames, exemplar_names
+from softpatch.images.geometry import WHOLE_FRAME, Geometry, box_cells, cells_box
 
 SQUASH = Geometry(mode="squash", height_px=64, width_px=64)
 LETTERBOX = Geometry(mode="letterbox", height_px=64, width_px=64)
