@@ -1,40 +1,21 @@
 """Step 5: a fitted bank and its cross-fitted scores become a bank with threshold, manifest and probes."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from jaxtyping import Bool, Float32
 
-from softpatch.bank import Bank, Manifest
+from softpatch.bank import Bank
 from softpatch.building.fit import Fit
 from softpatch.building.fitted_bank import SearchMaker
 from softpatch.building.golden import golden_result
-from softpatch.building.group_records import group_records
-from softpatch.building.no_part_patches import NoPartPatches, no_part_patches
+from softpatch.building.manifest import BankOrigin, manifest_of
+from softpatch.building.no_part_patches import no_part_patches
 from softpatch.building.window import Window
-from softpatch.calibration.threshold import Suggestion, suggest
+from softpatch.calibration.threshold import suggest
 from softpatch.network.embed import Embedder
 from softpatch.scoring.self_test import probe_scores
-
-
-@dataclass(frozen=True)
-class BankOrigin:
-    """The origin of a bank, for its manifest: the arguments of `build_bank`, and names of the labelled frames."""
-
-    view: str
-    frame_names: Sequence[str]
-    labelled_names: Sequence[str]
-    created_at: str
-    graph_name: str
-    parent: str | None
-    provenance: Mapping[str, Any]
-
-    def name(self, source: int) -> str:
-        """Of a frame, by its place among all frames that were given."""
-        given = len(self.frame_names)
-        return self.frame_names[source] if source < given else self.labelled_names[source - given]
 
 
 def assemble(
@@ -54,10 +35,17 @@ def assemble(
     used = window.window_frames
     counted = scores[~fitted.labels.not_learnt]
     suggestion = suggest(counted, false_reject_ratio=fitted.settings.false_reject_ratio, seed=fitted.settings.seed)
-    no_part = _no_part(window, fitted, suggestion.threshold.value, make_search)
+    no_part = no_part_patches(
+        window.embeddings,
+        fitted.labels.no_part_rows,
+        fitted.settings,
+        projection=fitted.projection,
+        threshold=suggestion.threshold.value,
+        make_search=make_search,
+    )
     probed = np.linspace(0, used - 1, min(fitted.settings.probes, used)).round().astype(np.int32)
     bank = Bank(
-        manifest=_manifest(window, fitted, suggestion, embedder, origin=origin, no_part=no_part),
+        manifest=manifest_of(window, fitted, suggestion, embedder, origin=origin, no_part=no_part),
         vectors=np.ascontiguousarray(fitted.bank.patches.vectors),
         soft_weights=fitted.bank.soft_weights,
         source_frame=fitted.bank.patches.frame,
@@ -84,47 +72,3 @@ def assemble(
 
 def _if_any(which: Bool[np.ndarray, "n"]) -> Bool[np.ndarray, "n"] | None:
     return which if which.any() else None
-
-
-def _no_part(window: Window, fitted: Fit, threshold: float, make_search: SearchMaker) -> NoPartPatches | None:
-    labels = fitted.labels
-    rows = {row for each in labels.groups if each.label == "no_part" for row in each.rows}
-    rows |= {row for each in labels.known.exemplars if each.labelled.label == "no_part" for row in each.rows}
-    return no_part_patches(
-        window.embeddings, sorted(rows), fitted.settings, threshold=threshold, make_search=make_search
-    )
-
-
-def _manifest(
-    window: Window,
-    fitted: Fit,
-    suggestion: Suggestion,
-    embedder: Embedder,
-    *,
-    origin: BankOrigin,
-    no_part: NoPartPatches | None,
-) -> Manifest:
-    settings = fitted.settings
-    return Manifest(
-        view=origin.view,
-        graph_name=origin.graph_name,
-        graph_hash=embedder.graph_hash,
-        geometry=settings.geometry,
-        dimension=embedder.dimension,
-        grid=window.grid,
-        settings=settings,
-        frame_names=[origin.name(source) for source in window.sources],
-        labelled_frames=len(window) - window.window_frames,
-        skipped_frames=len(origin.frame_names) - window.window_frames,
-        groups=group_records(fitted.labels.groups, window, origin.frame_names, settings.geometry),
-        no_part_limit=None if no_part is None else no_part.limit,
-        noise_floor=fitted.mask.noise_floor,
-        kept_ratio=float(fitted.mask.keep[: window.window_frames].mean()),
-        trusted_patches=fitted.bank.trusted_patches,
-        threshold=suggestion.threshold,
-        noise_estimate=suggestion.noise_estimate,
-        probe_precision=embedder.precision,
-        parent=origin.parent,
-        provenance=dict(origin.provenance),
-        created_at=origin.created_at,
-    )

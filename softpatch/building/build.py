@@ -6,12 +6,13 @@ from functools import partial
 from typing import Any
 
 from softpatch.bank import Bank
-from softpatch.building.assemble import BankOrigin, assemble
+from softpatch.building.assemble import assemble
 from softpatch.building.calibration_blocks import calibration_blocks
 from softpatch.building.cross_fit import cross_fit
 from softpatch.building.fit import fit
 from softpatch.building.label_window import KnownLabels
 from softpatch.building.labels import LabelledFrames, exemplar_frames, exemplar_names, exemplars_of
+from softpatch.building.manifest import BankOrigin
 from softpatch.building.progress import BuildProgress, silent
 from softpatch.building.window import read_window
 from softpatch.images.decode import MAX_PIXELS

@@ -6,9 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float32, Int16, Int32, Int64
 
-from softpatch.building.embedding_buffer import EmbeddingBuffer
-from softpatch.building.projection import project, projection_matrix
-from softpatch.settings import BuildSettings
+from softpatch.building.projection import ProjectedGroups
 
 
 @dataclass(frozen=True)
@@ -24,18 +22,16 @@ class Candidates:
         return Candidates(self.projected[which], self.frame[which], self.position[which])
 
 
-def candidates(
-    embeddings: EmbeddingBuffer, keep: Bool[np.ndarray, "n p q"], frames: Sequence[int], settings: BuildSettings
-) -> Candidates:
+def candidates(projected: ProjectedGroups, keep: Bool[np.ndarray, "n p q"], frames: Sequence[int]) -> Candidates:
     """The kept patches of those frames, projected frame by frame: a large group's embeddings never exist at once."""
-    matrix = projection_matrix(embeddings.dimension, settings.projection_dims, seed=settings.seed)
+    embeddings, matrix = projected.embeddings, projected.matrix
     group_keep = keep[list(frames)]
     where = np.argwhere(group_keep)
-    projected = np.empty((len(where), matrix.shape[1]), np.float32)
+    patches = np.empty((len(where), matrix.shape[1]), np.float32)
     filled = 0
     for frame, mask in zip(frames, group_keep, strict=True):
-        part = project(embeddings.take(range(frame, frame + 1))[0][mask], matrix)
-        projected[filled : filled + len(part)] = part
+        part = embeddings.take(range(frame, frame + 1))[0][mask] @ matrix
+        patches[filled : filled + len(part)] = part
         filled += len(part)
     source = np.array(frames, np.int32)[where[:, 0]]
-    return Candidates(projected, source, where[:, 1:].astype(np.int16))
+    return Candidates(patches, source, where[:, 1:].astype(np.int16))

@@ -1,14 +1,15 @@
 """Step 2: which patches of a window may be trusted, from their outlier factors."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from jaxtyping import Bool, Float32
 
-from softpatch.building.embedding_buffer import EmbeddingBuffer
 from softpatch.building.outlier_factors import outlier_factors
 from softpatch.building.outlier_ratio import outlier_ratio
 from softpatch.building.progress import StageProgress
+from softpatch.building.projection import ProjectedGroups
 from softpatch.building.rejection import rejected_patches
 from softpatch.settings import BuildSettings
 
@@ -26,16 +27,24 @@ class PatchLabels:
 
 @dataclass(frozen=True)
 class NoiseMask:
-    """Per patch of the window: its outlier factor, and whether it is kept, that is, trusted.
+    """Per patch of the window: its outlier factor, and whether the discriminator accepts it, which labels overrule.
 
     `aligned`: parts lie alike in every frame, and the discriminator measures distances.
     """
 
     factors: Float32[np.ndarray, "n p q"]
-    keep: Bool[np.ndarray, "n p q"]
+    accepted: Bool[np.ndarray, "n p q"]
     noise_floor: float
     aligned: bool = False
     labels: PatchLabels | None = None
+
+    @cached_property
+    def keep(self) -> Bool[np.ndarray, "n p q"]:
+        """The patches that are kept, that is, trusted."""
+        if self.labels is None:
+            return self.accepted
+        overruled = self.labels.excluded | self.labels.ignored
+        return np.asarray((self.accepted | self.labels.confirmed) & ~overruled)
 
     @property
     def untrusted(self) -> Bool[np.ndarray, "n p q"]:
@@ -50,9 +59,9 @@ class NoiseMask:
         return float(np.median(self.factors[self.keep]))
 
 
-def denoise(embeddings: EmbeddingBuffer, settings: BuildSettings, progress: StageProgress) -> NoiseMask:
+def denoise(projected: ProjectedGroups, settings: BuildSettings, progress: StageProgress) -> NoiseMask:
     """Compute outlier factors of the whole window, then cut once over all of its groups."""
-    measured = outlier_factors(embeddings, settings, progress)
+    measured = outlier_factors(projected, settings, progress)
     ratio = outlier_ratio(measured.factors, settings)
     rejected = rejected_patches(measured, ratio, settings)
     return NoiseMask(measured.factors, ~rejected, measured.noise_floor, aligned=measured.lof is not None)

@@ -2,16 +2,19 @@
 
 from collections.abc import Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+
+import numpy as np
+from jaxtyping import Float32
 
 from softpatch.building.denoise import NoiseMask, denoise
 from softpatch.building.embedding_buffer import EmbeddingBuffer
 from softpatch.building.fitted_bank import FittedBank, fitted_bank
-from softpatch.building.label_masks import apply_labels
 from softpatch.building.label_window import KnownLabels, WindowLabels, label_window
 from softpatch.building.patches import Patches
 from softpatch.building.progress import BuildProgress, silent
+from softpatch.building.projection import projected_groups
 from softpatch.building.replacements import Replacements, draw_replacements
 from softpatch.building.subsample import subsample
 from softpatch.settings import BuildSettings
@@ -28,6 +31,7 @@ class Fit:
     blocks: Sequence[range]
     replacements: Sequence[Replacements]
     settings: BuildSettings
+    projection: Float32[np.ndarray, "d k"]
 
 
 def fit(
@@ -43,12 +47,13 @@ def fit(
 
     `blocks` are those that cross-fitting will leave out; a bank that is not calibrated needs none.
     """
-    denoised = denoise(embeddings, settings, partial(progress, "denoise"))
-    labels = label_window(embeddings, denoised, settings, known or KnownLabels(len(embeddings)))
-    mask = apply_labels(denoised, labels.patches)
+    projected = projected_groups(embeddings, settings)
+    denoised = denoise(projected, settings, partial(progress, "denoise"))
+    labels = label_window(projected, denoised, settings, known or KnownLabels(len(embeddings)))
+    mask = replace(denoised, labels=labels.patches)
     step = partial(progress, "subsample")
-    drawn = subsample(embeddings, mask, settings, pool, step)
+    drawn = subsample(projected, mask, settings, pool, step)
     replacements = draw_replacements(blocks, embeddings, mask, drawn, settings=settings, pool=pool, progress=step)
     coresets = tuple(coreset.patches for coreset in drawn)
     bank = fitted_bank([[patches] for patches in coresets], mask, settings)
-    return Fit(bank, mask, labels, coresets, blocks, replacements, settings)
+    return Fit(bank, mask, labels, coresets, blocks, replacements, settings, projected.matrix)

@@ -1,13 +1,13 @@
 """What labels make of a window's patches: which are learnt whatever the discriminator says, and which never are."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float32
 
 from softpatch.bank import GroupLabel
-from softpatch.building.denoise import NoiseMask, PatchLabels
+from softpatch.building.denoise import PatchLabels
 from softpatch.building.grid_margin import with_margin
 from softpatch.building.labels import Exemplars
 from softpatch.building.minority_groups import MinorityGroup
@@ -100,6 +100,18 @@ def _within_limit(new: list[LabelledGroup], known: list[LabelledGroup], window_f
     return chosen
 
 
+def frames_not_learnt(
+    groups: Sequence[LabelledGroup], exemplars: Sequence[Exemplars], *, window_frames: int
+) -> Bool[np.ndarray, "frames"]:
+    """The window's frames that no threshold may be drawn from."""
+    rows = [each.rows for each in groups if not each.learnt]
+    rows += [each.rows for each in exemplars if each.labelled.label in NOT_LEARNT]
+    found = np.zeros(window_frames, np.bool_)
+    for row in {row for some in rows for row in some if row < window_frames}:
+        found[row] = True
+    return found
+
+
 def patch_labels(
     factors: Float32[np.ndarray, "n p q"],
     groups: Sequence[LabelledGroup],
@@ -112,13 +124,14 @@ def patch_labels(
     ignored = np.zeros(factors.shape[1:], np.bool_)
     excluded[window_frames:] = True
     for each in groups:
+        rows = _typical(each, factors) if each.label == "good" else list(each.rows)
+        places = _places(each, rows)
         if each.label == "ignore":
             ignored |= with_margin(each.core)
         elif each.label == "good":
-            rows = _typical(each, factors)
-            confirmed[rows] |= _places(each, rows)
+            confirmed[rows] |= with_margin(places)
         else:
-            excluded[list(each.rows)] |= True if each.label == "no_part" else _places(each, each.rows)
+            excluded[rows] |= True if each.label == "no_part" else with_margin(places)
     for labelled in exemplars:
         if labelled.labelled.label == "good":
             confirmed[list(labelled.rows)] |= labelled.cells
@@ -128,11 +141,11 @@ def patch_labels(
 
 
 def _places(each: LabelledGroup, rows: Sequence[int]) -> Bool[np.ndarray, "r p q"]:
-    """Where a group is in each of those frames, with a margin: at one place in all, unless parts lie turned."""
+    """Where a group is in each of those frames: at one place in all, unless parts lie turned."""
     group, own = each.group, {}
     if group is not None and group.frame_cells is not None:
         own = dict(zip(group.frames, group.frame_cells, strict=True))
-    places = [with_margin(own.get(row, each.cells)) for row in rows]
+    places = [own.get(row, each.cells) for row in rows]
     return np.array(places, np.bool_).reshape(-1, *each.cells.shape)
 
 
@@ -143,21 +156,3 @@ def _typical(group: LabelledGroup, factors: Float32[np.ndarray, "n p q"]) -> lis
         return []
     inside = np.where(group.cells, factors[rows], 0).astype(np.float32)
     return rows[~suspicious_frames(inside, sigmas=ALIGNED_SIGMAS)].tolist()  # type: ignore[no-any-return]
-
-
-def apply_labels(mask: NoiseMask, labels: PatchLabels) -> NoiseMask:
-    """The noise mask that labels overrule."""
-    keep = (mask.keep | labels.confirmed) & ~labels.excluded & ~labels.ignored
-    return replace(mask, keep=keep, labels=labels)
-
-
-def frames_not_learnt(
-    groups: Sequence[LabelledGroup], exemplars: Sequence[Exemplars], *, window_frames: int
-) -> Bool[np.ndarray, "frames"]:
-    """The window's frames that no threshold may be drawn from."""
-    rows = [each.rows for each in groups if not each.learnt]
-    rows += [each.rows for each in exemplars if each.labelled.label in NOT_LEARNT]
-    found = np.zeros(window_frames, np.bool_)
-    for row in {row for some in rows for row in some if row < window_frames}:
-        found[row] = True
-    return found

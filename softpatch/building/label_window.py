@@ -7,12 +7,11 @@ import numpy as np
 from jaxtyping import Bool
 
 from softpatch.building.denoise import NoiseMask, PatchLabels
-from softpatch.building.embedding_buffer import EmbeddingBuffer
 from softpatch.building.label_masks import LabelledGroup, frames_not_learnt, labelled_groups, patch_labels
 from softpatch.building.labels import Exemplars
 from softpatch.building.minority_groups import MinorityGroup, minority_groups
 from softpatch.building.negatives import negative_patches, vouching_patches
-from softpatch.building.projection import projected_groups
+from softpatch.building.projection import ProjectedGroups
 from softpatch.building.unaligned_groups import unaligned_groups
 from softpatch.building.window import TooFewFrames
 from softpatch.settings import BuildSettings
@@ -35,28 +34,35 @@ class WindowLabels:
     patches: PatchLabels
     not_learnt: Bool[np.ndarray, "frames"]
 
+    @property
+    def no_part_rows(self) -> list[int]:
+        """The frames without a part, labelled ones behind the window's included."""
+        rows = {row for each in self.groups if each.label == "no_part" for row in each.rows}
+        rows |= {row for each in self.known.exemplars if each.labelled.label == "no_part" for row in each.rows}
+        return sorted(rows)
+
 
 def label_window(
-    embeddings: EmbeddingBuffer, mask: NoiseMask, settings: BuildSettings, known: KnownLabels
+    projected: ProjectedGroups, mask: NoiseMask, settings: BuildSettings, known: KnownLabels
 ) -> WindowLabels:
     """Find the groups, give them the labels they are known by, and keep what vouches for a known defect out.
 
     Raises:
         TooFewFrames: when fewer frames are left to learn from than a bank needs.
     """
-    found = _found(embeddings, mask, settings)
+    found = _found(projected, mask, settings)
     groups = labelled_groups(found, known.exemplars, window_frames=known.window_frames)
-    patches = patch_labels(mask.factors, groups, known.exemplars, window_frames=known.window_frames)
     not_learnt = frames_not_learnt(groups, known.exemplars, window_frames=known.window_frames)
+    patches = patch_labels(mask.factors, groups, known.exemplars, window_frames=known.window_frames)
     defects = [
         each for each in known.exemplars if (each.labelled.label, each.labelled.origin) == ("defect", "feedback")
     ]
     negatives = []
     for each in defects:
-        vouching = vouching_patches(embeddings, mask.factors, each, settings, window_frames=known.window_frames)
+        negatives.append(negative_patches(projected.embeddings, mask.factors, each, window_frames=known.window_frames))
+        vouching = vouching_patches(projected, mask.factors, each, window_frames=known.window_frames)
         patches.excluded[: known.window_frames] |= vouching.patches
         not_learnt |= vouching.frames
-        negatives.append(negative_patches(embeddings, mask.factors, each, window_frames=known.window_frames))
     learnt = int((~not_learnt).sum())
     if not_learnt.any() and learnt < settings.fewest_frames:
         raise TooFewFrames(
@@ -68,12 +74,11 @@ def label_window(
     return WindowLabels(known, groups, patches, not_learnt)
 
 
-def _found(embeddings: EmbeddingBuffer, mask: NoiseMask, settings: BuildSettings) -> Sequence[MinorityGroup]:
+def _found(projected: ProjectedGroups, mask: NoiseMask, settings: BuildSettings) -> Sequence[MinorityGroup]:
     """The groups of the few, by place where parts lie alike; none where they are to be learnt.
 
     Without removal of whole frames nobody has looked how parts lie.
     """
     if settings.groups == "learn" or settings.discriminator != "expected-nearest" or settings.removal != "frames":
         return ()
-    projected = projected_groups(embeddings, settings)
     return minority_groups(projected, mask.factors) if mask.aligned else unaligned_groups(projected)

@@ -1,6 +1,6 @@
 """One seeded Gaussian projection, shared by discriminator and coreset; search keeps the full dimension."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,21 +32,30 @@ def project(
 
 @dataclass(frozen=True)
 class ProjectedGroups:
-    """A window's interleaved groups, projected when they are read."""
+    """A window in interleaved groups, projected when they are read: memory holds one group however long it is."""
 
     embeddings: EmbeddingBuffer
     groups: Sequence[range]
     matrix: Float32[np.ndarray, "d k"]
 
-    def read(self, number: int) -> Float32[np.ndarray, "m p q k"]:
-        """The projected embeddings of one group."""
-        return project(self.embeddings.take(self.groups[number]), self.matrix)
+    def __iter__(self) -> Iterator[tuple[range, Float32[np.ndarray, "m p q k"]]]:
+        """The frames of each group, and their projected embeddings."""
+        return ((group, self.take(group)) for group in self.groups)
+
+    @property
+    def first(self) -> Float32[np.ndarray, "m p q k"]:
+        """The first group: as all of them, a sample of the whole window."""
+        return self.take(self.groups[0])
+
+    def take(self, frames: range) -> Float32[np.ndarray, "m p q k"]:
+        """The projected embeddings of those frames."""
+        return project(self.embeddings.take(frames), self.matrix)
 
 
 def projected_groups(embeddings: EmbeddingBuffer, settings: BuildSettings) -> ProjectedGroups:
     """The window's interleaved groups, by the projection of the settings. Raises ValueError for one of no frames."""
+    matrix = projection_matrix(embeddings.dimension, settings.projection_dims, seed=settings.seed)
     groups = interleaved_groups(range(len(embeddings)), settings.group_frames)
     if not groups:
         raise ValueError("a window of no frames has no outlier factors")
-    matrix = projection_matrix(embeddings.dimension, settings.projection_dims, seed=settings.seed)
     return ProjectedGroups(embeddings, groups, matrix)

@@ -9,10 +9,10 @@ from jaxtyping import Bool
 from softpatch.building.candidates import Candidates, candidates
 from softpatch.building.coreset import SAMPLERS, Coreset, coreset_size
 from softpatch.building.denoise import NoiseMask
-from softpatch.building.embedding_buffer import EmbeddingBuffer
 from softpatch.building.frame_groups import interleaved_groups
 from softpatch.building.patches import Patches, read_patches
 from softpatch.building.progress import StageProgress
+from softpatch.building.projection import ProjectedGroups
 from softpatch.settings import BuildSettings
 
 UNTRUSTED_SHARE = 0.2
@@ -29,7 +29,7 @@ class DrawnCoreset:
 
 
 def subsample(
-    embeddings: EmbeddingBuffer, mask: NoiseMask, settings: BuildSettings, pool: Executor, progress: StageProgress
+    projected: ProjectedGroups, mask: NoiseMask, settings: BuildSettings, pool: Executor, progress: StageProgress
 ) -> list[DrawnCoreset]:
     """The coreset of trusted patches and, where they count, the coreset of untrusted ones.
 
@@ -40,10 +40,10 @@ def subsample(
     progress(0, 1)
     drawing = []
     for keep, size in _strata(mask, settings):
-        of = _candidates(embeddings, keep, size, settings, pool)
+        of = _candidates(projected, keep, size, settings, pool)
         drawing.append((of, pool.submit(SAMPLERS[settings.sampler].draw, of.projected, size, seed=settings.seed)))
     drawn = [(of, coreset.result()) for of, coreset in drawing]
-    picked = [read_patches(embeddings, mask, of.rows(coreset.picks)) for of, coreset in drawn]
+    picked = [read_patches(projected.embeddings, mask, of.rows(coreset.picks)) for of, coreset in drawn]
     progress(1, 1)
     return [DrawnCoreset(patches, *each) for patches, each in zip(picked, drawn, strict=True)]
 
@@ -68,7 +68,7 @@ def untrusted_size(mask: NoiseMask, settings: BuildSettings) -> int:
 
 
 def _candidates(
-    embeddings: EmbeddingBuffer,
+    projected: ProjectedGroups,
     keep: Bool[np.ndarray, "n p q"],
     size: int,
     settings: BuildSettings,
@@ -80,7 +80,7 @@ def _candidates(
     begins = [len(group) * number // len(groups) for number, group in enumerate(groups)]
 
     def reduced(group: list[int], begin: int) -> Candidates:
-        of_group = candidates(embeddings, keep, group[begin:] + group[:begin], settings)
+        of_group = candidates(projected, keep, group[begin:] + group[:begin])
         if len(groups) == 1:
             return of_group
         coreset = SAMPLERS[settings.sampler].draw(of_group.projected, size, seed=settings.seed)

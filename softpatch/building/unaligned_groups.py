@@ -12,8 +12,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Bool, Float32, Int64
 
+from softpatch.building.group_drafts import LEAST_GAP, SAME
 from softpatch.building.matched_filters import COARSEST, MOST_SHARE, RIDGE
-from softpatch.building.minority_groups import LEAST_GAP, SAME, MinorityGroup
+from softpatch.building.minority_groups import MinorityGroup
 from softpatch.building.projection import ProjectedGroups
 
 REFERENCES = 24
@@ -100,11 +101,10 @@ def unaligned_groups(projected: ProjectedGroups) -> tuple[MinorityGroup, ...]:
     """
     if len(projected.embeddings) < FEWEST_FRAMES:
         return ()
-    first = projected.read(0)
-    usual, found = _usual(first), []
-    for part, numbers in enumerate(projected.groups):
-        patches = first if part == 0 else projected.read(part)
-        found += list(_groups_of(patches, usual, np.array(numbers)))
+    usual, found = None, []
+    for frames, patches in projected:
+        usual = usual or _usual(patches)
+        found += list(_groups_of(patches, usual, np.array(frames)))
     return tuple(group for group, _ in _merged(found))
 
 

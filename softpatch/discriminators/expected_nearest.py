@@ -67,9 +67,11 @@ INCLUSION = 0.5
 """Share of the other frames that are there to be the nearest."""
 
 
-def nearest_weights(others: int) -> Float32[np.ndarray, "count"]:
-    """The weight of each distance, the nearest first, where there are so many other frames."""
-    return _weights(INCLUSION, min(DEEPEST, others))
+def expected_nearest(squared: Float32[np.ndarray, "a b"], *, leave_out: int) -> Float32[np.ndarray, "a"]:
+    """Of each frame, by its squared distances to the other frames, as if so many of the nearest were not there."""
+    weights = _weights(INCLUSION, min(DEEPEST, squared.shape[1] - leave_out))
+    nearest = np.sort(squared, axis=1)[:, leave_out : leave_out + len(weights)]
+    return np.asarray(np.sqrt(nearest) @ weights, np.float32)
 
 
 def _weights(inclusion: float, count: int) -> Float32[np.ndarray, "count"]:

@@ -18,6 +18,7 @@ from ingest.cameras.simulator import Simulator
 from softpatch.building.denoise import denoise
 from softpatch.building.embedding_buffer import MemoryBuffer
 from softpatch.building.label_window import KnownLabels, label_window
+from softpatch.building.projection import projected_groups
 from softpatch.settings import BuildSettings
 from tests.bench.repeating_marks import PIT, EmbeddedPictures, Label, build, label_of
 from tests.bench.what_repeats import known_rows
@@ -104,8 +105,9 @@ def clean_windows(pictures: EmbeddedPictures, line: str) -> Numbers:
         which = np.sort(np.random.default_rng([2, number]).choice(len(good), CLEAN_FRAMES, replace=False))
         buffer, settings = MemoryBuffer(CLEAN_FRAMES, good.shape[1:]), BuildSettings()
         buffer.append(good[which])
-        denoised = denoise(buffer, settings, lambda *_: None)
-        questions.append(len(label_window(buffer, denoised, settings, KnownLabels(CLEAN_FRAMES)).groups))
+        projected = projected_groups(buffer, settings)
+        denoised = denoise(projected, settings, lambda *_: None)
+        questions.append(len(label_window(projected, denoised, settings, KnownLabels(CLEAN_FRAMES)).groups))
     return {"questions": questions, "aligned": denoised.aligned}
 
 

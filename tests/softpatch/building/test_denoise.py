@@ -9,6 +9,7 @@ from softpatch.building.alignment import ALIGNED_RATIO, alignment_ratio
 from softpatch.building.denoise import NoiseMask, denoise
 from softpatch.building.embedding_buffer import MemoryBuffer
 from softpatch.building.outlier_ratio import outlier_ratio
+from softpatch.building.projection import projected_groups
 from softpatch.building.rejection import clustered_outliers, keep_mask, suspicious_frames
 from softpatch.discriminators import ExpectedNearest
 from softpatch.settings import BuildSettings
@@ -18,7 +19,7 @@ def denoised(frames: np.ndarray, settings: BuildSettings) -> NoiseMask:
     """The noise mask of a window of those embeddings."""
     embeddings = MemoryBuffer(len(frames), frames.shape[1:])
     embeddings.append(frames)
-    return denoise(embeddings, settings, lambda _done, _total: None)
+    return denoise(projected_groups(embeddings, settings), settings, lambda _done, _total: None)
 
 
 def aligned_line(frames: int, seed: int) -> np.ndarray:

@@ -1,0 +1,130 @@
+"""Drafts of groups: what the filters of one set of frames name together, before it is decided whether to ask."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float32, Float64, Int64
+
+from softpatch.building.left_out_suspicion import left_out_suspicion
+from softpatch.building.matched_filters import COARSEST, FilterResponse
+
+LEAST_GAP = 1.0
+"""Between the last of a group and the first of the others, in the others' standard deviations: what has less is not
+even looked at. A continuous spread (light, a shift) has none."""
+
+TENTH = 0.9
+"""Quantile of the other drafts' clearness that a draft's is divided by: its clearest tenth begins there."""
+
+STRONG = 0.5
+"""Of the gap at a group's clearest place, what another place needs to have a say in who belongs to the group, and to be
+shown as the place where it differs."""
+
+WEAK = 0.25
+"""The same, for a place to be part of where the group is: the frames of a group
+hang together a little at many places (one batch, one light), and only where they differ plainly are they left out."""
+
+PLACES = 8
+"""Of a group, the clearest, at which its frames are looked at without their like."""
+
+SAME = 0.5
+"""Of the frames that two places name together, the share that both name, for them to be one group; and the least cosine
+of what two groups differ by, for them to be one group of two sets of frames."""
+
+
+@dataclass(frozen=True)
+class FrameSet:
+    """Interleaved frames of a window, looked at together: `which` are their numbers in the window."""
+
+    part: int
+    which: Int64[np.ndarray, "m"]
+    projected: Float32[np.ndarray, "m p q d"]
+
+
+@dataclass(frozen=True)
+class GroupDraft:
+    """A group of one set before it is decided whether to ask: `differs` is its mean less the others' mean."""
+
+    part: int
+    frames: Int64[np.ndarray, "g"]
+    cells: Bool[np.ndarray, "p q"]
+    core: Bool[np.ndarray, "p q"]
+    differs: Float32[np.ndarray, "p q d"]
+    suspicion: Float32[np.ndarray, "g"]
+    others_alike: float
+    clearness: float
+    representative: int
+
+
+def group_drafts(its: FrameSet, responses: Sequence[FilterResponse]) -> list[GroupDraft]:
+    """The groups of one set that are clearer than most of what goes together in it."""
+    groups = _joined(responses)
+    if not groups:
+        return []
+    clearness = np.array([max(_clearness(each) for each in group) for group in groups])
+    relative = clearness / _ordinary(clearness)
+    return [_draft(its, group, clear) for group, clear in zip(groups, relative.tolist(), strict=True) if clear >= 1]
+
+
+def _joined(found: Sequence[FilterResponse]) -> list[list[FilterResponse]]:
+    """Places that name the same frames, together; the clearest place of each first."""
+    groups: list[list[FilterResponse]] = []
+    for each in sorted(found, key=lambda one: -one.gap):
+        for group in groups:
+            both = int((group[0].members & each.members).sum())
+            if both >= SAME * int((group[0].members | each.members).sum()):
+                group.append(each)
+                break
+        else:
+            groups.append([each])
+    return groups
+
+
+def _clearness(found: FilterResponse) -> float:
+    """A filter of many frames is surer of its answer, by the square root of their number."""
+    return found.gap * float(np.sqrt(found.members.sum()))
+
+
+def _ordinary(clearness: Float64[np.ndarray, "drafts"]) -> Float64[np.ndarray, "drafts"]:
+    """Per draft, how clear the clearest tenth of the others is; where there are none, as a pair with the least gap."""
+    least = LEAST_GAP * float(np.sqrt(2))
+    others = [np.delete(clearness, place) for place in range(len(clearness))]
+    return np.array([max(least, float(np.quantile(some, TENTH))) if len(some) else least for some in others])
+
+
+def _draft(its: FrameSet, places: list[FilterResponse], clearness: float) -> GroupDraft:
+    """The members that most of its clear places name, weighed by their gaps, and all about them."""
+    _, rows, columns, _ = its.projected.shape
+    strong = [each for each in places if each.gap >= STRONG * places[0].gap]
+    gaps = np.array([each.gap for each in strong])
+    members = np.average([each.members for each in strong], axis=0, weights=gaps) > SAME
+    if members.sum() < 2:  # noqa: PLR2004 - a group has two
+        members = places[0].members
+    cells = _cells([each for each in places if each.gap >= WEAK * places[0].gap], (rows, columns))
+    core = _cells(strong, (rows, columns))
+    differs = its.projected[members].mean(axis=0) - its.projected[~members].mean(axis=0)
+    left_out = [left_out_suspicion(its.projected, members, at.row, at.column) for at in places[:PLACES]]
+    suspicion = np.stack([each.members for each in left_out]).max(axis=0)
+    others = np.stack([each.others for each in left_out]).max(axis=0)
+    typical = np.argsort(suspicion)[len(suspicion) // 2]
+    numbers = its.which[members]
+    return GroupDraft(
+        part=its.part,
+        frames=numbers,
+        cells=cells,
+        core=core,
+        differs=differs,
+        suspicion=suspicion,
+        others_alike=float((others >= suspicion[typical]).mean()),
+        clearness=clearness,
+        representative=int(numbers[typical]),
+    )
+
+
+def _cells(places: Sequence[FilterResponse], grid: tuple[int, int]) -> Bool[np.ndarray, "p q"]:
+    """The positions that those places stand for."""
+    step = max(1, min(grid) // COARSEST)
+    cells = np.zeros(grid, np.bool_)
+    for each in places:
+        cells[each.row : each.row + step, each.column : each.column + step] = True
+    return cells

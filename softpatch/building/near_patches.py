@@ -1,0 +1,45 @@
+"""Patches of a window that are exceptionally near to those of a frame, place by place."""
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+from jaxtyping import Bool, Float32, Int64
+
+from softpatch.building.rejection import LEAST_SIGMA, NORMAL_QUARTILE
+from softpatch.discriminators.expected_nearest import NEIGHBOURHOOD
+
+NEAR_SIGMAS = 3.0
+"""How far below the median the log distance to a patch must lie, in sigmas of the upper half, which no frame with the
+same defect moves."""
+
+
+def near_patches(
+    own: Float32[np.ndarray, "p q k"],
+    window: Iterable[Float32[np.ndarray, "m p q k"]],
+    places: Int64[np.ndarray, "cells 2"],
+) -> Iterator[tuple[tuple[slice, slice], Bool[np.ndarray, "frames r c"]]]:
+    """Per place the positions around it, and which patches of the window's frames there are near to the frame's own."""
+    around = [_around(row, column) for row, column in places.tolist()]
+    parts = [
+        [_distances(frames[:, *at], own[*place]) for at, place in zip(around, places, strict=True)] for frames in window
+    ]
+    for at, of_place in zip(around, zip(*parts, strict=True), strict=True):
+        yield at, _exceptional(np.concatenate(of_place))
+
+
+def _around(row: int, column: int) -> tuple[slice, slice]:
+    rows = slice(max(0, row - NEIGHBOURHOOD), row + NEIGHBOURHOOD + 1)
+    return rows, slice(max(0, column - NEIGHBOURHOOD), column + NEIGHBOURHOOD + 1)
+
+
+def _distances(patches: Float32[np.ndarray, "m r c k"], own: Float32[np.ndarray, "k"]) -> Float32[np.ndarray, "m r c"]:
+    return np.asarray(np.linalg.norm(patches - own, axis=-1))
+
+
+def _exceptional(distance: Float32[np.ndarray, "frames r c"]) -> Bool[np.ndarray, "frames r c"]:
+    """Patches nearer than chance puts any, by the frames' own nearest."""
+    logs = np.log(np.maximum(distance, np.finfo(np.float32).tiny))
+    nearest = logs.reshape(len(logs), -1).min(axis=1)
+    median, quartile = np.quantile(nearest, [0.5, 0.75])
+    sigma = max((quartile - median) / NORMAL_QUARTILE, LEAST_SIGMA)
+    return np.asarray(logs < median - NEAR_SIGMAS * sigma)
