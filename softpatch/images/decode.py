@@ -2,14 +2,28 @@
 
 import cv2
 import numpy as np
+import simplejpeg
 from jaxtyping import UInt8
 
 from softpatch.images.header import Header, UndecodableImage, UndecodableReason, read_header
 
-__all__ = ["MAX_PIXELS", "MIN_SIDE_PX", "UndecodableImage", "UndecodableReason", "decode"]
+__all__ = [
+    "MAX_PIXELS",
+    "MIN_SIDE_PX",
+    "UndecodableImage",
+    "UndecodableReason",
+    "checked_header",
+    "decode",
+    "decode_checked",
+]
 
 MAX_PIXELS = 50_000_000
 MIN_SIDE_PX = 8  # one patch of the embedding; anything smaller is a broken frame, not a picture of a part
+
+MAX_SCANS = 100
+"""Of a JPEG: encoders make 1 to 14; each one more lets a few bytes cost a pass over the whole picture."""
+MAX_PASSES = 12
+"""Over `max_pixels`: what all scans of a JPEG together may paint."""
 
 # The pixels as the sensor wrote them: an EXIF orientation is a hint for people, and a camera on a line never turns.
 # OpenCV's RGB flag leaves 16-bit TIFFs in BGR, so the swap is done here.
@@ -25,14 +39,26 @@ def decode(encoded: bytes, *, max_pixels: int | None = MAX_PIXELS) -> UInt8[np.n
     Raises:
         UndecodableImage: with the reason; no other exception, whatever the bytes.
     """
-    header = read_header(encoded)
-    _check_size(header, max_pixels)
-    pixels = _stored_pixels(encoded)
+    return decode_checked(encoded, checked_header(encoded, max_pixels=max_pixels))
+
+
+def decode_checked(encoded: bytes, header: Header) -> UInt8[np.ndarray, "h w 3"]:
+    """The same for a frame whose header was checked before. Raises UndecodableImage."""
+    pixels = _jpeg_pixels(encoded) if header.format == "jpeg" else _other_pixels(encoded)
     if pixels.shape[:2] != (header.height_px, header.width_px):
         raise UndecodableImage(
             "corrupt", f"the header says {header.width_px}x{header.height_px}, not {pixels.shape[1::-1]}"
         )
-    return np.asarray(cv2.cvtColor(_eight_bits(pixels), cv2.COLOR_BGR2RGB))
+    return pixels
+
+
+def checked_header(encoded: bytes, *, max_pixels: int | None = MAX_PIXELS) -> Header:
+    """The header of a frame whose size and scans are within the limits. Raises UndecodableImage."""
+    header = read_header(encoded)
+    _check_size(header, max_pixels)
+    if max_pixels is not None:
+        _check_scans(header, max_pixels)
+    return header
 
 
 def _check_size(header: Header, max_pixels: int | None) -> None:
@@ -47,14 +73,34 @@ def _check_size(header: Header, max_pixels: int | None) -> None:
         raise UndecodableImage("too_small", f"{size}, at least {MIN_SIDE_PX} px a side are needed")
 
 
-def _stored_pixels(encoded: bytes) -> np.ndarray:
+def _check_scans(header: Header, max_pixels: int) -> None:
+    if header.scans > MAX_SCANS or header.scans * header.pixels > MAX_PASSES * max_pixels:
+        size = f"{header.width_px}x{header.height_px} px"
+        raise UndecodableImage(
+            "too_costly", f"a JPEG of {size} in {header.scans} scans or more; send it as baseline, in one scan"
+        )
+
+
+def _jpeg_pixels(encoded: bytes) -> UInt8[np.ndarray, "h w 3"]:
+    """Whatever libjpeg warns of is an error: OpenCV takes the gray or garbage of a lost part for pixels."""
+    try:
+        *_, colours, _ = simplejpeg.decode_jpeg_header(encoded, strict=True)
+        if colours in ("CMYK", "YCCK"):  # inverted, as Adobe writes it
+            cmyk = simplejpeg.decode_jpeg(encoded, "CMYK", strict=True).astype(np.uint16)
+            return np.asarray(cmyk[..., :3] * cmyk[..., 3:] // 255, np.uint8)
+        return np.asarray(simplejpeg.decode_jpeg(encoded, "RGB", strict=True))
+    except ValueError as error:
+        raise UndecodableImage("corrupt", f"{error}; send an undamaged file") from error
+
+
+def _other_pixels(encoded: bytes) -> UInt8[np.ndarray, "h w 3"]:
     try:
         pixels = cv2.imdecode(np.frombuffer(encoded, np.uint8), STORED)
     except cv2.error as error:
         raise UndecodableImage("corrupt", str(error).strip()) from error
     if pixels is None:
         raise UndecodableImage("corrupt", "the decoder found errors in the pixels; send an undamaged file")
-    return np.asarray(pixels)
+    return np.asarray(cv2.cvtColor(_eight_bits(np.asarray(pixels)), cv2.COLOR_BGR2RGB))
 
 
 def _eight_bits(pixels: np.ndarray) -> np.ndarray:

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from softpatch.images.decode import UndecodableImage, decode
+from softpatch.images.header import read_header
 
 
 def picture(height: int = 48, width: int = 40, channels: int = 3) -> np.ndarray:
@@ -194,6 +195,91 @@ def test_floating_point_pixels_are_refused() -> None:
 def test_endless_fill_bytes_end() -> None:
     """10 MB of 0xFF is a legal beginning of a JPEG; the header reader gives up after 4,096 segments."""
     assert reason(b"\xff\xd8" + b"\xff" * 10_000_000) == "corrupt"
+
+
+def holes() -> dict[str, bytes]:
+    """One JPEG damaged on its way, each with its end-of-image marker where it belongs."""
+    whole = encoded(".jpg", picture(240, 320), cv2.IMWRITE_JPEG_QUALITY, 92)
+    restarts = encoded(".jpg", picture(240, 320), cv2.IMWRITE_JPEG_RST_INTERVAL, 20)
+    half, middle = len(whole) // 2, len(restarts) // 2
+    return {
+        "cut, with an end": whole[:half] + b"\xff\xd9",
+        "hole": whole[:half] + whole[half + 900 :],
+        "zeros": whole[:half] + bytes(900) + whole[half + 900 :],
+        "cut, then the next frame": whole[:half] + encoded(".jpg", picture()),
+        "hole between restart markers": restarts[:middle] + restarts[middle + 700 :],
+    }
+
+
+@pytest.mark.parametrize("damage", holes())
+def test_a_jpeg_that_lost_data_is_corrupt_whatever_its_end(damage: str) -> None:
+    """Libjpeg fills what is missing with gray or garbage, and only warns: the picture failed, and was learnt from."""
+    assert reason(holes()[damage]) == "corrupt"
+
+
+@pytest.mark.parametrize(
+    ("data", "named"),
+    [
+        (b"GIF89a" + bytes(60), "this is GIF"),
+        (b"RIFF\x10\0\0\0WEBPVP8 ", "this is WebP"),
+        (b"II+\0" + bytes(60), "this is BigTIFF"),
+        (b"\0\0\0\x0cjP  \r\n\x87\n", "this is JPEG 2000"),
+        (b"\0\0\0\x1cftypavif", "this is AVIF or HEIF"),
+        (b"P5\n640 480\n255\n", "this is PNM"),
+        (b"hello", "starts with b'hello'"),
+    ],
+)
+def test_a_whole_file_of_another_kind_says_what_it_is(data: bytes, named: str) -> None:
+    """Whoever set the camera up reads what it sends."""
+    with pytest.raises(UndecodableImage, match=f"^unsupported_format: {named}; send JPEG, PNG, BMP or TIFF$"):
+        decode(data)
+
+
+def tiff(samples: np.ndarray, *, sample_format: int, compression: int = 1) -> bytes:
+    """A little-endian TIFF of one channel and one strip, from the specification."""
+    height, width = samples.shape
+    pixels = samples.tobytes()
+    tags = {256: width, 257: height, 258: samples.itemsize * 8, 259: compression, 262: 1, 273: 8, 277: 1, 278: height}
+    tags |= {279: len(pixels), 339: sample_format}
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items())
+    directory = struct.pack("<H", len(tags)) + entries + bytes(4)
+    return b"II*\0" + struct.pack("<I", 8 + len(pixels)) + pixels + directory
+
+
+@pytest.mark.parametrize(
+    ("samples", "sample_format", "named"),
+    [
+        (np.zeros((20, 30), "<f4"), 3, "32-bit float samples"),
+        (np.zeros((20, 30), "<u4"), 1, "32-bit integer samples"),
+        (np.zeros((20, 30), "<i2"), 2, "16-bit signed samples"),
+    ],
+)
+def test_a_whole_tiff_of_other_samples_says_so(samples: np.ndarray, sample_format: int, named: str) -> None:
+    """It was called corrupt, and somebody looked for a broken cable."""
+    with pytest.raises(UndecodableImage, match=f"^unsupported_format: {named}; send 8 or 16 bits$"):
+        decode(tiff(samples, sample_format=sample_format))
+
+
+def test_a_tiff_of_another_compression_says_so() -> None:
+    """34712: JPEG 2000."""
+    assert decode(tiff(np.zeros((20, 30), "<u2"), sample_format=1)).shape == (20, 30, 3)
+    with pytest.raises(UndecodableImage, match=r"^unsupported_format: TIFF compression 34712; send it plain"):
+        decode(tiff(np.zeros((20, 30), "<u2"), sample_format=1, compression=34712))
+
+
+def test_a_lossless_jpeg_says_so() -> None:
+    """SOF3: whole, and not for the decoder."""
+    data = encoded(".jpg", picture()).replace(b"\xff\xc0", b"\xff\xc3", 1)
+    with pytest.raises(UndecodableImage, match=r"^unsupported_format: a lossless or hierarchical JPEG \(SOF3\)"):
+        decode(data)
+
+
+@pytest.mark.parametrize(("progressive", "most"), [(0, 1), (1, 10)])
+def test_the_scans_of_a_jpeg_are_counted(progressive: int, most: int) -> None:
+    """One of a baseline picture, ten of libjpeg's own progressive script, with restart markers between them or not."""
+    for restart in (0, 3):
+        flags = (cv2.IMWRITE_JPEG_PROGRESSIVE, progressive, cv2.IMWRITE_JPEG_RST_INTERVAL, restart)
+        assert read_header(encoded(".jpg", picture(200, 200), *flags)).scans == most
 
 
 @given(
