@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from deploy.errors import UsageError
 from inference.settings import InferenceSettings, ViewInspection
+from ingest.decoding import ImageSettings
 from ingest.kafka.settings import KafkaSettings
 from ingest.view import merged, settings_of_view
 from monitoring.watch.settings import WatchSettings
@@ -48,15 +49,6 @@ class RuntimeSettings(BaseModel):
     backbone: str = Field(default="lite0", min_length=1, description="lite0, or the path of an exported graph.")
     provider: Literal["auto", "cpu", "cuda", "tensorrt"] = "auto"
     threads: int | None = Field(default=None, ge=1, description="Threads of the network; none: every core.")
-
-
-class ImageSettings(BaseModel):
-    """What every service that reads frames takes for one."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-    max_pixels: int = Field(
-        default=50_000_000, ge=1, description="A larger frame is a dead letter, and is not learnt from."
-    )
 
 
 class Settings(BaseModel):

@@ -78,7 +78,7 @@ class HandoffQueue:
             self._condition.wait_for(lambda: self._waiting or self._closed)
             if self._closed:
                 return None
-            taken = [self._waiting.popleft() for _ in range(min(most, len(self._waiting)))]
+            taken = self._next_in_turn(most)
             self._taken_bytes.append(sum(map(_size_bytes, taken)))
             return taken
 
@@ -104,6 +104,21 @@ class HandoffQueue:
         with self._condition:
             self._closed = True
             self._condition.notify_all()
+
+    def _next_in_turn(self, most: int) -> list[Queued]:
+        """One of each partition in turn, the one that waits longest first: a flood of one waits behind itself."""
+        by_partition: dict[int, deque[Queued]] = {}
+        for each in self._waiting:
+            by_partition.setdefault(each.record.partition, deque()).append(each)
+        taken: list[Queued] = []
+        while len(taken) < most and by_partition:
+            for partition in list(by_partition)[: most - len(taken)]:
+                taken.append(by_partition[partition].popleft())
+                if not by_partition[partition]:
+                    del by_partition[partition]
+        gone = set(map(id, taken))
+        self._waiting = deque(each for each in self._waiting if id(each) not in gone)
+        return taken
 
     def _held_bytes(self) -> int:
         return sum(map(_size_bytes, self._waiting)) + sum(self._taken_bytes)

@@ -20,7 +20,7 @@ from inference.decide import NoBank, ScoreEvidence, Seen
 from inference.evidence import evidence_of
 from ingest.decision import ImageFacts
 from ingest.frame import BadFrame, DeadLetterReason
-from softpatch.images.decode import UndecodableImage, decode
+from softpatch.images.decode import UndecodableImage
 from softpatch.images.geometry import Geometry
 from softpatch.images.input_faults import FrameThumbnail, InputBaseline, exposure_fault
 from softpatch.images.statistics import difference_hash, measure
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator, Sequence
     from concurrent.futures import Executor
 
+    from ingest.decoding import FrameDecoder
     from ingest.frame import Frame
     from softpatch.network.embed import Embedder
     from softpatch.scoring.score import FrameScore
@@ -90,10 +91,12 @@ class _Waiting:
 class FrameScoring:
     """Scores batches on one embedder, decoding in `pool`. One thread only."""
 
-    def __init__(self, embedder: Embedder, *, pool: Executor, max_pixels: int, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, embedder: Embedder, *, pool: Executor, decoder: FrameDecoder, clock: Callable[[], float]
+    ) -> None:
         self._embedder = embedder
         self._pool = pool
-        self._max_pixels = max_pixels
+        self._decoder = decoder
         self._clock = clock
 
     def inspect(
@@ -121,15 +124,14 @@ class FrameScoring:
         if isinstance(status, Serving):
             geometry, baseline = status.bank.manifest.geometry, status.baseline
         try:
-            image = decode(frame.encoded, max_pixels=self._max_pixels)
-            pixels = geometry.apply(image)
-            seen = _seen(pixels, baseline, size_wh_px=(image.shape[1], image.shape[0]))
+            shaped = self._decoder.shaped(frame.encoded, geometry, view=frame.view)
+            seen = _seen(shaped.pixels, baseline, size_wh_px=shaped.size_wh_px)
         except UndecodableImage as error:
             return BadFrame(DeadLetterReason(error.reason), str(error))
         except Exception as error:  # whatever one picture does to a decoder, the line goes on
             log.exception("decoder_failed", source=str(frame.source))
             return BadFrame(DeadLetterReason.CORRUPT, f"{type(error).__name__}: {error}")
-        return _Shaped(pixels, seen, self._clock() - started)
+        return _Shaped(shaped.pixels, seen, self._clock() - started)
 
     def _evidence(self, waiting: Sequence[_Waiting], stages: StageClock) -> dict[int, ScoreEvidence]:
         """By place in the batch; frames that could not be scored are left out."""

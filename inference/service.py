@@ -30,6 +30,7 @@ from inference.inspector import Destinations, Inspector, Queued
 from inference.reporting import InspectionReporting
 from inference.scoring import FrameScoring
 from inference.worker import Worker
+from ingest.decoding import FrameDecoder
 from ingest.kafka.errors import Aborted
 from ingest.kafka.readers import tail_of
 from ingest.kafka.records import Partition
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from inference.assignment import ReadTail
     from inference.inspector import AnswerBatch
     from inference.settings import InferenceSettings, ViewInspection
+    from ingest.decoding import ImageSettings
     from ingest.kafka.loop import Loop
     from ingest.kafka.records import Claim, Record
     from ingest.kafka.settings import KafkaSettings
@@ -166,7 +168,7 @@ def serve(
     inspection_of: Callable[[str], ViewInspection],
     embedder: Embedder,
     store: Store,
-    max_pixels: int,
+    images: ImageSettings,
     stop: Event,
     make_search: Callable[[np.ndarray], Search] = FlatSearch,
     registry: CollectorRegistry | None = None,
@@ -202,10 +204,11 @@ def serve(
         _wait_for_banks(follower, heartbeat, stop)
         if stop.is_set():
             return
+        decoder = stack.enter_context(FrameDecoder(images, workers=settings.decode_threads, clock=clock))
         pool = stack.enter_context(ThreadPoolExecutor(settings.decode_threads, "decode"))
         history = History(remembered_frame_ids=settings.remembered_frame_ids)
         inspector = Inspector(
-            scoring=FrameScoring(embedder, pool=pool, max_pixels=max_pixels, clock=clock),
+            scoring=FrameScoring(embedder, pool=pool, decoder=decoder, clock=clock),
             banks=banks,
             history=history,
             inspection_of=inspection_of,

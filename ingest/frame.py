@@ -50,6 +50,7 @@ class DeadLetterReason(StrEnum):
     TRUNCATED = "truncated"
     TOO_MANY_PIXELS = "too_many_pixels"
     TOO_SMALL = "too_small"
+    TOO_COSTLY = "too_costly"
     CORRUPT = "corrupt"
 
 

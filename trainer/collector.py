@@ -9,7 +9,7 @@ import structlog
 
 from ingest.bank_state import ViewState
 from ingest.frame import BadFrame, frame_of_record
-from softpatch.images.decode import UndecodableImage, decode
+from softpatch.images.decode import UndecodableImage
 from softpatch.images.input_faults import InputFault
 from softpatch.images.statistics import difference_hash as hash_of
 from trainer.input_check import fault_of, run_with, run_with_bytes, too_long
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ingest.bank_state import BankState
+    from ingest.decoding import FrameDecoder
     from ingest.frame import Frame
     from ingest.kafka.records import Record
     from ingest.store import StoreError
@@ -47,15 +48,15 @@ class Collector:
         metrics: TrainerMetrics,
         *,
         baseline_of: Callable[[BankState], InputBaseline],
-        max_pixels: int,
+        decoder: FrameDecoder,
         clock: Callable[[], float],
     ) -> None:
         """`baseline_of`: how the frames of a view in this state look when nothing is wrong with its camera.
 
-        `max_pixels`: a larger frame is skipped, as inference does.
+        `decoder`: with the limits that inference has, so that what it cannot decode is skipped here.
         """
         self._baseline_of = baseline_of
-        self._max_pixels = max_pixels
+        self._decoder = decoder
         self._views = views
         self._windows = windows
         self._metrics = metrics
@@ -107,7 +108,7 @@ class Collector:
             self._repeated(frame, view, run_with_bytes(view.index, sha256))
             return
         try:
-            pixels = view.training.build.geometry.apply(decode(frame.encoded, max_pixels=self._max_pixels))
+            pixels = self._decoder.shaped(frame.encoded, view.training.build.geometry, view=view.name).pixels
         except UndecodableImage:
             self._pass_by(frame, view, "bad_frame")
             return

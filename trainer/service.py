@@ -31,6 +31,9 @@ log = structlog.get_logger(__name__)
 ROOM = 64
 """Records taken in one round: builds and commands are followed in between."""
 
+COLLECT_SECONDS = 5.0
+"""Of collecting in one round: pictures that take long to decode must not make the trainer miss its polls."""
+
 
 class Trainer:
     """The loop. Every step that fails for want of the store or the broker is left alone for `retry_seconds`."""
@@ -93,8 +96,9 @@ class Trainer:
         self._kafka_metrics.partitions_owned.set(len(self._loop.claims))
 
     def _collect(self) -> None:
+        ends = self._clock() + COLLECT_SECONDS
         try:
-            while self._pending:
+            while self._pending and self._clock() < ends:
                 record = self._pending[0]
                 if self._loop.claims.get(Partition(record.topic, record.partition)) == record.claim:
                     self._collector.take(record)  # where it raises, the record waits for the next try

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from ingest.bank_updates import bank_states
 from ingest.command import Command
+from ingest.decoding import FrameDecoder
 from ingest.feedback import Feedback
 from ingest.kafka.readers import WholeTopicReader
 from ingest.kafka.transactions import State, TransactionLoop
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
     from ingest.bank_state import BankState
+    from ingest.decoding import ImageSettings
     from ingest.kafka.records import Partition
     from ingest.kafka.settings import KafkaSettings
     from monitoring.metrics import KafkaMetrics, TrainerMetrics
@@ -77,6 +79,7 @@ class _Shared:
     metrics: TrainerMetrics
     kafka_metrics: KafkaMetrics
     environment: BuildEnvironment
+    decoder: FrameDecoder
     clock: Callable[[], float]
     now: Callable[[], datetime]
 
@@ -94,7 +97,7 @@ def serve(
     graph: Graph,
     provider: ProviderChoice,
     training_of: Callable[[str], ViewTraining],
-    max_pixels: int,
+    images: ImageSettings,
     stop: Event,
     registry: CollectorRegistry,
     clock: Callable[[], float] = time.monotonic,
@@ -112,7 +115,7 @@ def serve(
     store = FsspecStore.open(store_url)
     with ExitStack() as stack:
         stack.enter_context(_health(settings, registry, heartbeat, progress))
-        environment = _build_environment(stack, graph, provider, store_url, max_pixels=max_pixels)
+        environment = _build_environment(stack, graph, provider, store_url, max_pixels=images.max_pixels)
         shared = _Shared(
             settings=settings,
             kafka=kafka,
@@ -123,6 +126,7 @@ def serve(
             metrics=declare_trainer(registry),
             kafka_metrics=declare_kafka(registry),
             environment=environment,
+            decoder=stack.enter_context(FrameDecoder(images, workers=1, clock=clock)),
             clock=clock,
             now=now,
         )
@@ -192,7 +196,7 @@ def _collector(shared: _Shared, views: OwnedViews) -> Collector:
         shared.windows,
         shared.metrics,
         baseline_of=shared.bank_store.input_baseline,
-        max_pixels=shared.environment.max_pixels,
+        decoder=shared.decoder,
         clock=shared.clock,
     )
 

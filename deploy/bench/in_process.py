@@ -16,6 +16,7 @@ from inference.inspector import Destinations, Inspector, Queued
 from inference.scoring import FrameScoring
 from ingest.bank_state import BankInForce, BankState, ViewState
 from ingest.decision import Decision
+from ingest.decoding import FrameDecoder
 from ingest.kafka.records import Claim, Partition, Record
 from softpatch.scoring.score import anomaly_map
 from softpatch.scoring.search import FlatSearch
@@ -65,8 +66,10 @@ def in_process(
     embedder: Embedder,
 ) -> InProcess:
     """Decide these frames in batches as the service does, after a few batches that do not count."""
-    with ThreadPoolExecutor(settings.inference.decode_threads, "decode") as pool:
-        inspector = _inspector(state, settings, store, embedder, pool)
+    threads = settings.inference.decode_threads
+    decoder = FrameDecoder(settings.images, workers=threads, clock=time.monotonic)
+    with decoder, ThreadPoolExecutor(threads, "decode") as pool:
+        inspector = _inspector(state, settings, store, embedder, pool=pool, decoder=decoder)
         size = settings.inference.batch_frames
         queued = [_queued(state.view, frame, offset) for offset, frame in enumerate(encoded)]
         batches = [queued[start : start + size] for start in range(0, len(queued), size)]
@@ -88,14 +91,20 @@ def in_process(
 
 
 def _inspector(
-    state: BankState, settings: Settings, store: Store, embedder: Embedder, pool: ThreadPoolExecutor
+    state: BankState,
+    settings: Settings,
+    store: Store,
+    embedder: Embedder,
+    *,
+    pool: ThreadPoolExecutor,
+    decoder: FrameDecoder,
 ) -> Inspector:
     threads = settings.runtime.threads
     loader = BankLoader(store, embedder, lambda vectors: FlatSearch(vectors, threads=threads))
     active = ActiveBanks(loader, BankNotices())
     active.take([Record("banks", 0, 0, 0, "log_append_time", state.view.encode(), state.to_bytes())])
     return Inspector(
-        scoring=FrameScoring(embedder, pool=pool, max_pixels=settings.images.max_pixels, clock=time.perf_counter),
+        scoring=FrameScoring(embedder, pool=pool, decoder=decoder, clock=time.perf_counter),
         banks=active,
         history=History(remembered_frame_ids=settings.inference.remembered_frame_ids),
         inspection_of=settings.inspection_of,

@@ -20,7 +20,7 @@ def inspect(*, settings: SettingsFile = None, flags: SetFlags = None, bootstrap:
         inspection_of=loaded.inspection_of,
         embedder=embedder_of(loaded.runtime),
         store=FsspecStore.open(loaded.store.url),
-        max_pixels=loaded.images.max_pixels,
+        images=loaded.images,
         stop=stop,
         make_search=search_of(loaded.runtime),
     )

@@ -19,7 +19,7 @@ def train(*, settings: SettingsFile = None, flags: SetFlags = None, bootstrap: B
         graph=graph_of(loaded.runtime),
         provider=loaded.runtime.provider,
         training_of=loaded.training_of,
-        max_pixels=loaded.images.max_pixels,
+        images=loaded.images,
         stop=stop,
         registry=CollectorRegistry(),
     )

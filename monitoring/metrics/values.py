@@ -36,6 +36,7 @@ DEAD_LETTER_REASONS = (
     "truncated",
     "too_many_pixels",
     "too_small",
+    "too_costly",
     "corrupt",
 )
 INFERENCE_STAGES = ("decode", "embed", "search", "score", "publish")

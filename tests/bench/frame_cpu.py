@@ -24,6 +24,7 @@ from inference.history import History
 from inference.inspector import Destinations, Inspector, Queued
 from inference.scoring import FrameScoring
 from inference.settings import ViewInspection
+from ingest.decoding import FrameDecoder, ImageSettings
 from ingest.store import FsspecStore
 from softpatch.images.geometry import Geometry
 from softpatch.network.embed import OnnxEmbedder
@@ -77,7 +78,12 @@ def made_inspector(store: FsspecStore, pool: Executor) -> Inspector:
     bank = sample_bank(embedder, geometry=Geometry(mode="squash", height_px=INPUT_PX, width_px=INPUT_PX), frames=5)
     active.take([state_record(state(stored(store, bank).in_force))])
     return Inspector(
-        scoring=FrameScoring(embedder, pool=pool, max_pixels=50_000_000, clock=time.process_time),
+        scoring=FrameScoring(
+            embedder,
+            pool=pool,
+            decoder=FrameDecoder(ImageSettings(), workers=1, clock=time.monotonic),
+            clock=time.process_time,
+        ),
         banks=active,
         history=History(remembered_frame_ids=10_000),
         inspection_of=lambda _: ViewInspection(),

@@ -23,6 +23,7 @@ from softpatch.network.embed import OnnxEmbedder
 from softpatch.network.graph import lite0
 from tests.e2e.services import Answers, Services, page, wait_until
 from tests.inference.sample_bank import VIEW, encoded, jpeg, picture, sample_bank, state, stored
+from tests.ingest.pictures import deep_png, scan_bomb
 from tests.softpatch.images.test_decode import CMYK
 
 if TYPE_CHECKING:
@@ -93,6 +94,11 @@ RECORDS: dict[str, Sent] = {
     "1 pixel": Sent(DeadLetterReason.TOO_SMALL, encoded(np.zeros((1, 1, 3), np.uint8), ".png")),
     "text": Sent(DeadLetterReason.UNSUPPORTED_FORMAT, b"hello, line"),
     "100 megapixels": Sent(DeadLetterReason.TOO_MANY_PIXELS, png_of(10_000, 10_000)),
+    "2,647 scans": Sent(DeadLetterReason.TOO_COSTLY, scan_bomb(side_px=7064, scans=2647)),
+    "16 bits of four channels, 49 megapixels": Sent(
+        DeadLetterReason.TOO_COSTLY, deep_png(width_px=7000, height_px=7000)
+    ),
+    "JPEG that lost half and has an end": Sent(DeadLetterReason.CORRUPT, GOOD[: len(GOOD) // 2] + b"\xff\xd9"),
     "no key": Sent(DeadLetterReason.NO_KEY, GOOD, key=None),
     "key that is no text": Sent(DeadLetterReason.BAD_KEY, GOOD, key=b"\xff\xfe"),
     "newer schema": Sent(DeadLetterReason.UNKNOWN_SCHEMA, GOOD, headers=(("patchline-schema", b"2"),)),

@@ -12,6 +12,7 @@ from threading import Event
 
 from inference.service import serve
 from inference.settings import InferenceSettings, ViewInspection
+from ingest.decoding import ImageSettings
 from ingest.kafka.settings import KafkaSettings
 from ingest.store import FsspecStore
 from softpatch.network.embed import OnnxEmbedder
@@ -29,7 +30,7 @@ def main(kafka: str, inference: str, folder: str) -> None:
         inspection_of=lambda _: ViewInspection(deadline_seconds=60),
         embedder=OnnxEmbedder.open(lite0(), provider="cpu", threads=1),
         store=FsspecStore.open(folder),
-        max_pixels=50_000_000,
+        images=ImageSettings(),
         stop=stop,
         make_search=lambda vectors: FlatSearch(vectors, threads=1),
     )

@@ -72,6 +72,15 @@ def test_a_batch_is_what_waits_in_order_and_never_more_than_asked() -> None:
     assert [[each.record.offset for each in batch or []] for batch in batches] == [[5, 6], [7]]
 
 
+def test_partitions_take_turns_and_keep_their_order() -> None:
+    """A flood of one partition waits behind itself; within a partition the order is what commits go by."""
+    handoff = HandoffQueue(room_frames=20, room_bytes=1000)
+    handoff.accept(queued(0, 1, 2, 3, 4, 5) + queued(7, 8, partition=1) + queued(9, partition=2))
+    taken = [[(each.record.partition, each.record.offset) for each in handoff.take(4) or []] for _ in range(3)]
+    assert taken == [[(0, 0), (1, 7), (2, 9), (0, 1)], [(0, 2), (1, 8), (0, 3), (0, 4)], [(0, 5)]]
+    assert (handoff.waiting, handoff.outstanding) == (0, 9)
+
+
 def test_dropped_partitions_lose_what_waits_and_keep_what_is_being_scored() -> None:
     """The batch in hand comes back; the commit will leave it out."""
     handoff = HandoffQueue(room_frames=10, room_bytes=1000)

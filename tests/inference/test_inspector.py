@@ -24,6 +24,7 @@ from inference.settings import ViewInspection
 from ingest.contract import SourceRecord
 from ingest.dead_letter import DeadLetter, parse_dead_letter
 from ingest.decision import Decision, Reason, Verdict
+from ingest.decoding import FrameDecoder, ImageSettings
 from ingest.frame import DeadLetterReason
 from softpatch.images.decode import decode
 from softpatch.images.geometry import Geometry
@@ -41,6 +42,7 @@ from tests.inference.sample_bank import (
     state_record,
     stored,
 )
+from tests.ingest.pictures import scan_bomb
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,7 +65,12 @@ class Bench:
         loader = BankLoader(store, embedder, lambda vectors: FlatSearch(vectors, threads=1))
         self.banks = ActiveBanks(loader, BankNotices())
         self.inspector = Inspector(
-            scoring=FrameScoring(embedder, pool=self._pool, max_pixels=50_000_000, clock=time.monotonic),
+            scoring=FrameScoring(
+                embedder,
+                pool=self._pool,
+                decoder=FrameDecoder(ImageSettings(), workers=2, clock=time.monotonic),
+                clock=time.monotonic,
+            ),
             banks=self.banks,
             history=History(remembered_frame_ids=100),
             inspection_of=lambda _: INSPECTION,
@@ -270,6 +277,8 @@ BAD: list[tuple[str, Record, DeadLetterReason]] = [
     ("1-pixel image", record(0, encoded(np.zeros((1, 1, 3), np.uint8), ".png")), DeadLetterReason.TOO_SMALL),
     ("no image", record(0, b"hello, line"), DeadLetterReason.UNSUPPORTED_FORMAT),
     ("100 megapixels", record(0, bomb()), DeadLetterReason.TOO_MANY_PIXELS),
+    ("2,647 scans", record(0, scan_bomb(side_px=7064, scans=2647)), DeadLetterReason.TOO_COSTLY),
+    ("half a JPEG with an end", record(0, SHADED[: len(SHADED) // 2] + b"\xff\xd9"), DeadLetterReason.CORRUPT),
     ("no key", record(0, SHADED, key=None), DeadLetterReason.NO_KEY),
     ("key of another alphabet", record(0, SHADED, key=b"\xff\xfe"), DeadLetterReason.BAD_KEY),
     ("key with @", record(0, SHADED, key=b"line@cam"), DeadLetterReason.BAD_KEY),

@@ -22,6 +22,7 @@ from inference.service import serve
 from inference.settings import InferenceSettings, ViewInspection
 from ingest.dead_letter import parse_dead_letter
 from ingest.decision import Decision, Reason, Verdict
+from ingest.decoding import ImageSettings
 from ingest.kafka.readers import WholeTopicReader
 from ingest.kafka.records import Outgoing
 from ingest.kafka.topics import create_topics
@@ -122,7 +123,7 @@ def running(line: Line, store: FsspecStore, embedder: OnnxEmbedder, **settings: 
                 inspection_of=lambda _: ViewInspection(deadline_seconds=60),
                 embedder=embedder,
                 store=store,
-                max_pixels=50_000_000,
+                images=ImageSettings(),
                 stop=stop,
                 make_search=lambda vectors: FlatSearch(vectors, threads=1),
                 registry=CollectorRegistry(),

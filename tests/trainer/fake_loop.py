@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry
 
+from ingest.decoding import FrameDecoder, ImageSettings
 from ingest.kafka.connecting import Deadline
 from ingest.kafka.errors import Aborted
 from ingest.kafka.records import Claim, Committed, Partition, Record
@@ -109,7 +110,7 @@ class CollectingTrainer:
             self.windows,
             self.metrics,
             baseline_of=lambda _: self.baseline,
-            max_pixels=self.max_pixels,
+            decoder=FrameDecoder(ImageSettings(max_pixels=self.max_pixels), workers=1, clock=lambda: self.now_seconds),
             clock=lambda: self.now_seconds,
         )
         self.publisher = Publisher(

@@ -8,6 +8,7 @@ import threading
 
 from prometheus_client import CollectorRegistry
 
+from ingest.decoding import ImageSettings
 from ingest.kafka.settings import KafkaSettings
 from softpatch.network.graph import lite0
 from trainer.settings import TrainerSettings, ViewTraining
@@ -26,7 +27,7 @@ def main(kafka: str, store: str, trainer: str, view: str) -> None:
         graph=lite0(),
         provider="cpu",
         training_of=lambda _: training,
-        max_pixels=50_000_000,
+        images=ImageSettings(),
         stop=stop,
         registry=CollectorRegistry(),
     )

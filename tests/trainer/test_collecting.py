@@ -13,6 +13,7 @@ from ingest.kafka.connecting import Deadline
 from ingest.kafka.errors import Aborted
 from ingest.store import NotInStore, StoreFull
 from softpatch.images.input_faults import InputBaseline
+from tests.ingest.pictures import scan_bomb
 from tests.trainer.fake_loop import FRAMES, CollectingTrainer, record
 from tests.trainer.kafka_line import picture
 from tests.trainer.views import VIEW, state
@@ -127,6 +128,33 @@ def test_the_largest_frame_that_is_learnt_from_is_the_one_setting(tmp_path: Path
     large = CollectingTrainer(tmp_path / "large", max_pixels=96 * 96)
     large.take(record(0, PICTURES[0]))
     assert kept_by(large) == [0]
+
+
+def test_pictures_that_cost_too_much_are_passed_by_once(tmp_path: Path) -> None:
+    """A scan bomb held the trainer up for 75 s, longer than Kafka waits for a poll: it met the same record for ever."""
+    trainer = CollectingTrainer(tmp_path)
+    trainer.take(record(0, scan_bomb(side_px=7064, scans=2647)))
+    trainer.take(record(1, PICTURES[0]))
+    assert (kept_by(trainer), trainer.skipped("bad_frame")) == ([1], 1)
+    trainer.flush()
+    assert CollectingTrainer(tmp_path).start == 2
+
+
+@pytest.mark.parametrize("error", [cv2.error("no"), MemoryError()])
+def test_a_decoder_that_fails_costs_its_own_frame(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    """The trainer ended at it, was started again, and met it again."""
+
+    def failing(*_: object) -> None:
+        raise error
+
+    trainer = CollectingTrainer(tmp_path)
+    with monkeypatch.context() as patched:
+        patched.setattr("ingest.decoding.decode_checked", failing)
+        trainer.take(record(0, PICTURES[0]))
+    trainer.take(record(1, PICTURES[1]))
+    assert (kept_by(trainer), trainer.skipped("bad_frame")) == ([1], 1)
 
 
 def test_what_shows_nothing_to_judge_is_skipped_and_counted(tmp_path: Path) -> None:

@@ -15,6 +15,6 @@ def test_one_setting_decides_how_large_a_frame_may_be(service: str, monkeypatch:
     module = {"train": train, "inspect": inspect}[service]
     served: list[object] = []
     monkeypatch.setattr(module, "begin_service", lambda _: Event())
-    monkeypatch.setattr(module, "serve", lambda *_, max_pixels, **__: served.append(max_pixels))
+    monkeypatch.setattr(module, "serve", lambda *_, images, **__: served.append(images.max_pixels))
     getattr(module, service)(flags=["images.max_pixels=70000000", "runtime.provider=cpu", "runtime.threads=1"])
     assert served == [70_000_000]
