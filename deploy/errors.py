@@ -31,6 +31,7 @@ class CommandFailed(CommandError):
 EXPECTED = (
     ("ingest.kafka.errors", "KafkaFailure", CommandFailed),
     ("ingest.store", "StoreError", CommandFailed),
+    ("inference.answer_sizes", "NoRoomForAnswers", CommandFailed),
     ("ingest.view", "BadViewName", UsageError),
     ("ingest.contract", "BadMessage", CommandFailed),
     ("ingest.cameras.source", "EmptySource", UsageError),

@@ -5,10 +5,12 @@ from __future__ import annotations
 import getpass
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, TypeVar
 from uuid import uuid4
 
-from deploy.errors import CommandFailed
+from pydantic import ValidationError
+
+from deploy.errors import CommandFailed, UsageError
 from ingest.bank_event import BankEvent, BankEventKind
 from ingest.command import Command, CommandKind
 from ingest.contract import BadMessage
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     from deploy.settings import Settings
     from ingest.contract import SourceRecord
     from ingest.kafka.records import Record
+
+M = TypeVar("M", Command, Feedback)
 
 ANSWER_SECONDS = 30.0
 GIVE_UP_SECONDS = 10.0
@@ -42,7 +46,8 @@ def new_command(
     limits: Mapping[str, float] | None = None,
 ) -> Command:
     """A command by the person at this terminal; `limits` are the fields that set a threshold."""
-    return Command.model_validate(
+    return _message(
+        Command,
         {
             "id": str(uuid4()),
             "view": view,
@@ -52,7 +57,7 @@ def new_command(
             "why": why,
             "at": at,
             **(limits or {}),
-        }
+        },
     )
 
 
@@ -68,18 +73,31 @@ def new_feedback(
     box_xyxy_px: tuple[float, float, float, float] | None = None,
 ) -> Feedback:
     """The word of the person at this terminal on a frame (`source`) or on an annotation."""
-    return Feedback(
-        id=str(uuid4()),
-        view=view,
-        kind=kind,
-        source=source,
-        decision_id=decision_id,
-        annotation=annotation,
-        box_xyxy_px=box_xyxy_px,
-        who=getpass.getuser(),
-        why=why,
-        at=at,
+    return _message(
+        Feedback,
+        {
+            "id": str(uuid4()),
+            "view": view,
+            "kind": kind,
+            "source": source,
+            "decision_id": decision_id,
+            "annotation": annotation,
+            "box_xyxy_px": box_xyxy_px,
+            "who": getpass.getuser(),
+            "why": why,
+            "at": at,
+        },
     )
+
+
+def _message(kind: type[M], fields: Mapping[str, object]) -> M:
+    """Raises UsageError where what the person wrote breaks the contract: too long a reason, say."""
+    try:
+        return kind.model_validate(fields)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(map(str, first["loc"])) or kind.__name__.lower()
+        raise UsageError(f"{where}: {first['msg'].removeprefix('Value error, ')}") from None
 
 
 def send_command(settings: Settings, command: Command, *, seconds: float = ANSWER_SECONDS) -> BankEvent:

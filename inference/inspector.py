@@ -21,6 +21,7 @@ from softpatch.images.input_faults import InputBaseline, InputFault
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from inference.answer_sizes import AnswerSizes
     from inference.banks import ActiveBanks, BankStatus
     from inference.history import History, Recalled
     from inference.scoring import FrameScoring, Inspected
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
     from ingest.decision import Decision
 
 log = structlog.get_logger(__name__)
+
+MOST_TOLD = 1000
+"""Cameras and headers that are logged: whoever puts a serial number into the key must not fill our memory."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,8 @@ class FrameAnswer:
     message: Decision | DeadLetter
     queue_seconds: float
     missing_frames: int = 0
+    unread_headers: tuple[str, ...] = ()
+    """Optional headers of the frame that could not be read."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +84,7 @@ class Inspector:
         history: History,
         inspection_of: Callable[[str], ViewInspection],
         destinations: Destinations,
+        sizes: AnswerSizes,
         clock: Callable[[], float],
         now: Callable[[], datetime],
     ) -> None:
@@ -86,6 +93,8 @@ class Inspector:
         self._history = history
         self._inspection_of = inspection_of
         self._destinations = destinations
+        self._sizes = sizes
+        self._told_unread: set[tuple[str, str]] = set()
         self._clock = clock
         self._now = now
 
@@ -114,6 +123,8 @@ class Inspector:
         """A decision; or, where a fault of ours prevents one, a dead letter: a crash would meet the record again."""
         try:
             return self._decision(record, frame, status, found, queue_seconds)
+        except BadFrame as refusal:
+            return self._dead_letter(record, refusal, queue_seconds)
         except Exception as error:
             log.exception("frame_not_decided", source=str(frame.source))
             why = BadFrame(DeadLetterReason.CORRUPT, f"deciding failed: {type(error).__name__}: {error}")
@@ -127,11 +138,29 @@ class Inspector:
         recalled = self._history.frame(frame, found.seen, baseline, inspection, tenure=_tenure(record))
         facts = self._facts(frame, status, found, recalled, inspection=inspection, queue_seconds=queue_seconds)
         decision = decide(facts, self._line_changed(facts, status, inspection))
-        outgoing = Outgoing(
-            self._destinations.decisions, frame.key.encode(), decision.to_bytes(), partition=record.partition
+        value = decision.to_bytes()
+        if len(value) > self._sizes.decision_bytes:
+            raise BadFrame(
+                DeadLetterReason.ANSWER_TOO_LARGE,
+                f"its decision has {len(value)} bytes, the topic takes {self._sizes.decision_bytes}",
+            )
+        outgoing = Outgoing(self._destinations.decisions, frame.key.encode(), value, partition=record.partition)
+        self._tell_unread(frame)
+        return FrameAnswer(
+            Work.of(record, (outgoing,)),
+            frame.view,
+            decision,
+            queue_seconds,
+            recalled.missing_frames,
+            frame.unread_headers,
         )
-        work = Work.of(record, (outgoing,))
-        return FrameAnswer(work, frame.view, decision, queue_seconds, recalled.missing_frames)
+
+    def _tell_unread(self, frame: Frame) -> None:
+        """Log each header of each camera that cannot be read once: the counter says how often it comes."""
+        for name in frame.unread_headers:
+            if (frame.key, name) not in self._told_unread and len(self._told_unread) < MOST_TOLD:
+                self._told_unread.add((frame.key, name))
+                log.warning("header_unread", header=name, camera=frame.key, source=str(frame.source))
 
     def _facts(
         self,
@@ -181,6 +210,7 @@ class Inspector:
             key=record.key,
             value=record.value,
             headers=record.headers,
+            message_bytes=self._sizes.dead_letter_bytes,
         )
         view = view_named_by(record.key, record.headers)
         if view is not None:

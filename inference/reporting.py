@@ -134,6 +134,8 @@ class InspectionReporting:
         self._inference.frames_received.labels(view=answer.view).inc()
         if answer.missing_frames:
             self._inference.sequence_gaps.labels(view=answer.view).inc(answer.missing_frames)
+        for name in answer.unread_headers:
+            self._inference.headers_unread.labels(header=name).inc()
         if isinstance(answer.message, DeadLetter):
             self._inference.dead_letters.labels(view=answer.view, reason=answer.message.reason.value).inc()
         else:

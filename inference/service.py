@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 import structlog
 from prometheus_client import CollectorRegistry
 
+from inference.answer_sizes import AnswerSizes
 from inference.assignment import Assignment
 from inference.bank_notices import BankNotices
 from inference.banks import ActiveBanks, BankLoader
@@ -31,9 +32,10 @@ from inference.reporting import InspectionReporting
 from inference.scoring import FrameScoring
 from inference.worker import Worker
 from ingest.decoding import FrameDecoder
-from ingest.kafka.errors import Aborted
+from ingest.kafka.errors import Aborted, TooLarge
 from ingest.kafka.readers import tail_of
 from ingest.kafka.records import Partition
+from ingest.kafka.topics import largest_messages
 from ingest.kafka.transactions import State, TransactionLoop
 from monitoring.health import HealthServer, Heartbeat, Readiness
 from monitoring.metrics import declare_inference, declare_kafka
@@ -73,6 +75,7 @@ class Service:
         handoff: HandoffQueue,
         *,
         checks: Sequence[Callable[[], None]],
+        sizes: AnswerSizes,
         notices: BankNotices,
         settings: InferenceSettings,
         reporting: InspectionReporting,
@@ -83,6 +86,7 @@ class Service:
         self._loop = loop
         self._handoff = handoff
         self._checks = checks
+        self._sizes = sizes
         self._notices = notices
         self._settings = settings
         self._reporting = reporting
@@ -96,7 +100,7 @@ class Service:
 
         Raises:
             Fenced: another process took our place; exit, the supervisor restarts.
-            Refused: Kafka will never accept what we do; a person must act.
+            Refused, NoRoomForAnswers: Kafka will never accept what we do; a person must act.
         """
         while not until.is_set():
             self._round(room=self._handoff.room)
@@ -152,9 +156,11 @@ class Service:
         started = self._clock()
         try:
             committed = self._loop.commit([answer.work for answer in answers])
-        except Aborted as error:
+        except (Aborted, TooLarge) as error:
             self._reporting.aborted()
             log.warning("commit_aborted", cause=str(error), frames=len(answers))
+            if isinstance(error, TooLarge):
+                self._sizes.refused()
             return
         if committed.done:
             self._reporting.committed(answers, committed.done, self._clock() - started, self._now())
@@ -206,6 +212,7 @@ def serve(
             return
         decoder = stack.enter_context(FrameDecoder(images, workers=settings.decode_threads, clock=clock))
         pool = stack.enter_context(ThreadPoolExecutor(settings.decode_threads, "decode"))
+        sizes = AnswerSizes(lambda: largest_messages(kafka, ("decisions", "frames.dead-letter")))
         history = History(remembered_frame_ids=settings.remembered_frame_ids)
         inspector = Inspector(
             scoring=FrameScoring(embedder, pool=pool, decoder=decoder, clock=clock),
@@ -213,6 +220,7 @@ def serve(
             history=history,
             inspection_of=inspection_of,
             destinations=destinations,
+            sizes=sizes,
             clock=clock,
             now=now,
         )
@@ -223,6 +231,7 @@ def serve(
             loop,
             handoff,
             checks=(worker.check, follower.check),
+            sizes=sizes,
             notices=notices,
             settings=settings,
             reporting=reporting,

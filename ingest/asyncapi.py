@@ -38,7 +38,7 @@ FRAME_HEADERS: dict[str, str] = {
     frame.PRODUCT: "The product on the line; the view becomes line/camera@product.",
     frame.PART_SERIAL: "Serial number of the part.",
     frame.PATCHLINE_SCHEMA: f"Major version of this contract; default {SCHEMA}.",
-    frame.CLAIM_URI: "Claim check: where the image stands (not enabled yet: such frames become dead letters).",
+    frame.CLAIM_URI: "Claim check, where the value is empty: where the image stands (not enabled yet: a dead letter).",
     frame.CLAIM_SHA256: "Claim check: sha256 of the image.",
     frame.CLAIM_SIZE: "Claim check: bytes of the image.",
     frame.REPLAY_OF: "The dead letter this frame replays, as topic:partition:offset.",
@@ -50,6 +50,7 @@ DEAD_LETTER_HEADERS: dict[str, str] = {
     dead_letter.AT: "When, RFC 3339.",
     dead_letter.SHA256: "sha256 of the value as it came.",
     dead_letter.SIZE: "Bytes of the value as it came; more than the value holds where it would not fit.",
+    dead_letter.LEFT_OUT: "What would not fit, of value, headers and key; absent where nothing was left out.",
 }
 
 
@@ -90,11 +91,11 @@ def _operation(action: str, topic: str) -> dict[str, Any]:
 
 
 def _messages() -> dict[str, Any]:
+    always = [name for name in DEAD_LETTER_HEADERS if name != dead_letter.LEFT_OUT]
     image = {"contentType": "image/*", "payload": {"description": "The encoded image: JPEG, PNG, BMP or TIFF."}}
     return {
         "frames": image | {"headers": _headers(FRAME_HEADERS, required=[])},
-        "frames.dead-letter": image
-        | {"headers": _headers(FRAME_HEADERS | DEAD_LETTER_HEADERS, required=[*DEAD_LETTER_HEADERS])},
+        "frames.dead-letter": image | {"headers": _headers(FRAME_HEADERS | DEAD_LETTER_HEADERS, required=always)},
         **{
             name: {"payload": {"$ref": REFERENCE.format(model=message.__name__)}}
             for name, message in JSON_TOPICS.items()

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, PositiveFloat, model_validator
 
-from ingest.contract import Message, Moment, Sha256
+from ingest.contract import Message, Moment, Sha256, Who, Why
 from ingest.view import ViewName
 
 
@@ -46,8 +46,8 @@ class Command(Message):
     false_reject_ratio: Annotated[float, Field(gt=0, lt=0.5)] | None = None
     by_settings: Literal[True] | None = None
     """Of set_threshold: by the view's settings again, instead of `threshold` or `false_reject_ratio`."""
-    who: Annotated[str, Field(min_length=1)]
-    why: str
+    who: Who
+    why: Why
     at: Moment
 
     @model_validator(mode="after")

@@ -6,10 +6,10 @@ newer writer of the same major version. A newer major version is refused with a 
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Annotated, Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic_core import from_json
 
 if TYPE_CHECKING:
     from ingest.kafka.records import Record
@@ -18,8 +18,18 @@ SCHEMA = 1
 """Major version of every message this release writes, and the newest it reads."""
 
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+Who = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+"""A person or a service. What comes from outside is bounded, so that every answer that repeats it fits its topic."""
+Why = Annotated[str, StringConstraints(max_length=1000)]
+"""Somebody's reason, in words."""
+TopicText = Annotated[str, StringConstraints(min_length=1, max_length=249)]
+"""A topic's full name; Kafka allows no longer one."""
 Moment = AwareDatetime
 """A point in time; RFC 3339 with an offset on the wire."""
+
+
+MAX_FAULTS = 10
+MAX_FAULT_CHARACTERS = 1000
 
 
 class BadMessage(ValueError):
@@ -60,7 +70,7 @@ class Message(FrozenModel):
             BadMessage: it is not JSON or breaks the contract; the text names each wrong field.
         """
         try:
-            found = json.loads(data)
+            found = from_json(data)  # json.loads would end in RecursionError where brackets nest too deep
         except ValueError as error:
             raise BadMessage(f"{cls.__name__} is not JSON: {error}") from error
         schema = found.get("patchline_schema", SCHEMA) if isinstance(found, dict) else SCHEMA
@@ -69,16 +79,22 @@ class Message(FrozenModel):
         try:
             return cls.model_validate_json(data, extra="ignore")
         except ValidationError as error:
-            faults = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'message'}: {e['msg']}" for e in error.errors())
-            raise BadMessage(f"{cls.__name__} breaks its contract: {faults}") from error
+            raise BadMessage(f"{cls.__name__} breaks its contract: {_faults(error)}") from error
+
+
+def _faults(error: ValidationError) -> str:
+    """The first faults in words; whoever wrote the message chose how many there are, and their names."""
+    shown = error.errors(include_url=False, include_context=False, include_input=False)[:MAX_FAULTS]
+    said = "; ".join(f"{'.'.join(map(str, each['loc'])) or 'message'}: {each['msg']}" for each in shown)
+    return said[:MAX_FAULT_CHARACTERS] + (f"; {more} more" if (more := error.error_count() - len(shown)) else "")
 
 
 class SourceRecord(FrozenModel):
     """Where a frame stands in Kafka: the identity of an input record."""
 
-    topic: str
-    partition: Annotated[int, Field(ge=0)]
-    offset: Annotated[int, Field(ge=0)]
+    topic: TopicText
+    partition: Annotated[int, Field(ge=0, lt=2**31)]
+    offset: Annotated[int, Field(ge=0, lt=2**63)]
 
     def __str__(self) -> str:
         return f"{self.topic}:{self.partition}:{self.offset}"

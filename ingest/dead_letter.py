@@ -1,7 +1,8 @@
 """The dead letter contract: a record of `frames` that no decision can be made of, untouched, with the reason.
 
-A dead letter is the record itself: same key, value and headers, and our headers after them. Where the bytes would not
-fit, the value is empty and the headers say where they stand and what they hash to.
+A dead letter is the record itself: same key, value and headers, and our headers after them. Where all of it would not
+fit, the value is left out, then the sender's headers, then the key; ours say where the record stands, what its value
+hashes to, and what was left out.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from ingest.contract import BadMessage, SourceRecord
 from ingest.frame import DeadLetterReason, view_named_by
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 REASON = "patchline-dead-letter-reason"
 DETAIL = "patchline-dead-letter-detail"
@@ -23,11 +24,16 @@ SOURCE = "patchline-dead-letter-source"
 AT = "patchline-dead-letter-at"
 SHA256 = "patchline-dead-letter-sha256"
 SIZE = "patchline-dead-letter-size"
-OURS = frozenset({REASON, DETAIL, SOURCE, AT, SHA256, SIZE})
+LEFT_OUT = "patchline-dead-letter-left-out"
+OURS = frozenset({REASON, DETAIL, SOURCE, AT, SHA256, SIZE, LEFT_OUT})
 
 MAX_DETAIL_CHARACTERS = 500
-MAX_RECORD_BYTES = 12 * 2**20 - 64 * 2**10
-"""Key, value and headers of what fits into a message of 12 MiB, with room for ours and the batch's own bytes."""
+OUR_BYTES = 8 * 2**10
+"""More than our headers and the batch around them take."""
+HEADER_OVERHEAD_BYTES = 10
+"""Of each header of a record: two lengths, of five bytes at most."""
+MAX_MESSAGE_BYTES = 12 * 2**20
+"""What the topic takes, as `patchline topics create` makes it."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +50,8 @@ class DeadLetter:
     """As the sender wrote them."""
     sha256: str
     size_bytes: int
+    left_out: tuple[str, ...] = ()
+    """What of the record did not fit: value, headers, key, in this order."""
 
     @property
     def view(self) -> str | None:
@@ -65,22 +73,39 @@ def dead_letter_of(
     key: bytes | None,
     value: bytes | None,
     headers: Sequence[tuple[str, bytes]],
+    message_bytes: int = MAX_MESSAGE_BYTES,
 ) -> DeadLetter:
-    """The dead letter of a record as it came."""
+    """The dead letter of a record as it came, as much of it as fits into a message of `message_bytes`."""
     content = value or b""
     theirs = tuple((name, data) for name, data in headers if name not in OURS)
-    size = len(key or b"") + len(content) + sum(len(name) + len(data) for name, data in theirs)
+    sizes = {"value": len(content), "headers": _size_bytes(theirs), "key": len(key or b"")}
+    left_out = _left_out(sizes, message_bytes - OUR_BYTES)
     return DeadLetter(
         source=source,
         reason=reason,
         detail=detail[:MAX_DETAIL_CHARACTERS],
         at=at,
-        key=key,
-        value=value if size <= MAX_RECORD_BYTES else None,
-        headers=theirs,
+        key=None if "key" in left_out else key,
+        value=None if "value" in left_out else value,
+        headers=() if "headers" in left_out else theirs,
         sha256=hashlib.sha256(content).hexdigest(),
         size_bytes=len(content),
+        left_out=left_out,
     )
+
+
+def _left_out(sizes: Mapping[str, int], room_bytes: int) -> tuple[str, ...]:
+    """The parts that go, one after the other, until the rest fits."""
+    left_out: list[str] = []
+    for part in sizes:
+        if sum(size for each, size in sizes.items() if each not in left_out) <= room_bytes:
+            break
+        left_out.append(part)
+    return tuple(left_out)
+
+
+def _size_bytes(headers: Sequence[tuple[str, bytes]]) -> int:
+    return sum(len(name.encode()) + len(data) + HEADER_OVERHEAD_BYTES for name, data in headers)
 
 
 def headers_of(letter: DeadLetter) -> tuple[tuple[str, bytes], ...]:
@@ -92,6 +117,7 @@ def headers_of(letter: DeadLetter) -> tuple[tuple[str, bytes], ...]:
         AT: letter.at.isoformat(),
         SHA256: letter.sha256,
         SIZE: str(letter.size_bytes),
+        **({LEFT_OUT: ",".join(letter.left_out)} if letter.left_out else {}),
     }
     return (*letter.headers, *((name, text.encode()) for name, text in ours.items()))
 
@@ -114,6 +140,7 @@ def parse_dead_letter(*, key: bytes | None, value: bytes | None, headers: Sequen
             headers=tuple((name, data) for name, data in headers if name not in OURS),
             sha256=ours[SHA256],
             size_bytes=size,
+            left_out=tuple(ours[LEFT_OUT].split(",")) if LEFT_OUT in ours else (),
         )
     except (KeyError, ValueError) as error:
         raise BadMessage(f"not a dead letter of ours: {error}") from error

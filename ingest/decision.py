@@ -119,12 +119,16 @@ class BankRef(FrozenModel):
     epoch: Annotated[int, Field(ge=0)]
 
 
+ShortText = Annotated[str, StringConstraints(max_length=256)]
+"""What a header of the frame says, as long as `ingest.frame` lets it be."""
+
+
 class Decision(Message):
     """The verdict on one frame. Distances of one bank: `score`, `threshold`; across views compare `score_ratio`."""
 
     id: Sha256
     view: ViewName
-    frame_id: str
+    frame_id: ShortText
     source: SourceRecord
     verdict: Verdict
     reason: Reason | None = None
@@ -149,7 +153,7 @@ class Decision(Message):
     """Bits of the difference hash that changed since the view's previous frame."""
     sketch: Annotated[tuple[float, ...], Field(min_length=SKETCH_DIMENSION, max_length=SKETCH_DIMENSION)] | None = None
     sequence: Annotated[int, Field(ge=0)] | None = None
-    part_serial: str | None = None
+    part_serial: ShortText | None = None
     captured_at: Moment | None = None
     appended_at: Moment
     decided_at: Moment

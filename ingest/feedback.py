@@ -10,7 +10,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from ingest.contract import Message, Moment, Sha256, SourceRecord
+from ingest.contract import Message, Moment, Sha256, SourceRecord, Who, Why
 from ingest.view import ViewName
 
 
@@ -52,8 +52,8 @@ class Feedback(Message):
     annotation: Annotated[str, Field(min_length=1, max_length=100)] | None = None
     """Of a word on a group: the group's id. Of an undo: the id of the group, or of the word on a frame."""
     box_xyxy_px: tuple[float, float, float, float] | None = None
-    who: Annotated[str, Field(min_length=1)]
-    why: str = ""
+    who: Who
+    why: Why = ""
     at: Moment
 
     @model_validator(mode="after")

@@ -1,25 +1,28 @@
 """The frame contract: any topic of keyed images works; headers say more where a camera knows more.
 
-Frames are the public API, so this module is liberal in what it takes: no header is required, unknown ones are ignored.
-What cannot be taken is a `BadFrame` with the reason its dead letter carries.
+Frames are the public API, so this module is liberal in what it takes. Only key, picture and, where there is one,
+product are needed; another header that cannot be read is left out and named in `Frame.unread_headers`, unknown ones are
+ignored. What cannot be taken is a `BadFrame` with the reason its dead letter carries.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime  # noqa: TC003 -- pydantic reads it at run time
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
 from ingest.contract import SCHEMA, Moment, SourceRecord
 from ingest.view import BadViewName, view_name
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from ingest.kafka.records import Record
+
+T = TypeVar("T")
 
 FRAME_ID = "frame-id"
 SEQUENCE = "sequence"
@@ -34,7 +37,9 @@ CLAIM_SIZE = "size"
 REPLAY_OF = "patchline-replay-of"
 """On a replayed frame: the dead letter it comes from, as `topic:partition:offset`."""
 
-MAX_FRAME_ID_CHARACTERS = 256
+MAX_HEADER_CHARACTERS = 256
+"""Of the text of a header that a decision repeats."""
+MAX_HEADER_BYTES = 4 * MAX_HEADER_CHARACTERS
 
 
 class DeadLetterReason(StrEnum):
@@ -52,6 +57,8 @@ class DeadLetterReason(StrEnum):
     TOO_SMALL = "too_small"
     TOO_COSTLY = "too_costly"
     CORRUPT = "corrupt"
+    ANSWER_TOO_LARGE = "answer_too_large"
+    """The topic of decisions takes no message as large as the decision."""
 
 
 class BadFrame(ValueError):
@@ -81,6 +88,8 @@ class Frame:
     product: str | None = None
     part_serial: str | None = None
     replay_of: SourceRecord | None = None
+    unread_headers: tuple[str, ...] = ()
+    """Headers of the contract that say nothing we can read: they are left out, the frame is not."""
 
 
 def parse_frame(
@@ -97,30 +106,30 @@ def parse_frame(
     """
     if key is None or key == b"":
         raise BadFrame(DeadLetterReason.NO_KEY, "a frame needs a key: line/camera")
-    key_text = _text("key", key, DeadLetterReason.BAD_KEY)
-    known = {name: _text(name, content) for name, content in headers if name in _KNOWN}
-    _check_schema(known.get(PATCHLINE_SCHEMA))
-    if CLAIM_URI in known:
-        raise BadFrame(DeadLetterReason.CLAIM_CHECK_NOT_ENABLED, "claim checks (header uri) are not enabled")
+    key_text = _needed("key", key, DeadLetterReason.BAD_KEY)
+    optional = _OptionalHeaders({name: content for name, content in headers if name in _KNOWN})
+    product = _needed(PRODUCT, optional.given.get(PRODUCT, b""), DeadLetterReason.BAD_HEADER) or None
+    _refuse_newer(optional.read(PATCHLINE_SCHEMA, _schema))
     if not value:
-        raise BadFrame(DeadLetterReason.EMPTY, "the record has no image bytes")
+        _refuse_without_picture(optional.given)
     try:
-        view = view_name(key_text, known.get(PRODUCT))
+        view = view_name(key_text, product)
     except BadViewName as error:
         raise BadFrame(DeadLetterReason.BAD_KEY, str(error)) from error
     return Frame(
         view=view,
         key=key_text,
-        frame_id=_frame_id(known, source),
-        encoded=value,
+        frame_id=optional.read(FRAME_ID, _short) or f"{source.partition}-{source.offset}",
+        encoded=value or b"",
         source=source,
         appended_ms=appended_ms,
-        sequence=_sequence(known),
-        captured_at=_captured_at(known),
-        content_type=known.get(CONTENT_TYPE),
-        product=known.get(PRODUCT),
-        part_serial=known.get(PART_SERIAL),
-        replay_of=_replay_of(known),
+        sequence=optional.read(SEQUENCE, _whole_number),
+        captured_at=optional.read(CAPTURED_AT, _MOMENT.validate_strings),
+        content_type=optional.read(CONTENT_TYPE, _short),
+        product=product,
+        part_serial=optional.read(PART_SERIAL, _short),
+        replay_of=optional.read(REPLAY_OF, SourceRecord.parse),
+        unread_headers=tuple(optional.unread),
     )
 
 
@@ -139,80 +148,73 @@ def view_named_by(key: bytes | None, headers: Sequence[tuple[str, bytes]]) -> st
     """The view of a record that may be no frame, as far as its key and product can be read; None where they cannot."""
     product = next((content for name, content in reversed(headers) if name == PRODUCT), None)
     try:
-        return view_name((key or b"").decode(), None if product is None else product.decode())
+        return view_name((key or b"").decode(), product.decode() if product else None)
     except (UnicodeDecodeError, BadViewName):
         return None
 
 
-_KNOWN = frozenset(
-    {
-        FRAME_ID,
-        SEQUENCE,
-        CAPTURED_AT,
-        CONTENT_TYPE,
-        PRODUCT,
-        PART_SERIAL,
-        PATCHLINE_SCHEMA,
-        CLAIM_URI,
-        CLAIM_SHA256,
-        CLAIM_SIZE,
-        REPLAY_OF,
-    }
-)
+OPTIONAL_HEADERS = (FRAME_ID, SEQUENCE, CAPTURED_AT, CONTENT_TYPE, PART_SERIAL, PATCHLINE_SCHEMA, REPLAY_OF)
+"""Those that a frame does without where they cannot be read."""
+_KNOWN = frozenset({*OPTIONAL_HEADERS, PRODUCT, CLAIM_URI, CLAIM_SHA256, CLAIM_SIZE})
 _MOMENT: TypeAdapter[datetime] = TypeAdapter(Moment)
 
 
-def _text(name: str, content: bytes, reason: DeadLetterReason = DeadLetterReason.BAD_HEADER) -> str:
+@dataclass(frozen=True)
+class _OptionalHeaders:
+    """The headers of one record as they came, and the names of those that could not be read so far."""
+
+    given: Mapping[str, bytes]
+    unread: list[str] = field(default_factory=list)
+
+    def read(self, name: str, parse: Callable[[str], T]) -> T | None:
+        """What a header says, by a parser that raises ValueError; None where it is absent, empty or unreadable."""
+        content = self.given.get(name)
+        if not content:
+            return None
+        try:
+            if len(content) > MAX_HEADER_BYTES:
+                raise ValueError("too long")  # noqa: TRY301 -- the one place that notes what is unreadable is below
+            return parse(content.decode("utf-8"))
+        except ValueError:
+            self.unread.append(name)
+            return None
+
+
+def _needed(name: str, content: bytes, reason: DeadLetterReason) -> str:
     try:
         return content.decode("utf-8")
     except UnicodeDecodeError as error:
         raise BadFrame(reason, f"{name} is not UTF-8 text") from error
 
 
-def _check_schema(text: str | None) -> None:
-    if text is not None and text != str(SCHEMA):
+def _refuse_newer(schema: int | None) -> None:
+    if schema is not None and schema > SCHEMA:
         raise BadFrame(
-            DeadLetterReason.UNKNOWN_SCHEMA, f"header {PATCHLINE_SCHEMA} is {text[:20]!r}, this release reads {SCHEMA}"
+            DeadLetterReason.UNKNOWN_SCHEMA, f"header {PATCHLINE_SCHEMA} is {schema}, this release reads {SCHEMA}"
         )
 
 
-def _frame_id(known: dict[str, str], source: SourceRecord) -> str:
-    frame_id = known.get(FRAME_ID, f"{source.partition}-{source.offset}")
-    if not 0 < len(frame_id) <= MAX_FRAME_ID_CHARACTERS:
-        raise BadFrame(
-            DeadLetterReason.BAD_HEADER, f"header {FRAME_ID} must be 1 to {MAX_FRAME_ID_CHARACTERS} characters"
-        )
-    return frame_id
+def _refuse_without_picture(given: Mapping[str, bytes]) -> None:
+    """A `uri` beside a picture is the sender's own affair; without one it is a claim."""
+    if CLAIM_URI in given:
+        raise BadFrame(DeadLetterReason.CLAIM_CHECK_NOT_ENABLED, "claim checks (header uri) are not enabled")
+    raise BadFrame(DeadLetterReason.EMPTY, "the record has no image bytes")
 
 
-def _sequence(known: dict[str, str]) -> int | None:
-    text = known.get(SEQUENCE)
-    if text is None:
-        return None
+def _short(text: str) -> str:
+    if len(text) > MAX_HEADER_CHARACTERS:
+        raise ValueError("too long")
+    return text
+
+
+def _whole_number(text: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) <= len(str(2**63))):
-        raise BadFrame(DeadLetterReason.BAD_HEADER, f"header {SEQUENCE} is {text[:20]!r}, expected a whole number")
+        raise ValueError("not a whole number")
     return int(text)
 
 
-def _captured_at(known: dict[str, str]) -> datetime | None:
-    text = known.get(CAPTURED_AT)
-    if text is None:
-        return None
-    try:
-        return _MOMENT.validate_strings(text)
-    except ValidationError as error:
-        raise BadFrame(
-            DeadLetterReason.BAD_HEADER, f"header {CAPTURED_AT} is {text[:40]!r}, expected RFC 3339 with an offset"
-        ) from error
-
-
-def _replay_of(known: dict[str, str]) -> SourceRecord | None:
-    text = known.get(REPLAY_OF)
-    if text is None:
-        return None
-    try:
-        return SourceRecord.parse(text)
-    except ValueError as error:
-        raise BadFrame(
-            DeadLetterReason.BAD_HEADER, f"header {REPLAY_OF} is {text[:80]!r}, expected topic:partition:offset"
-        ) from error
+def _schema(text: str) -> int:
+    found = _whole_number(text)
+    if found < 1:
+        raise ValueError("versions count from 1")
+    return found

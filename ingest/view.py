@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Annotated
 from urllib.parse import quote, unquote
 
-from pydantic import StringConstraints
+from pydantic import AfterValidator, StringConstraints
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,9 +17,6 @@ MAX_FILE_NAME_BYTES = 240
 """Of a view's percent-encoded name: disks take 255, and a folder that cannot be made would stop its trainer."""
 _KEY = re.compile(r"[^@\x00-\x1f\x7f]{1,200}")
 _PRODUCT = re.compile(r"[^\x00-\x1f\x7f]{1,200}")
-
-ViewName = Annotated[str, StringConstraints(pattern=r"^[^@\x00-\x1f\x7f]+(@[^\x00-\x1f\x7f]+)?$", max_length=401)]
-"""`line/camera`, or `line/camera@product`."""
 
 
 class BadViewName(ValueError):
@@ -44,14 +41,28 @@ def view_name(key: str, product: str | None = None) -> str:
     return view
 
 
+def checked_view(view: str) -> str:
+    """The view as it is. Raises BadViewName where no frame's key and product would give it."""
+    key, at, product = view.partition("@")
+    return view_name(key, product if at else None)
+
+
+ViewName = Annotated[
+    str,
+    StringConstraints(pattern=r"^[^@\x00-\x1f\x7f]+(@[^\x00-\x1f\x7f]+)?$", max_length=401),
+    AfterValidator(checked_view),
+]
+"""`line/camera`, or `line/camera@product`; what is none is refused by every message as `view_name` refuses it."""
+
+
 def camera_key(view: str) -> str:
     """The Kafka key (`line/camera`) of a view's frames and decisions."""
     return view.split("@", 1)[0]
 
 
 def file_name(view: str) -> str:
-    """The view as one path segment, percent-encoded; `view_of_file_name` undoes it."""
-    return quote(view, safe="").replace(".", "%2E")
+    """The view as one path segment of letters, digits, `_`, `-` and `%`; `view_of_file_name` undoes it."""
+    return quote(view, safe="").replace(".", "%2E").replace("~", "%7E")
 
 
 def view_of_file_name(name: str) -> str:

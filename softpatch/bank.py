@@ -236,7 +236,7 @@ def _read_manifest(data: bytes) -> Manifest:
         raise InvalidBank("no manifest in the file's metadata: this safetensors file is not a bank")
     try:
         fields = json.loads(metadata["manifest"])
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RecursionError) as error:  # the last where brackets nest thousands deep
         raise InvalidBank(f"the manifest is not JSON: {error}") from error
     if not isinstance(fields, dict):
         raise InvalidBank(f"the manifest is a JSON {type(fields).__name__}, not an object")
@@ -255,7 +255,7 @@ def _read_header(data: bytes) -> dict[str, Any]:
         raise InvalidBank(f"{len(data)} bytes are too few for a bank: the file is cut off or is something else")
     try:
         header = json.loads(data[8 : 8 + size])
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InvalidBank(f"no safetensors header: {error}") from error
     if not isinstance(header, dict):
         raise InvalidBank("the safetensors header is not a JSON object")

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from inference.answer_sizes import AS_CREATED, AnswerSizes
 from inference.bank_notices import BankNotices
 from inference.banks import ActiveBanks, BankLoader
 from inference.history import History
@@ -109,6 +110,7 @@ def _inspector(
         history=History(remembered_frame_ids=settings.inference.remembered_frame_ids),
         inspection_of=settings.inspection_of,
         destinations=Destinations("decisions", "frames.dead-letter"),
+        sizes=AnswerSizes(lambda: AS_CREATED),
         clock=time.perf_counter,
         now=lambda: datetime.now(UTC),
     )

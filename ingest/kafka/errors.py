@@ -7,6 +7,7 @@ KafkaFailure
 +-- Aborted             nothing of this transaction happened; drop work in flight and poll on
 +-- Fenced              another process took our place: exit at once, the supervisor restarts
 +-- Refused             the broker will never accept this (rights, versions, sizes): a person must act
+    +-- TooLarge        a record is larger than its topic takes: make it smaller, poll on
 """
 
 from __future__ import annotations
@@ -38,3 +39,7 @@ class Fenced(KafkaFailure):
 
 class Refused(KafkaFailure):
     """The broker rejects the request for a reason that waiting does not cure."""
+
+
+class TooLarge(Refused):
+    """A record of the transaction is larger than its topic takes; nothing of it happened, every claim is void."""

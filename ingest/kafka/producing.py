@@ -51,6 +51,7 @@ HOPELESS = (
     TransactionalIdAuthorizationFailedError,
     UnsupportedVersionError,
 )
+TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError)
 NO_LEADER = -1
 FENCING = (FencedInstanceIdError, InvalidProducerEpochError, ProducerFencedError)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+import structlog
 from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
 from kafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
@@ -12,15 +13,20 @@ from ingest.kafka.connecting import client_options, connected
 from ingest.kafka.errors import BrokerUnreachable, Refused
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
     from threading import Event
 
     from ingest.kafka.settings import KafkaSettings, TopicName
     from ingest.kafka.untyped import Untyped
 
+log = structlog.get_logger(__name__)
+
 MIB = 1024 * 1024
 KEPT_FOR_EVER = {"retention.ms": "-1", "retention.bytes": "-1"}
 NO_ERROR = 0
+MAX_MESSAGE_BYTES = "max.message.bytes"
+DEFAULT_MESSAGE_BYTES = 1_048_588
+"""What a topic takes whose setting nobody made."""
 BY_THE_BROKERS_CLOCK = {"message.timestamp.type": "LogAppendTime"}
 """Of every topic. Deadlines and latencies are measured against one clock; and by a sender's clock the broker would
 refuse all records of one that is an hour ahead, and expire those of one that is days behind at once."""
@@ -63,17 +69,23 @@ TOPICS: tuple[Topic, ...] = (
         "frames",
         "line/camera",
         follows_frames=True,
-        configs={"max.message.bytes": str(10 * MIB), **FROM_ANYONE},
+        configs={MAX_MESSAGE_BYTES: str(10 * MIB), **FROM_ANYONE},
     ),
     Topic("decisions", "line/camera", follows_frames=True, configs={}),
     Topic("decisions.shadow", "line/camera", follows_frames=True, configs={}),
     # A compacted segment must be closed first: without segment.ms a quiet topic would never be compacted.
-    Topic("banks", "view", follows_frames=False, configs={"cleanup.policy": "compact", "segment.ms": "86400000"}),
+    # A state with 100 annotations, each with as long a reason as a person may give, must fit.
+    Topic(
+        "banks",
+        "view",
+        follows_frames=False,
+        configs={"cleanup.policy": "compact", "segment.ms": "86400000", MAX_MESSAGE_BYTES: str(4 * MIB)},
+    ),
     Topic("bank-events", "view", follows_frames=False, configs=KEPT_FOR_EVER),
     Topic("commands", "view", follows_frames=False, configs=FROM_ANYONE),
     Topic("feedback", "view", follows_frames=False, configs={**KEPT_FOR_EVER, **FROM_ANYONE}),
     # An untouched frame plus its reason must fit.
-    Topic("frames.dead-letter", "line/camera", follows_frames=True, configs={"max.message.bytes": str(12 * MIB)}),
+    Topic("frames.dead-letter", "line/camera", follows_frames=True, configs={MAX_MESSAGE_BYTES: str(12 * MIB)}),
 )
 
 
@@ -109,6 +121,23 @@ def describe_topics(settings: KafkaSettings, *, give_up_seconds: float = 10.0) -
     """Each topic as it is, and where it differs from this table. Raises BrokerUnreachable."""
     with _admin(settings, give_up_seconds, None) as admin:
         return _describe(admin, settings)
+
+
+def largest_messages(settings: KafkaSettings, names: Collection[TopicName]) -> dict[TopicName, int]:
+    """How many bytes a message of each topic may have, by the broker and by our own producer.
+
+    Where the broker does not say (rights), as this table makes the topics.
+    """
+    told: Mapping[str, Mapping[str, str | None]] = {}
+    try:
+        with _admin(settings, settings.request_timeout_seconds, None) as admin:
+            told = _configs(admin, [settings.topic(name) for name in names])
+    except (BrokerUnreachable, Refused) as error:
+        log.warning("topic_settings_unknown", topics=list(names), cause=str(error))
+    made = {topic.name: topic.configs for topic in TOPICS}
+    default = str(DEFAULT_MESSAGE_BYTES)
+    takes = {name: told.get(settings.topic(name), made[name]).get(MAX_MESSAGE_BYTES) or default for name in names}
+    return {name: min(int(size), settings.max_message_bytes) for name, size in takes.items()}
 
 
 def differences(wanted: Mapping[str, str], found: Mapping[str, str | None]) -> tuple[SettingDifference, ...]:

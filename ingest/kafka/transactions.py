@@ -27,9 +27,9 @@ from kafka.errors import KafkaError, KafkaTimeoutError, RetriableError
 from kafka.structs import MemberState, OffsetAndMetadata
 
 from ingest.kafka.connecting import Deadline, client_options, connected, require_topics
-from ingest.kafka.errors import Aborted, Fenced, KafkaFailure, Refused
+from ingest.kafka.errors import Aborted, Fenced, KafkaFailure, Refused, TooLarge
 from ingest.kafka.ownership import CommittedOffsets, Ownership, Revocations
-from ingest.kafka.producing import HOPELESS, TransactionalProducer, is_fenced
+from ingest.kafka.producing import HOPELESS, TOO_LARGE, TransactionalProducer, is_fenced
 from ingest.kafka.records import Claim, Committed, Partition, Record, Work
 from ingest.kafka.wire import record_from
 
@@ -159,7 +159,7 @@ class TransactionLoop:
         Raises:
             Aborted: nothing was committed; drop all work in flight and poll on.
             Fenced: another process took over; exit.
-            Refused: aborted, and trying again would fail again (rights, sizes).
+            Refused: aborted, and trying again would fail again (rights, sizes); TooLarge where it is the size.
         """
         self._require_usable()
         done = tuple(work for work in works if self._claims.get(work.claim.partition) == work.claim)
@@ -285,6 +285,8 @@ class TransactionLoop:
         self._producer.abort(Deadline(self._settings.request_timeout_seconds))
         self._void()
         log.warning("transaction_aborted", cause=type(cause).__name__, detail=str(cause))
+        if isinstance(cause, TOO_LARGE):
+            return TooLarge(f"a record is larger than its topic takes: {cause}")
         if isinstance(cause, HOPELESS):
             return Refused(f"Kafka refuses this transaction for good: {cause}")
         return Aborted(f"transaction aborted: {type(cause).__name__}: {cause}")

@@ -130,5 +130,11 @@ FLEET = Dashboard(
             ),
             unit="cps",
         ),
+        Panel(
+            "Headers that say nothing",
+            "Optional headers a second that could not be read: their frames are decided without them.",
+            (Query("sum by (header) (rate(patchline_headers_unread_total[$__rate_interval]))", "{{header}}"),),
+            unit="cps",
+        ),
     ),
 )

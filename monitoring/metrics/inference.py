@@ -15,6 +15,7 @@ from monitoring.metrics.values import (
     INFERENCE_STAGES,
     INPUT_FAULTS,
     LATENCY_SECONDS,
+    OPTIONAL_HEADERS,
     SCORE_RATIOS,
     STAGE_SECONDS,
     UNDECIDED_REASONS,
@@ -133,5 +134,14 @@ class InferenceMetrics:
             "frames",
             "Frames missing between two sequence numbers of one camera start: lost before Kafka.",
             BY_VIEW,
+        ),
+    ]
+    headers_unread: Annotated[
+        Counter,
+        Metric(
+            "patchline_headers_unread_total",
+            "headers",
+            "Optional headers that could not be read: their frames were decided without them.",
+            {"header": OPTIONAL_HEADERS},
         ),
     ]

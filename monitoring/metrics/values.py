@@ -38,6 +38,16 @@ DEAD_LETTER_REASONS = (
     "too_small",
     "too_costly",
     "corrupt",
+    "answer_too_large",
+)
+OPTIONAL_HEADERS = (
+    "frame-id",
+    "sequence",
+    "captured-at",
+    "content-type",
+    "part-serial",
+    "patchline-schema",
+    "patchline-replay-of",
 )
 INFERENCE_STAGES = ("decode", "embed", "search", "score", "publish")
 VIEW_STATES = ("learning", "provisional", "active", "held")

@@ -18,6 +18,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+from inference.answer_sizes import AS_CREATED, AnswerSizes
 from inference.bank_notices import BankNotices
 from inference.banks import ActiveBanks, BankLoader
 from inference.history import History
@@ -88,6 +89,7 @@ def made_inspector(store: FsspecStore, pool: Executor) -> Inspector:
         history=History(remembered_frame_ids=10_000),
         inspection_of=lambda _: ViewInspection(),
         destinations=Destinations("decisions", "frames.dead-letter"),
+        sizes=AnswerSizes(lambda: AS_CREATED),
         clock=time.process_time,
         now=lambda: datetime.now(UTC),
     )

@@ -3,23 +3,39 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
+from kafka.record.memory_records import MemoryRecordsBuilder
+from prometheus_client import CollectorRegistry, Counter
+from pydantic import TypeAdapter, ValidationError
 
 from ingest.contract import BadMessage, SourceRecord
-from ingest.dead_letter import MAX_RECORD_BYTES, dead_letter_of, headers_of, parse_dead_letter
-from ingest.frame import BadFrame, DeadLetterReason, Frame, frame_of_record
+from ingest.dead_letter import MAX_MESSAGE_BYTES, OURS, dead_letter_of, headers_of, parse_dead_letter
+from ingest.frame import OPTIONAL_HEADERS, BadFrame, DeadLetterReason, Frame, frame_of_record
 from ingest.kafka.records import Record
-from ingest.view import camera_key, file_name, settings_of_view, view_name, view_of_file_name
+from ingest.store import PART, FsspecStore
+from ingest.store_layout import bank_path, banks_among, exemplar_path, frame_path, window_index_path, windows_among
+from ingest.view import (
+    BadViewName,
+    ViewName,
+    camera_key,
+    checked_view,
+    file_name,
+    settings_of_view,
+    view_name,
+    view_of_file_name,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 SOURCE = SourceRecord(topic="frames", partition=2, offset=9)
+VIEW_NAMES: TypeAdapter[str] = TypeAdapter(ViewName)
 AT = datetime(2026, 11, 24, tzinfo=UTC)
 
 
@@ -78,13 +94,7 @@ def test_headers_say_more_and_unknown_ones_are_ignored() -> None:
         ({"key": b"a" * 201}, DeadLetterReason.BAD_KEY),
         ({"value": None}, DeadLetterReason.EMPTY),
         ({"value": b""}, DeadLetterReason.EMPTY),
-        ({"headers": (("sequence", b"four"),)}, DeadLetterReason.BAD_HEADER),
-        ({"headers": (("sequence", "²".encode()),)}, DeadLetterReason.BAD_HEADER),
-        ({"headers": (("captured-at", b"yesterday"),)}, DeadLetterReason.BAD_HEADER),
-        ({"headers": (("captured-at", b"2026-11-24T00:00:00"),)}, DeadLetterReason.BAD_HEADER),
-        ({"headers": (("frame-id", b"\xff"),)}, DeadLetterReason.BAD_HEADER),
-        ({"headers": (("frame-id", b""),)}, DeadLetterReason.BAD_HEADER),
-        ({"headers": (("patchline-replay-of", b"x"),)}, DeadLetterReason.BAD_HEADER),
+        ({"headers": (("product", b"\xff"),)}, DeadLetterReason.BAD_HEADER),
         ({"headers": (("patchline-schema", b"2"),)}, DeadLetterReason.UNKNOWN_SCHEMA),
         ({"value": b"", "headers": (("uri", b"s3://x"),)}, DeadLetterReason.CLAIM_CHECK_NOT_ENABLED),
         ({"headers": (("product", b"\n"),)}, DeadLetterReason.BAD_KEY),
@@ -95,6 +105,47 @@ def test_what_is_no_frame_has_a_reason(record: dict[str, object], reason: DeadLe
     with pytest.raises(BadFrame) as refused:
         frame_of(**record)
     assert refused.value.reason is reason
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("sequence", b"four"),
+        ("sequence", b"A-17"),
+        ("sequence", b"-1"),
+        ("sequence", b"1.0"),
+        ("sequence", b"\x00\x00\x00\x07"),
+        ("sequence", "²".encode()),
+        ("captured-at", b"yesterday"),
+        ("captured-at", b"2026-11-24T00:00:00"),
+        ("captured-at", b"28.11.2026 14:00"),
+        ("captured-at", b"2" * 5000),
+        ("frame-id", b"\xff"),
+        ("frame-id", b"x" * 257),
+        ("part-serial", "Gehäuse".encode("latin1")),
+        ("part-serial", b"x" * 1_100_000),
+        ("content-type", b"\xff"),
+        ("patchline-schema", b"one"),
+        ("patchline-schema", b"0"),
+        ("patchline-replay-of", b"x"),
+        ("patchline-replay-of", b"frames.dead-letter:0:" + b"9" * 30),
+    ],
+)
+def test_an_optional_header_that_cannot_be_read_costs_only_itself(name: str, content: bytes) -> None:
+    """Only key, picture and product are needed: the frame is as it would be without the header, which is named."""
+    frame = frame_of(headers=((name, content),))
+    assert frame == dataclasses.replace(frame_of(), unread_headers=(name,))
+
+
+@pytest.mark.parametrize("name", [*OPTIONAL_HEADERS, "product"])
+def test_an_empty_header_says_nothing(name: str) -> None:
+    """Some clients write every header of a template."""
+    assert frame_of(headers=((name, b""),)) == frame_of()
+
+
+def test_an_address_beside_a_picture_is_the_senders_own() -> None:
+    """`uri` is a claim only where there is no picture."""
+    assert frame_of(headers=(("uri", b"opc.tcp://plc-7/cell"),)) == frame_of()
 
 
 @given(
@@ -114,13 +165,54 @@ def test_any_record_is_a_frame_or_a_bad_frame(
         assert frame_of(key, value, tuple(headers)).encoded == value
 
 
-@given(st.text(min_size=1, max_size=50))
-def test_a_view_survives_its_file_name(view: str) -> None:
-    """Percent-encoding is undone, and no view can climb out of its folder."""
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=60)
+
+
+@given(TEXT, st.none() | TEXT)
+@example("line~2/cam", None)
+@example("../..", "~")
+@example(".", "..")
+def test_what_names_a_view_names_it_everywhere(key: str, product: str | None) -> None:
+    """One check: what `view_name` takes, every message, path of the store and metric label takes, and gives back."""
+    try:
+        view = view_name(key, product)
+    except BadViewName:
+        assume(False)
+    assert frame_of(key.encode(), headers=() if product is None else (("product", product.encode()),)).view == view
+    assert VIEW_NAMES.validate_json(VIEW_NAMES.dump_json(view)) == view
+    assert camera_key(view) == key
     name = file_name(view)
-    assert view_of_file_name(name) == view
-    assert "/" not in name
+    assert PART.match(name)
     assert not name.startswith(".")
+    assert view_of_file_name(name) == view
+    assert set(windows_among([window_index_path(view)])) == {view}
+    assert [each.view for each in banks_among([bank_path(view, "f" * 64)])] == [view]
+    store = FsspecStore.open("memory://views")
+    for path in (
+        window_index_path(view),
+        frame_path(view, 0, 1),
+        bank_path(view, "0" * 64),
+        exemplar_path(view, "~/é", 0),
+    ):
+        store.put(path, b"x")
+        assert path in store.paths()
+        store.delete(path)
+    label = Counter("seen", "Views.", ["view"], registry=CollectorRegistry())
+    label.labels(view=view).inc()
+    (sample, *_) = next(iter(label.collect())).samples
+    assert sample.labels == {"view": view}
+
+
+@given(TEXT)
+def test_a_message_takes_no_view_that_no_frame_can_have(view: str) -> None:
+    """What commands and feedback name is held against the same check as the keys of frames."""
+    try:
+        checked_view(view)
+    except BadViewName:
+        with pytest.raises(ValidationError):
+            VIEW_NAMES.validate_python(view)
+    else:
+        assert VIEW_NAMES.validate_python(view) == view
 
 
 @pytest.mark.parametrize("product", ["螺" * 24, "x" * 200])
@@ -175,12 +267,42 @@ def test_bytes_that_would_not_fit_stay_where_they_are() -> None:
         detail="",
         at=AT,
         key=b"k",
-        value=bytes(MAX_RECORD_BYTES),
+        value=bytes(MAX_MESSAGE_BYTES),
         headers=(),
     )
     assert letter.pointer_only
-    assert letter.size_bytes == MAX_RECORD_BYTES
+    assert letter.left_out == ("value",)
+    assert letter.size_bytes == MAX_MESSAGE_BYTES
     assert parse_dead_letter(key=b"k", value=None, headers=headers_of(letter)) == letter
+
+
+@given(
+    key=st.integers(0, 20_000),
+    value=st.integers(0, 40_000),
+    headers=st.lists(st.integers(0, 5000), max_size=8),
+    room=st.integers(10_000, 60_000),
+)
+def test_every_dead_letter_fits_its_topic(key: int, value: int, headers: list[int], room: int) -> None:
+    """Value, then headers, then key are left out until it does; what is left is as it came."""
+    theirs = tuple((f"h{number}", bytes(size)) for number, size in enumerate(headers))
+    letter = dead_letter_of(
+        source=SOURCE,
+        reason=DeadLetterReason.CORRUPT,
+        detail="\U0001f4f7" * 1000,
+        at=AT,
+        key=b"k" * key,
+        value=bytes(value),
+        headers=theirs,
+        message_bytes=room,
+    )
+    written = headers_of(letter)
+    batch = MemoryRecordsBuilder(magic=2, compression_type=0, batch_size=room)
+    batch.append(timestamp=0, key=letter.key, value=letter.value, headers=list(written))
+    batch.close()
+    assert batch.size_in_bytes() <= room
+    assert parse_dead_letter(key=letter.key, value=letter.value, headers=written) == letter
+    assert letter.headers == (() if "headers" in letter.left_out else theirs)
+    assert not {name for name, _ in letter.headers} & OURS
 
 
 def test_a_foreign_record_is_no_dead_letter() -> None:

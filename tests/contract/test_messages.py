@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 
@@ -74,6 +75,49 @@ def test_any_bytes_are_a_message_or_a_named_error(data: bytes) -> None:
     """A reader of a topic anyone can write to meets no surprise exception."""
     with pytest.raises(BadMessage):
         Decision.from_bytes(data)
+
+
+HOSTILE = (
+    b"[" * 100_000,
+    b'{"a":' * 100_000,
+    b"9" * 100_000,
+    b'{"patchline_schema": 1e999}',
+    b'{"patchline_schema": ' + b"9" * 10_000 + b"}",
+    b'"\\ud800"',
+    b"\xef\xbb\xbf{}",
+    b"NaN",
+    b"{" + b",".join(b'"%d": 0' % number for number in range(50_000)) + b"}",
+    b'{"annotations": [' + b",".join([b"0"] * 100_000) + b"]}",
+)
+
+
+@pytest.mark.parametrize("kind", sorted({type(each) for each in EXAMPLES.values()}, key=lambda kind: kind.__name__))
+@pytest.mark.parametrize("data", HOSTILE, ids=lambda data: data[:12].decode(errors="replace"))
+def test_what_was_written_to_break_a_parser_is_a_named_error_of_a_line(kind: type[Message], data: bytes) -> None:
+    """Brackets a hundred thousand deep ended the trainer once, and a message names no more faults than one can read."""
+    with pytest.raises(BadMessage) as refused:
+        kind.from_bytes(data)
+    assert len(str(refused.value)) < 1500
+
+
+@given(st.sampled_from(sorted(EXAMPLES)), st.data())
+def test_a_message_with_a_part_exchanged_is_read_or_a_named_error(name: str, data: st.DataObject) -> None:
+    """Nearly right ones, too: bytes are put in place of others anywhere."""
+    written = EXAMPLES[name].to_bytes()
+    at = data.draw(st.integers(0, len(written)))
+    length = data.draw(st.integers(0, 40))
+    put = data.draw(st.binary(max_size=10) | st.sampled_from([b"null", b"[[", b'"', b"-1e400", b"{}", b"\\u0000"]))
+    with contextlib.suppress(BadMessage):
+        type(EXAMPLES[name]).from_bytes(written[:at] + put + written[at + length :])
+
+
+@pytest.mark.parametrize("name", ["command-promote", "feedback-escaped-defect"])
+def test_what_a_person_says_has_a_bound(name: str) -> None:
+    """It is repeated in states and events, which must fit their topics."""
+    fields = EXAMPLES[name].model_dump()
+    for field, characters in {"who": 201, "why": 1001, "id": 101}.items():
+        with pytest.raises(ValidationError, match=field):
+            type(EXAMPLES[name])(**(fields | {field: "x" * characters}))
 
 
 @pytest.mark.parametrize(

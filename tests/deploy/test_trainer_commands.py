@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from deploy.errors import CommandFailed
+from deploy.errors import CommandFailed, UsageError
 from deploy.history.banks import view_states
 from deploy.settings import Settings
 from deploy.trainer_commands import TrainerRequest, new_command, new_feedback, send_command, send_feedback
@@ -143,3 +143,9 @@ def test_a_view_whose_state_was_removed_is_not_known(settings: Settings, sender:
     for value in (state.to_bytes(), None):
         sender.send_and_wait(Outgoing(topic, VIEW.encode(), value))
     assert view_states(settings) == {}
+
+
+def test_a_reason_that_is_too_long_is_wrong_use() -> None:
+    """Not a traceback: the sentence names the field and its bound."""
+    with pytest.raises(UsageError, match="why: String should have at most 1000 characters"):
+        new_command(CommandKind.REBUILD, VIEW, why="x" * 1001, at=AT)

@@ -103,9 +103,15 @@ RECORDS: dict[str, Sent] = {
     "key that is no text": Sent(DeadLetterReason.BAD_KEY, GOOD, key=b"\xff\xfe"),
     "newer schema": Sent(DeadLetterReason.UNKNOWN_SCHEMA, GOOD, headers=(("patchline-schema", b"2"),)),
     "claim check": Sent(DeadLetterReason.CLAIM_CHECK_NOT_ENABLED, b"", headers=(("uri", b"s3://bucket/frame"),)),
-    "sequence below 0": Sent(DeadLetterReason.BAD_HEADER, GOOD, headers=(("sequence", b"-1"),)),
-    "time without offset": Sent(DeadLetterReason.BAD_HEADER, GOOD, headers=(("captured-at", b"2026-03-01T12:00:00"),)),
-    "header that is no text": Sent(DeadLetterReason.BAD_HEADER, GOOD, headers=(("product", b"\xff"),)),
+    "sequence below 0": Sent(Verdict.PASS, GOOD, headers=(("sequence", b"-1"),)),
+    "time without offset": Sent(Verdict.PASS, GOOD, headers=(("captured-at", b"2026-03-01T12:00:00"),)),
+    "serial of a megabyte": Sent(Verdict.PASS, GOOD, headers=(("part-serial", b"x" * 1_100_000),)),
+    "foreign headers of 5 MiB beside text": Sent(
+        DeadLetterReason.UNSUPPORTED_FORMAT, b"text", headers=(("note", b"x" * 5 * MIB),)
+    ),
+    "address of the sender's own": Sent(Verdict.PASS, GOOD, headers=(("uri", b"opc.tcp://plc-7/cell"),)),
+    "empty product": Sent(Verdict.PASS, GOOD, headers=(("product", b""),)),
+    "product that is no text": Sent(DeadLetterReason.BAD_HEADER, GOOD, headers=(("product", b"\xff"),)),
     "good JPEG at the end": Sent(Verdict.PASS, GOOD),
 }
 
