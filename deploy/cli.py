@@ -36,6 +36,7 @@ COMMANDS = (
     _command("train", "train:train", "Run the trainer: it rebuilds each view's bank from its recent frames.", RUN),
     _command("inspect", "inspect:inspect", "Run the inspection: it decides every frame by the bank in force.", RUN),
     _command("watch", "watch:watch", "Run the drift watch: it reports when a line has changed, and how.", RUN),
+    _command("record", "record:record", "Run the recorder: decisions into a database, pictures into the store.", RUN),
     _command("camera", "camera:camera", "Send frames to Kafka as a camera would.", RUN),
     GroupEntry(
         "topics",
@@ -84,6 +85,7 @@ COMMANDS = (
         ),
         RUN,
     ),
+    _command("export", "export:export", "Write recorded decisions to a CSV or Parquet file.", RUN),
     _command("decisions", "decisions:decisions", "Show the latest recorded decisions of a view.", RUN),
     _command("threshold", "threshold:threshold", "Show what another threshold would have done; put it in force.", RUN),
     _command("build", "build:build", "Build a bank from a folder of pictures.", WITHOUT),

@@ -45,6 +45,9 @@ EXPECTED = (
     ("softpatch.network.embed", "ProviderUnavailable", CommandFailed),
     ("trainer.window", "NewerIndex", CommandFailed),
     ("monitoring.health", "PortInUse", CommandFailed),
+    ("monitoring.record.database", "BadDatabaseAddress", UsageError),
+    ("monitoring.record.database", "DatabaseError", CommandFailed),
+    ("monitoring.record.export", "NoParquet", UsageError),
     ("deploy.local_stack.embedded_broker", "EmbeddedBrokerError", CommandFailed),
 )
 """What the packages below raise when the world is not as it should be; their texts name what to do."""

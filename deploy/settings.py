@@ -18,6 +18,7 @@ from inference.settings import InferenceSettings, ViewInspection
 from ingest.decoding import ImageSettings
 from ingest.kafka.settings import KafkaSettings
 from ingest.view import merged, settings_of_view
+from monitoring.record.settings import RecordSettings
 from monitoring.watch.settings import WatchSettings
 from trainer.settings import TrainerSettings, ViewTraining
 
@@ -62,6 +63,7 @@ class Settings(BaseModel):
     inference: InferenceSettings = Field(default_factory=InferenceSettings)
     trainer: TrainerSettings = Field(default_factory=TrainerSettings)
     watch: WatchSettings = Field(default_factory=WatchSettings)
+    record: RecordSettings = Field(default_factory=RecordSettings)
     views: dict[str, dict[str, Any]] = Field(default_factory=dict, description="View patterns, later over earlier.")
 
     @property

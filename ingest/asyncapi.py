@@ -17,6 +17,7 @@ from ingest.bank_state import BankState
 from ingest.command import Command
 from ingest.contract import SCHEMA, Message
 from ingest.decision import Decision
+from ingest.drift_event import DriftEvent
 from ingest.feedback import Feedback
 from ingest.kafka.topics import TOPICS, Topic
 
@@ -25,6 +26,7 @@ JSON_TOPICS: dict[str, type[Message]] = {
     "decisions.shadow": Decision,
     "banks": BankState,
     "bank-events": BankEvent,
+    "drift-events": DriftEvent,
     "commands": Command,
     "feedback": Feedback,
 }

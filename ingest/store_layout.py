@@ -5,6 +5,8 @@
     windows/<view>/index.json               what the window holds
     positions/<topic>/<partition>           how far a partition of frames was read
     annotations/<view>/<annotation>/<number>.frame   one encoded frame that shows what an annotation is about
+    pictures/<view>/<day>/<decision>.frame  the encoded frame of a recorded decision
+    pictures/<view>/<day>/<decision>.jpg    the same, small
 
 Views and annotations are percent-encoded (`ingest.view.file_name`); an annotation whose id is too long for a file name
 so is named by the sha256 of its id.
@@ -13,17 +15,20 @@ so is named by the sha256 of its id.
 from __future__ import annotations
 
 import hashlib
+from datetime import UTC
 from typing import TYPE_CHECKING, NamedTuple
 
 from ingest.view import MAX_FILE_NAME_BYTES, file_name, view_of_file_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from datetime import datetime
 
 BANKS = "banks"
 WINDOWS = "windows"
 POSITIONS = "positions"
 ANNOTATIONS = "annotations"
+PICTURES = "pictures"
 BANK_SUFFIX = ".safetensors"
 INDEX = "index.json"
 
@@ -94,3 +99,13 @@ def exemplar_path(view: str, annotation: str, number: int) -> str:
     if len(folder) > MAX_FILE_NAME_BYTES:
         folder = hashlib.sha256(annotation.encode()).hexdigest()
     return f"{annotation_folder(view)}/{folder}/{number}.frame"
+
+
+def picture_path(view: str, decided_at: datetime, decision: str) -> str:
+    """Where the frame of a recorded decision lies; days are those of UTC."""
+    return f"{PICTURES}/{file_name(view)}/{decided_at.astimezone(UTC):%Y-%m-%d}/{decision}.frame"
+
+
+def thumbnail_path(view: str, decided_at: datetime, decision: str) -> str:
+    """Where it lies as a small JPEG."""
+    return picture_path(view, decided_at, decision).removesuffix(".frame") + ".jpg"

@@ -13,6 +13,7 @@ from jaxtyping import install_import_hook
 from deploy.local_stack.embedded_broker import EmbeddedBroker
 from tests.brokers import KafkaBroker
 from tests.command_line import in_this_process
+from tests.postgresql import Postgresql, programs
 from tests.process_starts import ProcessStarts
 
 if TYPE_CHECKING:
@@ -68,6 +69,17 @@ def kafka_broker(kafka_home: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     broker = KafkaBroker(kafka_home, tmp_path_factory.mktemp("kafka")).start()
     yield broker
     broker.stop()
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[Postgresql]:
+    """A running PostgreSQL, shared by the session; skips where it is not installed."""
+    found = programs()
+    if found is None:
+        pytest.skip("PostgreSQL is not installed (Debian package postgresql)")
+    server = Postgresql(found).start()
+    yield server
+    server.stop()
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-MARKS = ("embedded", "export", "kafka", "node", "prometheus")
+MARKS = ("browser", "embedded", "export", "kafka", "node", "postgresql", "prometheus")
 FIXTURES = ("embedded_broker", "kafka_broker", "kafka_home")
 """Tests with one of these marks or fixtures start processes: `process` is added to them."""
 

@@ -20,7 +20,7 @@ from ingest.kafka.connecting import addresses
 from ingest.kafka.errors import BrokerUnreachable
 from ingest.kafka.topics import create_topics
 
-SERVICES = ("train", "inspect", "watch")
+SERVICES = ("train", "inspect", "watch", "record")
 LOOPBACK = ("127.0.0.1", "localhost")
 
 Ephemeral = Annotated[

@@ -58,7 +58,7 @@ def run_demo(demo: Demo, progress: ProgressDisplay) -> DemoReport:
     with progress.step("Starting broker and topics"):
         line = LocalStack.start(_stack_options(demo))
     with line, OutcomeReader(line.settings.kafka) as outcomes:
-        line.run("train", "inspect", "watch")
+        line.run("train", "inspect", "watch", "record")
         window = _send_window(line, demo.plan, progress)
         bank, build_seconds = _learn(line, progress)
         _decided(line, outcomes, len(window), lambda _: None)

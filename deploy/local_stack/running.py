@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 LOOK_SECONDS = 0.1
 SCRAPE_SECONDS = 2.0
+PASS_EVERY_SECONDS = 1.0
+"""A line that is watched for minutes: what it passes is to be seen."""
 BROKER_LOG = "broker.log"
 SETTINGS_FILE = "patchline.yaml"
 
@@ -140,6 +142,11 @@ def _settings(options: StackOptions, bootstrap: str) -> Settings:
         "inference": {"metrics_port": free_port()},
         "trainer": {"metrics_port": free_port()},
         "watch": {"metrics_port": free_port()},
+        "record": {
+            "metrics_port": free_port(),
+            "database": f"sqlite:///{options.folder / 'store' / 'record.sqlite'}",
+            "pass_every_seconds": PASS_EVERY_SECONDS,
+        },
     }
     return read_settings(None, os.environ, options.flags, over=merged(fixed, options.over or {}))
 

@@ -15,6 +15,7 @@ TopicName = Literal[
     "commands",
     "feedback",
     "frames.dead-letter",
+    "drift-events",
 ]
 Identifier = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,200}$")]
 
@@ -31,6 +32,7 @@ class KafkaSettings(BaseModel):
     inference_group: Identifier = "patchline-inference"
     trainer_group: Identifier = "patchline-trainer"
     watch_group: Identifier = "patchline-watch"
+    record_group: Identifier = "patchline-record"
     instance_id: Identifier = "0"
     """Stable name of this process within its group (a StatefulSet's pod name): its partitions wait for its restart."""
 

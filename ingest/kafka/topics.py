@@ -82,6 +82,7 @@ TOPICS: tuple[Topic, ...] = (
         configs={"cleanup.policy": "compact", "segment.ms": "86400000", MAX_MESSAGE_BYTES: str(4 * MIB)},
     ),
     Topic("bank-events", "view", follows_frames=False, configs=KEPT_FOR_EVER),
+    Topic("drift-events", "view", follows_frames=False, configs=KEPT_FOR_EVER),
     Topic("commands", "view", follows_frames=False, configs=FROM_ANYONE),
     Topic("feedback", "view", follows_frames=False, configs={**KEPT_FOR_EVER, **FROM_ANYONE}),
     # An untouched frame plus its reason must fit.

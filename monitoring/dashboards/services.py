@@ -11,7 +11,7 @@ SERVICES = Dashboard(
         Panel(
             "Processes that answer",
             "1 where Prometheus reaches the process.",
-            (Query('up{job=~"patchline-(inspect|train|watch)"}', "{{job}} {{instance}}"),),
+            (Query('up{job=~"patchline-(inspect|train|watch|record)"}', "{{job}} {{instance}}"),),
         ),
         Panel(
             "Frames behind",
@@ -144,6 +144,45 @@ SERVICES = Dashboard(
             "Grows where a view stopped, or where the drift service lags behind.",
             (Query("time() - max by (view) (patchline_drift_decided_timestamp_seconds)", "{{view}}"),),
             unit="s",
+        ),
+        Panel(
+            "History: decisions",
+            "Decisions a second written, those that the history had already, and records that are none.",
+            (
+                Query("sum(rate(patchline_record_decisions_total[$__rate_interval]))", "written"),
+                Query("sum(rate(patchline_record_repeated_total[$__rate_interval]))", "repeated"),
+                Query("sum(rate(patchline_record_unreadable_total[$__rate_interval]))", "unreadable"),
+            ),
+            unit="cps",
+        ),
+        Panel(
+            "History: pictures",
+            "Pictures that wait to be fetched, and within 5 minutes those looked after and those forgotten.",
+            (
+                Query("sum(patchline_record_pictures_waiting)", "waiting"),
+                Query("sum(increase(patchline_record_pictures_total[5m]))", "looked after"),
+                Query("sum(increase(patchline_record_pictures_expired_total[5m]))", "forgotten"),
+            ),
+        ),
+        Panel(
+            "History: time of a stage",
+            "Mean: one batch of decisions written, one batch of pictures kept, one look for what expired.",
+            (
+                Query(
+                    "sum by (stage) (rate(patchline_record_stage_seconds_sum[$__rate_interval]))"
+                    " / sum by (stage) (rate(patchline_record_stage_seconds_count[$__rate_interval]))",
+                    "{{stage}}",
+                ),
+            ),
+            unit="s",
+        ),
+        Panel(
+            "History: behind, and refused attempts",
+            "Age of the newest decision that is written, and attempts within 5 minutes that were refused.",
+            (
+                Query("time() - max(patchline_record_decided_timestamp_seconds)", "age in seconds"),
+                Query("sum(increase(patchline_record_failures_total[5m]))", "refused"),
+            ),
         ),
         Panel(
             "Cameras: frames",

@@ -13,6 +13,7 @@ from monitoring.declared import close_view, declare, open_view
 from monitoring.metrics.camera import CameraMetrics
 from monitoring.metrics.inference import InferenceMetrics
 from monitoring.metrics.kafka import KafkaMetrics
+from monitoring.metrics.record import RecordMetrics
 from monitoring.metrics.trainer import TrainerMetrics
 from monitoring.metrics.values import DEAD_LETTER_REASONS, GROUP_LABELS, NO_VIEW, VIEW_STATES
 from monitoring.metrics.watch import WatchMetrics
@@ -28,12 +29,14 @@ __all__ = [
     "CameraMetrics",
     "InferenceMetrics",
     "KafkaMetrics",
+    "RecordMetrics",
     "TrainerMetrics",
     "WatchMetrics",
     "close_view",
     "declare_camera",
     "declare_inference",
     "declare_kafka",
+    "declare_record",
     "declare_trainer",
     "declare_watch",
     "open_view",
@@ -43,7 +46,7 @@ __all__ = [
     "set_state",
 ]
 
-SERVICES = (InferenceMetrics, TrainerMetrics, WatchMetrics, CameraMetrics, KafkaMetrics)
+SERVICES = (InferenceMetrics, TrainerMetrics, WatchMetrics, RecordMetrics, CameraMetrics, KafkaMetrics)
 
 
 def declare_inference(registry: CollectorRegistry) -> InferenceMetrics:
@@ -66,6 +69,11 @@ def declare_watch(registry: CollectorRegistry) -> WatchMetrics:
     metrics = declare(WatchMetrics, registry)
     metrics.skipped.labels(NO_VIEW, "unreadable")
     return metrics
+
+
+def declare_record(registry: CollectorRegistry) -> RecordMetrics:
+    """The recorder's metrics, on this registry."""
+    return declare(RecordMetrics, registry)
 
 
 def declare_camera(registry: CollectorRegistry) -> CameraMetrics:

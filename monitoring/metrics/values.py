@@ -62,6 +62,7 @@ DRIFT_STATISTICS = ("kolmogorov_smirnov", "wasserstein", "psi", "mmd_squared")
 DRIFT_TESTS = ("kolmogorov_smirnov", "psi", "mmd_squared")
 DRIFT_SKIP_REASONS = ("repeated", "not_measured", "no_calibration", "unreadable")
 DRIFT_STAGES = ("follow", "calibration", "distances")
+RECORD_STAGES = ("write", "pictures", "retention")
 
 # A frame of 512 px takes 1 ms to decode, 4 to embed and 4 to search on two cores; a GPU divides that by ten.
 STAGE_SECONDS = (0.0005, 0.001, 0.002, 0.004, 0.008, 0.015, 0.03, 0.06, 0.12, 0.25, 0.5, 1)

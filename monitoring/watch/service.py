@@ -28,6 +28,7 @@ from monitoring.drift.detector import WINDOW_FRAMES, distances
 from monitoring.health import HealthServer, Heartbeat, Readiness
 from monitoring.metrics import declare_kafka, declare_watch
 from monitoring.watch.calibrations import Calibrations
+from monitoring.watch.drift_events import drift_event
 from monitoring.watch.rebuild_request import rebuild_request
 from monitoring.watch.replays import Replays
 from monitoring.watch.reporting import DriftReporting
@@ -73,6 +74,7 @@ class Watch:
         *,
         follow_banks: Callable[[], None],
         commands_topic: str,
+        events_topic: str,
         settings: WatchSettings,
         reporting: DriftReporting,
         heartbeat: Heartbeat,
@@ -83,6 +85,7 @@ class Watch:
         self._replays = replays
         self._follow_banks = follow_banks
         self._commands_topic = commands_topic
+        self._events_topic = events_topic
         self._settings = settings
         self._reporting = reporting
         self._heartbeat = heartbeat
@@ -135,22 +138,25 @@ class Watch:
         self._heartbeat.beat()
         again = self._replays.is_counted(record)
         try:
-            command = self._followed(Decision.from_bytes(record.value or b""), record.partition, again=again)
+            written = self._followed(Decision.from_bytes(record.value or b""), record.partition, again=again)
         except BadMessage as error:
             self._reporting.unreadable((record.key or b"").decode("utf-8", "replace"), str(error))
-            command = None
+            written = ()
         if record.claim is None:
             return
         before = self._done.get(record.claim, Work(record.claim, 0))
-        requested = () if command is None or self._replays.is_answered(record) else (self._outgoing(command),)
-        self._done[record.claim] = Work(record.claim, record.offset + 1, before.outgoing + requested)
+        outgoing = () if self._replays.is_answered(record) else written
+        self._done[record.claim] = Work(record.claim, record.offset + 1, before.outgoing + outgoing)
 
-    def _followed(self, decision: Decision, partition: int, *, again: bool) -> Command | None:
+    def _followed(self, decision: Decision, partition: int, *, again: bool) -> tuple[Outgoing, ...]:
+        """What the decision makes the watch write: the step of an episode, and a command."""
         started = self._clock()
         view = self._views.opened(decision.view, partition)
         result = self._views.take(decision, view, again=again)
         self._reporting.followed(view, result, again=again, seconds=self._clock() - started)
-        return rebuild_request(decision, result, self._settings)
+        command, event = rebuild_request(decision, result, self._settings), drift_event(decision, result)
+        events = () if event is None else (Outgoing(self._events_topic, event.view.encode(), event.to_bytes()),)
+        return events if command is None else (*events, self._outgoing(command))
 
     def _outgoing(self, command: Command) -> Outgoing:
         log.info("rebuild_asked", view=command.view, why=command.why)
@@ -237,7 +243,7 @@ def serve(
         stack.enter_context(
             HealthServer(registry=registry, heartbeat=heartbeat, ready=progress.readiness, port=port, host=host)
         )
-        topic, commands = kafka.topic("decisions"), kafka.topic("commands")
+        topic, commands, events = kafka.topic("decisions"), kafka.topic("commands"), kafka.topic("drift-events")
         banks = stack.enter_context(WholeTopicReader.open(kafka, topics=[kafka.topic("banks")], stop=stop))
         decisions = stack.enter_context(WholeTopicReader.open(kafka, topics=[topic], stop=stop))
         calibrations = Calibrations(
@@ -255,7 +261,7 @@ def serve(
                 kafka,
                 group_id=kafka.group(kafka.watch_group),
                 reads=[topic],
-                writes=[commands],
+                writes=[commands, events],
                 ownership=replays,
                 stop=stop,
             )
@@ -267,6 +273,7 @@ def serve(
             replays,
             follow_banks=lambda: calibrations.take(_news(banks, 0.0)),
             commands_topic=commands,
+            events_topic=events,
             settings=settings,
             reporting=reporting,
             heartbeat=heartbeat,

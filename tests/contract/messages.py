@@ -26,6 +26,7 @@ from ingest.decision import (
     Verdict,
     decision_id,
 )
+from ingest.drift_event import DriftEvent, DriftEventKind
 from ingest.feedback import Feedback, FeedbackKind
 
 AT = datetime(2026, 11, 24, 6, 30, 15, 250_000, tzinfo=UTC)
@@ -133,6 +134,15 @@ def examples() -> dict[str, Message]:
             why="checked on 200 parts",
             at=AT,
             facts={"threshold": 3.5, "bank_patches": 4000, "rule": "tail", "provisional": False},
+        ),
+        "drift-event-noticed": DriftEvent(
+            view=view,
+            kind=DriftEventKind.NOTICED,
+            verdict="camera got darker",
+            why="the last frames differ from the bank's window",
+            decision_id=decision_id(view, "c0ffee-17"),
+            frames=12,
+            at=AT,
         ),
         "command-promote": Command(
             id="7d3e",

@@ -95,7 +95,12 @@ def settings_of(name: str) -> Settings:
 def served_at(name: str) -> int | None:
     """The metrics port of a service, which it must open to others; None where it serves none."""
     settings = settings_of(name)
-    sections = {"inspect": settings.inference, "train": settings.trainer, "watch": settings.watch}
+    sections = {
+        "inspect": settings.inference,
+        "train": settings.trainer,
+        "watch": settings.watch,
+        "record": settings.record,
+    }
     if name in sections:
         assert sections[name].metrics_host == "0.0.0.0"  # noqa: S104 -- a container has no other way
         return int(sections[name].metrics_port)
@@ -135,7 +140,12 @@ def test_prometheus_scrapes_each_service_where_it_serves() -> None:
 def test_prometheus_finds_what_up_starts_on_one_machine() -> None:
     """By the default ports."""
     default = Settings()
-    ports = {"inspect": default.inference, "train": default.trainer, "watch": default.watch}
+    ports = {
+        "inspect": default.inference,
+        "train": default.trainer,
+        "watch": default.watch,
+        "record": default.record,
+    }
     there = {(f"patchline-{name}", f"127.0.0.1:{section.metrics_port}") for name, section in ports.items()}
     assert set(targets("targets")) == there
 

@@ -152,7 +152,12 @@ class Composed:
 
     def _own_ports(self) -> dict[str, str]:
         """In containers each service has the port that patchline.yaml says; here they share one machine."""
-        sections = {"inspect:9401": "INFERENCE", "train:9402": "TRAINER", "watch:9403": "WATCH"}
+        sections = {
+            "inspect:9401": "INFERENCE",
+            "train:9402": "TRAINER",
+            "watch:9403": "WATCH",
+            "record:9405": "RECORD",
+        }
         return {f"PATCHLINE__{part}__METRICS_PORT": str(self.port(address)) for address, part in sections.items()}
 
     def _started(self, name: str, command: Sequence[str], folder: Path, more: dict[str, str]) -> Service:

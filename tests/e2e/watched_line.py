@@ -35,7 +35,13 @@ if TYPE_CHECKING:
 SHORTER = 60
 """What is a minute in rules.yml and alertmanager.yml is a second here: `for`, `keep_firing_for`, each group's waits."""
 SCRAPE_SECONDS = 1.0
-SERVED_AT = {"train": "train:9402", "inspect": "inspect:9401", "watch": "watch:9403", "camera": "camera:9404"}
+SERVED_AT = {
+    "train": "train:9402",
+    "inspect": "inspect:9401",
+    "watch": "watch:9403",
+    "record": "record:9405",
+    "camera": "camera:9404",
+}
 """Our services, with the address of each one's metrics."""
 LEARNING = {
     "first_build_frames": 60,

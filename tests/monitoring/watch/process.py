@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry
 
+from ingest.drift_event import DriftEvent
 from ingest.kafka.connecting import Deadline
 from ingest.kafka.errors import Aborted
 from ingest.kafka.records import Claim, Committed, Outgoing, Partition, Record, Work
@@ -43,6 +44,16 @@ class HeldPartition:
         self.at = 0
         self.written: list[Outgoing] = []
         self.replays: Replays | None = None
+
+    @property
+    def commands(self) -> list[Outgoing]:
+        """What was written to the trainer."""
+        return [each for each in self.written if each.topic == "commands"]
+
+    @property
+    def drift_events(self) -> list[DriftEvent]:
+        """What was written to the history."""
+        return [DriftEvent.from_bytes(each.value or b"") for each in self.written if each.topic == "drift-events"]
 
     def join(self) -> None:
         """The group gives this process the partition."""
@@ -109,6 +120,7 @@ class Process:
             replays,
             follow_banks=lambda: calibrations.take([]),
             commands_topic="commands",
+            events_topic="drift-events",
             settings=settings,
             reporting=reporting,
             heartbeat=self.heartbeat,

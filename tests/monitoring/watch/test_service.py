@@ -72,6 +72,9 @@ def test_a_knock_is_shown_and_logged_and_so_is_its_repair(
         ("drift_noticed", VIEW, "camera got darker"),
         ("drift_over", VIEW, "camera got darker"),
     ]
+    steps = [(each.kind.value, each.view, each.verdict) for each in loop.drift_events]
+    assert steps == [("noticed", VIEW, "camera got darker"), ("over", VIEW, "camera got darker")]
+    assert 0 < loop.drift_events[0].frames < 50
     assert process.value("patchline_drift_decisions_total") == 400
     assert process.value("patchline_drift_episodes_total") == 1
     assert process.value("patchline_drift_calibration_frames") == 200
@@ -288,12 +291,12 @@ def test_a_lasting_change_requests_a_new_bank_once_where_that_is_wanted(
         loop = HeldPartition(log)
         loop.committed = 0
         Process(loop, store, clock, bank, **more).until_read()
-        assert len(loop.written) == written
+        assert len(loop.commands) == written
         loop.state = State.JOINING
         Process(loop, store, clock, bank, **more).until_read()
-        assert len(loop.written) == written
-    command = Command.from_bytes(loop.written[0].value or b"")
-    assert (loop.written[0].topic, loop.written[0].key) == ("commands", VIEW.encode())
+        assert len(loop.commands) == written
+    command = Command.from_bytes(loop.commands[0].value or b"")
+    assert (loop.commands[0].topic, loop.commands[0].key) == ("commands", VIEW.encode())
     assert (command.kind, command.view, command.who) == (CommandKind.REBUILD, VIEW, "drift")
     assert command.why == "camera got darker: noticed 30 frames ago"
 
@@ -306,8 +309,8 @@ def test_a_command_that_an_abort_took_back_is_written_after_it(
     loop.committed, loop.aborts = 0, True
     process = Process(loop, store, clock, bank, rebuild_on=["camera_got_darker"], rebuild_after_frames=30)
     process.until_read()
-    assert (loop.aborts, loop.committed, len(loop.written)) == (False, 200, 1)
-    assert Command.from_bytes(loop.written[0].value or b"").kind is CommandKind.REBUILD
+    assert (loop.aborts, loop.committed, len(loop.commands)) == (False, 200, 1)
+    assert Command.from_bytes(loop.commands[0].value or b"").kind is CommandKind.REBUILD
 
 
 def test_it_is_ready_with_a_place_in_the_group() -> None:

@@ -1,0 +1,204 @@
+"""The pictures of the history: fetched from Kafka, made small, put into the store, and forgotten in time.
+
+A decision that wants its picture is written as `waiting` first. What is waiting is found in the database, so that a
+kill at any moment loses none; what people look at now, the newest, comes first.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Protocol
+
+import cv2
+import numpy as np
+import structlog
+from sqlalchemy import func, select
+
+from ingest.decision import Verdict
+from ingest.frame import BadFrame, frame_of_record
+from ingest.kafka.records import Partition
+from ingest.store import NotInStore
+from ingest.store_layout import picture_path, thumbnail_path
+from monitoring.record.schema import PictureState, decisions
+from monitoring.record.writing import set_picture
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from sqlalchemy import Row
+
+    from ingest.kafka.records import Record
+    from ingest.store import Store
+    from monitoring.record.database import Database
+    from monitoring.record.settings import RecordSettings
+
+log = structlog.get_logger(__name__)
+
+BATCH = 32
+EXPIRED_AT_ONCE = 200
+FETCH_SECONDS = 20.0
+JPEG_QUALITY = 80
+
+
+class RecordSource(Protocol):
+    """Fetches records of `frames` by offset: `ingest.kafka.record_fetcher.RecordFetcher`."""
+
+    def fetch(self, partition: Partition, offsets: Iterable[int], *, timeout_seconds: float) -> Iterator[Record | None]:
+        """The record at each of some ascending offsets; None where there is none any more."""
+        ...
+
+
+def thumbnail(encoded: bytes, *, longer_px: int) -> bytes | None:
+    """A small JPEG of a picture; None where it cannot be decoded."""
+    image = cv2.imdecode(np.frombuffer(encoded or b"\0", np.uint8), cv2.IMREAD_COLOR)
+    if image is None:
+        return None
+    scale = min(1.0, longer_px / max(image.shape[:2]))
+    if scale < 1.0:
+        image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    done, jpeg = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+    return jpeg.tobytes() if done else None
+
+
+class PictureKeeper:
+    """Keeps what is waiting. One thread only."""
+
+    def __init__(self, database: Database, store: Store, source: RecordSource, *, topic: str, longer_px: int) -> None:
+        self._database = database
+        self._store = store
+        self._source = source
+        self._topic = topic
+        self._longer_px = longer_px
+
+    def keep(self) -> int:
+        """Keep the newest pictures that wait; returns how many were looked after.
+
+        Raises BrokerUnreachable, StoreError, DatabaseError: all that was not noted waits on.
+        """
+        rows = self._waiting()
+        by_partition = defaultdict(list)
+        for row in rows:
+            by_partition[row.frames_partition].append(row)
+        for partition, wanted in by_partition.items():
+            self._keep_of(Partition(self._topic, partition), sorted(wanted, key=lambda row: row.frames_offset))
+        return len(rows)
+
+    def waiting(self) -> int:
+        """How many pictures wait."""
+        with self._database.reading() as connection:
+            count = select(func.count()).where(decisions.c.picture == PictureState.WAITING.value)
+            return int(connection.execute(count).scalar_one())
+
+    def _waiting(self) -> list[Row[tuple[datetime, str, str, int, int]]]:
+        columns = (
+            decisions.c.decided_at,
+            decisions.c.id,
+            decisions.c.view,
+            decisions.c.frames_partition,
+            decisions.c.frames_offset,
+        )
+        newest = (
+            select(*columns)
+            .where(decisions.c.picture == PictureState.WAITING.value)
+            .order_by(decisions.c.decided_at.desc())
+            .limit(BATCH)
+        )
+        with self._database.reading() as connection:
+            return list(connection.execute(newest))
+
+    def _keep_of(self, partition: Partition, rows: list[Row[tuple[datetime, str, str, int, int]]]) -> None:
+        kept, sizes, missing = [], [], []
+        offsets = [row.frames_offset for row in rows]
+        for row, record in zip(
+            rows, self._source.fetch(partition, offsets, timeout_seconds=FETCH_SECONDS), strict=True
+        ):
+            encoded = None if record is None else _picture_in(record, row.view)
+            if encoded is None:
+                missing.append(row)
+                continue
+            kept.append(row)
+            sizes.append(self._put(row.view, row.decided_at, row.id, encoded))
+        set_picture(self._database, kept, PictureState.KEPT, sizes)
+        set_picture(self._database, missing, PictureState.MISSING, [0] * len(missing))
+
+    def _put(self, view: str, decided_at: datetime, decision: str, encoded: bytes) -> int:
+        small = thumbnail(encoded, longer_px=self._longer_px)
+        if small is not None:
+            self._store.put(thumbnail_path(view, decided_at, decision), small)
+        self._store.put(picture_path(view, decided_at, decision), encoded)
+        return len(encoded) + len(small or b"")
+
+
+def _picture_in(record: Record, view: str) -> bytes | None:
+    """The picture of a frame of the view; None where the topic was made anew and holds another record there."""
+    try:
+        frame = frame_of_record(record)
+    except BadFrame:
+        return None
+    return frame.encoded if frame.view == view else None
+
+
+class PictureRetention:
+    """Forgets the pictures of a verdict that are too old, and the oldest where they take too much room."""
+
+    def __init__(
+        self, database: Database, store: Store, settings: RecordSettings, *, clock: Callable[[], datetime]
+    ) -> None:
+        self._database = database
+        self._store = store
+        self._settings = settings
+        self._clock = clock
+
+    def expire(self) -> int:
+        """Forget what has expired; returns how many pictures that were. Raises StoreError, DatabaseError."""
+        return sum(self._expire_of(verdict) for verdict in Verdict)
+
+    def _expire_of(self, verdict: Verdict) -> int:
+        limits, gone = self._settings.pictures_of(verdict), 0
+        ends = self._clock() - timedelta(days=limits.days)
+        surplus = self.size_bytes(verdict) - limits.bytes
+        while rows := self._oldest(verdict):
+            chosen = []
+            for row in rows:
+                if row.decided_at >= ends and surplus <= 0:
+                    break
+                surplus -= row.picture_bytes
+                chosen.append(row)
+            for row in chosen:
+                self._delete(row.view, row.decided_at, row.id)
+            set_picture(self._database, chosen, PictureState.EXPIRED, [0] * len(chosen))
+            gone += len(chosen)
+            if len(chosen) < len(rows):
+                break
+        return gone
+
+    def size_bytes(self, verdict: Verdict) -> int:
+        """What the pictures of a verdict take in the store."""
+        whole = select(func.coalesce(func.sum(decisions.c.picture_bytes), 0)).where(
+            decisions.c.picture == PictureState.KEPT.value, decisions.c.verdict == verdict.value
+        )
+        with self._database.reading() as connection:
+            return int(connection.execute(whole).scalar_one())
+
+    def _oldest(self, verdict: Verdict) -> list[Row[tuple[datetime, str, str, int]]]:
+        oldest = (
+            select(decisions.c.decided_at, decisions.c.id, decisions.c.view, decisions.c.picture_bytes)
+            .where(decisions.c.picture == PictureState.KEPT.value, decisions.c.verdict == verdict.value)
+            .order_by(decisions.c.decided_at)
+            .limit(EXPIRED_AT_ONCE)
+        )
+        with self._database.reading() as connection:
+            return list(connection.execute(oldest))
+
+    def _delete(self, view: str, decided_at: datetime, decision: str) -> None:
+        for path in (picture_path(view, decided_at, decision), thumbnail_path(view, decided_at, decision)):
+            try:
+                self._store.delete(path)
+            except NotInStore:
+                continue
+
+
+def now() -> datetime:
+    """The time in UTC."""
+    return datetime.now(UTC)
