@@ -44,6 +44,13 @@ class Store(Protocol):
         """Store `data` whole, replacing what was there, or not at all. Raises StoreFull, StoreError."""
         ...
 
+    def append(self, path: str, data: bytes) -> None:
+        """Add `data` at the end of a file, which is made where there is none. Raises StoreFull, StoreError.
+
+        A failure, or a crash, may leave a part of `data` there, which is the reader's to find.
+        """
+        ...
+
     def get(self, path: str) -> bytes:
         """The bytes last put. Raises NotInStore, StoreError."""
         ...
@@ -54,6 +61,10 @@ class Store(Protocol):
 
     def paths(self, prefix: str = "") -> list[str]:
         """The paths of all files below a folder, sorted; none where there is no such folder."""
+        ...
+
+    def folders(self, folder: str) -> list[str]:
+        """The names of the folders in a folder, sorted, without looking at what is in them."""
         ...
 
     def delete(self, path: str) -> None:
@@ -98,6 +109,15 @@ class FsspecStore:
             else:
                 self._filesystem.pipe_file(self._at(path), data)
 
+    def append(self, path: str, data: bytes) -> None:
+        """Add to the end of a file; object stores write it whole. Raises StoreFull, StoreError."""
+        with _named(path, "write"):
+            if self._scheme == "file":
+                _append_on_disk(Path(self._at(path)), data)
+            else:
+                before = self._filesystem.cat_file(self._at(path)) if self._filesystem.isfile(self._at(path)) else b""
+                self._filesystem.pipe_file(self._at(path), before + data)
+
     def get(self, path: str) -> bytes:
         """The bytes last put. Raises NotInStore, StoreError."""
         with _named(path, "read"):
@@ -117,6 +137,14 @@ class FsspecStore:
             found = self._filesystem.find(start) if self._filesystem.isdir(start) else []
         skip = len(self._root) + 1
         return sorted(each[skip:] for each in found if UNFINISHED not in each)
+
+    def folders(self, folder: str) -> list[str]:
+        """The names of the folders in a folder, sorted. Raises StoreError."""
+        with _named(folder, "list"):
+            self._filesystem.invalidate_cache()
+            at = self._at(folder)
+            found = self._filesystem.ls(at, detail=True) if self._filesystem.isdir(at) else []
+        return sorted(each["name"].rstrip("/").rsplit("/", 1)[1] for each in found if each["type"] == "directory")
 
     def delete(self, path: str) -> None:
         """Remove a file. Raises NotInStore, StoreError."""
@@ -152,6 +180,17 @@ def _put_on_disk(target: Path, data: bytes) -> None:
         beside.unlink(missing_ok=True)
         raise
     _sync_folder(target.parent)
+
+
+def _append_on_disk(target: Path, data: bytes) -> None:
+    is_new = not target.exists()
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with target.open("ab") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    if is_new:
+        _sync_folder(target.parent)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -3,6 +3,7 @@
     banks/<view>/<version>.safetensors      a memory bank
     windows/<view>/<partition>-<offset>.frame   one encoded frame of a view's window
     windows/<view>/index.json               what the window holds
+    windows/<view>/index-<hash>.journal     what changed since the index of that hash was written
     positions/<topic>/<partition>           how far a partition of frames was read
     annotations/<view>/<annotation>/<number>.frame   one encoded frame that shows what an annotation is about
     pictures/<view>/<day>/<decision>.frame  the encoded frame of a recorded decision
@@ -31,6 +32,7 @@ ANNOTATIONS = "annotations"
 PICTURES = "pictures"
 BANK_SUFFIX = ".safetensors"
 INDEX = "index.json"
+JOURNAL_SUFFIX = ".journal"
 
 
 class BankPath(NamedTuple):
@@ -68,9 +70,14 @@ def window_index_path(view: str) -> str:
     return f"{window_folder(view)}/{INDEX}"
 
 
-def windows_among(paths: Iterable[str]) -> Iterator[str]:
-    """The views whose window index is among paths of the folder of windows."""
-    return (view_of_file_name(path.split("/")[1]) for path in paths if path.endswith(f"/{INDEX}"))
+def window_journal_path(view: str, index: bytes) -> str:
+    """Where the changes lie that came after the index of these bytes."""
+    return f"{window_folder(view)}/index-{hashlib.sha256(index).hexdigest()[:16]}{JOURNAL_SUFFIX}"
+
+
+def views_among(folders: Iterable[str]) -> Iterator[str]:
+    """The views whose folders (their names) are in the folder of windows."""
+    return map(view_of_file_name, folders)
 
 
 def frame_file_name(partition: int, offset: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from typing import TYPE_CHECKING
 
@@ -122,7 +123,7 @@ class OwnedView:
 
 
 class OwnedViews:
-    """The views of this process's partitions: loaded when a partition comes, dropped when it goes."""
+    """The views of this process's partitions: read after a partition came, dropped when it goes."""
 
     def __init__(
         self,
@@ -158,20 +159,29 @@ class OwnedViews:
         self._now = now
         self._states: Mapping[str, BankState] = {}
         self._views: dict[str, OwnedView] = {}
+        self._unread: set[str] = set()
+        self._ends_then: Mapping[Partition, int] = {}
         self.positions: dict[int, int] = {}
         """Per owned partition, the first offset that is not yet in the windows (in memory)."""
 
     def assigned(self, partitions: Mapping[Partition, int | None], deadline: Deadline) -> Mapping[Partition, int]:  # noqa: ARG002 -- the Protocol's
-        """Load the views of these partitions; reading starts where their windows end. Raises StoreError."""
+        """Own the views of these partitions; reading starts where their windows end. Raises StoreError.
+
+        No window is read here: a rebalance waits for us. They are read one by one afterwards (`read_on`), and each at
+        the latest when something of its view arrives.
+        """
         self._states = self._read_states()
-        ends = self._ends()
-        starts = {each: self._start(each, ends.get(each)) for each in partitions}
-        numbers = {each.partition for each in partitions}
-        for index in self._windows.load_all(self._topic):
-            if index.home in numbers:
-                self._load(index, ends)
+        self._ends_then = self._ends()
+        starts = {each: self._start(each, self._ends_then.get(each)) for each in partitions}
+        self._unread = {name for name in self._windows.views() if name not in self._views}
         self.positions.update({each.partition: start for each, start in starts.items()})
         return starts
+
+    def read_on(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
+        """Read windows of owned views that have not been read yet, for about so long. Raises StoreError, NewerIndex."""
+        ends = clock() + seconds
+        while self._unread and clock() < ends:
+            self._read(next(iter(self._unread)))
 
     def revoked(self, partitions: frozenset[Partition]) -> None:
         """Drop the views of these partitions: another trainer owns them now."""
@@ -184,7 +194,7 @@ class OwnedViews:
 
     def opened(self, name: str, *, partition: int) -> OwnedView:
         """The view of this name; one that was never seen opens."""
-        found = self._views.get(name)
+        found = self.get(name)
         if found is not None:
             return found
         stored = self._windows.load(name)
@@ -193,8 +203,17 @@ class OwnedViews:
         return self._add(stored)
 
     def get(self, name: str) -> OwnedView | None:
-        """The view of this name if it is ours, else None."""
+        """The view of this name if it is ours, else None. Raises StoreError, NewerIndex where it had to be read."""
+        if name in self._unread:
+            self._read(name)
         return self._views.get(name)
+
+    def _read(self, name: str) -> None:
+        """Load a window that was in the store when partitions came; what is not ours is left alone."""
+        index = self._windows.load(name)
+        if index is not None and index.topic == self._topic and index.home in self.positions:
+            self._load(index, self._ends_then)
+        self._unread.discard(name)
 
     def __iter__(self) -> Iterator[OwnedView]:
         return iter(list(self._views.values()))

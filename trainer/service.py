@@ -24,12 +24,16 @@ if TYPE_CHECKING:
     from trainer.collector import Collector
     from trainer.controller import ViewController
     from trainer.lost_banks import LostBanks
+    from trainer.owned_views import OwnedViews
     from trainer.settings import TrainerSettings
 
 log = structlog.get_logger(__name__)
 
 ROOM = 64
 """Records taken in one round: builds and commands are followed in between."""
+
+READ_ON_SECONDS = 0.5
+"""Of reading windows in one round, after partitions came; what arrives meanwhile is read out of turn."""
 
 COLLECT_SECONDS = 5.0
 """Of collecting in one round: pictures that take long to decode must not make the trainer miss its polls."""
@@ -42,6 +46,7 @@ class Trainer:
         self,
         *,
         loop: Loop,
+        views: OwnedViews,
         collector: Collector,
         controller: ViewController,
         lost_banks: LostBanks,
@@ -53,6 +58,7 @@ class Trainer:
         clock: Callable[[], float],
     ) -> None:
         self._loop = loop
+        self._views = views
         self._collector = collector
         self._controller = controller
         self._lost_banks = lost_banks
@@ -80,6 +86,7 @@ class Trainer:
         """Read what is there, then serve new views, people, builds and windows; whether reading went well."""
         self._heartbeat.beat()
         polled = self._attempt("poll", self._poll)
+        self._attempt("read windows", lambda: self._views.read_on(READ_ON_SECONDS))
         self._attempt("collect", self._collect)
         self._attempt("announce", self._controller.announce)
         self._attempt("lost banks", self._lost_banks.check)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import structlog
@@ -15,11 +15,13 @@ from ingest.store_layout import (
     WINDOWS,
     frame_path,
     position_path,
+    views_among,
     window_folder,
     window_index_path,
-    windows_among,
+    window_journal_path,
 )
 from trainer.window import InvalidIndex, NewerIndex, WindowIndex, without
+from trainer.window_journal import journal_line, replayed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 WRITERS = 8
+SMALL_JOURNAL_BYTES = 16 * 1024
+"""However small the index: a young window is not written whole every few frames."""
 
 
 @dataclass(frozen=True)
@@ -41,24 +45,42 @@ class NewFrame:
     encoded: bytes
 
 
+@dataclass(frozen=True)
+class _Written:
+    """What this process last wrote of a window."""
+
+    index: WindowIndex
+    whole_bytes: int
+    journal_bytes: int = 0
+
+    def has_room(self, line: bytes) -> bool:
+        """Whether the journal is shorter than the index would be, with this line."""
+        return self.journal_bytes + len(line) <= max(self.whole_bytes, SMALL_JOURNAL_BYTES)
+
+
 class WindowStore:
     """Reads and writes windows. Methods raise StoreError where the store does not do its part."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._saved: dict[str, _Written] = {}
+        self._journals: dict[str, str] = {}
         # A disk makes each file wait for itself (10 ms were measured); side by side it is a tenth of that.
         self._writers = ThreadPoolExecutor(WRITERS, "window")
 
-    def load_all(self, topic: str) -> list[WindowIndex]:
-        """Every window that was filled from this topic."""
-        views = windows_among(self._store.paths(WINDOWS))
-        indexes = [index for index in map(self.load, views) if index is not None]
-        return [index for index in indexes if index.topic == topic]
+    def views(self) -> list[str]:
+        """The views that have a folder, of whatever topic; none of them is read."""
+        return list(views_among(self._store.folders(WINDOWS)))
 
     def load(self, view: str) -> WindowIndex | None:
         """The window of a view; None where it has none, or a damaged one. Raises NewerIndex."""
+        self._saved.pop(view, None)  # another trainer may have written since
         try:
-            return WindowIndex.from_bytes(self._store.get(window_index_path(view)))
+            whole = self._store.get(window_index_path(view))
+            journal = self._journals[view] = window_journal_path(view, whole)
+            index, left_out = replayed(whole, self._got_or_empty(journal))
+            if left_out:
+                log.warning("window_journal_cut", view=view, bytes=left_out)
         except NotInStore:
             return None
         except NewerIndex:
@@ -66,11 +88,14 @@ class WindowStore:
         except InvalidIndex as error:
             log.error("window_damaged", view=view, detail=str(error))  # noqa: TRY400 -- the sentence says it all
             return None
+        else:
+            return index
 
     def swept(self, index: WindowIndex) -> WindowIndex:
         """The index with only frames whose files are there; files that it does not name are deleted."""
         named = {frame.name for frame in index.frames}
-        for stray in self._files(index.view) - named - {INDEX}:
+        journal = self._journals.get(index.view, "").rsplit("/", 1)[-1]
+        for stray in self._files(index.view) - named - {INDEX, journal}:
             self._remove(f"{window_folder(index.view)}/{stray}")
         return self.complete(index)
 
@@ -88,8 +113,14 @@ class WindowStore:
         return [(frame, error) for frame, error in ends if error is not None]
 
     def save(self, index: WindowIndex) -> None:
-        """Write an index: from now on it is the truth."""
-        self._store.put(window_index_path(index.view), index.to_bytes())
+        """Write an index, or what changed in it: from now on it is the truth."""
+        written = self._saved.pop(index.view, None)  # where writing fails, the next time it is written whole
+        line = None if written is None else journal_line(written.index, index)
+        if written is None or line is None or not written.has_room(line):
+            self._saved[index.view] = self._saved_whole(index)
+        else:
+            self._store.append(self._journals[index.view], line)
+            self._saved[index.view] = replace(written, index=index, journal_bytes=written.journal_bytes + len(line))
 
     def delete(self, view: str, frames: Iterable[KeptFrame]) -> None:
         """Remove files that the saved index no longer names."""
@@ -106,6 +137,23 @@ class WindowStore:
     def save_position(self, topic: str, partition: int, offset: int) -> None:
         """Say how far a partition was read, after the indexes of all its views are saved."""
         self._store.put(position_path(topic, partition), str(offset).encode())
+
+    def _saved_whole(self, index: WindowIndex) -> _Written:
+        whole, before = index.to_bytes(), self._journals.get(index.view)
+        journal = window_journal_path(index.view, whole)
+        if journal == before:  # the very index that the journal goes on from
+            self._remove(journal)
+        self._store.put(window_index_path(index.view), whole)
+        self._journals[index.view] = journal
+        if before is not None and before != journal:
+            self._remove(before)
+        return _Written(index, len(whole))
+
+    def _got_or_empty(self, path: str) -> bytes:
+        try:
+            return self._store.get(path)
+        except NotInStore:
+            return b""
 
     def _files(self, view: str) -> set[str]:
         return {path.rsplit("/", 1)[1] for path in self._store.paths(window_folder(view))}

@@ -160,6 +160,7 @@ def _trainer(
     effects = WindowEffects(shared.builds, publisher, shared.metrics, now=shared.now)
     return Trainer(
         loop=progress.loop,
+        views=views,
         collector=_collector(shared, views),
         controller=_controller(shared, views, publisher, effects, commands=commands, feedback=feedback),
         lost_banks=_lost_banks(shared, views, publisher, effects),

@@ -59,6 +59,24 @@ def test_paths_are_listed_below_a_folder_and_sorted(store: Store) -> None:
     assert store.paths("nothing/here") == []
 
 
+def test_what_is_appended_follows_what_is_there(store: Store) -> None:
+    """A first append makes the file; a put replaces all of it."""
+    store.append("windows/x/index.journal", b"one")
+    store.append("windows/x/index.journal", b" two")
+    assert store.get("windows/x/index.journal") == b"one two"
+    store.put("windows/x/index.journal", b"three")
+    store.append("windows/x/index.journal", b" four")
+    assert store.get("windows/x/index.journal") == b"three four"
+
+
+def test_folders_are_listed_without_what_is_in_them(store: Store) -> None:
+    """One level of names; a file is no folder, and a folder that is not there has none."""
+    for path in ("windows/b/2", "windows/a/deep/1", "windows/x"):
+        store.put(path, b"")
+    assert store.folders("windows") == ["a", "b"]
+    assert store.folders("nothing") == []
+
+
 def test_a_deleted_file_is_gone(store: Store) -> None:
     """Existence follows put and delete."""
     store.put("a/b", b"x")

@@ -9,8 +9,9 @@ from ingest.store_layout import (
     exemplar_path,
     frame_path,
     position_path,
+    views_among,
     window_index_path,
-    windows_among,
+    window_journal_path,
 )
 
 VIEW = "line-1/cam.2@a/b"
@@ -21,6 +22,7 @@ def test_every_path_is_as_documented() -> None:
     """A view is one percent-encoded segment."""
     assert bank_path(VIEW, "a" * 64) == f"banks/{FOLDER}/{'a' * 64}.safetensors"
     assert window_index_path(VIEW) == f"windows/{FOLDER}/index.json"
+    assert window_journal_path(VIEW, b"") == f"windows/{FOLDER}/index-e3b0c44298fc1c14.journal"
     assert frame_path(VIEW, 2, 45) == f"windows/{FOLDER}/2-45.frame"
     assert position_path("frames", 3) == "positions/frames/3"
     assert exemplar_path(VIEW, "g0a1b2c3d", 0) == f"annotations/{FOLDER}/g0a1b2c3d/0.frame"
@@ -38,5 +40,4 @@ def test_an_annotation_of_any_id_has_a_folder_that_a_disk_can_make() -> None:
 def test_banks_and_windows_are_found_among_paths() -> None:
     """Other files of the same folders are none."""
     assert list(banks_among([bank_path(VIEW, "b" * 64), f"banks/{FOLDER}/readme.txt"])) == [BankPath(VIEW, "b" * 64)]
-    paths = [window_index_path(VIEW), frame_path(VIEW, 0, 1), f"windows/{FOLDER}/old-index.json"]
-    assert list(windows_among(paths)) == [VIEW]
+    assert list(views_among([FOLDER])) == [VIEW]

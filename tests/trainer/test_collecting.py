@@ -319,6 +319,9 @@ def test_a_damaged_index_is_learnt_anew_and_a_newer_one_is_left_alone(tmp_path: 
 def test_a_window_of_another_topic_is_not_ours(tmp_path: Path) -> None:
     """Two plants may share a store by mistake: offsets of one mean nothing in the other."""
     trainer = fed(CollectingTrainer(tmp_path), 3)
-    assert trainer.windows.load_all("other.frames") == []
+    foreign = trainer.windows.load(VIEW)
+    assert foreign is not None
+    trainer.windows.save(foreign.model_copy(update={"topic": "other.frames"}))
+    assert CollectingTrainer(tmp_path).views.get(VIEW) is None
     with pytest.raises(NotInStore):
         trainer.store.get("positions/other.frames/0")
