@@ -30,6 +30,7 @@ class CommandFailed(CommandError):
 
 EXPECTED = (
     ("ingest.kafka.errors", "KafkaFailure", CommandFailed),
+    ("ingest.store", "UnknownStore", UsageError),
     ("ingest.store", "StoreError", CommandFailed),
     ("inference.answer_sizes", "NoRoomForAnswers", CommandFailed),
     ("ingest.view", "BadViewName", UsageError),

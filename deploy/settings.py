@@ -52,6 +52,14 @@ class RuntimeSettings(BaseModel):
     threads: int | None = Field(default=None, ge=1, description="Threads of the network; none: every core.")
 
 
+class UpSettings(BaseModel):
+    """`patchline up` as a process: what it shows of the services that it runs."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    metrics_host: str = "127.0.0.1"
+    metrics_port: int = Field(default=9400, ge=0, lt=2**16, description="0: a free one.")
+
+
 class Settings(BaseModel):
     """All of `patchline.yaml`, composed from the sections that the services define themselves."""
 
@@ -64,6 +72,7 @@ class Settings(BaseModel):
     trainer: TrainerSettings = Field(default_factory=TrainerSettings)
     watch: WatchSettings = Field(default_factory=WatchSettings)
     record: RecordSettings = Field(default_factory=RecordSettings)
+    up: UpSettings = Field(default_factory=UpSettings)
     views: dict[str, dict[str, Any]] = Field(default_factory=dict, description="View patterns, later over earlier.")
 
     @property

@@ -17,7 +17,7 @@ from inference.decide import InForce, Limits, NoBank
 from ingest.bank_state import BankInForce, BankState, ViewState
 from ingest.bank_updates import bank_updates
 from ingest.decision import Reason
-from ingest.store import StoreError
+from ingest.store import NotInStore, StoreError
 from softpatch.bank import Bank, InvalidBank, bank_from_bytes, bank_version
 from softpatch.scoring.input_baseline import input_baseline_of
 from softpatch.scoring.no_part import NoPartCheck
@@ -119,6 +119,7 @@ class ActiveBanks:
         self._notices = notices
         self._statuses: dict[str, BankStatus] = {}
         self._unfetched: dict[str, BankState] = {}
+        self._store_fault: str | None = None
 
     def status(self, view: str) -> BankStatus:
         """By which bank a view is scored now."""
@@ -128,6 +129,11 @@ class ActiveBanks:
     def unfetched(self) -> frozenset[str]:
         """Views whose bank the store has not given yet; `retry` tries again."""
         return frozenset(self._unfetched)
+
+    @property
+    def store_fault(self) -> str | None:
+        """What the store said when it last failed to answer at all; None once it has."""
+        return self._store_fault
 
     def take(self, records: Iterable[Record]) -> None:
         """Bring every view that these records of `banks` are about to its last state."""
@@ -156,6 +162,7 @@ class ActiveBanks:
         except BankRefused as error:
             self._refuse(state.view, str(error), version=state.active.version)
         except StoreError as error:
+            self._store_fault = None if isinstance(error, NotInStore) else str(error)
             self._unfetched[state.view] = state
             self._refuse_if_without_bank(state.view)
             log.warning("bank_not_fetched", view=state.view, version=state.active.version, cause=str(error))
@@ -176,6 +183,7 @@ class ActiveBanks:
             self._notices.put(BankPutInForce(state.view, in_force, swapped=False))
             return
         self._put(state.view, Serving(in_force, *self._loader.load(state.view, wanted)))
+        self._store_fault = None
         self._notices.put(BankPutInForce(state.view, in_force, swapped=True))
         log.info("bank_in_force", view=state.view, version=wanted.version, epoch=state.epoch)
 

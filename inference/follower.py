@@ -63,6 +63,7 @@ class BankFollower:
     def _follow(self) -> None:
         with WholeTopicReader.open(self._kafka, topics=[self._kafka.topic("banks")], stop=self._stop) as reader:
             self._banks.take(self._whole(reader))
+            self._wait_for_store()
             self.ready.set()
             asked_at = self._clock()
             while not self._stop.is_set():
@@ -77,6 +78,11 @@ class BankFollower:
         while not (self._stop.is_set() or reader.caught_up):
             records.extend(self._poll(reader))
         return records
+
+    def _wait_for_store(self) -> None:
+        """While a store does not answer yet, as after a power cut, all frames would be undecided for want of banks."""
+        while self._banks.store_fault is not None and not self._stop.wait(self._retry_seconds):
+            self._banks.retry()
 
     def _poll(self, reader: WholeTopicReader) -> list[Record]:
         try:

@@ -253,6 +253,8 @@ class ServiceProgress:
 
     def readiness(self) -> Readiness:
         """Whether frames are decided now, by the banks that the topic says."""
+        if not self.banks_ready.is_set() and self.banks.store_fault is not None:
+            return Readiness(ready=False, sentence=f"Not ready: the store does not answer: {self.banks.store_fault}")
         if not self.banks_ready.is_set():
             return Readiness(ready=False, sentence="Not ready: the banks in force are being loaded and proven.")
         if self.loop is None or self.loop.state not in (State.OWNING, State.COMMITTING):

@@ -1,6 +1,7 @@
 """The store: bytes under slash-separated paths, on a disk or in an object store; nobody ever reads half a file.
 
-StoreError
+StoreError              the store does not do its part now
++-- UnknownStore    no driver for this kind of address: waiting cures nothing
 +-- StoreFull       no room left; nothing was written
 +-- NotInStore      there is no file under this path
 """
@@ -27,6 +28,10 @@ NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 class StoreError(Exception):
     """The store failed; the message says what to do."""
+
+
+class UnknownStore(StoreError):
+    """The address is of a kind that nothing here can open."""
 
 
 class StoreFull(StoreError):
@@ -83,23 +88,25 @@ class FsspecStore:
         self._filesystem = filesystem
         self._root = root.rstrip("/")
         self._scheme = scheme
+        self._made = False
 
     @classmethod
     def open(cls, url: str) -> Self:
-        """The store under a URL or a local folder, which is made where it is missing.
+        """The store under a URL or a local folder. It is not reached for before something is put or read.
+
+        A service that starts while the store is down waits for it as it would later; the first `put` makes the folder.
 
         Raises:
-            StoreError: the kind of store is unknown or its driver is not installed, or the folder cannot be made.
+            UnknownStore: the kind of store is unknown, or its driver is not installed.
         """
         try:
             filesystem, root = fsspec.url_to_fs(str(Path(url).absolute()) if "://" not in url else url)
         except (ImportError, ValueError) as error:
-            raise StoreError(f"cannot open the store {url!r}: {error}; use a folder, file://... or s3://...") from error
+            raise UnknownStore(
+                f"cannot open the store {url!r}: {error}; use a folder, file://... or s3://..."
+            ) from error
         scheme = filesystem.protocol if isinstance(filesystem.protocol, str) else filesystem.protocol[0]
-        store = cls(filesystem, root, scheme=scheme)
-        with _named(url, "make"):
-            filesystem.makedirs(root, exist_ok=True)
-        return store
+        return cls(filesystem, root, scheme=scheme)
 
     def put(self, path: str, data: bytes) -> None:
         """Store whole or not at all; on disks written beside, flushed, and renamed. Raises StoreFull, StoreError."""
@@ -107,6 +114,7 @@ class FsspecStore:
             if self._scheme == "file":
                 _put_on_disk(Path(self._at(path)), data)
             else:
+                self._make_root()
                 self._filesystem.pipe_file(self._at(path), data)
 
     def append(self, path: str, data: bytes) -> None:
@@ -156,6 +164,11 @@ class FsspecStore:
     def uri(self, path: str) -> str:
         """The full address of a file."""
         return str(self._filesystem.unstrip_protocol(self._at(path)))
+
+    def _make_root(self) -> None:
+        if not self._made:
+            self._filesystem.makedirs(self._root, exist_ok=True)
+            self._made = True
 
     def _at(self, path: str) -> str:
         parts = path.split("/")

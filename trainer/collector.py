@@ -73,6 +73,10 @@ class Collector:
             self._offer(frame, self._views.opened(frame.view, partition=record.partition))
         self._views.positions[record.partition] = record.offset + 1
 
+    def pass_over(self, record: Record) -> None:
+        """Go on behind a record that cannot be taken."""
+        self._views.positions[record.partition] = record.offset + 1
+
     def settle(self) -> None:
         """Write the files of what was taken since the last time; before that no index may be written.
 

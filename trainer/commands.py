@@ -243,6 +243,11 @@ _TRANSITIONS: dict[CommandKind, Callable[[CommandContext], Transition]] = {
 }
 
 
+def failed_command(context: CommandContext, reason: str, *, offset: int) -> Transition:
+    """The refusal of a command that fails whenever it is tried."""
+    return _refused(replace(context, state=context.state.model_copy(update={"commands_through": offset + 1})), reason)
+
+
 def build_request_of(command: Command) -> BuildRequest:
     """The build that a `rebuild` requests, as the window's index remembers it."""
     return BuildRequest(command_id=command.id, who=command.who, why=command.why)

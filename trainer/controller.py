@@ -8,17 +8,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ingest.bank_event import BankEventKind
+from ingest.kafka.errors import Aborted, BrokerUnreachable, Fenced, TooLarge
+from ingest.store import StoreError
 from softpatch.bank import InvalidBank
 from trainer.bank_store import named_versions
 from trainer.build_order import BuildFailed, BuildFinished, BuildStep
 from trainer.build_policy import after_build, after_failed_build, build_due
 from trainer.build_process import progress_ratio
-from trainer.commands import CommandContext, after_command
+from trainer.commands import CommandContext, after_command, failed_command
 from trainer.commands import build_request_of as command_request
-from trainer.feedback import FeedbackContext, after_feedback
+from trainer.feedback import FeedbackContext, after_feedback, failed_word
 from trainer.feedback import build_request_of as feedback_request
 from trainer.groups import frames_of, with_groups
 from trainer.modes import with_modes
+from trainer.owned_views import each_in_turn
+from trainer.publisher import NotOurs
+from trainer.set_aside import NotTaken
 from trainer.threshold_settings import false_reject_ratio_of, undecided_band_of, with_band
 from trainer.transition import Transition
 from trainer.window import LastBuild, lost
@@ -38,11 +43,15 @@ if TYPE_CHECKING:
     from trainer.message_queue import MessageQueue
     from trainer.owned_views import OwnedView, OwnedViews
     from trainer.publisher import Publisher
+    from trainer.set_aside import SetAside
     from trainer.transition import Initiator
     from trainer.window import Change
     from trainer.window_store import WindowStore
 
 REFUSALS = frozenset({BankEventKind.COMMAND_REFUSED, BankEventKind.FEEDBACK_REFUSED})
+MAX_REASON_CHARACTERS = 1000
+PASSING = (Aborted, BrokerUnreachable, Fenced, NotOurs, StoreError)
+"""No fault of a message: it is carried out once they have passed, here or by another trainer."""
 
 
 class ViewController:
@@ -61,6 +70,7 @@ class ViewController:
         windows: WindowStore,
         publisher: Publisher,
         effects: WindowEffects,
+        set_aside: SetAside,
         metrics: TrainerMetrics,
         graph_hash: str,
         now: Callable[[], datetime],
@@ -75,31 +85,24 @@ class ViewController:
         self._windows = windows
         self._publisher = publisher
         self._effects = effects
+        self._set_aside = set_aside
         self._metrics = metrics
         self._graph_hash = graph_hash
         self._now = now
 
     def announce(self) -> None:
         """Publish the first bank state of every view that has none, and show the age of each bank in force."""
-        for view in self._views:
-            if not view.announced:
-                self._publisher.publish(view, Transition(view.state, ()))
-            if view.state.active is not None and view.state.active.version != view.dated:
-                self._show_age(view, view.state.active.version)
+        each_in_turn(self._views, self._announce)
 
     def follow_commands(self) -> None:
         """Carry out the commands to the owned views. Raises BrokerUnreachable."""
         self._commands.poll()
-        for view in self._views:
-            for offset, command in self._commands.waiting(view.name, through=view.state.commands_through):
-                self._carry_out(view, command, offset)
+        each_in_turn(self._views, self._follow_commands)
 
     def follow_feedback(self) -> None:
         """Take people's words on frames and groups of the owned views. Raises BrokerUnreachable."""
         self._feedback.poll()
-        for view in self._views:
-            for offset, feedback in self._feedback.waiting(view.name, through=view.state.feedback_through):
-                self._take_word(view, feedback, offset)
+        each_in_turn(self._views, self._follow_feedback)
 
     def follow_builds(self) -> None:
         """Start the build whose turn it is, or take in how the running one stands."""
@@ -116,15 +119,52 @@ class ViewController:
         elif isinstance(answer, BuildFinished):
             self._finish(job, answer)
 
+    def _announce(self, view: OwnedView) -> None:
+        if not view.announced:
+            self._publisher.publish(view, Transition(view.state, ()))
+        if view.state.active is not None and view.state.active.version != view.dated:
+            self._show_age(view, view.state.active.version)
+
+    def _follow_commands(self, view: OwnedView) -> None:
+        for offset, command in self._commands.waiting(view.name, through=view.state.commands_through):
+            context = CommandContext(command, view.state, view.index, view.training, self._bank_store, self._now())
+            try:
+                self._carry_out(view, context, offset)
+            except PASSING:
+                raise
+            except Exception as error:  # noqa: BLE001 -- whatever one message does, the others are carried out
+                self._retry_or_refuse(
+                    ("commands", 0, offset), error, view, failed_command(context, _words(error), offset=offset)
+                )
+
+    def _follow_feedback(self, view: OwnedView) -> None:
+        for offset, feedback in self._feedback.waiting(view.name, through=view.state.feedback_through):
+            context = FeedbackContext(feedback, view.state, self._frames, self._now())
+            try:
+                self._take_word(view, context, offset)
+            except PASSING:
+                raise
+            except Exception as error:  # noqa: BLE001 -- whatever one message does, the others are carried out
+                self._retry_or_refuse(
+                    ("feedback", 0, offset), error, view, failed_word(context, _words(error), offset=offset)
+                )
+
+    def _retry_or_refuse(
+        self, place: tuple[str, int, int], error: Exception, view: OwnedView, refusal: Transition
+    ) -> None:
+        """Refuse what has failed too often. Raises NotTaken where it is to be tried again."""
+        if not self._set_aside.failed(place, error, at_once=isinstance(error, TooLarge)):
+            raise NotTaken(f"{place[0]}, offset {place[2]}: {_words(error)}") from error
+        self._publisher.publish(view, refusal)
+
     def _show_age(self, view: OwnedView, version: str) -> None:
         created = self._bank_store.created_at(view.name, version)
         if created:
             self._metrics.bank_created.labels(view=view.name).set(datetime.fromisoformat(created).timestamp())
         view.age_shown(version)
 
-    def _carry_out(self, view: OwnedView, command: Command, offset: int) -> None:
-        context = CommandContext(command, view.state, view.index, view.training, self._bank_store, self._now())
-        transition = after_command(context, offset=offset)
+    def _carry_out(self, view: OwnedView, context: CommandContext, offset: int) -> None:
+        command, transition = context.command, after_command(context, offset=offset)
         if transition is None:
             return
         # The window first: a crash before the state is published only has the command carried out again.
@@ -133,8 +173,8 @@ class ViewController:
         self._publisher.publish(view, replace(transition, events=(*transition.events, *stopped.events)))
         self._metrics.commands.labels(view=view.name, verdict=_verdict(transition)).inc()
 
-    def _take_word(self, view: OwnedView, feedback: Feedback, offset: int) -> None:
-        transition = after_feedback(FeedbackContext(feedback, view.state, self._frames, self._now()), offset=offset)
+    def _take_word(self, view: OwnedView, context: FeedbackContext, offset: int) -> None:
+        feedback, transition = context.feedback, after_feedback(context, offset=offset)
         if transition is None:
             return
         self._annotation_store.write(transition.files)
@@ -241,6 +281,10 @@ class ViewController:
         self._metrics.builds.labels(view=view.name, verdict=verdict).inc()
         self._metrics.build_progress.labels(view=view.name).set(0)
         self._publisher.save(view)  # what was just published was fenced; after a crash this build is not done again
+
+
+def _words(error: Exception) -> str:
+    return f"it fails whenever it is tried: {type(error).__name__}: {error}"[:MAX_REASON_CHARACTERS]
 
 
 def _verdict(transition: Transition) -> str:

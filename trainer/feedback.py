@@ -99,6 +99,11 @@ def after_feedback(context: FeedbackContext, *, offset: int) -> Transition | Non
         return _refused(counted, str(refusal))
 
 
+def failed_word(context: FeedbackContext, reason: str, *, offset: int) -> Transition:
+    """The refusal of a word that fails whenever it is tried."""
+    return _refused(replace(context, state=context.state.model_copy(update={"feedback_through": offset + 1})), reason)
+
+
 def build_request_of(feedback: Feedback) -> BuildRequest:
     """The build that follows a word, as the window's index remembers it."""
     why = feedback.why or f"feedback: {feedback.kind.value}"

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING
 import structlog
 
 from ingest.kafka.records import Partition
+from ingest.store import StoreError
 from monitoring.metrics import close_view, open_view, set_groups, set_state
 from trainer.build_policy import opened
+from trainer.set_aside import NotTaken
 from trainer.window import Bounds, Change, WindowIndex, forgotten, shrunk
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from datetime import datetime
 
     from ingest.bank_state import BankState
@@ -32,6 +34,18 @@ def show_state(metrics: TrainerMetrics, state: BankState) -> None:
     set_state(metrics, state.view, state.state.value)
     groups = (each for each in state.annotations if each.origin == "group")
     set_groups(metrics, state.view, Counter(each.label.value for each in groups))
+
+
+def each_in_turn(views: Iterable[OwnedView], work: Callable[[OwnedView], None]) -> None:
+    """Do something for every view: where it fails for one, the others have their turn before that is raised."""
+    failure: Exception | None = None
+    for view in views:
+        try:
+            work(view)
+        except (StoreError, NotTaken, OSError) as error:
+            failure = failure or error
+    if failure is not None:
+        raise failure
 
 
 class OwnedView:

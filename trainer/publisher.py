@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 import structlog
 
 from ingest.kafka.records import Committed, Outgoing, Partition, Work
-from trainer.owned_views import show_state
+from trainer.owned_views import each_in_turn, show_state
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from ingest.kafka.loop import RereadingLoop
     from ingest.kafka.records import Claim
@@ -103,13 +103,25 @@ class Publisher:
             or each.partition in changed  # only a commit shows that it is not ours any more
         ]
         done = self._commit(works).done
-        for view in self._views:
+
+        def settle(view: OwnedView) -> None:
             self.save(view)
             if not in_use(view.name):
                 self._clear(view)
+
+        try:
+            each_in_turn(self._views, settle)
+        finally:
+            self._save_positions(done)
+
+    def _save_positions(self, done: Iterable[Work]) -> None:
+        """A partition one of whose windows is behind is read again from where all its windows are."""
+        behind = {each for view in self._views if view.dirty for each in (view.index.home, *view.index.next_offsets)}
         for work in done:
-            self._windows.save_position(self._topics.frames, work.claim.partition.partition, work.next_offset)
-            self._flushed[work.claim] = work.next_offset
+            number = work.claim.partition.partition
+            if number not in behind:
+                self._windows.save_position(self._topics.frames, number, work.next_offset)
+                self._flushed[work.claim] = work.next_offset
 
     def read_again(self, view: OwnedView) -> None:
         """Read the view's partitions from the beginning again: no window of another view takes a frame twice.

@@ -11,6 +11,7 @@ from ingest.kafka.errors import Aborted, BrokerUnreachable
 from ingest.kafka.records import Partition
 from ingest.store import StoreError
 from trainer.publisher import NotOurs, Publisher
+from trainer.set_aside import NotTaken
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from trainer.controller import ViewController
     from trainer.lost_banks import LostBanks
     from trainer.owned_views import OwnedViews
+    from trainer.set_aside import SetAside
     from trainer.settings import TrainerSettings
 
 log = structlog.get_logger(__name__)
@@ -52,6 +54,7 @@ class Trainer:
         lost_banks: LostBanks,
         publisher: Publisher,
         builds: BuildQueue,
+        set_aside: SetAside,
         settings: TrainerSettings,
         kafka_metrics: KafkaMetrics,
         heartbeat: Heartbeat,
@@ -64,6 +67,7 @@ class Trainer:
         self._lost_banks = lost_banks
         self._publisher = publisher
         self._builds = builds
+        self._set_aside = set_aside
         self._settings = settings
         self._kafka_metrics = kafka_metrics
         self._heartbeat = heartbeat
@@ -108,11 +112,23 @@ class Trainer:
             while self._pending and self._clock() < ends:
                 record = self._pending[0]
                 if self._loop.claims.get(Partition(record.topic, record.partition)) == record.claim:
-                    self._collector.take(record)  # where it raises, the record waits for the next try
+                    self._take(record)
                     self._kafka_metrics.records_polled.inc()
                 self._pending.popleft()
         finally:
             self._collector.settle()
+
+    def _take(self, record: Record) -> None:
+        """Raises NotTaken where it fails: it waits for the next try. Whatever one record does, the others go on."""
+        camera = (record.key or b"").decode("utf-8", "replace")
+        try:
+            self._collector.take(record)
+        except Exception as error:
+            if not self._set_aside.failed((record.topic, record.partition, record.offset), error, of=camera):
+                raise NotTaken(f"{type(error).__name__}: {error}") from error
+            self._collector.pass_over(record)
+        else:
+            self._set_aside.succeeded(of=camera)
 
     def _flush(self) -> None:
         self._flushed_at = self._clock()
@@ -129,7 +145,7 @@ class Trainer:
             return False
         try:
             work()
-        except (StoreError, BrokerUnreachable, OSError) as error:
+        except (StoreError, BrokerUnreachable, NotTaken, OSError) as error:
             self._not_before[doing] = self._clock() + self._settings.retry_seconds
             # The sentence is enough: no traceback.
             log.error("will_try_again", doing=doing, detail=str(error), seconds=self._settings.retry_seconds)  # noqa: TRY400

@@ -30,6 +30,7 @@ from trainer.message_queue import MessageQueue
 from trainer.owned_views import OwnedViews
 from trainer.publisher import Publisher, Topics
 from trainer.service import Trainer
+from trainer.set_aside import SetAside
 from trainer.window_store import WindowStore
 
 if TYPE_CHECKING:
@@ -158,14 +159,16 @@ def _trainer(
         kafka_metrics=shared.kafka_metrics,
     )
     effects = WindowEffects(shared.builds, publisher, shared.metrics, now=shared.now)
+    set_aside = SetAside(shared.metrics.records_set_aside)
     return Trainer(
         loop=progress.loop,
         views=views,
         collector=_collector(shared, views),
-        controller=_controller(shared, views, publisher, effects, commands=commands, feedback=feedback),
+        controller=_controller(shared, views, publisher, effects, set_aside, commands=commands, feedback=feedback),
         lost_banks=_lost_banks(shared, views, publisher, effects),
         publisher=publisher,
         builds=shared.builds,
+        set_aside=set_aside,
         settings=shared.settings,
         kafka_metrics=shared.kafka_metrics,
         heartbeat=heartbeat,
@@ -207,6 +210,7 @@ def _controller(
     views: OwnedViews,
     publisher: Publisher,
     effects: WindowEffects,
+    set_aside: SetAside,
     *,
     commands: WholeTopicReader,
     feedback: WholeTopicReader,
@@ -222,6 +226,7 @@ def _controller(
         windows=shared.windows,
         publisher=publisher,
         effects=effects,
+        set_aside=set_aside,
         metrics=shared.metrics,
         graph_hash=shared.bank_store.graph_hash,
         now=shared.now,

@@ -2,25 +2,32 @@
 
 import os
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
 import structlog
 import typer
+from prometheus_client import CollectorRegistry
 from rich.console import Console
 
 from deploy.commands.options import Bootstrap, SetFlags, SettingsFile, load, settings_file
 from deploy.errors import CommandFailed, UsageError
 from deploy.local_stack.embedded_broker import EmbeddedBroker
 from deploy.local_stack.supervisor import Program, Supervisor, WillNotRun
+from deploy.local_stack.supervisor_health import SupervisorReporting, readiness_of
 from deploy.process.service import begin_service
+from deploy.settings import UpSettings
 from ingest.kafka.connecting import addresses
 from ingest.kafka.errors import BrokerUnreachable
 from ingest.kafka.topics import create_topics
+from monitoring.health import HealthServer, Heartbeat, Readiness
+from monitoring.metrics import declare_up
 
 SERVICES = ("train", "inspect", "watch", "record")
+SILENCE_SECONDS = 60.0
 LOOPBACK = ("127.0.0.1", "localhost")
 
 Ephemeral = Annotated[
@@ -49,6 +56,8 @@ def up(
     loaded = load(settings, flags, bootstrap=bootstrap)
     stop = begin_service("up")
     with ExitStack() as stack:
+        supervisor = Supervisor()
+        looked = _health(stack, loaded.up, supervisor)
         if ephemeral:
             bootstrap = _broker(stack, loaded.kafka.bootstrap_servers)
             loaded = load(settings, flags, bootstrap=bootstrap)
@@ -60,11 +69,11 @@ def up(
             if stop.is_set():  # stopped while it waited
                 return
             raise
-        supervisor = stack.enter_context(Supervisor())
+        stack.enter_context(supervisor)
         for program in programs(settings_file(settings), flags or (), bootstrap=bootstrap):
             supervisor.start(program)
         try:
-            supervisor.watch(stop)
+            supervisor.watch(stop, looked=looked)
         except WillNotRun as error:
             raise CommandFailed(str(error)) from None
 
@@ -87,6 +96,25 @@ def programs(
         )
         for service in SERVICES
     ]
+
+
+def _health(stack: ExitStack, settings: UpSettings, supervisor: Supervisor) -> Callable[[], None]:
+    """Serve the health pages; what is returned is to be called after each round of the supervisor."""
+    registry = CollectorRegistry()
+    reporting = SupervisorReporting(declare_up(registry))
+    heartbeat = Heartbeat(limit_seconds=SILENCE_SECONDS, clock=time.monotonic)
+    host, port = settings.metrics_host, settings.metrics_port
+
+    def ready() -> Readiness:
+        return readiness_of(supervisor.states())
+
+    def looked() -> None:
+        heartbeat.beat()
+        reporting.show(supervisor.states())
+
+    stack.enter_context(HealthServer(registry=registry, heartbeat=heartbeat, ready=ready, port=port, host=host))
+
+    return looked
 
 
 def _broker(stack: ExitStack, servers: str) -> str:

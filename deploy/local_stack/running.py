@@ -74,7 +74,7 @@ class LocalStack:
             create_topics(settings.kafka)
             document = yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False)
             (options.folder / SETTINGS_FILE).write_text(document, encoding="utf-8")
-            supervisor = stack.enter_context(Supervisor())
+            supervisor = stack.enter_context(Supervisor(give_up=True))
             return cls(settings, options.folder, supervisor, stack.pop_all())
 
     def run(self, *services: str) -> None:

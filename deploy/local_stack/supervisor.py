@@ -1,4 +1,8 @@
-"""Keeps a few processes running: a dead one is started again within a second, SIGTERM ends them in good order."""
+"""Keeps a few processes running: a dead one is started again within a second, SIGTERM ends them in good order.
+
+One that ends at once every time is started again ever more rarely, and the others go on: what is wrong with one program
+is its own. Only where nobody would come to look, as in a demo, is it given up.
+"""
 
 from __future__ import annotations
 
@@ -23,14 +27,37 @@ RESTART_SECONDS = 0.5
 WATCH_SECONDS = 0.1
 STOP_SECONDS = 20.0
 """For a clean end after SIGTERM: a service drains its queue for up to 10 s; then SIGKILL."""
+LONGEST_RESTART_SECONDS = 30.0
+"""The wait doubles with each death soon after a start, up to this."""
 QUICK_SECONDS, QUICK_DEATHS = 20.0, 5
-"""A program that ends so often in a row, each time so soon after its start, is given up: it cannot run here."""
+"""A program that ends so often in a row, each time so soon after its start, cannot run here as things are."""
 WRONG_USE = 2
 """Exit code for wrong use: starting it again cannot cure that."""
 
 
 class WillNotRun(Exception):
-    """A process ended for wrong settings or arguments, or ends at once whenever it is started."""
+    """A process ended for wrong settings or arguments when it was first started; or is given up."""
+
+
+@dataclass(frozen=True)
+class ProgramState:
+    """How a program stands."""
+
+    name: str
+    running: bool
+    restarts: int
+    quick_deaths: int
+    """In a row, each soon after a start; 0 once it has run for a while."""
+    exit_code: int | None
+    """Of its last end; None where it has not ended yet."""
+
+    @property
+    def fault(self) -> str | None:
+        """What is wrong with it, in words; None where nothing is."""
+        if self.quick_deaths > 1:
+            often = f"{self.quick_deaths} times soon after its start"
+            return f"{self.name} ended {often}, last with exit code {self.exit_code}"
+        return None if self.running else f"{self.name} ended with exit code {self.exit_code} and is started again"
 
 
 @dataclass(frozen=True)
@@ -52,6 +79,7 @@ class _Running:
     due: float | None = None
     """When to start it again; None while it runs."""
     restarts: int = 0
+    exit_code: int | None = None
 
 
 @dataclass
@@ -60,6 +88,8 @@ class Supervisor:
 
     clock: Callable[[], float] = time.monotonic
     restart_seconds: float = RESTART_SECONDS
+    give_up: bool = False
+    """Whether a program that ends at once every time is given up."""
     _running: list[_Running] = field(default_factory=list)
 
     def start(self, program: Program) -> None:
@@ -67,25 +97,34 @@ class Supervisor:
         self._running.append(_Running(program, _spawn(program), self.clock()))
         structlog.get_logger().info("started", program=program.name, pid=self._running[-1].process.pid)
 
-    def watch(self, until: threading.Event) -> None:
-        """Restart what dies until the event is set.
+    def watch(self, until: threading.Event, *, looked: Callable[[], None] = lambda: None) -> None:
+        """Restart what dies until the event is set; `looked` is called after each round.
 
         Raises:
-            WillNotRun: a program is given up; the others are still to be stopped.
+            WillNotRun: a program was started with wrong settings, or is given up; the others are still to be stopped.
         """
         while not until.wait(WATCH_SECONDS):
             self.look()
+            looked()
 
     def look(self) -> None:
         """One round of `watch`."""
         for running in self._running:
             if running.due is None:
                 self._note_death(running)
+                self._note_life(running)
             elif self.clock() >= running.due:
                 running.process, running.due = _spawn(running.program), None
                 running.started_at = self.clock()
                 running.restarts += 1
                 structlog.get_logger().info("restarted", program=running.program.name, pid=running.process.pid)
+
+    def states(self) -> tuple[ProgramState, ...]:
+        """How every program stands; from any thread."""
+        return tuple(
+            ProgramState(each.program.name, each.due is None, each.restarts, each.quick_deaths, each.exit_code)
+            for each in self._running
+        )
 
     def restarts(self) -> dict[str, int]:
         """How often each program had to be started again."""
@@ -115,14 +154,21 @@ class Supervisor:
         code = running.process.poll()
         if code is None:
             return
-        if code == WRONG_USE:
-            raise WillNotRun(f"{running.program.name} cannot run as it is set up; its last lines say why")
         soon = self.clock() - running.started_at < QUICK_SECONDS
+        if code == WRONG_USE and soon and not running.restarts:
+            raise WillNotRun(f"{running.program.name} cannot run as it is set up; its last lines say why")
+        running.exit_code = code
         running.quick_deaths = running.quick_deaths + 1 if soon else 0
-        if running.quick_deaths >= QUICK_DEATHS:
+        if self.give_up and running.quick_deaths >= QUICK_DEATHS:
             raise WillNotRun(f"{running.program.name} ended {QUICK_DEATHS} times at once; its last lines say why")
-        running.due = self.clock() + self.restart_seconds
-        structlog.get_logger().warning("died", program=running.program.name, exit_code=code)
+        wait = min(LONGEST_RESTART_SECONDS, self.restart_seconds * 2 ** max(0, running.quick_deaths - 1))
+        running.due = self.clock() + wait
+        log = structlog.get_logger()
+        log.warning("died", program=running.program.name, exit_code=code, starts_again_in_seconds=wait)
+
+    def _note_life(self, running: _Running) -> None:
+        if running.due is None and self.clock() - running.started_at >= QUICK_SECONDS:
+            running.quick_deaths = 0
 
 
 def _spawn(program: Program) -> subprocess.Popen[bytes]:

@@ -102,6 +102,11 @@ BANKS = Dashboard(
             (Query("sum by (view) (increase(patchline_bank_lost_total[1h]))", "{{view}}"),),
         ),
         Panel(
+            "Set aside",
+            "Within the hour: frames not learnt from, and messages refused, because every try of them failed.",
+            (Query("sum by (instance) (increase(patchline_trainer_records_set_aside_total[1h]))", "{{instance}}"),),
+        ),
+        Panel(
             "Calibration frames",
             "What each view's decisions are held against for drift: of the bank in force.",
             (Query("max by (view) (patchline_drift_calibration_frames)", "{{view}}"),),

@@ -14,6 +14,14 @@ SERVICES = Dashboard(
             (Query('up{job=~"patchline-(inspect|train|watch|record)"}', "{{job}} {{instance}}"),),
         ),
         Panel(
+            "Restarts",
+            "Services that `patchline up` had to start again, within 10 minutes, and how many of each run now.",
+            (
+                Query("sum by (service) (increase(patchline_service_restarts_total[10m]))", "{{service}} restarts"),
+                Query("sum by (service) (patchline_service_running)", "{{service}} runs"),
+            ),
+        ),
+        Panel(
             "Frames behind",
             "Records of each partition that wait: frames for inspection and trainer, decisions for the drift service.",
             (Query("sum by (job, partition) (patchline_kafka_consumer_lag_records)", "{{job}} {{partition}}"),),

@@ -15,6 +15,7 @@ from monitoring.metrics.inference import InferenceMetrics
 from monitoring.metrics.kafka import KafkaMetrics
 from monitoring.metrics.record import RecordMetrics
 from monitoring.metrics.trainer import TrainerMetrics
+from monitoring.metrics.up import UpMetrics
 from monitoring.metrics.values import DEAD_LETTER_REASONS, GROUP_LABELS, NO_VIEW, VIEW_STATES
 from monitoring.metrics.watch import WatchMetrics
 from monitoring.verdicts import DRIFT_VERDICTS
@@ -31,6 +32,7 @@ __all__ = [
     "KafkaMetrics",
     "RecordMetrics",
     "TrainerMetrics",
+    "UpMetrics",
     "WatchMetrics",
     "close_view",
     "declare_camera",
@@ -38,6 +40,7 @@ __all__ = [
     "declare_kafka",
     "declare_record",
     "declare_trainer",
+    "declare_up",
     "declare_watch",
     "open_view",
     "set_bank",
@@ -46,7 +49,7 @@ __all__ = [
     "set_state",
 ]
 
-SERVICES = (InferenceMetrics, TrainerMetrics, WatchMetrics, RecordMetrics, CameraMetrics, KafkaMetrics)
+SERVICES = (InferenceMetrics, TrainerMetrics, WatchMetrics, RecordMetrics, CameraMetrics, UpMetrics, KafkaMetrics)
 
 
 def declare_inference(registry: CollectorRegistry) -> InferenceMetrics:
@@ -79,6 +82,11 @@ def declare_record(registry: CollectorRegistry) -> RecordMetrics:
 def declare_camera(registry: CollectorRegistry) -> CameraMetrics:
     """A camera's metrics, on this registry."""
     return declare(CameraMetrics, registry)
+
+
+def declare_up(registry: CollectorRegistry) -> UpMetrics:
+    """The metrics of `patchline up`, on this registry."""
+    return declare(UpMetrics, registry)
 
 
 def declare_kafka(registry: CollectorRegistry) -> KafkaMetrics:

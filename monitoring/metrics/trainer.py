@@ -105,6 +105,14 @@ class TrainerMetrics:
             {"view": OPEN, "verdict": FEEDBACK_VERDICTS},
         ),
     ]
+    records_set_aside: Annotated[
+        Counter,
+        Metric(
+            "patchline_trainer_records_set_aside_total",
+            "records",
+            "Frames not learnt from, and commands and feedback refused, because every try of them failed.",
+        ),
+    ]
     banks_lost: Annotated[
         Counter,
         Metric(

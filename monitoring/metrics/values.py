@@ -50,6 +50,7 @@ OPTIONAL_HEADERS = (
     "patchline-replay-of",
 )
 INFERENCE_STAGES = ("decode", "embed", "search", "score", "publish")
+SERVICE_NAMES = ("train", "inspect", "watch", "record")
 VIEW_STATES = ("learning", "provisional", "active", "held")
 BUILD_STAGES = ("embed", "denoise", "subsample", "calibrate")
 BUILD_VERDICTS = ("built", "failed", "refused")

@@ -75,7 +75,8 @@ def line(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
 
     (tmp_path / "patchline.yaml").write_text(
         f"kafka: {{bootstrap_servers: '127.0.0.1:{free_port()}'}}\n"
-        f"inference: {{metrics_port: 0}}\ntrainer: {{metrics_port: 0}}\nstore: {{url: {tmp_path}/store}}\n"
+        f"inference: {{metrics_port: 0}}\ntrainer: {{metrics_port: 0}}\nup: {{metrics_port: 0}}\n"
+        f"store: {{url: {tmp_path}/store}}\n"
         "views: {'*': {first_build_frames: 12, build: {coreset_cap: 200}}}\n"
     )
     with (

@@ -82,6 +82,7 @@ class Services:
     over: dict[str, Any] = field(default_factory=dict)
     inspect_port: int = field(default_factory=free_port)
     train_port: int = field(default_factory=free_port)
+    up_port: int = field(default_factory=free_port)
     _stack: ExitStack = field(default_factory=ExitStack)
 
     @property
@@ -97,6 +98,7 @@ class Services:
             "runtime": {"provider": "cpu", "threads": 1},
             "inference": {"metrics_port": self.inspect_port},
             "trainer": {"metrics_port": self.train_port, "flush_seconds": 0.5},
+            "up": {"metrics_port": self.up_port},
             **self.over,
         }
         path = self.folder / "patchline.yaml"
@@ -135,7 +137,7 @@ class Services:
 
     def port_of(self, service: Service) -> int:
         """Its metrics port."""
-        return {"inspect": self.inspect_port, "train": self.train_port}[service.name]
+        return {"inspect": self.inspect_port, "train": self.train_port, "up": self.up_port}[service.name]
 
     def metric(self, service: Service, sample: str) -> float:
         """The sum of a sample over its labels, scraped now."""

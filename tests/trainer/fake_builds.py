@@ -24,6 +24,7 @@ from trainer.controller import ViewController
 from trainer.effects import WindowEffects
 from trainer.lost_banks import LostBanks
 from trainer.message_queue import MessageQueue
+from trainer.set_aside import SetAside
 from trainer.settings import TrainerSettings, ViewTraining
 from trainer.transition import NotPossible
 
@@ -113,6 +114,7 @@ class BuildingTrainer:
         self.annotation_store = AnnotationStore(store)
         self.bank_store = BankStore(store, graph_hash=GRAPH, keep=2)
         effects = WindowEffects(self.builds, publisher, metrics, now=lambda: AT)
+        self.set_aside = SetAside(metrics.records_set_aside)
         self.controller = ViewController(
             views=self.collecting.views,
             commands=MessageQueue(self.commands_topic, Command),
@@ -124,6 +126,7 @@ class BuildingTrainer:
             windows=self.collecting.windows,
             publisher=publisher,
             effects=effects,
+            set_aside=self.set_aside,
             metrics=metrics,
             graph_hash=GRAPH,
             now=lambda: AT,

@@ -10,8 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from prometheus_client import CollectorRegistry
 
 from deploy.local_stack.supervisor import Program, Supervisor, WillNotRun
+from deploy.local_stack.supervisor_health import SupervisorReporting, readiness_of
+from monitoring.metrics import declare_up
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -76,10 +79,57 @@ def test_a_process_that_says_wrong_use_is_not_restarted() -> None:
 def test_a_process_that_ends_at_once_every_time_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """A port that is taken stays taken: the person at the terminal must see why, not scroll for it."""
     monkeypatch.setattr("deploy.local_stack.supervisor.QUICK_DEATHS", 2)
-    with Supervisor(restart_seconds=0.01) as supervisor:
+    with Supervisor(restart_seconds=0.01, give_up=True) as supervisor:
         supervisor.start(program("raise SystemExit(1)"))
         with pytest.raises(WillNotRun, match="sleeper ended 2 times at once"):
             until(looks(supervisor, lambda: False))
+
+
+def test_a_process_that_ends_at_once_every_time_is_tried_ever_more_rarely_and_the_others_go_on() -> None:
+    """One program's fault is its own, whatever its exit code says after its first start."""
+    now = [0.0]
+    with Supervisor(clock=lambda: now[0]) as supervisor:
+        supervisor.start(program(SLEEPER, name="healthy"))
+        supervisor.start(program("raise SystemExit(1)", name="broken"))
+        healthy, waits = supervisor.pid("healthy"), []
+        for death in range(9):
+            broken = supervisor._running[1]
+            broken.process.wait(10)
+            if death == 3:
+                broken.process.returncode = 2  # wrong use, once it has run: the settings file was changed, say
+            supervisor.look()
+            assert broken.due is not None
+            waits.append(broken.due - now[0])
+            now[0] = broken.due
+            supervisor.look()
+        assert waits == [0.5, 1, 2, 4, 8, 16, 30, 30, 30]
+        assert supervisor.pid("healthy") == healthy
+        assert alive(healthy)
+
+
+def test_it_says_which_program_does_not_stay() -> None:
+    """For /readyz and for alerts, until it has run for a while."""
+    now = [0.0]
+    registry = CollectorRegistry()
+    reporting = SupervisorReporting(declare_up(registry))
+    with Supervisor(clock=lambda: now[0]) as supervisor:
+        assert readiness_of(supervisor.states()).sentence == "Not ready: waiting for a broker."
+        supervisor.start(program(SLEEPER, name="train"))
+        for _ in range(2):
+            supervisor._running[0].process.kill()
+            supervisor._running[0].process.wait(10)
+            supervisor.look()
+            now[0] += 1
+            supervisor.look()
+        reporting.show(supervisor.states())
+        assert readiness_of(supervisor.states()).sentence == (
+            "Not ready: train ended 2 times soon after its start, last with exit code -9. The others go on."
+        )
+        assert registry.get_sample_value("patchline_service_restarts_total", {"service": "train"}) == 2
+        assert registry.get_sample_value("patchline_service_running", {"service": "train"}) == 1
+        now[0] += 30
+        supervisor.look()
+        assert readiness_of(supervisor.states()).ready
 
 
 def test_a_process_that_lived_a_while_is_always_restarted() -> None:
