@@ -10,7 +10,7 @@ from ingest.dead_letter import DeadLetter
 from monitoring.metrics import close_view, open_view, set_bank
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
     from datetime import datetime
 
     from inference.bank_notices import BankNotice
@@ -77,11 +77,6 @@ class InspectionReporting:
         self._kafka.partitions_owned.set(owned)
         self._kafka.partitions_paused.set(paused)
 
-    def lag(self, lag: Mapping[Partition, int]) -> None:
-        """Records of each owned partition that are still to be read."""
-        for partition, records in lag.items():
-            self._kafka.consumer_lag.labels(partition=str(partition.partition)).set(records)
-
     def moved(self, owned: Iterable[Partition], gone: Iterable[Partition]) -> None:
         """A rebalance gave this process these partitions: the series of what belongs to others end here."""
         self._kafka.rebalances.inc()
@@ -92,9 +87,6 @@ class InspectionReporting:
             self._bank_shown.pop(view, None)
             close_view(self._inference, view)
         self._foreign_views = {view: each for view, each in self._foreign_views.items() if each not in mine}
-        for partition in gone:
-            if partition.partition not in mine:
-                self._kafka.consumer_lag.remove_by_labels({"partition": str(partition.partition)})
 
     def banks_changed(self, notices: Iterable[BankNotice]) -> None:
         """Show the bank of a view before its first frame, and count swaps and refusals; not of views of others."""

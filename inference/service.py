@@ -33,12 +33,14 @@ from inference.scoring import FrameScoring
 from inference.worker import Worker
 from ingest.decoding import FrameDecoder
 from ingest.kafka.errors import Aborted, TooLarge
+from ingest.kafka.group_lag import GroupLag
 from ingest.kafka.readers import tail_of
 from ingest.kafka.records import Partition
 from ingest.kafka.topics import largest_messages
 from ingest.kafka.transactions import State, TransactionLoop
 from monitoring.health import HealthServer, Heartbeat, Readiness
 from monitoring.metrics import declare_inference, declare_kafka
+from monitoring.watchdog import Watchdog
 from softpatch.scoring.search import FlatSearch
 
 if TYPE_CHECKING:
@@ -164,7 +166,6 @@ class Service:
             return
         if committed.done:
             self._reporting.committed(answers, committed.done, self._clock() - started, self._now())
-            self._reporting.lag(self._loop.lag_records())
 
 
 def serve(
@@ -206,6 +207,8 @@ def serve(
         stack.enter_context(
             HealthServer(registry=registry, heartbeat=heartbeat, ready=progress.readiness, port=port, host=host)
         )
+        kafka_metrics.loop_silent.set_function(lambda: heartbeat.silent_seconds)
+        stack.enter_context(Watchdog(heartbeat))
         stack.enter_context(follower)
         _wait_for_banks(follower, heartbeat, stop)
         if stop.is_set():
@@ -226,6 +229,8 @@ def serve(
         )
         assignment = Assignment(handoff, history, _decisions_of(kafka, destinations, settings))
         loop = progress.loop = stack.enter_context(_opened_loop(kafka, destinations, assignment, stop))
+        group = kafka.group(kafka.inference_group)
+        stack.enter_context(GroupLag(kafka, loop, kafka_metrics, group_id=group, topic=kafka.topic("frames")))
         worker = stack.enter_context(Worker(handoff, inspector, batch_frames=settings.batch_frames))
         service = Service(
             loop,

@@ -93,7 +93,7 @@ class HealthServer:
         pages = {
             "/metrics": lambda: _Answer(HTTPStatus.OK, generate_latest(registry), CONTENT_TYPE_LATEST),
             "/healthz": lambda: _health(heartbeat),
-            "/readyz": lambda: _readiness(ready),
+            "/readyz": lambda: _readiness(ready, heartbeat),
         }
         self._server = _listen(host, port, pages)
         self._thread = threading.Thread(target=self._server.serve_forever, name="health", daemon=True)
@@ -125,9 +125,13 @@ def _health(heartbeat: Heartbeat) -> _Answer:
     return _Answer(HTTPStatus.SERVICE_UNAVAILABLE, sentence.encode())
 
 
-def _readiness(ready: Callable[[], Readiness]) -> _Answer:
+def _readiness(ready: Callable[[], Readiness], heartbeat: Heartbeat) -> _Answer:
+    """What the service says of itself; one whose loop hangs would go on saying what it said last."""
+    seconds = heartbeat.silent_seconds
     try:
         readiness = ready()
+        if seconds > heartbeat.limit_seconds:
+            readiness = Readiness(ready=False, sentence=f"Not ready: the loop last went round {seconds:.1f} s ago.")
     except Exception as error:  # noqa: BLE001 -- whatever it is, it is a reason not to be ready, and the prober must hear it
         readiness = Readiness(ready=False, sentence=f"Not ready: asking failed with {type(error).__name__}: {error}")
     status = HTTPStatus.OK if readiness.ready else HTTPStatus.SERVICE_UNAVAILABLE

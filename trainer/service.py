@@ -132,13 +132,7 @@ class Trainer:
 
     def _flush(self) -> None:
         self._flushed_at = self._clock()
-        self._show_lag()
         self._publisher.flush(in_use=self._builds.reads)
-
-    def _show_lag(self) -> None:
-        self._kafka_metrics.consumer_lag.clear()  # also of partitions that went to others
-        for each, records in self._loop.lag_records().items():
-            self._kafka_metrics.consumer_lag.labels(partition=str(each.partition)).set(records)
 
     def _attempt(self, doing: str, work: Callable[[], None]) -> bool:
         if self._clock() < self._not_before.get(doing, float("-inf")):

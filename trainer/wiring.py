@@ -12,11 +12,13 @@ from ingest.bank_updates import bank_states
 from ingest.command import Command
 from ingest.decoding import FrameDecoder
 from ingest.feedback import Feedback
+from ingest.kafka.group_lag import GroupLag
 from ingest.kafka.readers import WholeTopicReader
 from ingest.kafka.transactions import State, TransactionLoop
 from ingest.store import FsspecStore
 from monitoring.health import HealthServer, Heartbeat, Readiness
 from monitoring.metrics import declare_kafka, declare_trainer
+from monitoring.watchdog import Watchdog
 from trainer.annotation_store import AnnotationStore
 from trainer.bank_store import BankStore
 from trainer.build_queue import BuildEnvironment, BuildQueue
@@ -131,6 +133,8 @@ def serve(
             clock=clock,
             now=now,
         )
+        shared.kafka_metrics.loop_silent.set_function(lambda: heartbeat.silent_seconds)
+        stack.enter_context(Watchdog(heartbeat))
         _trainer(shared, stack, progress, training_of, heartbeat=heartbeat, stop=stop).run(until=stop)
 
 
@@ -150,6 +154,8 @@ def _trainer(
     feedback = stack.enter_context(WholeTopicReader.open(kafka, topics=[topics.feedback], stop=stop))
     views = _owned_views(shared, training_of, ends=frames.end_offsets)
     progress.loop = stack.enter_context(_loop(kafka, topics, views, stop))
+    group = kafka.group(kafka.trainer_group)
+    stack.enter_context(GroupLag(kafka, progress.loop, shared.kafka_metrics, group_id=group, topic=topics.frames))
     publisher = Publisher(
         progress.loop,
         views,

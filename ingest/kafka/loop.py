@@ -32,10 +32,6 @@ class Loop(Protocol):
         """Write and commit all of them in one transaction, or none. Raises Aborted."""
         ...
 
-    def lag_records(self) -> Mapping[Partition, int]:
-        """Records behind the end of each owned partition, as far as known."""
-        ...
-
 
 class RereadingLoop(Loop, Protocol):
     """A loop that can go back to the beginning of a partition."""

@@ -189,19 +189,6 @@ class TransactionLoop:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def lag_records(self) -> Mapping[Partition, int]:
-        """Records in Kafka behind the reading position, as of the last fetch; what is not known now is left out."""
-        behind = {each: self._behind(TopicPartition(*each)) for each in self._claims}
-        return {each: records for each, records in behind.items() if records is not None}
-
-    def _behind(self, partition: TopicPartition) -> int | None:
-        """None before a fetch, while the position is being reset, and once a rebalance took the partition."""
-        try:
-            end, at = self._consumer.highwater(partition), self._consumer.position(partition, timeout_ms=0)
-        except KafkaError:  # a claim ends at the next poll, the client's own assignment before that
-            return None
-        return None if end is None or at is None else max(0, end - at)
-
     def _fetch(self, timeout_seconds: float, room: int) -> list[tuple[Partition, Any]]:
         if room > 0:
             self._consumer.resume(*self._consumer.paused())

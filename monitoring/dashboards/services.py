@@ -22,6 +22,12 @@ SERVICES = Dashboard(
             ),
         ),
         Panel(
+            "Since the loop went round",
+            "Seconds: a service that hangs ends itself after two minutes and is started again.",
+            (Query("patchline_loop_silent_seconds", "{{job}} {{instance}}"),),
+            unit="s",
+        ),
+        Panel(
             "Frames behind",
             "Records of each partition that wait: frames for inspection and trainer, decisions for the drift service.",
             (Query("sum by (job, partition) (patchline_kafka_consumer_lag_records)", "{{job}} {{partition}}"),),

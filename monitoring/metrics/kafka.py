@@ -41,9 +41,13 @@ class KafkaMetrics:
         Metric(
             "patchline_kafka_consumer_lag_records",
             "records",
-            "Records behind the end of an owned partition: of frames, or of decisions where drift is watched.",
+            "Records from the committed offset to the end of an owned partition, asked every few seconds: of frames, "
+            "or of decisions where drift is watched.",
             {"partition": OPEN},
         ),
+    ]
+    loop_silent: Annotated[
+        Gauge, Metric("patchline_loop_silent_seconds", "seconds", "Since the service's loop last went round.")
     ]
     partitions_owned: Annotated[
         Gauge, Metric("patchline_kafka_partitions_owned", "partitions", "Partitions assigned to this process.")

@@ -22,6 +22,7 @@ from ingest.decision import Decision
 from ingest.drift_event import DriftEvent
 from ingest.feedback import Feedback
 from ingest.kafka.errors import Aborted, BrokerUnreachable
+from ingest.kafka.group_lag import GroupLag
 from ingest.kafka.record_fetcher import RecordFetcher
 from ingest.kafka.records import Work
 from ingest.kafka.transactions import State, TransactionLoop
@@ -33,6 +34,7 @@ from monitoring.record.pictures import PictureKeeper, PictureRetention, now
 from monitoring.record.rows import PassSample
 from monitoring.record.schema import bank_events, drift_events, words
 from monitoring.record.writing import RecordWriter, forget_before
+from monitoring.watchdog import Watchdog
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -99,18 +101,11 @@ class Recorder:
             records = self._loop.poll(self._settings.poll_seconds, room=ROOM)
             self._kafka.records_polled.inc(len(records))
             self._kafka.partitions_owned.set(len(self._loop.claims))
-            self._show_lag()
             if records and self._written(records, until):
                 self._commit(records)
         except Aborted as error:  # all is read again, and written once
             self._kafka.transactions_aborted.inc()
             log.warning("read_again", cause=str(error))
-
-    def _show_lag(self) -> None:
-        self._kafka.consumer_lag.clear()
-        for partition, behind in self._loop.lag_records().items():
-            if self._topics[partition.topic] == "decisions":
-                self._kafka.consumer_lag.labels(partition=str(partition.partition)).set(behind)
 
     def _written(self, records: Sequence[Record], until: Event) -> bool:
         """Write until the database has it; false where the process is to end, or its partitions went meanwhile."""
@@ -278,6 +273,10 @@ def serve(
                 stop=stop,
             )
         )
+        group, topic = kafka.group(kafka.record_group), kafka.topic("decisions")
+        stack.enter_context(GroupLag(kafka, loop, kafka_metrics, group_id=group, topic=topic))
+        kafka_metrics.loop_silent.set_function(lambda: heartbeat.silent_seconds)
+        stack.enter_context(Watchdog(heartbeat))
         keeper = PictureKeeper(database, store, fetcher, topic=kafka.topic("frames"), longer_px=settings.thumbnail_px)
         retention = PictureRetention(database, store, settings, clock=now)
 

@@ -13,9 +13,8 @@ from monitoring.metrics.values import DRIFT_STATISTICS, DRIFT_TESTS
 from monitoring.watch.views import Followed, Skipped
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
-    from ingest.kafka.records import Partition
     from monitoring.drift.detector import Distances
     from monitoring.drift.episode import Episode
     from monitoring.metrics import KafkaMetrics, WatchMetrics
@@ -121,12 +120,6 @@ class DriftReporting:
         self._kafka.rebalances.inc(partitions != self._owned)
         self._kafka.partitions_owned.set(partitions)
         self._owned = partitions
-
-    def lag(self, lag: Mapping[Partition, int]) -> None:
-        """Decisions of each owned partition that are still to be read."""
-        self._kafka.consumer_lag.clear()  # also of partitions that went to others
-        for partition, records in lag.items():
-            self._kafka.consumer_lag.labels(partition=str(partition.partition)).set(records)
 
     def _over(self, view: FollowedView, episode: Episode, why: str, *, again: bool) -> None:
         log.info("drift_over", view=view.name, verdict=episode.verdict.value, why=why, replayed=again)

@@ -21,6 +21,7 @@ import structlog
 from ingest.contract import BadMessage
 from ingest.decision import Decision
 from ingest.kafka.errors import Aborted, BrokerUnreachable
+from ingest.kafka.group_lag import GroupLag
 from ingest.kafka.readers import WholeTopicReader
 from ingest.kafka.records import Outgoing, Work
 from ingest.kafka.transactions import State, TransactionLoop
@@ -33,6 +34,7 @@ from monitoring.watch.rebuild_request import rebuild_request
 from monitoring.watch.replays import Replays
 from monitoring.watch.reporting import DriftReporting
 from monitoring.watch.views import Views
+from monitoring.watchdog import Watchdog
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -187,7 +189,6 @@ class Watch:
         self._shown_at = self._clock()
         self._reporting.shown(list(self._views))
         self._reporting.owned(len(self._loop.claims))
-        self._reporting.lag(self._loop.lag_records())
 
     def _commit(self) -> None:
         self._committed_at = started = self._clock()
@@ -238,7 +239,9 @@ def serve(
     heartbeat = Heartbeat(limit_seconds=settings.silence_seconds, clock=clock)
     host, port = settings.metrics_host, settings.metrics_port
     alarm = settings.frames_per_false_alarm
-    reporting = DriftReporting(metrics, declare_kafka(registry), frames_per_false_alarm=alarm)
+    kafka_metrics = declare_kafka(registry)
+    kafka_metrics.loop_silent.set_function(lambda: heartbeat.silent_seconds)
+    reporting = DriftReporting(metrics, kafka_metrics, frames_per_false_alarm=alarm)
     with ExitStack() as stack:
         stack.enter_context(
             HealthServer(registry=registry, heartbeat=heartbeat, ready=progress.readiness, port=port, host=host)
@@ -266,6 +269,9 @@ def serve(
                 stop=stop,
             )
         )
+        group = kafka.group(kafka.watch_group)
+        stack.enter_context(GroupLag(kafka, loop, kafka_metrics, group_id=group, topic=topic))
+        stack.enter_context(Watchdog(heartbeat))
         log.info("watching", decisions=topic)
         Watch(
             loop,

@@ -79,10 +79,6 @@ class Line:
         """Nothing is kept."""
         return Committed(tuple(works), ())
 
-    def lag_records(self) -> Mapping[Partition, int]:
-        """None."""
-        return {HOME: 0}
-
 
 def stream(said: Sequence[Decision], views: Sequence[str]) -> Iterator[bytes]:
     """Endless decisions of all views in turn, every one under an id of its own."""

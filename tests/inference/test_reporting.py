@@ -128,14 +128,11 @@ def test_views_of_a_lost_partition_leave_the_page_and_come_back_with_it(metrics:
     other = FrameAnswer(Work.of(record(0, b"x", partition=1)), "line/b", decided(record(0, b"x")).message, 0.0)
     batch = AnswerBatch((decided(record(0, b"x")), other))
     metrics.reporting.worked(batch)
-    metrics.reporting.lag({mine: 3, gone: 4})
     metrics.reporting.banks_changed(CHANGES)
     metrics.reporting.moved([mine], [gone])
     assert metrics.value("patchline_decisions_total", view="line/b", verdict="pass") is None
     assert metrics.value("patchline_threshold", view="line/b") is None
-    assert metrics.value("patchline_kafka_consumer_lag_records", partition="1") is None
     assert metrics.value("patchline_decisions_total", view=VIEW, verdict="pass") == 0
-    assert metrics.value("patchline_kafka_consumer_lag_records", partition="0") == 3
     metrics.reporting.moved([mine, gone], [])
     metrics.reporting.banks_changed(CHANGES)
     assert metrics.value("patchline_threshold", view="line/b") == 2.0

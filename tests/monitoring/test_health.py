@@ -134,3 +134,14 @@ def test_a_closed_server_frees_its_port(clock: Clock) -> None:
     first.close()
     with serve(heartbeat, port=port) as second:
         assert get(second, "/healthz")[0] == 200
+
+
+def test_a_service_whose_loop_hangs_is_not_ready(clock: Clock) -> None:
+    """What it says of itself is what it last knew: its loop would have to go round to know better."""
+    heartbeat = Heartbeat(limit_seconds=5, clock=clock)
+    heartbeat.beat()
+    with serve(heartbeat) as hanging:
+        clock.now += 6
+        assert get(hanging, "/readyz") == (503, "Not ready: the loop last went round 6.0 s ago.\n")
+        heartbeat.beat()
+        assert get(hanging, "/readyz") == (200, "Ready: 2 views.\n")

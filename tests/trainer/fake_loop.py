@@ -59,10 +59,6 @@ class RecordingLoop:
         self.read_again_from.append(partition)
         self.claims[partition] = Claim(partition, self.claims[partition].tenure + 1)
 
-    def lag_records(self) -> Mapping[Partition, int]:
-        """Nothing is behind."""
-        return {}
-
 
 class Disk(FsspecStore):
     """A store in a folder that has no room for paths which hold the text in `full`."""

@@ -1,59 +1,62 @@
-"""The lag is told of what is known: to ask for it never ends a service."""
+"""How far a group is behind is asked of the broker: also where its loop hangs, or waits behind somebody else."""
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
-from kafka import TopicPartition
-from kafka.consumer.subscription_state import SubscriptionState
-from kafka.errors import IllegalStateError
+import pytest
+from kafka import KafkaProducer, TopicPartition
+from kafka.structs import OffsetAndMetadata
+from prometheus_client import CollectorRegistry
 
-from ingest.kafka.ownership import CommittedOffsets, Revocations
-from ingest.kafka.producing import TransactionalProducer
+from ingest.kafka.connecting import client_options
+from ingest.kafka.group_lag import GroupLag
 from ingest.kafka.records import Claim, Partition
-from ingest.kafka.settings import KafkaSettings
-from ingest.kafka.transactions import TransactionLoop
+from ingest.kafka.topics import create_topics
+from ingest.kafka.transactions import State
+from monitoring.metrics import declare_kafka
+from tests.ingest.kafka.streams import wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from tests.brokers import KafkaBroker
+
+pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 
 
-class Consumer:
-    """Answers as kafka-python does, from its own book of partitions."""
+def test_the_lag_is_the_end_less_what_is_committed(kafka_broker: KafkaBroker) -> None:
+    """Five records of which two are committed, then three of a transaction that nobody ends: six are behind.
 
-    def __init__(self, ends: Mapping[int, int | None], positions: Mapping[int, int]) -> None:
-        self._book = SubscriptionState()
-        self._book.assign_from_user([TopicPartition("frames", each) for each in ends])
-        for each, end in ends.items():
-            self._book.assignment[TopicPartition("frames", each)].highwater = end
-        for each, position in positions.items():
-            self._book.seek(TopicPartition("frames", each), position)
+    The loop is one that hangs: it owns its partitions and polls no more. What it saw last was no lag at all.
+    """
+    settings = kafka_broker.settings(partitions=2)
+    create_topics(settings)
+    topic, group = settings.topic("frames"), settings.group("g")
+    registry = CollectorRegistry()
+    owned = [Partition(topic, 0), Partition(topic, 1), Partition("another", 0)]
+    loop = SimpleNamespace(state=State.OWNING, claims={each: Claim(each, 1) for each in owned})
 
-    def highwater(self, partition: TopicPartition) -> int | None:
-        """The end as of the last fetch."""
-        self._assigned(partition)
-        end: int | None = self._book.assignment[partition].highwater
-        return end
+    def behind(partition: int) -> float | None:
+        return registry.get_sample_value("patchline_kafka_consumer_lag_records", {"partition": str(partition)})
 
-    def position(self, partition: TopicPartition, *, timeout_ms: int) -> int | None:
-        """The next offset; None while it is being reset."""
-        assert timeout_ms == 0
-        self._assigned(partition)
-        position = self._book.assignment[partition].position
-        return None if position is None else int(position.offset)
-
-    def _assigned(self, partition: TopicPartition) -> None:
-        if not self._book.is_assigned(partition):
-            raise IllegalStateError("Partition is not assigned")
-
-
-def test_what_is_not_known_is_left_out() -> None:
-    """Partition 1 was never fetched, 2 is being reset, 3 was taken since the last poll: none has a lag, none raises."""
-    settings = KafkaSettings()
-    consumer = Consumer({0: 10, 1: None, 2: 10}, {0: 7, 1: 0})
-    producer = TransactionalProducer(settings, transactional_id="t", group_id="g")
-    loop = TransactionLoop(consumer, producer, settings, revocations=Revocations(), ownership=CommittedOffsets())
-    for number in range(4):
-        partition = Partition("frames", number)
-        loop._claims[partition] = Claim(partition, 1)
-    assert loop.lag_records() == {Partition("frames", 0): 3}
+    sender = KafkaProducer(**client_options(settings), transactional_id=f"{group}-other")
+    sender.init_transactions()
+    sender.begin_transaction()
+    for _ in range(5):
+        sender.send(topic, b"x", partition=0)
+    sender.send_offsets_to_transaction({TopicPartition(topic, 0): OffsetAndMetadata(2, "", -1)}, group)
+    sender.commit_transaction()
+    lag = GroupLag(settings, loop, declare_kafka(registry), group_id=group, topic=topic, seconds=0.1)  # type: ignore[arg-type]
+    with lag:
+        wait_until(lambda: (behind(0), behind(1)) == (4, 0), seconds=20)  # a transaction's marker is a record, too
+        sender.begin_transaction()
+        for _ in range(3):
+            sender.send(topic, b"x", partition=0)
+        sender.flush(10)
+        wait_until(lambda: behind(0) == 7, seconds=20)
+        loop.state, loop.claims = State.JOINING, {}
+        wait_until(lambda: behind(0) == 7, seconds=20)
+        loop.state = State.OWNING
+        wait_until(lambda: (behind(0), behind(1)) == (None, None), seconds=20)
+    sender.abort_transaction()
+    sender.close()

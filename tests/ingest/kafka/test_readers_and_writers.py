@@ -106,7 +106,6 @@ def test_what_the_loop_commits_is_read_to_its_end(settings: KafkaSettings) -> No
     sources = send_numbered(settings, range(20))
     with open_loop(settings) as loop:
         answer_all(settings, loop, 20)
-        assert sum(loop.lag_records().values()) == 0
     assert answered(settings) == once(sources)
 
 

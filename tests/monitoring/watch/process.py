@@ -86,10 +86,6 @@ class HeldPartition:
             self.written += work.outgoing
         return Committed(tuple(works), ())
 
-    def lag_records(self) -> Mapping[Partition, int]:
-        """What is not read."""
-        return {HOME: len(self.log) - self.at}
-
 
 class Process:
     """One start of the drift service on a partition."""
