@@ -4,13 +4,14 @@ The first reason that applies is the reason of a decision:
 
 1. no bank          `learning` or `bank_refused`: nothing to compare with
 2. `no_score`       a bank, but no finite score
-3. `deadline`       a score, too late to act on; it is kept
-4. `dead_letter_rate`  a score, from a view whose input is not to be trusted
-5. `input_fault`    a score of a picture that shows nothing to inspect; the view's policy may be pass or fail instead
-6. `no_part`        a score above the low limit, of a picture in which there is no part
-7. `near_threshold` a score between the low and the high limit
-8. `line_changed`   a score above the high limit, while most frames of the view fail together
-9. otherwise `fail` above the threshold, `pass` at or below it
+3. `clock`          a score, by a machine whose clock is not to be trusted
+4. `deadline`       a score, too late to act on; it is kept
+5. `dead_letter_rate`  a score, from a view whose input is not to be trusted
+6. `input_fault`    a score of a picture that shows nothing to inspect; the view's policy may be pass or fail instead
+7. `no_part`        a score above the low limit, of a picture in which there is no part
+8. `near_threshold` a score between the low and the high limit
+9. `line_changed`   a score above the high limit, while most frames of the view fail together
+10. otherwise `fail` above the threshold, `pass` at or below it
 """
 
 from __future__ import annotations
@@ -113,6 +114,7 @@ class DecisionFacts:
     seen: Seen
     evidence: ScoreEvidence | None
     late: bool
+    wrong_clock: bool
     dead_letters_over_cap: bool
     input_fault: InputFault | None
     input_fault_policy: InputFaultPolicy
@@ -141,6 +143,7 @@ def rule(
     score: float | None,
     status: InForce | NoBank,
     *,
+    wrong_clock: bool = False,
     late: bool = False,
     dead_letters_over_cap: bool = False,
     input_fault: InputFaultPolicy | None = None,
@@ -155,8 +158,9 @@ def rule(
         return Ruling(Verdict.UNDECIDED, status.reason)
     if score is None or not usable(score, status.limits):
         return Ruling(Verdict.UNDECIDED, Reason.NO_SCORE)
-    if late or dead_letters_over_cap:
-        return Ruling(Verdict.UNDECIDED, Reason.DEADLINE if late else Reason.DEAD_LETTER_RATE)
+    doubts = {Reason.CLOCK: wrong_clock, Reason.DEADLINE: late, Reason.DEAD_LETTER_RATE: dead_letters_over_cap}
+    if any(doubts.values()):
+        return Ruling(Verdict.UNDECIDED, next(reason for reason, applies in doubts.items() if applies))
     if input_fault is not None and input_fault != "inspect":
         return _BY_POLICY[input_fault]
     return unless_explained(by_score(score, status.limits), no_part=no_part, line_changed=line_changed)
@@ -195,6 +199,7 @@ def rule_on(facts: DecisionFacts, *, line_changed: bool = False) -> Ruling:
     return rule(
         facts.evidence.score if facts.evidence else None,
         facts.status,
+        wrong_clock=facts.wrong_clock,
         late=facts.late,
         dead_letters_over_cap=facts.dead_letters_over_cap,
         input_fault=facts.input_fault_policy if facts.input_fault else None,

@@ -87,7 +87,9 @@ class Inspector:
         sizes: AnswerSizes,
         clock: Callable[[], float],
         now: Callable[[], datetime],
+        wrong_clock: Callable[[], bool] = lambda: False,
     ) -> None:
+        """`now` is the broker's time, as well as it is known; `wrong_clock`: whether no age can be trusted."""
         self._scoring = scoring
         self._banks = banks
         self._history = history
@@ -97,6 +99,7 @@ class Inspector:
         self._told_unread: set[tuple[str, str]] = set()
         self._clock = clock
         self._now = now
+        self._wrong_clock = wrong_clock
 
     def inspect(self, batch: Sequence[Queued]) -> AnswerBatch:
         """One answer per record, in order."""
@@ -178,6 +181,7 @@ class Inspector:
             status=status if isinstance(status, NoBank) else status.in_force,
             seen=found.seen,
             evidence=found.evidence,
+            wrong_clock=self._wrong_clock(),
             late=(decided_at - appended_at).total_seconds() > inspection.deadline_seconds,
             dead_letters_over_cap=recalled.dead_letters_over_cap,
             input_fault=found.seen.exposure_fault or (InputFault.FROZEN if recalled.frozen else None),

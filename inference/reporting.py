@@ -71,6 +71,11 @@ class InspectionReporting:
             if id(answer.work) in finished:
                 self._finished(answer, at)
 
+    def clock(self, skew_seconds: float | None) -> None:
+        """How far this machine's clock is ahead of the broker's, where that is known."""
+        if skew_seconds is not None:
+            self._inference.clock_skew.set(skew_seconds)
+
     def queue(self, *, waiting: int, paused: int, owned: int) -> None:
         """How things stand, once a round."""
         self._inference.queue_depth.set(waiting)

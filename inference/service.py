@@ -32,6 +32,7 @@ from inference.reporting import InspectionReporting
 from inference.scoring import FrameScoring
 from inference.worker import Worker
 from ingest.decoding import FrameDecoder
+from ingest.kafka.broker_clock import BrokerClock
 from ingest.kafka.errors import Aborted, TooLarge
 from ingest.kafka.group_lag import GroupLag
 from ingest.kafka.readers import tail_of
@@ -83,7 +84,7 @@ class Service:
         reporting: InspectionReporting,
         heartbeat: Heartbeat,
         clock: Callable[[], float],
-        now: Callable[[], datetime],
+        broker_clock: BrokerClock,
     ) -> None:
         self._loop = loop
         self._handoff = handoff
@@ -94,7 +95,7 @@ class Service:
         self._reporting = reporting
         self._heartbeat = heartbeat
         self._clock = clock
-        self._now = now
+        self._broker_clock = broker_clock
         self._claims: Mapping[Partition, Claim] = {}
 
     def run(self, *, until: Event) -> None:
@@ -165,7 +166,8 @@ class Service:
                 self._sizes.refused()
             return
         if committed.done:
-            self._reporting.committed(answers, committed.done, self._clock() - started, self._now())
+            self._reporting.committed(answers, committed.done, self._clock() - started, self._broker_clock.now())
+            self._reporting.clock(self._broker_clock.skew_seconds)
 
 
 def serve(
@@ -193,6 +195,7 @@ def serve(
     registry = registry or CollectorRegistry()
     metrics = declare_inference(registry)
     heartbeat = Heartbeat(limit_seconds=settings.silence_seconds, clock=clock)
+    broker_clock = BrokerClock(wall=lambda: now().timestamp())
     handoff = HandoffQueue(room_frames=settings.queue_frames, room_bytes=settings.queue_bytes)
     kafka_metrics = declare_kafka(registry)
     reporting = InspectionReporting(metrics, kafka_metrics, provider=embedder.provider, precision=embedder.precision)
@@ -225,10 +228,13 @@ def serve(
             destinations=destinations,
             sizes=sizes,
             clock=clock,
-            now=now,
+            now=broker_clock.now,
+            wrong_clock=lambda: broker_clock.off_by_more_than(settings.clock_skew_seconds),
         )
         assignment = Assignment(handoff, history, _decisions_of(kafka, destinations, settings))
-        loop = progress.loop = stack.enter_context(_opened_loop(kafka, destinations, assignment, stop))
+        loop = progress.loop = stack.enter_context(
+            _opened_loop(kafka, destinations, assignment, stop, clock=broker_clock)
+        )
         group = kafka.group(kafka.inference_group)
         stack.enter_context(GroupLag(kafka, loop, kafka_metrics, group_id=group, topic=kafka.topic("frames")))
         worker = stack.enter_context(Worker(handoff, inspector, batch_frames=settings.batch_frames))
@@ -242,7 +248,7 @@ def serve(
             reporting=reporting,
             heartbeat=heartbeat,
             clock=clock,
-            now=now,
+            broker_clock=broker_clock,
         )
         log.info("inspecting", provider=embedder.provider, precision=embedder.precision, frames=kafka.topic("frames"))
         service.run(until=stop)
@@ -269,7 +275,7 @@ class ServiceProgress:
 
 
 def _opened_loop(
-    kafka: KafkaSettings, destinations: Destinations, ownership: Assignment, stop: Event
+    kafka: KafkaSettings, destinations: Destinations, ownership: Assignment, stop: Event, *, clock: BrokerClock
 ) -> TransactionLoop:
     return TransactionLoop.open(
         kafka,
@@ -278,6 +284,7 @@ def _opened_loop(
         writes=[destinations.decisions, destinations.dead_letters],
         ownership=ownership,
         stop=stop,
+        clock=clock,
     )
 
 

@@ -31,6 +31,8 @@ class InferenceSettings(BaseModel):
     """From the order to stop to the last commit; what is not done by then is read again by the next process."""
     silence_seconds: PositiveFloat = 60.0
     """A loop silent for so long is dead to `/healthz`: longer than its slowest batch and commit."""
+    clock_skew_seconds: PositiveFloat = 10.0
+    """Where this machine's clock and the broker's are farther apart than this, every frame is undecided."""
     bank_retry_seconds: PositiveFloat = 5.0
     """Between two attempts to fetch a bank that the store does not give."""
     remembered_frame_ids: PositiveInt = 10_000

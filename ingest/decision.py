@@ -33,6 +33,8 @@ class Reason(StrEnum):
     """Why a frame is undecided."""
 
     LEARNING = "learning"
+    CLOCK = "clock"
+    """This machine's clock and the broker's are too far apart."""
     DEADLINE = "deadline"
     NEAR_THRESHOLD = "near_threshold"
     INPUT_FAULT = "input_fault"

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from kafka.structs import OffsetAndMetadata
 
+    from ingest.kafka.broker_clock import BrokerClock
     from ingest.kafka.records import Outgoing
     from ingest.kafka.settings import KafkaSettings
     from ingest.kafka.untyped import Untyped
@@ -54,6 +55,10 @@ HOPELESS = (
 TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError)
 NO_LEADER = -1
 FENCING = (FencedInstanceIdError, InvalidProducerEpochError, ProducerFencedError)
+
+
+class WrongClock(Exception):
+    """What is being written was dated by a clock behind the broker's."""
 
 
 def is_fenced(error: BaseException | None) -> bool:
@@ -102,8 +107,12 @@ class TransactionalProducer:
         offsets: Mapping[TopicPartition, OffsetAndMetadata],
         membership: Untyped,
         deadline: Deadline,
+        clock: BrokerClock | None = None,
     ) -> None:
-        """Begin, send, check every record, add the offsets, commit. Raises a KafkaError with the transaction open."""
+        """Begin, send, check every record, add the offsets, commit. Raises a KafkaError with the transaction open.
+
+        Raises WrongClock, likewise, where the broker's clock shows that the records were made by a wrong one.
+        """
         producer = self._producer
         if any(map(self._has_leader, self._unclosed)):
             self._close_what_was_left_open(self._unclosed, deadline)
@@ -111,11 +120,15 @@ class TransactionalProducer:
         # that have moved on meanwhile would be set back, and their records answered twice.
         self._manager._pending_txn_offset_commits.clear()  # noqa: SLF001  there is no public way
         producer.begin_transaction()
+        sent_at = 0.0 if clock is None else clock.steady()
         pending = [send(producer, each) for each in outgoing]
         if pending:
             producer.flush(deadline.left_seconds)
         written = [each.get(timeout=deadline.left_seconds) for each in pending]
         self._refuse_unclosed(TopicPartition(each.topic, each.partition) for each in written)
+        appended_ms = [each.timestamp for each in written if each.timestamp > 0]  # a broker may tell none
+        if clock is not None and not clock.heard(appended_ms, sent_at=sent_at, acknowledged_at=clock.steady()):
+            raise WrongClock("the broker's clock is ahead of what these records were dated by; they are made again")
         self._wait(self._manager.send_offsets_to_transaction(dict(offsets), membership), deadline)
         self._wait(self._manager.begin_commit(), deadline)
 
@@ -128,7 +141,7 @@ class TransactionalProducer:
         finally:
             self.close()
 
-    def cause(self, error: KafkaError) -> BaseException:
+    def cause(self, error: Exception) -> BaseException:
         """The error that broke the transaction: later calls only say that there was one."""
         last: BaseException | None = self._manager.last_error if self._producer is not None else None
         return last if last is not None else error

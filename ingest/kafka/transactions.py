@@ -29,7 +29,7 @@ from kafka.structs import MemberState, OffsetAndMetadata
 from ingest.kafka.connecting import Deadline, client_options, connected, require_topics
 from ingest.kafka.errors import Aborted, Fenced, KafkaFailure, Refused, TooLarge
 from ingest.kafka.ownership import CommittedOffsets, Ownership, Revocations
-from ingest.kafka.producing import HOPELESS, TOO_LARGE, TransactionalProducer, is_fenced
+from ingest.kafka.producing import HOPELESS, TOO_LARGE, TransactionalProducer, WrongClock, is_fenced
 from ingest.kafka.records import Claim, Committed, Partition, Record, Work
 from ingest.kafka.wire import record_from
 
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from threading import Event
 
+    from ingest.kafka.broker_clock import BrokerClock
     from ingest.kafka.settings import KafkaSettings
     from ingest.kafka.untyped import Untyped
 
@@ -70,7 +71,9 @@ class TransactionLoop:
         *,
         revocations: Revocations,
         ownership: Ownership,
+        clock: BrokerClock | None = None,
     ) -> None:
+        self._clock = clock
         self._consumer = consumer
         self._producer = producer
         self._settings = settings
@@ -92,6 +95,7 @@ class TransactionLoop:
         writes: Sequence[str],
         ownership: Ownership | None = None,
         stop: Event | None = None,
+        clock: BrokerClock | None = None,
     ) -> Self:
         """Connect, end what a predecessor left open, and be ready to poll. Waits for a broker until `stop` is set.
 
@@ -102,6 +106,7 @@ class TransactionLoop:
             writes: full names of the topics that commits will write to.
             ownership: called with the partitions that come and go.
             stop: ends the wait for a broker.
+            clock: what works are dated by; each commit sets it, and aborts where it shows that they were dated wrongly.
 
         Raises:
             BrokerUnreachable: `stop` was set before a broker answered.
@@ -114,7 +119,14 @@ class TransactionLoop:
             settings, transactional_id=f"{group_id}-{settings.instance_id}", group_id=group_id, writes=writes
         )
         consumer.subscribe(topics=list(reads), listener=revocations)
-        return cls(consumer, producer, settings, revocations=revocations, ownership=ownership or CommittedOffsets())
+        return cls(
+            consumer,
+            producer,
+            settings,
+            revocations=revocations,
+            ownership=ownership or CommittedOffsets(),
+            clock=clock,
+        )
 
     @property
     def state(self) -> State:
@@ -258,13 +270,14 @@ class TransactionLoop:
                 {TopicPartition(*each): OffsetAndMetadata(at, "", -1) for each, at in offsets.items()},
                 self._membership,
                 deadline,
+                self._clock,
             )
-        except KafkaError as error:
+        except (KafkaError, WrongClock) as error:
             raise self._failed(error) from error
         self._committed.update(offsets)
         self._state = State.OWNING
 
-    def _failed(self, error: KafkaError) -> KafkaFailure:
+    def _failed(self, error: Exception) -> KafkaFailure:
         """Abort, void all claims, and say what the caller has to do."""
         cause = self._producer.cause(error)
         if is_fenced(cause):

@@ -22,6 +22,12 @@ SERVICES = Dashboard(
             ),
         ),
         Panel(
+            "Clock ahead of the broker's",
+            "Seconds, as of the last commit. Ages of frames are measured by the broker's clock.",
+            (Query("patchline_clock_skew_seconds", "{{instance}}"),),
+            unit="s",
+        ),
+        Panel(
             "Since the loop went round",
             "Seconds: a service that hangs ends itself after two minutes and is started again.",
             (Query("patchline_loop_silent_seconds", "{{job}} {{instance}}"),),

@@ -44,6 +44,14 @@ class InferenceMetrics:
             {"view": OPEN, "reason": UNDECIDED_REASONS},
         ),
     ]
+    clock_skew: Annotated[
+        Gauge,
+        Metric(
+            "patchline_clock_skew_seconds",
+            "seconds",
+            "How far this machine's clock is ahead of the broker's, as of the last commit.",
+        ),
+    ]
     dead_letters: Annotated[
         Counter,
         Metric(

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 VERDICTS = ("pass", "fail", "undecided")
 UNDECIDED_REASONS = (
     "learning",
+    "clock",
     "deadline",
     "near_threshold",
     "input_fault",

@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from threading import Event, Thread
 from typing import TYPE_CHECKING
 from urllib.error import URLError
@@ -44,6 +45,8 @@ if TYPE_CHECKING:
     from tests.brokers import KafkaBroker
 
 pytestmark = pytest.mark.kafka
+
+PATIENT = ViewInspection(deadline_seconds=60)
 
 Place = tuple[int, int]
 """Partition and offset of an input record."""
@@ -111,7 +114,15 @@ def line(kafka_broker: KafkaBroker) -> Iterator[Line]:
 
 
 @contextmanager
-def running(line: Line, store: FsspecStore, embedder: OnnxEmbedder, **settings: object) -> Iterator[int]:
+def running(
+    line: Line,
+    store: FsspecStore,
+    embedder: OnnxEmbedder,
+    *,
+    inspection: ViewInspection = PATIENT,
+    wall_off_seconds: float = 0,
+    **settings: object,
+) -> Iterator[int]:
     """The service in a thread, ready; gives its metrics port. Leaving drains it, and raises what ended it."""
     stop, failures, port = Event(), list[BaseException](), free_port()
 
@@ -120,13 +131,14 @@ def running(line: Line, store: FsspecStore, embedder: OnnxEmbedder, **settings: 
             serve(
                 kafka=line.kafka,
                 settings=InferenceSettings.model_validate({"metrics_port": port, **settings}),
-                inspection_of=lambda _: ViewInspection(deadline_seconds=60),
+                inspection_of=lambda _: inspection,
                 embedder=embedder,
                 store=store,
                 images=ImageSettings(),
                 stop=stop,
                 make_search=lambda vectors: FlatSearch(vectors, threads=1),
                 registry=CollectorRegistry(),
+                now=lambda: datetime.now(UTC) + timedelta(seconds=wall_off_seconds),
             )
         except BaseException as error:  # noqa: BLE001 -- raised below, in the test's thread
             failures.append(error)
@@ -268,3 +280,26 @@ def test_a_repeated_frame_id_is_told_after_a_restart(line: Line, store: FsspecSt
     assert [each.frame_id for each in again] == ["a", "a", "b"]
     assert len({each.id for each in again}) == 2
     assert [each.duplicate_of and place(each.duplicate_of) for each in again] == [None, first, None]
+
+
+@pytest.mark.slow
+def test_a_clock_that_is_behind_lets_no_late_frame_pass(
+    line: Line, store: FsspecStore, embedder: OnnxEmbedder, bank: Bank
+) -> None:
+    """12 s old frames, a deadline of 5 s: by a host's clock an hour behind they were silent passes.
+
+    The first commit shows it and is aborted; then all is undecided, for so far apart no clock is to be trusted. By a
+    clock a few seconds behind they are late, as they are.
+    """
+    line.put_in_force(stored(store, bank).in_force, epoch=1)
+    line.send([line.frame(n) for n in range(4)])
+    time.sleep(6)
+    with running(line, store, embedder, inspection=ViewInspection(deadline_seconds=5), wall_off_seconds=-4) as port:
+        line.wait_for_answers(4)
+        assert metric(port, "patchline_clock_skew_seconds") == pytest.approx(-4, abs=1)
+        assert metric(port, "patchline_kafka_transactions_aborted_total") >= 1
+    assert {each.reason for each in line.decisions()} == {Reason.DEADLINE}
+    with running(line, store, embedder, inspection=ViewInspection(deadline_seconds=5), wall_off_seconds=-3600):
+        line.send([line.frame(n) for n in range(4, 8)])
+        line.wait_for_answers(8)
+    assert Counter(each.reason for each in line.decisions()) == {Reason.DEADLINE: 4, Reason.CLOCK: 4}
