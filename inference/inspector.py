@@ -215,6 +215,7 @@ class Inspector:
             value=record.value,
             headers=record.headers,
             message_bytes=self._sizes.dead_letter_bytes,
+            first_offset=record.unread.first_offset if record.unread else None,
         )
         view = view_named_by(record.key, record.headers)
         if view is not None:

@@ -53,6 +53,7 @@ DEAD_LETTER_HEADERS: dict[str, str] = {
     dead_letter.SHA256: "sha256 of the value as it came.",
     dead_letter.SIZE: "Bytes of the value as it came; more than the value holds where it would not fit.",
     dead_letter.LEFT_OUT: "What would not fit, of value, headers and key; absent where nothing was left out.",
+    dead_letter.FIRST_OFFSET: "Of a broken batch: it stands for all records from this offset to the source's.",
 }
 
 
@@ -93,7 +94,8 @@ def _operation(action: str, topic: str) -> dict[str, Any]:
 
 
 def _messages() -> dict[str, Any]:
-    always = [name for name in DEAD_LETTER_HEADERS if name != dead_letter.LEFT_OUT]
+    seldom = {dead_letter.LEFT_OUT, dead_letter.FIRST_OFFSET}
+    always = [name for name in DEAD_LETTER_HEADERS if name not in seldom]
     image = {"contentType": "image/*", "payload": {"description": "The encoded image: JPEG, PNG, BMP or TIFF."}}
     return {
         "frames": image | {"headers": _headers(FRAME_HEADERS, required=[])},

@@ -25,7 +25,8 @@ AT = "patchline-dead-letter-at"
 SHA256 = "patchline-dead-letter-sha256"
 SIZE = "patchline-dead-letter-size"
 LEFT_OUT = "patchline-dead-letter-left-out"
-OURS = frozenset({REASON, DETAIL, SOURCE, AT, SHA256, SIZE, LEFT_OUT})
+FIRST_OFFSET = "patchline-dead-letter-first-offset"
+OURS = frozenset({REASON, DETAIL, SOURCE, AT, SHA256, SIZE, LEFT_OUT, FIRST_OFFSET})
 
 MAX_DETAIL_CHARACTERS = 500
 OUR_BYTES = 8 * 2**10
@@ -52,6 +53,8 @@ class DeadLetter:
     size_bytes: int
     left_out: tuple[str, ...] = ()
     """What of the record did not fit: value, headers, key, in this order."""
+    first_offset: int | None = None
+    """Of a broken batch: it stands for all records from this offset to that of `source`."""
 
     @property
     def view(self) -> str | None:
@@ -74,6 +77,7 @@ def dead_letter_of(
     value: bytes | None,
     headers: Sequence[tuple[str, bytes]],
     message_bytes: int = MAX_MESSAGE_BYTES,
+    first_offset: int | None = None,
 ) -> DeadLetter:
     """The dead letter of a record as it came, as much of it as fits into a message of `message_bytes`."""
     content = value or b""
@@ -91,6 +95,7 @@ def dead_letter_of(
         sha256=hashlib.sha256(content).hexdigest(),
         size_bytes=len(content),
         left_out=left_out,
+        first_offset=first_offset,
     )
 
 
@@ -118,6 +123,7 @@ def headers_of(letter: DeadLetter) -> tuple[tuple[str, bytes], ...]:
         SHA256: letter.sha256,
         SIZE: str(letter.size_bytes),
         **({LEFT_OUT: ",".join(letter.left_out)} if letter.left_out else {}),
+        **({FIRST_OFFSET: str(letter.first_offset)} if letter.first_offset is not None else {}),
     }
     return (*letter.headers, *((name, text.encode()) for name, text in ours.items()))
 
@@ -141,6 +147,7 @@ def parse_dead_letter(*, key: bytes | None, value: bytes | None, headers: Sequen
             sha256=ours[SHA256],
             size_bytes=size,
             left_out=tuple(ours[LEFT_OUT].split(",")) if LEFT_OUT in ours else (),
+            first_offset=int(ours[FIRST_OFFSET]) if FIRST_OFFSET in ours else None,
         )
     except (KeyError, ValueError) as error:
         raise BadMessage(f"not a dead letter of ours: {error}") from error

@@ -57,6 +57,8 @@ class DeadLetterReason(StrEnum):
     TOO_SMALL = "too_small"
     TOO_COSTLY = "too_costly"
     CORRUPT = "corrupt"
+    UNREADABLE = "unreadable"
+    """Kafka gives bytes that are no record: a bit flipped on its disk, or a codec nobody knows."""
     ANSWER_TOO_LARGE = "answer_too_large"
     """The topic of decisions takes no message as large as the decision."""
 
@@ -135,6 +137,9 @@ def parse_frame(
 
 def frame_of_record(record: Record) -> Frame:
     """The frame in a record of `frames` as it was read. Raises BadFrame with the reason for its dead letter."""
+    if record.unread is not None:
+        first, last = record.unread.first_offset, record.offset
+        raise BadFrame(DeadLetterReason.UNREADABLE, f"offsets {first} to {last} cannot be read: {record.unread.why}")
     return parse_frame(
         source=SourceRecord.of(record),
         appended_ms=record.timestamp_ms,

@@ -12,7 +12,7 @@ from kafka.errors import KafkaError
 
 from ingest.kafka.client_logs import quiet_client_logs
 from ingest.kafka.errors import BrokerUnreachable, TopicMissing
-from ingest.kafka.header_names import accept_any_header_name
+from ingest.kafka.record_batches import read_any_batch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -81,7 +81,7 @@ def connected(
         BrokerUnreachable: `give_up_seconds` passed (None waits for ever), or `stop` was set.
     """
     quiet_client_logs()
-    accept_any_header_name()
+    read_any_batch()
     deadline = None if give_up_seconds is None else Deadline(give_up_seconds)
     stop = stop or Event()
     while True:

@@ -2,33 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from kafka.record import memory_records
-from kafka.record.default_records import DefaultRecordBatch
 from kafka.record.util import decode_varint
-
-if TYPE_CHECKING:
-    from ingest.kafka.untyped import Untyped
 
 VARINTS_BEFORE_KEY = 4
 """Length, attributes, timestamp and offset of a record."""
-
-
-class AnyHeaderName(DefaultRecordBatch):  # type: ignore[misc]  # kafka-python has no annotations
-    """A batch of records whose header names may be any bytes: what is no text becomes question marks."""
-
-    def _read_msg(self) -> Untyped:
-        try:
-            return super()._read_msg()
-        except UnicodeDecodeError:
-            make_names_readable(self._buffer, self._pos)
-            return super()._read_msg()
-
-
-def accept_any_header_name() -> None:
-    """Have kafka-python read records so; again changes nothing."""
-    memory_records.DefaultRecordBatch = AnyHeaderName  # there is no public way
 
 
 def make_names_readable(buffer: bytearray, pos: int) -> None:

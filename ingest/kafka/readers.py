@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING, Self
 
+import structlog
 from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError
 
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from ingest.kafka.settings import KafkaSettings
     from ingest.kafka.untyped import Untyped
 
+
+log = structlog.get_logger(__name__)
 
 ALONG = 10_000
 """More records than one fetch brings."""
@@ -86,7 +90,7 @@ class WholeTopicReader:
             batches = self._consumer.poll(timeout_ms=int(timeout_seconds * 1000), max_records=room)
         except KafkaError as error:
             raise BrokerUnreachable(f"reading was interrupted: {error}") from error
-        return [record_from(each) for records in batches.values() for each in records]
+        return [each for each in map(record_from, chain.from_iterable(batches.values())) if not _told_unread(each)]
 
     def read_to_end(self, timeout_seconds: float) -> list[Record]:
         """Everything up to the ends noted at opening, and what came along. Raises BrokerUnreachable, late.
@@ -192,6 +196,21 @@ def tail_of(
     ) as reader:
         reader.skip_to_last(last_offsets)
         yield from reader.stream_what_is_written(deadline.left_seconds)
+
+
+def _told_unread(record: Record) -> bool:
+    """Whether it only says that nobody can read some records: whoever reads whole topics goes on without them."""
+    if record.unread is None:
+        return False
+    log.error(
+        "records_unreadable",
+        topic=record.topic,
+        partition=record.partition,
+        first_offset=record.unread.first_offset,
+        last_offset=record.offset,
+        why=record.unread.why,
+    )
+    return True
 
 
 def _consumer(settings: KafkaSettings) -> Untyped:

@@ -28,6 +28,14 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
+class Unread:
+    """Records of a broken batch that nobody can read, and why."""
+
+    first_offset: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class Record:
     """One record as read; `claim` is None where no group is involved (whole-topic readers)."""
 
@@ -40,6 +48,8 @@ class Record:
     value: bytes | None
     headers: Headers = ()
     claim: Claim | None = None
+    unread: Unread | None = None
+    """It stands for the records from `unread.first_offset` to `offset`, and holds nothing of them."""
 
 
 @dataclass(frozen=True, slots=True)

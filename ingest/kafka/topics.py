@@ -31,7 +31,7 @@ BY_THE_BROKERS_CLOCK = {"message.timestamp.type": "LogAppendTime"}
 """Of every topic. Deadlines and latencies are measured against one clock; and by a sender's clock the broker would
 refuse all records of one that is an hour ahead, and expire those of one that is days behind at once."""
 FROM_ANYONE = {"compression.type": "uncompressed"}
-"""Whatever codec a sender chose, the broker undoes: readers need none of their libraries."""
+"""Pictures are packed already, and readers in other languages need no codec's library."""
 
 
 @dataclass(frozen=True)

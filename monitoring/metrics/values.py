@@ -39,6 +39,7 @@ DEAD_LETTER_REASONS = (
     "too_small",
     "too_costly",
     "corrupt",
+    "unreadable",
     "answer_too_large",
 )
 OPTIONAL_HEADERS = (

@@ -28,6 +28,7 @@ from ingest.dead_letter import DeadLetter, parse_dead_letter
 from ingest.decision import Decision, Reason, Verdict
 from ingest.decoding import FrameDecoder, ImageSettings
 from ingest.frame import DeadLetterReason
+from ingest.kafka.records import Unread
 from softpatch.images.decode import decode
 from softpatch.images.geometry import Geometry
 from softpatch.scoring.score import Scorer
@@ -332,6 +333,19 @@ def test_a_header_that_cannot_be_read_is_logged_once_for_each_camera(bench: Benc
         bench.decisions(record(3, jpeg(3), key=b"line-1/other", headers=(("sequence", b"A-17"),)))
     told = [(each["header"], each["camera"]) for each in logs if each["event"] == "header_unread"]
     assert told == [("sequence", VIEW), ("sequence", "line-1/other")]
+
+
+def test_records_that_nobody_can_read_are_one_dead_letter_that_says_which(bench: Bench, bank: Bank) -> None:
+    """The parts before and after them are decided."""
+    bench.put_in_force(bank)
+    unread = replace(record(4, None, key=None), unread=Unread(1, "the checksum of its batch does not match"))
+    before, dead, after = bench.answers(record(0, jpeg(0)), unread, record(5, jpeg(1)))
+    letter = letter_of(dead)
+    assert letter.reason is DeadLetterReason.UNREADABLE
+    assert letter.detail == "offsets 1 to 4 cannot be read: the checksum of its batch does not match"
+    assert (letter.first_offset, letter.source.offset) == (1, 4)
+    assert dead.work.next_offset == 5
+    assert [decision_of(each).verdict for each in (before, after)] == [Verdict.PASS, Verdict.PASS]
 
 
 def test_a_decision_that_its_topic_does_not_take_becomes_a_dead_letter_that_fits(bench: Bench, bank: Bank) -> None:

@@ -7,7 +7,7 @@ from kafka.errors import CorruptRecordError
 from kafka.record.default_records import DefaultRecordBatch, DefaultRecordBatchBuilder
 from kafka.record.memory_records import MemoryRecords
 
-from ingest.kafka.header_names import AnyHeaderName, accept_any_header_name
+from ingest.kafka.record_batches import AnyBatch, read_any_batch
 
 LATIN = b"Gr\xf6\xdfe"
 
@@ -40,7 +40,7 @@ def test_kafka_python_alone_never_gets_past_such_a_record() -> None:
 @pytest.mark.parametrize("compression", [0, DefaultRecordBatch.CODEC_GZIP])
 def test_the_name_becomes_readable_and_nothing_else_changes(compression: int) -> None:
     """Values that hold the same bytes, other names and the other records stay as they were sent."""
-    found = [(each.offset, each.key, each.value, each.headers) for each in AnyHeaderName(batch(compression))]
+    found = [(each.offset, each.key, each.value, each.headers) for each in AnyBatch(batch(compression))]
     assert found == [
         (0, b"k", b"first", []),
         (1, b"k", b"<" + LATIN + b">", [("Gr??e", LATIN), ("product", b"nut"), ("Maß", b"\xff")]),
@@ -50,6 +50,6 @@ def test_the_name_becomes_readable_and_nothing_else_changes(compression: int) ->
 
 def test_what_is_fetched_is_read_so() -> None:
     """kafka-python makes its batches of our class once it was asked to."""
-    accept_any_header_name()
+    read_any_batch()
     fetched = MemoryRecords(batch()).next_batch()
     assert [each.offset for each in fetched] == [0, 1, 2]
