@@ -117,8 +117,8 @@ def _learn(line: LocalStack, progress: ProgressDisplay) -> tuple[Bank, float]:
 
 
 def _build_progress(line: LocalStack) -> float:
-    samples = line.samples(line.settings.trainer.metrics_port)
-    return next((value for name, _, value in samples if name == "patchline_build_progress_ratio"), 0.0)
+    samples = line.samples(line.settings.trainer.metrics_port, "patchline_build_progress_ratio")
+    return next((value for _, value in samples), 0.0)
 
 
 def _bank(line: LocalStack) -> tuple[Bank, float]:
@@ -132,8 +132,8 @@ def _bank(line: LocalStack) -> tuple[Bank, float]:
 
 def build_seconds_of(line: LocalStack) -> float:
     """What the stages of all builds so far took, as the trainer measures them."""
-    samples = line.samples(line.settings.trainer.metrics_port)
-    return sum(value for name, _, value in samples if name == "patchline_build_stage_seconds_sum")
+    samples = line.samples(line.settings.trainer.metrics_port, "patchline_build_stage_seconds_sum")
+    return sum(value for _, value in samples)
 
 
 def _decide(

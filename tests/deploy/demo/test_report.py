@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import cache
 from typing import TYPE_CHECKING, cast
 
 import pytest
@@ -22,9 +23,20 @@ if TYPE_CHECKING:
 
     from softpatch.bank import Bank
 
-FRAMES = [Simulator("ring", seed=1, clock=lambda: datetime(2026, 11, 24, tzinfo=UTC)).frame(i) for i in range(3)]
-SENT = [SentFrame(frame, source(number), float(number)) for number, frame in enumerate(FRAMES)]
 FIRST = {source(number): FrameOutcome(decided(0.5 + number, offset=number), number + 0.2) for number in range(3)}
+
+
+@cache
+def plan() -> Plan:
+    """Three frames of a line."""
+    line = Simulator("ring", seed=1, clock=lambda: datetime(2026, 11, 24, tzinfo=UTC), size_px=128)
+    frames = [line.frame(number) for number in range(3)]
+    return Plan(frames, frames, "rings")
+
+
+def sent() -> list[SentFrame]:
+    """Each of them, sent a second after the one before."""
+    return [SentFrame(frame, source(number), float(number)) for number, frame in enumerate(plan().rest)]
 
 
 class _Manifest:
@@ -42,7 +54,7 @@ BANK = cast("Bank", _BankOfAnyKind())
 
 def test_the_contact_sheet_is_a_picture(tmp_path: Path) -> None:
     """In a folder that is made for it."""
-    path = draw_sheet(Plan(FRAMES, FRAMES, "rings"), SENT, FIRST, BANK, tmp_path / "new" / "contact-sheet.png")
+    path = draw_sheet(plan(), sent(), FIRST, BANK, tmp_path / "new" / "contact-sheet.png")
     assert decode(path.read_bytes()).shape[1] == 1800
 
 
@@ -52,11 +64,11 @@ def test_a_sheet_that_cannot_be_written_fails_the_demo_in_one_sentence(tmp_path:
     (tmp_path / "file").touch()
     (tmp_path / "folder.png").mkdir()
     with pytest.raises(CommandFailed, match=r"^cannot write .*; name a \.png in a folder you may write to$") as failed:
-        draw_sheet(Plan(FRAMES, FRAMES, "rings"), SENT, FIRST, BANK, tmp_path / name)
+        draw_sheet(plan(), sent(), FIRST, BANK, tmp_path / name)
     assert failed.value.exit_code == 1
 
 
 def test_a_run_without_decisions_has_nothing_to_show(tmp_path: Path) -> None:
     """The logs of the services say why."""
     with pytest.raises(CommandFailed, match="no frame was decided"):
-        draw_sheet(Plan(FRAMES, FRAMES, "rings"), SENT, {}, BANK, tmp_path / "contact-sheet.png")
+        draw_sheet(plan(), sent(), {}, BANK, tmp_path / "contact-sheet.png")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,18 @@ RULES = ROOT / "deploy/prometheus/rules.yml"
 UNIT_TESTS = Path(__file__).with_name("rules_test.yml")
 
 
+@cache
 def alerts() -> dict[str, dict[str, Any]]:
     """Every rule by its alert's name."""
     groups = yaml.safe_load(RULES.read_text())["groups"]
     return {rule["alert"]: rule for group in groups for rule in group["rules"]}
+
+
+@cache
+def unit_tests() -> list[dict[str, Any]]:
+    """The tests that promtool runs."""
+    tests: list[dict[str, Any]] = yaml.safe_load(UNIT_TESTS.read_text())["tests"]
+    return tests
 
 
 @pytest.fixture
@@ -67,14 +76,14 @@ def test_a_metric_that_does_not_exist_is_found() -> None:
 
 def test_every_alert_fires_in_a_unit_test() -> None:
     """Prometheus' own tool passes an alert that nothing tests."""
-    tests = yaml.safe_load(UNIT_TESTS.read_text())["tests"]
-    fired = {check["alertname"] for test in tests for check in test.get("alert_rule_test", ()) if check["exp_alerts"]}
+    checks = [check for test in unit_tests() for check in test.get("alert_rule_test", ())]
+    fired = {check["alertname"] for check in checks if check["exp_alerts"]}
     assert fired == alerts().keys()
 
 
 def test_the_line_that_is_well_shows_all_that_alerts_look_at() -> None:
     """An alert is not quiet because its metric is missing from the test."""
-    well = yaml.safe_load(UNIT_TESTS.read_text())["tests"][0]
+    well = unit_tests()[0]
     shown = {name for series in well["input_series"] for name in names_in(series["series"])}
     assert shown >= {name for rule in alerts().values() for name in names_in(rule["expr"])}
 

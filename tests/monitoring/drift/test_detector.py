@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import replace
+from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -28,7 +30,12 @@ def bytes_of(state: DriftState) -> int:
 
 
 def settled(seed: int, *, window_frames: int = 300) -> tuple[Baseline, DriftState, np.random.Generator]:
-    """A view that ran undisturbed for 300 frames."""
+    """A view that ran undisturbed for 300 frames, and a generator of its own for those that follow."""
+    return deepcopy(_settled(seed, window_frames))
+
+
+@cache
+def _settled(seed: int, window_frames: int) -> tuple[Baseline, DriftState, np.random.Generator]:
     rng = np.random.default_rng(seed)
     baseline = Baseline.of(window(rng, window_frames))
     return baseline, followed(DriftState.start(baseline), frames(rng, 300), baseline), rng

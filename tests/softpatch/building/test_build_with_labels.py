@@ -38,29 +38,30 @@ def belt(seed: int) -> bytes:
     return encoded(np.clip(image, 0, 255).astype(np.uint8))
 
 
-def window(of: dict[int, bytes]) -> list[bytes]:
+def window(of: dict[int, bytes]) -> tuple[bytes, ...]:
     """A window of plain pictures but for those."""
-    return [of.get(number, encoded(picture(number))) for number in range(FRAMES)]
+    return tuple(of.get(number, encoded(picture(number))) for number in range(FRAMES))
 
 
-def built(frames: list[bytes], labels: tuple[LabelledFrames, ...] = ()) -> Bank:
-    """The bank of those frames and labels."""
+@cache
+def built(frames: tuple[bytes, ...], labels: tuple[LabelledFrames, ...] = ()) -> Bank:
+    """The bank of those frames and labels, built once."""
     return build_bank(
         frames, MeanColours(), SETTINGS, view="v", frame_names=names(frames), created_at="now", threads=2, labels=labels
     )
 
 
-@cache
 def with_a_mark() -> Bank:
     """The bank of a window in which one frame in six carries the mark."""
     return built(window({number: marked(number) for number in MARKED}))
 
 
-def faint_window() -> list[bytes]:
+def faint_window() -> tuple[bytes, ...]:
     """One frame in six carries a fainter mark, which is not suspicious enough to be rejected by itself."""
     return window({number: marked(number, brighter=45) for number in MARKED})
 
 
+@cache
 def learnt(labels: tuple[LabelledFrames, ...] = ()) -> Bank:
     """The bank of that window where groups are learnt unasked."""
     learns = SETTINGS.model_copy(update={"groups": "learn"})
@@ -83,7 +84,7 @@ def the_group(bank: Bank) -> GroupRecord:
     return group
 
 
-def labelled(group: GroupRecord, label: str, frames: list[bytes], *, box: bool = True) -> LabelledFrames:
+def labelled(group: GroupRecord, label: str, frames: tuple[bytes, ...], *, box: bool = True) -> LabelledFrames:
     """A group of an earlier build with the word that a person gave it."""
     by_name = dict(zip(names(frames), frames, strict=True))
     examples = tuple(by_name[name] for name in group.examples)

@@ -12,7 +12,7 @@ from softpatch.building.embedding_buffer import MemoryBuffer
 from softpatch.building.fit import Fit, fit
 from softpatch.building.fitted_bank import FittedBank
 from softpatch.building.patches import Patches
-from softpatch.scoring.search import BruteSearch
+from softpatch.scoring.search import FlatSearch
 from softpatch.settings import BuildSettings, SamplerName
 
 BLOCKS = calibration_blocks(60, 50)
@@ -37,7 +37,7 @@ def calibration_scores(frames: np.ndarray, chosen: BuildSettings) -> tuple[Fit, 
     """The fit of those frames and their cross-fitted scores."""
     with ThreadPoolExecutor(2) as pool:
         fitted = fit(buffered(frames), chosen, pool, blocks=calibration_blocks(len(frames), chosen.calibration_blocks))
-    return fitted, cross_fit(buffered(frames), fitted, make_search=BruteSearch)
+    return fitted, cross_fit(buffered(frames), fitted, make_search=FlatSearch)
 
 
 def line(frames: int, *, seed: int) -> np.ndarray:
@@ -57,7 +57,7 @@ def test_frames_of_the_window_score_as_frames_to_come_do(coreset_frames: int) ->
     """
     chosen = BuildSettings(coreset_frames=coreset_frames, groups="learn")
     fitted, calibration = calibration_scores(line(240, seed=0), chosen)
-    scorer = fitted.bank.scorer(BruteSearch)
+    scorer = fitted.bank.scorer(FlatSearch)
     ahead = np.array([frame.score for frame in scorer.score(line(400, seed=1))])
     probabilities = [0.1, 0.25, 0.5, 0.75, 0.9]
     np.testing.assert_allclose(np.quantile(calibration, probabilities), np.quantile(ahead, probabilities), rtol=0.03)
