@@ -8,6 +8,7 @@ line: that share is Beta(k, n - k + 1) distributed (Wilks, "Determination of sam
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import product
 from math import ceil
 from typing import TYPE_CHECKING
@@ -57,6 +58,16 @@ class Bets:
     allowed: Float64[np.ndarray, "bets"]
     suspected: Float64[np.ndarray, "bets"]
     weight: Float64[np.ndarray, "bets"]
+
+    @cached_property
+    def outside_ratio(self) -> Float64[np.ndarray, "bets"]:
+        """The likelihood ratio of a frame beyond the limit."""
+        return np.asarray(self.suspected / self.allowed)
+
+    @cached_property
+    def inside_ratio(self) -> Float64[np.ndarray, "bets"]:
+        """The likelihood ratio of a frame within it."""
+        return np.asarray((1 - self.suspected) / (1 - self.allowed))
 
     def outside(self, watched: Float64[np.ndarray, "9"]) -> Bool[np.ndarray, "bets"]:
         """Which bets see this frame beyond their limit."""

@@ -49,7 +49,7 @@ class RankHistory:
 
     def p_value(self, score: float) -> float:
         """The share of all frames, this one counted, that score at least as high."""
-        higher = len(self.scores) - int(np.searchsorted(self.scores, np.float32(score), side="left"))
+        higher = len(self.scores) - int(self.scores.searchsorted(np.float32(score)))
         return (higher + 1) / (len(self.scores) + 1)
 
     def with_score(self, score: float) -> RankHistory:
@@ -71,5 +71,5 @@ def rank_bets() -> Bets:
 
 
 def _with(rising: Float32[np.ndarray, "frames"], score: float) -> Float32[np.ndarray, "frames+1"]:
-    place = int(np.searchsorted(rising, np.float32(score)))
+    place = int(rising.searchsorted(np.float32(score)))
     return np.concatenate([rising[:place], np.array([score], np.float32), rising[place:]])

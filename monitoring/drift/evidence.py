@@ -48,7 +48,7 @@ class DriftEvidence:
 
     def after(self, outside: Bool[np.ndarray, "bets"], bets: Bets) -> DriftEvidence:
         """One frame later."""
-        factor = np.where(outside, bets.suspected / bets.allowed, (1 - bets.suspected) / (1 - bets.allowed))
+        factor = np.where(outside, bets.outside_ratio, bets.inside_ratio)
         since_change = np.maximum(self.since_change * factor, 1.0)
         rising = np.where(since_change > 1.0, self.rising + 1, 0)
         return DriftEvidence((self.strength + 1) * factor, since_change, rising)
