@@ -7,6 +7,7 @@ of that partition is read before its first record is decided, unless this proces
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import structlog
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
     ReadTail = Callable[[Collection[int], float], Iterator[Record]]
     """The last decisions of partitions, oldest first in each, within so many seconds; raises KafkaFailure, late."""
+    AppendedAt = Callable[[int, int, float], int | None]
+    """When (ms) the frame at a partition's offset was appended, asked within so many seconds; None: there is none."""
 
 log = structlog.get_logger(__name__)
 
@@ -39,49 +42,78 @@ class _Decided(BaseModel):
     view: str
     frame_id: str
     source: SourceRecord
+    appended_at: datetime
     duplicate_of: SourceRecord | None = None
 
 
 class Assignment:
     """The ownership of the loop; called on its thread."""
 
-    def __init__(self, handoff: HandoffQueue, history: History, read_tail: ReadTail) -> None:
+    def __init__(self, handoff: HandoffQueue, history: History, read_tail: ReadTail, appended_at: AppendedAt) -> None:
         self._handoff = handoff
         self._history = history
         self._read_tail = read_tail
+        self._appended_at = appended_at
 
     def assigned(self, partitions: Mapping[Partition, int | None], deadline: Deadline) -> Mapping[Partition, int]:
-        """Recover the memory of partitions that others have worked on; Kafka's committed offsets say where to start."""
+        """Recover the memory of partitions that others have worked on; Kafka's committed offsets say where to start.
+
+        Where a partition has none, its decisions do: Kafka forgets offsets of a group that was away for a week.
+        """
         unknown = [
             each.partition
             for each, offset in partitions.items()
-            if offset is not None and not self._history.reaches(each.partition, offset)
+            if not self._history.reaches(each.partition, 1 if offset is None else offset)
         ]
-        if unknown:
-            self._recover(unknown, min(RECOVERY_SECONDS, deadline.left_seconds))
-        return {}
+        last = self._recover(unknown, min(RECOVERY_SECONDS, deadline.left_seconds)) if unknown else {}
+        starts = {
+            each: self._start_after(each, last[each.partition], deadline)
+            for each, offset in partitions.items()
+            if offset is None and each.partition in last
+        }
+        return {each: start for each, start in starts.items() if start is not None}
 
     def revoked(self, partitions: frozenset[Partition]) -> None:
         """Drop what waits; what is being scored comes back with a void claim and is left out of the commit."""
         dropped = self._handoff.drop(partitions)
         log.info("frames_dropped", partitions=len(partitions), waiting=dropped)
 
-    def _recover(self, partitions: Collection[int], seconds: float) -> None:
+    def _start_after(self, partition: Partition, last: _Decided, deadline: Deadline) -> int | None:
+        """Behind the last decided frame, where it is still the one that was decided; None: from the beginning."""
+        place = {"partition": f"{partition.topic}-{partition.partition}", "decided_through": last.source.offset}
+        try:
+            appended_ms = self._appended_at(partition.partition, last.source.offset, deadline.left_seconds)
+        except KafkaFailure as error:
+            log.error("committed_offsets_gone", **place, detail=f"all is decided again: {error}")  # noqa: TRY400
+            return None
+        if appended_ms is None or appended_ms != round(last.appended_at.timestamp() * 1000):
+            log.error("committed_offsets_gone", **place, detail="the topic was made anew, or emptied: all is read")
+            return None
+        log.error("committed_offsets_gone", **place, detail="it goes on behind the last decision")
+        return last.source.offset + 1
+
+    def _recover(self, partitions: Collection[int], seconds: float) -> dict[int, _Decided]:
+        """Remember frame ids; the last decision of each partition that has one."""
         found: dict[int, FrameIds] = {each: {} for each in partitions}
+        last: dict[int, _Decided] = {}
         try:
             for record in self._read_tail(partitions, seconds):
-                _remember(found[record.partition], record)
+                decided = _remember(found[record.partition], record)
+                if decided is not None:
+                    last[record.partition] = decided
         except KafkaFailure as error:  # some memory is better than a partition that nobody decides
             log.warning("frame_ids_not_all_recovered", partitions=sorted(partitions), cause=str(error))
         for partition, frame_ids in found.items():
             self._history.recover(partition, frame_ids)
         log.info("frame_ids_recovered", partitions=sorted(partitions), frame_ids=sum(map(len, found.values())))
+        return last
 
 
-def _remember(frame_ids: FrameIds, record: Record) -> None:
-    """The first record of its frame id, as the decision knew it; what is no decision names none."""
+def _remember(frame_ids: FrameIds, record: Record) -> _Decided | None:
+    """The first record of its frame id, as the decision knew it; None for what is no decision."""
     try:
         decided = _Decided.model_validate_json(record.value or b"")
     except ValidationError:
-        return
+        return None
     frame_ids.setdefault((decided.view, decided.frame_id), (decided.duplicate_of or decided.source).offset)
+    return decided

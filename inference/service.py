@@ -34,8 +34,9 @@ from inference.worker import Worker
 from ingest.decoding import FrameDecoder
 from ingest.kafka.broker_clock import BrokerClock
 from ingest.kafka.errors import Aborted, TooLarge
-from ingest.kafka.group_lag import GroupLag
+from ingest.kafka.group_lag import GroupLag, counting_lost
 from ingest.kafka.readers import tail_of
+from ingest.kafka.record_fetcher import RecordFetcher
 from ingest.kafka.records import Partition
 from ingest.kafka.topics import largest_messages
 from ingest.kafka.transactions import State, TransactionLoop
@@ -50,7 +51,7 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-    from inference.assignment import ReadTail
+    from inference.assignment import AppendedAt, ReadTail
     from inference.inspector import AnswerBatch
     from inference.settings import InferenceSettings, ViewInspection
     from ingest.decoding import ImageSettings
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
     from ingest.kafka.records import Claim, Record
     from ingest.kafka.settings import KafkaSettings
     from ingest.store import Store
+    from monitoring.metrics import KafkaMetrics
     from softpatch.network.embed import Embedder
     from softpatch.scoring.search import Search
 
@@ -231,9 +233,11 @@ def serve(
             now=broker_clock.now,
             wrong_clock=lambda: broker_clock.off_by_more_than(settings.clock_skew_seconds),
         )
-        assignment = Assignment(handoff, history, _decisions_of(kafka, destinations, settings))
+        assignment = Assignment(
+            handoff, history, _decisions_of(kafka, destinations, settings), _appended_at(kafka, kafka.topic("frames"))
+        )
         loop = progress.loop = stack.enter_context(
-            _opened_loop(kafka, destinations, assignment, stop, clock=broker_clock)
+            _opened_loop(kafka, destinations, assignment, stop, clock=broker_clock, metrics=kafka_metrics)
         )
         group = kafka.group(kafka.inference_group)
         stack.enter_context(GroupLag(kafka, loop, kafka_metrics, group_id=group, topic=kafka.topic("frames")))
@@ -275,7 +279,13 @@ class ServiceProgress:
 
 
 def _opened_loop(
-    kafka: KafkaSettings, destinations: Destinations, ownership: Assignment, stop: Event, *, clock: BrokerClock
+    kafka: KafkaSettings,
+    destinations: Destinations,
+    ownership: Assignment,
+    stop: Event,
+    *,
+    clock: BrokerClock,
+    metrics: KafkaMetrics,
 ) -> TransactionLoop:
     return TransactionLoop.open(
         kafka,
@@ -285,6 +295,7 @@ def _opened_loop(
         ownership=ownership,
         stop=stop,
         clock=clock,
+        lost=counting_lost(metrics, kafka.topic("frames")),
     )
 
 
@@ -296,6 +307,20 @@ def _decisions_of(kafka: KafkaSettings, destinations: Destinations, settings: In
         return tail_of(kafka, tail, last_offsets=2 * settings.remembered_frame_ids, timeout_seconds=seconds)
 
     return read_tail
+
+
+def _appended_at(kafka: KafkaSettings, topic: str) -> AppendedAt:
+    """How to ask when a frame was appended."""
+
+    def appended_at(partition: int, offset: int, seconds: float) -> int | None:
+        fetcher = RecordFetcher.open(kafka, give_up_seconds=seconds)
+        try:
+            (record,) = fetcher.fetch(Partition(topic, partition), [offset], timeout_seconds=seconds)
+        finally:
+            fetcher.close()
+        return None if record is None else record.timestamp_ms
+
+    return appended_at
 
 
 def _wait_for_banks(follower: BankFollower, heartbeat: Heartbeat, stop: Event) -> None:

@@ -126,6 +126,8 @@ class ViewController:
             self._show_age(view, view.state.active.version)
 
     def _follow_commands(self, view: OwnedView) -> None:
+        if self._commands.made_anew(view.name, through=view.state.commands_through):
+            view.published(view.state.model_copy(update={"commands_through": 0}))
         for offset, command in self._commands.waiting(view.name, through=view.state.commands_through):
             context = CommandContext(command, view.state, view.index, view.training, self._bank_store, self._now())
             try:
@@ -138,6 +140,8 @@ class ViewController:
                 )
 
     def _follow_feedback(self, view: OwnedView) -> None:
+        if self._feedback.made_anew(view.name, through=view.state.feedback_through):
+            view.published(view.state.model_copy(update={"feedback_through": 0}))
         for offset, feedback in self._feedback.waiting(view.name, through=view.state.feedback_through):
             context = FeedbackContext(feedback, view.state, self._frames, self._now())
             try:

@@ -12,9 +12,9 @@ from ingest.contract import BadMessage
 from ingest.feedback import Feedback
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-    from ingest.kafka.records import Record
+    from ingest.kafka.records import Partition, Record
 
 log = structlog.get_logger(__name__)
 
@@ -24,8 +24,17 @@ M = TypeVar("M", Command, Feedback)
 class MessageReader(Protocol):
     """Reads a topic from its beginning."""
 
+    @property
+    def caught_up(self) -> bool:
+        """Whether everything that was there when it opened has been read."""
+        ...
+
     def poll(self, timeout_seconds: float, *, room: int = 500) -> Sequence[Record]:
         """The next records, oldest first."""
+        ...
+
+    def end_offsets(self) -> Mapping[Partition, int]:
+        """Where the topic ends now."""
         ...
 
 
@@ -45,7 +54,12 @@ class MessageQueue(Generic[M]):
             except BadMessage as error:
                 log.warning("message_unreadable", topic=record.topic, offset=record.offset, detail=str(error))
             else:
-                self._waiting[message.view].append((record.offset, message))
+                waiting = self._waiting[message.view]
+                if (
+                    waiting and waiting[-1][0] >= record.offset
+                ):  # a topic made anew: what came before was of the old one
+                    waiting.clear()
+                waiting.append((record.offset, message))
 
     def waiting(self, view: str, *, through: int) -> tuple[tuple[int, M], ...]:
         """A view's messages from offset `through` on; what lies before is answered, and forgotten."""
@@ -54,3 +68,17 @@ class MessageQueue(Generic[M]):
         left = [(offset, message) for offset, message in self._waiting[view] if offset >= through]
         self._waiting[view] = left
         return tuple(left)
+
+    def made_anew(self, view: str, *, through: int) -> bool:
+        """Whether messages to the view that look answered are none: the topic ends before the one answered last.
+
+        Raises BrokerUnreachable.
+        """
+        waiting = self._waiting.get(view)
+        if not waiting or waiting[-1][0] >= through or not self._reader.caught_up:
+            return False
+        ends = max(self._reader.end_offsets().values())
+        if through <= ends:
+            return False
+        log.error("messages_recreated", view=view, answered_through=through, ends=ends)
+        return True

@@ -12,7 +12,7 @@ from ingest.bank_updates import bank_states
 from ingest.command import Command
 from ingest.decoding import FrameDecoder
 from ingest.feedback import Feedback
-from ingest.kafka.group_lag import GroupLag
+from ingest.kafka.group_lag import GroupLag, counting_lost
 from ingest.kafka.readers import WholeTopicReader
 from ingest.kafka.transactions import State, TransactionLoop
 from ingest.store import FsspecStore
@@ -153,7 +153,8 @@ def _trainer(
     commands = stack.enter_context(WholeTopicReader.open(kafka, topics=[topics.commands], stop=stop))
     feedback = stack.enter_context(WholeTopicReader.open(kafka, topics=[topics.feedback], stop=stop))
     views = _owned_views(shared, training_of, ends=frames.end_offsets)
-    progress.loop = stack.enter_context(_loop(kafka, topics, views, stop))
+    lost = counting_lost(shared.kafka_metrics, topics.frames)
+    progress.loop = stack.enter_context(_loop(kafka, topics, views, stop, lost=lost))
     group = kafka.group(kafka.trainer_group)
     stack.enter_context(GroupLag(kafka, progress.loop, shared.kafka_metrics, group_id=group, topic=topics.frames))
     publisher = Publisher(
@@ -265,7 +266,9 @@ def _health(
     )
 
 
-def _loop(kafka: KafkaSettings, topics: Topics, views: OwnedViews, stop: Event) -> TransactionLoop:
+def _loop(
+    kafka: KafkaSettings, topics: Topics, views: OwnedViews, stop: Event, *, lost: Callable[[Partition, int], None]
+) -> TransactionLoop:
     return TransactionLoop.open(
         kafka,
         group_id=kafka.group(kafka.trainer_group),
@@ -273,6 +276,7 @@ def _loop(kafka: KafkaSettings, topics: Topics, views: OwnedViews, stop: Event) 
         writes=[topics.banks, topics.bank_events],
         ownership=views,
         stop=stop,
+        lost=lost,
     )
 
 

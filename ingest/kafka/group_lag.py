@@ -20,7 +20,7 @@ from ingest.kafka.records import Partition
 from ingest.kafka.transactions import State, fetch_options
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from ingest.kafka.loop import Loop
     from ingest.kafka.settings import KafkaSettings
@@ -31,6 +31,16 @@ log = structlog.get_logger(__name__)
 
 LAG_SECONDS = 5.0
 LEAVE_SECONDS = 2.0
+
+
+def counting_lost(metrics: KafkaMetrics, topic: str) -> Callable[[Partition, int], None]:
+    """What a loop tells of records that are gone unread, as a metric of this topic's partitions."""
+
+    def lost(partition: Partition, records: int) -> None:
+        if partition.topic == topic:
+            metrics.records_expired.labels(partition=str(partition.partition)).inc(records)
+
+    return lost
 
 
 class GroupLag:

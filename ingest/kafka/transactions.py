@@ -34,7 +34,7 @@ from ingest.kafka.records import Claim, Committed, Partition, Record, Work
 from ingest.kafka.wire import record_from
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from threading import Event
 
     from ingest.kafka.broker_clock import BrokerClock
@@ -72,7 +72,10 @@ class TransactionLoop:
         revocations: Revocations,
         ownership: Ownership,
         clock: BrokerClock | None = None,
+        lost: Callable[[Partition, int], None] = lambda _, __: None,
     ) -> None:
+        self._lost = lost
+        self._next: dict[Partition, int] = {}
         self._clock = clock
         self._consumer = consumer
         self._producer = producer
@@ -96,6 +99,7 @@ class TransactionLoop:
         ownership: Ownership | None = None,
         stop: Event | None = None,
         clock: BrokerClock | None = None,
+        lost: Callable[[Partition, int], None] = lambda _, __: None,
     ) -> Self:
         """Connect, end what a predecessor left open, and be ready to poll. Waits for a broker until `stop` is set.
 
@@ -107,6 +111,7 @@ class TransactionLoop:
             ownership: called with the partitions that come and go.
             stop: ends the wait for a broker.
             clock: what works are dated by; each commit sets it, and aborts where it shows that they were dated wrongly.
+            lost: told how many records of a partition are gone unread, and 0 for each partition that comes.
 
         Raises:
             BrokerUnreachable: `stop` was set before a broker answered.
@@ -126,6 +131,7 @@ class TransactionLoop:
             revocations=revocations,
             ownership=ownership or CommittedOffsets(),
             clock=clock,
+            lost=lost,
         )
 
     @property
@@ -157,6 +163,8 @@ class TransactionLoop:
             fetched = self._fetch(timeout_seconds, room)
             self._drop(self._revocations.drain())
             moved = self._settle(deadline)
+            self._note_lost({each: record for each, record in reversed(fetched) if each in self._claims})
+            self._next.update({each: record.offset + 1 for each, record in fetched if each in self._claims})
         except KafkaError as error:
             raise self._unusable(error) from error
         except Exception:  # the ownership's own: what was fetched is not given out, so all is read again
@@ -232,6 +240,24 @@ class TransactionLoop:
         log.info("partitions_settled", owned=_names(owned), fresh=_names(fresh), generation=membership.generation_id)
         return fresh
 
+    def _note_lost(self, firsts: Mapping[Partition, Untyped]) -> None:
+        """Tell what retention deleted between the record read last and the first of a fetch.
+
+        Transaction markers and aborted records leave gaps, too: only the log's beginning says that something was lost.
+        Offset 0 is where reading starts that was never told to start anywhere: what went before it is no loss.
+        """
+        for each, first in firsts.items():
+            expected = self._next.get(each, 0)
+            if expected == 0 or first.offset <= expected + 1:
+                continue
+            place, timeout_ms = TopicPartition(*each), int(self._settings.request_timeout_seconds * 1000)
+            records = (
+                min(self._consumer.beginning_offsets([place], timeout_ms=timeout_ms)[place], first.offset) - expected
+            )
+            if records > 0:
+                log.error("unread_records_deleted", partition=f"{each.topic}-{each.partition}", records=records)
+                self._lost(each, records)
+
     def _offsets(self, partitions: Iterable[Partition], deadline: Deadline) -> dict[Partition, int | None]:
         return {
             each: self._consumer.committed(TopicPartition(*each), timeout_ms=max(1, deadline.left_ms))
@@ -245,6 +271,8 @@ class TransactionLoop:
             self._tenure += 1
             self._claims[each] = Claim(each, self._tenure)
             self._committed[each] = offset
+            self._next[each] = starts.get(each, offset or 0)
+            self._lost(each, 0)
 
     def _seek(self, partition: TopicPartition, offset: int | None) -> None:
         if offset is None:

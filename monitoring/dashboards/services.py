@@ -22,6 +22,16 @@ SERVICES = Dashboard(
             ),
         ),
         Panel(
+            "Records deleted unread",
+            "Within an hour: the topic's retention was shorter than the service was behind.",
+            (
+                Query(
+                    "sum by (job, partition) (increase(patchline_kafka_records_expired_total[1h]))",
+                    "{{job}} {{partition}}",
+                ),
+            ),
+        ),
+        Panel(
             "Clock ahead of the broker's",
             "Seconds, as of the last commit. Ages of frames are measured by the broker's clock.",
             (Query("patchline_clock_skew_seconds", "{{instance}}"),),

@@ -46,6 +46,15 @@ class KafkaMetrics:
             {"partition": OPEN},
         ),
     ]
+    records_expired: Annotated[
+        Counter,
+        Metric(
+            "patchline_kafka_records_expired_total",
+            "records",
+            "Records that the topic's retention deleted before they were read.",
+            {"partition": OPEN},
+        ),
+    ]
     loop_silent: Annotated[
         Gauge, Metric("patchline_loop_silent_seconds", "seconds", "Since the service's loop last went round.")
     ]

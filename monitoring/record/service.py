@@ -22,7 +22,7 @@ from ingest.decision import Decision
 from ingest.drift_event import DriftEvent
 from ingest.feedback import Feedback
 from ingest.kafka.errors import Aborted, BrokerUnreachable
-from ingest.kafka.group_lag import GroupLag
+from ingest.kafka.group_lag import GroupLag, counting_lost
 from ingest.kafka.record_fetcher import RecordFetcher
 from ingest.kafka.records import Work
 from ingest.kafka.transactions import State, TransactionLoop
@@ -271,6 +271,7 @@ def serve(
                 reads=[kafka.topic(name) for name in TOPICS],
                 writes=[],
                 stop=stop,
+                lost=counting_lost(kafka_metrics, kafka.topic("decisions")),
             )
         )
         group, topic = kafka.group(kafka.record_group), kafka.topic("decisions")

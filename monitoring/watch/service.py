@@ -21,7 +21,7 @@ import structlog
 from ingest.contract import BadMessage
 from ingest.decision import Decision
 from ingest.kafka.errors import Aborted, BrokerUnreachable
-from ingest.kafka.group_lag import GroupLag
+from ingest.kafka.group_lag import GroupLag, counting_lost
 from ingest.kafka.readers import WholeTopicReader
 from ingest.kafka.records import Outgoing, Work
 from ingest.kafka.transactions import State, TransactionLoop
@@ -267,6 +267,7 @@ def serve(
                 writes=[commands, events],
                 ownership=replays,
                 stop=stop,
+                lost=counting_lost(kafka_metrics, topic),
             )
         )
         group = kafka.group(kafka.watch_group)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from inference.assignment import Assignment
 from inference.handoff_queue import HandoffQueue
 from inference.history import History
@@ -18,9 +20,12 @@ from softpatch.images.input_faults import InputBaseline
 from tests.inference.sample_bank import AT, VIEW, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection, Iterator, Mapping
+
+    from inference.assignment import AppendedAt
 
 FRAMES = Partition("frames", 0)
+APPENDED_MS = round(AT.timestamp() * 1000)
 
 
 def at(offset: int) -> SourceRecord:
@@ -66,11 +71,17 @@ def seen(history: History, frame_id: str, offset: int, *, tenure: int = 1) -> So
     return history.frame(frame, shown(), InputBaseline(), ViewInspection(), tenure=tenure).duplicate_of
 
 
-def assigned(history: History, tail: Tail, offset: int | None, *, seconds: float = 30) -> None:
-    """Partition 0 comes, with its committed offset."""
-    Assignment(HandoffQueue(room_frames=1, room_bytes=1000), history, tail).assigned(
-        {FRAMES: offset}, Deadline(seconds, clock=lambda: 0.0)
-    )
+def assigned(
+    history: History,
+    tail: Tail,
+    offset: int | None,
+    *,
+    seconds: float = 30,
+    appended_at: AppendedAt = lambda *_: APPENDED_MS,
+) -> Mapping[Partition, int]:
+    """Partition 0 comes, with its committed offset; returns where reading starts, where that is not the offset."""
+    ownership = Assignment(HandoffQueue(room_frames=1, room_bytes=1000), history, tail, appended_at)
+    return ownership.assigned({FRAMES: offset}, Deadline(seconds, clock=lambda: 0.0))
 
 
 def test_what_others_decided_is_remembered_before_the_first_record() -> None:
@@ -88,14 +99,15 @@ def test_no_more_is_remembered_than_the_setting_says() -> None:
 
 
 def test_a_partition_that_this_process_has_seen_through_is_not_read_again() -> None:
-    """An abort gives all partitions anew; nobody else decided meanwhile. Nor is one read that nobody ever decided."""
-    history, tail = History(remembered_frame_ids=10), Tail(decided("a", 0))
-    assigned(history, tail, None)
+    """An abort gives all partitions anew, and nobody else decided meanwhile."""
+    history, tail = History(remembered_frame_ids=10), Tail()
+    assert assigned(history, tail, None) == {}
     seen(history, "b", 0)
+    assigned(history, tail, None)
     assigned(history, tail, 1)
-    assert tail.reads == []
-    assigned(history, tail, 2)
     assert len(tail.reads) == 1
+    assigned(history, tail, 2)
+    assert len(tail.reads) == 2
 
 
 def test_what_this_process_knew_is_kept_beside_what_others_decided() -> None:
@@ -113,3 +125,21 @@ def test_a_tail_that_comes_late_or_holds_something_else_is_not_waited_for() -> N
     assigned(history, tail, 8, seconds=2)
     assert seen(history, "a", 8) == at(5)
     assert tail.reads == [([0], 2.0)]
+
+
+def test_without_a_committed_offset_the_decisions_say_where_to_go_on() -> None:
+    """Kafka forgets the offsets of a group that was away for a week: every frame it still had was decided twice."""
+    history = History(remembered_frame_ids=10)
+    assert assigned(history, Tail(decided("a", 5), decided("b", 6)), None) == {FRAMES: 7}
+    assert seen(history, "b", 7) == at(6)
+
+
+def unreachable(*_: float) -> int:
+    """No broker."""
+    raise BrokerUnreachable("gone")
+
+
+@pytest.mark.parametrize("appended_at", [lambda *_: None, lambda *_: APPENDED_MS + 1, unreachable])
+def test_a_topic_made_anew_is_read_from_its_beginning(appended_at: AppendedAt) -> None:
+    """The frame that was decided last is not there, or another one is: none of the new ones may be passed over."""
+    assert assigned(History(remembered_frame_ids=10), Tail(decided("a", 5)), None, appended_at=appended_at) == {}

@@ -17,6 +17,7 @@ from urllib.error import URLError
 from urllib.request import urlopen
 
 import pytest
+from kafka import KafkaAdminClient
 from prometheus_client import CollectorRegistry
 
 from inference.service import serve
@@ -24,6 +25,7 @@ from inference.settings import InferenceSettings, ViewInspection
 from ingest.dead_letter import parse_dead_letter
 from ingest.decision import Decision, Reason, Verdict
 from ingest.decoding import ImageSettings
+from ingest.kafka.connecting import client_options
 from ingest.kafka.readers import WholeTopicReader
 from ingest.kafka.records import Outgoing
 from ingest.kafka.topics import create_topics
@@ -303,3 +305,26 @@ def test_a_clock_that_is_behind_lets_no_late_frame_pass(
         line.send([line.frame(n) for n in range(4, 8)])
         line.wait_for_answers(8)
     assert Counter(each.reason for each in line.decisions()) == {Reason.DEADLINE: 4, Reason.CLOCK: 4}
+
+
+@pytest.mark.slow
+def test_a_group_whose_offsets_are_gone_decides_nothing_twice(
+    line: Line, store: FsspecStore, embedder: OnnxEmbedder, bank: Bank
+) -> None:
+    """Kafka forgets them after a week without a member; the decisions know how far it was."""
+    line.put_in_force(stored(store, bank).in_force, epoch=1)
+    sent = line.send([line.frame(n) for n in range(4)])
+    with running(line, store, embedder):
+        line.wait_for_answers(4)
+    admin = KafkaAdminClient(**client_options(line.kafka))
+    group = line.kafka.group(line.kafka.inference_group)
+    ends = time.monotonic() + 30
+    while admin.list_group_offsets([group])[group] and time.monotonic() < ends:
+        admin.delete_groups([group])  # refused for its session: a static member leaves without a word
+        time.sleep(0.5)
+    assert admin.list_group_offsets([group])[group] == {}
+    admin.close()
+    sent += line.send([line.frame(n) for n in range(4, 6)])
+    with running(line, store, embedder):
+        line.wait_for_answers(6)
+    assert line.answered() == Counter(sent)

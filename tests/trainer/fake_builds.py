@@ -11,7 +11,7 @@ from ingest.command import Command
 from ingest.feedback import Feedback
 from ingest.frame import Frame, frame_of_record
 from ingest.kafka.errors import BrokerUnreachable
-from ingest.kafka.records import Record
+from ingest.kafka.records import Partition, Record
 from tests.trainer.bank_files import bank_file
 from tests.trainer.fake_loop import CollectingTrainer, record
 from tests.trainer.kafka_line import picture
@@ -29,6 +29,8 @@ from trainer.settings import TrainerSettings, ViewTraining
 from trainer.transition import NotPossible
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from ingest.contract import SourceRecord
 
 TRAINING = ViewTraining(first_build_frames=6, rebuild_every_frames=10, window_frames=20)
@@ -65,10 +67,17 @@ class FakeTopic:
 
     def __init__(self) -> None:
         self.records: list[Record] = []
+        self.caught_up = True
+        self.end = 0
+
+    def end_offsets(self) -> Mapping[Partition, int]:
+        """Behind the last that came."""
+        return {Partition("messages", 0): self.end}
 
     def poll(self, timeout_seconds: float, *, room: int = 500) -> list[Record]:  # noqa: ARG002 -- the Protocol's
         """What has come since."""
         come, self.records = self.records, []
+        self.end = max([self.end, *(each.offset + 1 for each in come)])
         return come
 
 

@@ -328,3 +328,18 @@ def test_a_bank_whose_abort_was_none_is_promoted_once(trainer: BuildingTrainer) 
     trainer.controller.follow_builds()
     assert [state.epoch for state in trainer.states] == [0, 1]
     assert len(trainer.started) == 2
+
+
+def test_commands_of_a_topic_that_was_made_anew_are_taken(trainer: BuildingTrainer) -> None:
+    """Its offsets begin at 0 again: every command to a view that had answered more was passed over in silence."""
+    trainer.send_frames(6)
+    trainer.controller.follow_builds()
+    trainer.finish_build()
+    for number in range(3):
+        trainer.command("pin", f"c-{number}")
+    assert trainer.states[-1].commands_through == 3
+    trainer.commands_sent = trainer.commands_topic.end = 0
+    trainer.command("set_threshold", "anew", threshold=2.5)
+    assert trainer.states[-1].commands_through == 1
+    trainer.command("pin", "anew-2")
+    assert trainer.states[-1].commands_through == 2

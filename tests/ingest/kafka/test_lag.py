@@ -6,7 +6,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
-from kafka import KafkaProducer, TopicPartition
+from kafka import KafkaAdminClient, KafkaProducer, TopicPartition
 from kafka.structs import OffsetAndMetadata
 from prometheus_client import CollectorRegistry
 
@@ -14,11 +14,12 @@ from ingest.kafka.connecting import client_options
 from ingest.kafka.group_lag import GroupLag
 from ingest.kafka.records import Claim, Partition
 from ingest.kafka.topics import create_topics
-from ingest.kafka.transactions import State
+from ingest.kafka.transactions import State, TransactionLoop
 from monitoring.metrics import declare_kafka
-from tests.ingest.kafka.streams import wait_until
+from tests.ingest.kafka.streams import answer, send_numbered, topics_made, wait_until
 
 if TYPE_CHECKING:
+    from ingest.kafka.records import Record
     from tests.brokers import KafkaBroker
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]
@@ -60,3 +61,34 @@ def test_the_lag_is_the_end_less_what_is_committed(kafka_broker: KafkaBroker) ->
         wait_until(lambda: (behind(0), behind(1)) == (None, None), seconds=20)
     sender.abort_transaction()
     sender.close()
+
+
+def test_what_retention_deleted_unread_is_told(kafka_broker: KafkaBroker) -> None:
+    """Ten records, two answered, then the first seven deleted: five are gone unread. What was read is no loss."""
+    settings = topics_made(kafka_broker.settings(partitions=1))
+    place = Partition(settings.topic("frames"), 0)
+    send_numbered(settings, range(10), cameras=1)
+    told: list[tuple[Partition, int]] = []
+
+    def opened() -> TransactionLoop:
+        return TransactionLoop.open(
+            settings,
+            group_id=settings.group("g"),
+            reads=[place.topic],
+            writes=[settings.topic("decisions")],
+            lost=lambda partition, records: told.append((partition, records)),
+        )
+
+    with opened() as loop:
+        records: list[Record] = []
+        wait_until(lambda: len(records) == 10, seconds=20, doing=lambda: records.extend(loop.poll(0.1)))
+        loop.commit([answer(settings, record) for record in records[:2]])
+    admin = KafkaAdminClient(**client_options(settings))
+    admin.delete_records({TopicPartition(*place): 7})
+    admin.close()
+    with opened() as loop:
+        records = []
+        wait_until(lambda: len(records) == 3, seconds=20, doing=lambda: records.extend(loop.poll(0.1)))
+    assert [record.offset for record in records] == [7, 8, 9]
+    assert [each for each in told if each[1]] == [(place, 5)]
+    assert (place, 0) in told
