@@ -37,6 +37,17 @@ COMMANDS = (
     _command("inspect", "inspect:inspect", "Run the inspection: it decides every frame by the bank in force.", RUN),
     _command("watch", "watch:watch", "Run the drift watch: it reports when a line has changed, and how.", RUN),
     _command("record", "record:record", "Run the recorder: decisions into a database, pictures into the store.", RUN),
+    _command("console", "console:console", "Run the console: pages over the history, and buttons for answers.", RUN),
+    GroupEntry(
+        "users",
+        "Who may sign in to the console.",
+        (
+            _command("list", "users:list_users", "List the accounts and their roles."),
+            _command("add", "users:add", "Make an account, or give one another role and password."),
+            _command("remove", "users:remove", "Remove an account; whoever uses it is signed out."),
+        ),
+        RUN,
+    ),
     _command("camera", "camera:camera", "Send frames to Kafka as a camera would.", RUN),
     GroupEntry(
         "topics",

@@ -18,6 +18,7 @@ from inference.settings import InferenceSettings, ViewInspection
 from ingest.decoding import ImageSettings
 from ingest.kafka.settings import KafkaSettings
 from ingest.view import merged, settings_of_view
+from monitoring.console.settings import ConsoleSettings
 from monitoring.record.settings import RecordSettings
 from monitoring.watch.settings import WatchSettings
 from trainer.settings import TrainerSettings, ViewTraining
@@ -73,6 +74,7 @@ class Settings(BaseModel):
     watch: WatchSettings = Field(default_factory=WatchSettings)
     record: RecordSettings = Field(default_factory=RecordSettings)
     up: UpSettings = Field(default_factory=UpSettings)
+    console: ConsoleSettings = Field(default_factory=ConsoleSettings)
     views: dict[str, dict[str, Any]] = Field(default_factory=dict, description="View patterns, later over earlier.")
 
     @property

@@ -34,6 +34,7 @@ Rate = Annotated[
     float, typer.Option("--rate", min=0, help="Frames a second that the camera sends; 0: as fast as they are decided.")
 ]
 Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the picture, bank and logs of the run go.")]
+Keep = Annotated[bool, typer.Option("--keep", help="Stay up when all is decided, until Ctrl-C.")]
 VARIANT: Literal["gear"] = "gear"
 
 
@@ -46,6 +47,7 @@ def demo(
     frames: RestFrames = 240,
     rate: Rate = 15.0,
     out: Out = Path("patchline-demo"),
+    keep: Keep = False,
     json: JsonFile = None,
     flags: SetFlags = None,
     bootstrap: Bootstrap = None,
@@ -65,11 +67,19 @@ def demo(
     with progress.step("Preparing frames"):
         plan = _folder_plan(images, noise, seed) if images else _simulated_plan(noise, seed, window, frames)
     prefix = f"patchline-demo-{uuid4().hex[:8]}." if bootstrap else ""
-    options = Demo(plan, out, rate or None, flags or (), bootstrap, prefix)
-    report = run_demo(options, progress)
-    console.print(figures_table(report, plan, rate_per_second=rate))
-    console.print(f"Contact sheet: [bold]{report.contact_sheet}[/]", soft_wrap=True)
-    write_json(json, report.to_json())
+    options = Demo(plan, out, rate or None, flags or (), bootstrap, prefix, keep)
+
+    def started(address: str, password: str) -> None:
+        console.print(f"Console: [bold]{address}[/]  (to answer, sign in as demo, password {password})", soft_wrap=True)
+
+    def reported(report: DemoReport) -> None:
+        console.print(figures_table(report, plan, rate_per_second=rate))
+        console.print(f"Contact sheet: [bold]{report.contact_sheet}[/]", soft_wrap=True)
+        write_json(json, report.to_json())
+        if keep:
+            console.print("The line stays up; Ctrl-C ends it.")
+
+    report = run_demo(options, progress, started=started, reported=reported)
     if report.lost or report.doubled:
         raise CommandFailed(
             f"{report.lost} frames lost, {report.doubled} decided more than once; the logs are in {out}"

@@ -25,7 +25,6 @@ from deploy.history.requested_threshold import (
     requested_from,
     threshold_in_force_by,
 )
-from deploy.history.shifts import hours_from
 from deploy.history.threshold_replay import ThresholdReplay, threshold_replay
 from deploy.output.event_line import print_event
 from deploy.output.picture_file import write_picture
@@ -40,6 +39,7 @@ from ingest.bank_event import BankEvent
 from ingest.bank_state import BankInForce, BankState
 from ingest.decision import Decision
 from ingest.store import FsspecStore
+from monitoring.shifts import hours_from
 from softpatch.bank import Bank
 from softpatch.calibration.threshold import cheapest_ratio
 from softpatch.images.geometry import Geometry

@@ -26,7 +26,7 @@ from ingest.kafka.topics import create_topics
 from monitoring.health import HealthServer, Heartbeat, Readiness
 from monitoring.metrics import declare_up
 
-SERVICES = ("train", "inspect", "watch", "record")
+SERVICES = ("train", "inspect", "watch", "record", "console")
 SILENCE_SECONDS = 60.0
 LOOPBACK = ("127.0.0.1", "localhost")
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import secrets
 import time
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import cycle
 from typing import TYPE_CHECKING
 
 from deploy.demo.report import DemoReport, draw_sheet, report_of
@@ -14,16 +17,20 @@ from deploy.local_stack.sending import held_back, send_all
 from ingest.contract import SourceRecord
 from ingest.store import FsspecStore
 from ingest.store_layout import bank_path
+from monitoring.console.accounts import Accounts
+from monitoring.console.roles import Role
+from monitoring.record.database import Database
 from softpatch.bank import bank_from_bytes
 from softpatch.threads import available_cores
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from deploy.demo.plan import Plan
     from deploy.local_stack.sending import SentFrame
     from deploy.output.progress import ProgressDisplay
+    from ingest.cameras.source import CameraFrame
     from softpatch.bank import Bank
 
 VIEW = "demo/camera-1"
@@ -33,6 +40,9 @@ UNDER_WAY = 24
 """Frames sent and not decided, at most: the camera never outruns inference into the deadline."""
 READY_SECONDS, LEARN_SECONDS, DECIDE_SECONDS, READ_SECONDS = 90.0, 600.0, 120.0, 60.0
 SHEET = "contact-sheet.png"
+ACCOUNT = "demo"
+KEEP_RATE = 2.0
+"""Frames a second of a line that stays up."""
 
 
 @dataclass(frozen=True)
@@ -45,10 +55,18 @@ class Demo:
     flags: Sequence[str] = ()
     bootstrap: str | None = None
     topic_prefix: str = ""
+    keep: bool = False
+    """Stay up when all is decided, and send the frames again slowly, until Ctrl-C."""
 
 
-def run_demo(demo: Demo, progress: ProgressDisplay) -> DemoReport:
-    """Run the whole line once.
+def run_demo(
+    demo: Demo,
+    progress: ProgressDisplay,
+    *,
+    started: Callable[[str, str], None],
+    reported: Callable[[DemoReport], None],
+) -> DemoReport:
+    """Run the whole line once. `started` is told the console's address and a password, `reported` the figures.
 
     Raises:
         UsageError: the frames would not fit into the embedded broker.
@@ -58,18 +76,52 @@ def run_demo(demo: Demo, progress: ProgressDisplay) -> DemoReport:
     with progress.step("Starting broker and topics"):
         line = LocalStack.start(_stack_options(demo))
     with line, OutcomeReader(line.settings.kafka) as outcomes:
-        line.run("train", "inspect", "watch", "record")
+        password = console_password(line.settings.record.database)
+        line.run("train", "inspect", "watch", "record", "console")
+        started(line.console_address, password)
         window = _send_window(line, demo.plan, progress)
         bank, build_seconds = _learn(line, progress)
         _decided(line, outcomes, len(window), lambda _: None)
         rest = _decide(line, demo, outcomes, len(window), progress)
-        with progress.step("Stopping the services"):
-            line.stop_services()
+        if not demo.keep:
+            with progress.step("Stopping the services"):
+                line.stop_services()
         first = outcomes.first_of([sent.source for sent in rest])
         whole = balance(_inputs(line), all_outcomes(line.settings.kafka, seconds=READ_SECONDS))
-    with progress.step("Drawing the contact sheet"):
-        sheet = draw_sheet(demo.plan, rest, first, bank, demo.folder / SHEET)
-    return report_of(rest, first, whole, bank, build_seconds=build_seconds, sheet=sheet)
+        with progress.step("Drawing the contact sheet"):
+            sheet = draw_sheet(demo.plan, rest, first, bank, demo.folder / SHEET)
+        report = report_of(rest, first, whole, bank, build_seconds=build_seconds, sheet=sheet)
+        reported(report)
+        if demo.keep:
+            _stay(line, demo)
+    return report
+
+
+def console_password(database: str) -> str:
+    """Make the account `demo`, an engineer, and return its password, new for each run."""
+    password = secrets.token_urlsafe(9)
+    with Database.open(database) as opened:
+        Accounts(opened).add(ACCOUNT, Role.ENGINEER, password, at=datetime.now(UTC))
+    return password
+
+
+def _stay(line: LocalStack, demo: Demo) -> None:
+    """Send the frames again, slowly, for as long as the embedded broker has room; Ctrl-C ends it."""
+    send_all(line.settings.kafka, VIEW, _again(line, demo), rate_per_second=KEEP_RATE, on_sent=lambda _: None)
+    while True:
+        line.look()
+        time.sleep(1 / KEEP_RATE)
+
+
+def _again(line: LocalStack, demo: Demo) -> Iterator[CameraFrame]:
+    """The frames to decide, again and again; the embedded broker is full one day."""
+    left_bytes = BUDGET_BYTES - demo.plan.size_bytes
+    for frame in cycle(demo.plan.rest):
+        left_bytes -= len(frame.encoded)
+        if demo.bootstrap is None and left_bytes < 0:
+            return
+        line.look()
+        yield frame
 
 
 def _keep_to_the_budget(demo: Demo) -> None:

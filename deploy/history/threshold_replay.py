@@ -6,9 +6,9 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from deploy.history.shifts import shift_of
 from inference.decide import Limits, by_score, unless_explained
 from ingest.decision import Decision, Reason, Verdict
+from monitoring.shifts import shift_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

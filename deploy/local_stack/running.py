@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import sys
 import time
 from contextlib import ExitStack
@@ -21,6 +22,7 @@ from deploy.local_stack.supervisor import Program, Supervisor, WillNotRun
 from deploy.settings import PREFIX, read_settings
 from ingest.kafka.topics import create_topics
 from ingest.view import merged
+from monitoring.console.settings import ConsoleSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -124,6 +126,11 @@ class LocalStack:
                 return labels["version"]
         return None
 
+    @property
+    def console_address(self) -> str:
+        """Where the console's pages are."""
+        return f"http://127.0.0.1:{self.settings.console.port}"
+
     def restarts(self) -> int:
         """How many times a service had to be started again."""
         return sum(self._supervisor.restarts().values())
@@ -151,8 +158,21 @@ def _settings(options: StackOptions, bootstrap: str) -> Settings:
             "database": f"sqlite:///{options.folder / 'store' / 'record.sqlite'}",
             "pass_every_seconds": PASS_EVERY_SECONDS,
         },
+        "console": {"port": _console_port()},
     }
     return read_settings(None, os.environ, options.flags, over=merged(fixed, options.over or {}))
+
+
+def _console_port() -> int:
+    """The usual one, where nobody listens on it: an address that a person can remember."""
+    usual = ConsoleSettings().port
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", usual))
+        except OSError:
+            return free_port()
+    return usual
 
 
 def _empty(folder: Path) -> None:

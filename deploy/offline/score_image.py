@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from deploy.heat_map import on_source
 from deploy.offline.opened_bank import OpenedBank
 from inference.decide import InForce, Limits, rule
+from monitoring.heat_map import on_source
 from softpatch.images.input_faults import exposure_fault
 from softpatch.images.statistics import measure
 from softpatch.scoring.input_baseline import input_baseline_of

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from deploy.heat_map import decision_heat
 from ingest.cameras.source import GOOD
+from monitoring.heat_map import decision_heat
 from softpatch.images.decode import decode
 
 if TYPE_CHECKING:

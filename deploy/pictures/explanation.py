@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from deploy.heat_map import on_source
 from deploy.pictures.annotated_frame import BOX, BOX_EDGE, HEAT_FROM, heated
 from deploy.pictures.canvas import BOLD, Canvas, CanvasBox, shortened
 from deploy.pictures.contact_sheet import CARD, GREEN, INK, LINE, MARGIN, PAD, PAPER, RED, SOFT, WHITE, WIDTH
 from deploy.pictures.fitting import fitted_wh, resized
+from monitoring.heat_map import on_source
 
 if TYPE_CHECKING:
     from deploy.offline.explain_image import ExplainedPatch, Explanation

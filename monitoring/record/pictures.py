@@ -90,7 +90,7 @@ class PictureKeeper:
             count = select(func.count()).where(decisions.c.picture == PictureState.WAITING.value)
             return int(connection.execute(count).scalar_one())
 
-    def _waiting(self) -> list[Row[tuple[datetime, str, str, int, int]]]:
+    def _waiting(self) -> list[Row[datetime, str, str, int, int]]:
         columns = (
             decisions.c.decided_at,
             decisions.c.id,
@@ -107,7 +107,7 @@ class PictureKeeper:
         with self._database.reading() as connection:
             return list(connection.execute(newest))
 
-    def _keep_of(self, partition: Partition, rows: list[Row[tuple[datetime, str, str, int, int]]]) -> None:
+    def _keep_of(self, partition: Partition, rows: list[Row[datetime, str, str, int, int]]) -> None:
         kept, sizes, missing = [], [], []
         offsets = [row.frames_offset for row in rows]
         for row, record in zip(
@@ -181,7 +181,7 @@ class PictureRetention:
         with self._database.reading() as connection:
             return int(connection.execute(whole).scalar_one())
 
-    def _oldest(self, verdict: Verdict) -> list[Row[tuple[datetime, str, str, int]]]:
+    def _oldest(self, verdict: Verdict) -> list[Row[datetime, str, str, int]]:
         oldest = (
             select(decisions.c.decided_at, decisions.c.id, decisions.c.view, decisions.c.picture_bytes)
             .where(decisions.c.picture == PictureState.KEPT.value, decisions.c.verdict == verdict.value)

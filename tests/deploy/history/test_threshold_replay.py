@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from deploy.errors import UsageError
-from deploy.history.shifts import hours_from, shift_of
 from deploy.history.threshold_replay import KEPT_CHANGES, decided_again, threshold_replay
 from inference.decide import Limits
 from ingest.contract import SourceRecord
 from ingest.decision import BankRef, Decision, LineChange, Reason, Verdict, decision_id
+from monitoring.shifts import hours_from, shift_of
 from softpatch.images.input_faults import InputFault
 
 if TYPE_CHECKING:

@@ -7,11 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from deploy.heat_map import decision_heat, on_source
 from deploy.pictures.annotated_frame import TRUTH, boxed, heated, outlined
 from deploy.pictures.canvas import shortened, text_width
 from deploy.pictures.contact_sheet import WIDTH, WORST, SheetHeader, choose, render, render_cards, title_of
 from ingest.decision import Verdict
+from monitoring.heat_map import decision_heat, on_source
 from softpatch.images.geometry import Geometry
 from tests.deploy.runs import decided, shown
 

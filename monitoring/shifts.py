@@ -5,8 +5,6 @@ from __future__ import annotations
 from datetime import UTC, datetime, time, timedelta
 from typing import TYPE_CHECKING
 
-from deploy.errors import UsageError
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import date, tzinfo
@@ -14,12 +12,16 @@ if TYPE_CHECKING:
 EXAMPLE = "06:00,14:00,22:00"
 
 
+class BadShifts(ValueError):
+    """Hours at which shifts begin, written wrongly."""
+
+
 def hours_from(text: str) -> tuple[time, ...]:
-    """The hours at which shifts begin, in order: 06:00,14:00,22:00. Raises UsageError."""
+    """The hours at which shifts begin, in order: 06:00,14:00,22:00. Raises BadShifts."""
     try:
         hours = sorted({time.fromisoformat(each.strip()) for each in text.split(",")})
     except ValueError as error:
-        raise UsageError(f"--shifts {text} must be times of day, as {EXAMPLE}") from error
+        raise BadShifts(f"--shifts {text} must be times of day, as {EXAMPLE}") from error
     return tuple(hours)
 
 

@@ -1,0 +1,91 @@
+"""The pictures of pages, by decision, by annotation, and by bank."""
+
+from collections.abc import Callable
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query, Request
+from fastapi.responses import Response
+
+from monitoring.console.context import NotThere, console_of, may_look
+from monitoring.console.pictures import SMALL_PX, NoPicture, shown
+from monitoring.record.queries import RecordedDecision
+from monitoring.record.schema import PictureState, moment_of
+
+router = APIRouter(dependencies=[Depends(may_look)])
+
+FOR_A_DAY = {"Cache-Control": "private, max-age=86400, immutable"}
+NOT_KEPT = {"Cache-Control": "no-store"}
+
+Name = Annotated[str, Query(min_length=1, max_length=401)]
+
+
+def _found(request: Request, at: int, key: str) -> RecordedDecision:
+    found = console_of(request).reader.decision(moment_of(at), key)
+    if found is None:
+        raise NotThere
+    return found
+
+
+def _answer(draw: Callable[[], bytes], kind: str, *, final: bool = True) -> Response:
+    """A picture; 404 with the state where there is none."""
+    try:
+        return Response(draw(), media_type=kind, headers=FOR_A_DAY if final else NOT_KEPT)
+    except NoPicture as error:
+        return Response(error.state.value, status_code=404, media_type="text/plain", headers=NOT_KEPT)
+
+
+@router.get("/part/{at}/{key}/frame.jpg")
+def frame(request: Request, at: int, key: str) -> Response:
+    """The frame."""
+    found = _found(request, at, key)
+    pictures = console_of(request).pictures
+    return _answer(lambda: pictures.frame(found), "image/jpeg", final=found.picture is PictureState.KEPT)
+
+
+@router.get("/part/{at}/{key}/small.jpg")
+def small(request: Request, at: int, key: str) -> Response:
+    """The frame, small."""
+    found = _found(request, at, key)
+    pictures = console_of(request).pictures
+    return _answer(lambda: pictures.small(found), "image/jpeg", final=found.picture is PictureState.KEPT)
+
+
+@router.get("/part/{at}/{key}/heat.png")
+def heat(request: Request, at: int, key: str) -> Response:
+    """The heat to lay over it."""
+    found = _found(request, at, key)
+    return _answer(lambda: console_of(request).pictures.heat(found.decision), "image/png")
+
+
+@router.get("/part/{at}/{key}/worst.png")
+def worst(request: Request, at: int, key: str) -> Response:
+    """The patch that scored most."""
+    found = _found(request, at, key)
+    return _answer(lambda: console_of(request).pictures.worst_patch(found), "image/png")
+
+
+@router.get("/part/{at}/{key}/nearest.png")
+def nearest(request: Request, at: int, key: str) -> Response:
+    """The bank's patch that it is nearest to."""
+    found = _found(request, at, key)
+    return _answer(lambda: console_of(request).pictures.nearest_patch(found.decision), "image/png")
+
+
+@router.get("/group/{annotation}/{number}.jpg")
+def exemplar(request: Request, annotation: str, number: int, name: Name) -> Response:
+    """A frame of a group, or of a word on a frame."""
+    console = console_of(request)
+    state = console.reader.bank_states().get(name)
+    found = next((each for each in state.annotations if each.id == annotation), None) if state is not None else None
+    if found is None or not 0 <= number < len(found.exemplars):
+        raise NotThere
+    return _answer(lambda: console.pictures.file(found.exemplars[number].path), "image/jpeg")
+
+
+@router.get("/bank/{version}/{number}.jpg")
+def learnt(request: Request, version: str, number: int, name: Name) -> Response:
+    """A frame that a bank keeps of its window."""
+    bank = console_of(request).banks.get(name, version)
+    if bank is None or not 0 <= number < len(bank.probes):
+        raise NotThere
+    return _answer(lambda: shown(bank.probes[number], SMALL_PX), "image/jpeg")
