@@ -61,9 +61,7 @@ class RecordFetcher:
                     continue
                 if at is None or not at <= offset <= at + NEAR_OFFSETS:
                     self._consumer.seek(place, offset)
-                record = self._record_from(
-                    place, offset, deadline if offset < ends else Deadline(BEHIND_THE_END_SECONDS)
-                )
+                record = self._record_from(offset, deadline if offset < ends else Deadline(BEHIND_THE_END_SECONDS))
                 if record is None and offset < ends:
                     raise BrokerUnreachable(f"{place.topic}-{place.partition}@{offset} was not read in time")
                 at = None if record is None else record.offset + 1

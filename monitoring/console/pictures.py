@@ -38,9 +38,9 @@ HEAT_PX = 480
 BANKS_KEPT, SMALL_KEPT = 12, 400
 CONTEXT_CELLS = 2.0
 """A patch is shown with so many cells around it."""
-FULL_HEAT = 1.5
+FULL_HEAT = 1.8
 """The score ratio that is drawn at full strength."""
-FAINT_HEAT = 0.6
+FAINT_HEAT = 0.9
 """Below it nothing is drawn: good parts lie there."""
 
 

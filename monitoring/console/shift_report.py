@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ingest.bank_event import BankEventKind
 from ingest.decision import Verdict
-from monitoring.console.looks import kinds_of
+from monitoring.console.looks import kinds_of, usual_distance
 from monitoring.record.queries import DecisionFilter, VerdictCounts, minute_of
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 MOST_REJECTS = 4000
 """Of a view and a shift that are grouped by look: the newest."""
+MOST_PASSES = 200
 NINETY_FIVE = 1.96
 TOLD = frozenset(BankEventKind) - {BankEventKind.COMMAND_REFUSED, BankEventKind.FEEDBACK_REFUSED}
 
@@ -105,12 +106,18 @@ def shift_report(reader: RecordReader, *, since: datetime, until: datetime, view
         since=since,
         until=until,
         views=sorted(rows, key=lambda row: -(row.rejected.share if row.rejected else 0.0)),
-        kinds=kinds_of(rejects),
+        kinds=kinds_of(rejects, {name: _usual(reader, name, since, until) for name in names}),
         worst=sorted(rejects, key=lambda each: -(each.score_ratio or 0.0))[:12],
         bank_events=[each for each in reader.bank_events(view, since=since) if each.at < until and each.kind in TOLD],
         drift_events=[each for each in reader.drift_events(view, since=since) if each.at < until],
         words=[each for each in reader.words(view, since=since) if each.at < until],
     )
+
+
+def _usual(reader: RecordReader, name: str, since: datetime, until: datetime) -> float | None:
+    """The usual distance of the view's passes in this time."""
+    wanted = DecisionFilter(verdict=Verdict.PASS, since=since, until=until)
+    return usual_distance([each.decision for each in reader.decisions(name, wanted, most=MOST_PASSES, pictured=True)])
 
 
 def _row(name: str, counts: VerdictCounts, before: VerdictCounts | None) -> ShiftOfView:
