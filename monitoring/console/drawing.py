@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from html import escape
+from textwrap import wrap
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -54,3 +56,15 @@ def histogram_path(values: Sequence[float], *, low: float, high: float, bins: in
 
 def _y(ratio: float) -> float:
     return HEIGHT - 2 - (HEIGHT - 4) * min(ratio, TOP_RATIO) / TOP_RATIO
+
+
+def instead_of_a_picture(sentence: str) -> bytes:
+    """An SVG that says why there is no picture."""
+    lines = wrap(sentence, 30) if " " in sentence else wrap(sentence, 16)
+    first = 90 - 10 * (len(lines) - 1)
+    texts = "".join(f'<text x="160" y="{first + 20 * n}">{escape(line)}</text>' for n, line in enumerate(lines))
+    return (
+        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 320 180" width="320" height="180" '
+        'font-family="system-ui, sans-serif" font-size="15" text-anchor="middle" fill="#c9d3dc">'
+        f'<rect width="320" height="180" fill="#0b0f13"/>{texts}</svg>'
+    ).encode()

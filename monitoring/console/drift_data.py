@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from monitoring.drift.reference import GRAY_LEVELS
 from monitoring.record.queries import DecisionFilter
 
 if TYPE_CHECKING:
@@ -43,9 +44,10 @@ def drift_data(console: Console, name: str, state: BankState | None, *, seconds:
     if bank is None or active is None:
         return data
     pictured = console.reader.decisions(name, DecisionFilter(since=since), most=SKETCHED, pictured=True)
+    facts = bank.calibration_statistics[:, : len(FACTS)] * np.array([GRAY_LEVELS, GRAY_LEVELS, 1.0])
     data["calibration"] = {
         "ratio": float(np.median(bank.calibration_scores)) / active.threshold,
-        **{fact: float(np.median(bank.calibration_statistics[:, place])) for place, fact in enumerate(FACTS)},
+        **{fact: float(np.median(facts[:, place])) for place, fact in enumerate(FACTS)},
     }
     data["sketch"] = sketch_distances(bank, [each.decision for each in reversed(pictured)])
     return data

@@ -6,7 +6,8 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import Response
 
-from monitoring.console.context import NotThere, console_of, may_look
+from monitoring.console.context import NotThere, console_of, may_look, texts_of
+from monitoring.console.drawing import instead_of_a_picture
 from monitoring.console.pictures import SMALL_PX, NoPicture, shown
 from monitoring.record.queries import RecordedDecision
 from monitoring.record.schema import PictureState, moment_of
@@ -15,6 +16,7 @@ router = APIRouter(dependencies=[Depends(may_look)])
 
 FOR_A_DAY = {"Cache-Control": "private, max-age=86400, immutable"}
 NOT_KEPT = {"Cache-Control": "no-store"}
+STATE_HEADER = "X-Picture"
 
 Name = Annotated[str, Query(min_length=1, max_length=401)]
 
@@ -26,12 +28,14 @@ def _found(request: Request, at: int, key: str) -> RecordedDecision:
     return found
 
 
-def _answer(draw: Callable[[], bytes], kind: str, *, final: bool = True) -> Response:
-    """A picture; 404 with the state where there is none."""
+def _answer(request: Request, draw: Callable[[], bytes], kind: str, *, final: bool = True) -> Response:
+    """A picture; where there is none, a drawn sentence that says why, with the state in a header."""
     try:
         return Response(draw(), media_type=kind, headers=FOR_A_DAY if final else NOT_KEPT)
     except NoPicture as error:
-        return Response(error.state.value, status_code=404, media_type="text/plain", headers=NOT_KEPT)
+        sentence = texts_of(request)(f"picture.{error.state.value}")
+        headers = {**NOT_KEPT, STATE_HEADER: error.state.value}
+        return Response(instead_of_a_picture(sentence), media_type="image/svg+xml", headers=headers)
 
 
 @router.get("/part/{at}/{key}/frame.jpg")
@@ -39,7 +43,7 @@ def frame(request: Request, at: int, key: str) -> Response:
     """The frame."""
     found = _found(request, at, key)
     pictures = console_of(request).pictures
-    return _answer(lambda: pictures.frame(found), "image/jpeg", final=found.picture is PictureState.KEPT)
+    return _answer(request, lambda: pictures.frame(found), "image/jpeg", final=found.picture is PictureState.KEPT)
 
 
 @router.get("/part/{at}/{key}/small.jpg")
@@ -47,28 +51,28 @@ def small(request: Request, at: int, key: str) -> Response:
     """The frame, small."""
     found = _found(request, at, key)
     pictures = console_of(request).pictures
-    return _answer(lambda: pictures.small(found), "image/jpeg", final=found.picture is PictureState.KEPT)
+    return _answer(request, lambda: pictures.small(found), "image/jpeg", final=found.picture is PictureState.KEPT)
 
 
 @router.get("/part/{at}/{key}/heat.png")
 def heat(request: Request, at: int, key: str) -> Response:
     """The heat to lay over it."""
     found = _found(request, at, key)
-    return _answer(lambda: console_of(request).pictures.heat(found.decision), "image/png")
+    return _answer(request, lambda: console_of(request).pictures.heat(found.decision), "image/png")
 
 
 @router.get("/part/{at}/{key}/worst.png")
 def worst(request: Request, at: int, key: str) -> Response:
     """The patch that scored most."""
     found = _found(request, at, key)
-    return _answer(lambda: console_of(request).pictures.worst_patch(found), "image/png")
+    return _answer(request, lambda: console_of(request).pictures.worst_patch(found), "image/png")
 
 
 @router.get("/part/{at}/{key}/nearest.png")
 def nearest(request: Request, at: int, key: str) -> Response:
     """The bank's patch that it is nearest to."""
     found = _found(request, at, key)
-    return _answer(lambda: console_of(request).pictures.nearest_patch(found.decision), "image/png")
+    return _answer(request, lambda: console_of(request).pictures.nearest_patch(found.decision), "image/png")
 
 
 @router.get("/group/{annotation}/{number}.jpg")
@@ -79,7 +83,7 @@ def exemplar(request: Request, annotation: str, number: int, name: Name) -> Resp
     found = next((each for each in state.annotations if each.id == annotation), None) if state is not None else None
     if found is None or not 0 <= number < len(found.exemplars):
         raise NotThere
-    return _answer(lambda: console.pictures.file(found.exemplars[number].path), "image/jpeg")
+    return _answer(request, lambda: console.pictures.file(found.exemplars[number].path), "image/jpeg")
 
 
 @router.get("/bank/{version}/{number}.jpg")
@@ -88,4 +92,4 @@ def learnt(request: Request, version: str, number: int, name: Name) -> Response:
     bank = console_of(request).banks.get(name, version)
     if bank is None or not 0 <= number < len(bank.probes):
         raise NotThere
-    return _answer(lambda: shown(bank.probes[number], SMALL_PX), "image/jpeg")
+    return _answer(request, lambda: shown(bank.probes[number], SMALL_PX), "image/jpeg")

@@ -23,17 +23,6 @@ for (const slider of document.querySelectorAll("[data-heat]")) {
 for (const choice of document.querySelectorAll("[data-submits]")) choice.addEventListener("change", () => choice.form.submit());
 document.getElementById("print")?.addEventListener("click", () => print());
 
-// A picture that is not there says why.
-const explain = (image) => {
-  const text = document.createElement("span");
-  text.className = "no-picture";
-  text.textContent = image.dataset.fallback;
-  image.parentElement.querySelectorAll(".heat, .boxes").forEach((each) => each.remove());
-  image.replaceWith(text);
-};
-document.addEventListener("error", (event) => { if (event.target.dataset?.fallback) explain(event.target); }, true);
-for (const image of document.querySelectorAll("img[data-fallback]")) if (image.complete && !image.naturalWidth && image.loading !== "lazy") explain(image);
-
 // Keys: a link that names one is followed, unless somebody types.
 document.addEventListener("keydown", (event) => {
   if (event.target.closest("input, select, textarea") || event.ctrlKey || event.metaKey || event.altKey) return;
@@ -51,7 +40,7 @@ const axes = (extra = {}) => ["x", "y"].map((side) => ({ stroke: colour("quiet")
 const drawn = new Map();
 const draw = (element, series, data, options = {}) => {
   drawn.get(element)?.destroy();
-  const plot = new uPlot({ width: element.clientWidth, height: options.height ?? 240, series: [{ value: (_, at) => (at == null ? "–" : clock({ dateStyle: "short", timeStyle: "medium" }).format(new Date(at * 1000))) }, ...series], axes: axes(), scales: options.scales ?? {}, cursor: { drag: { x: true, y: false } } }, data, element);
+  const plot = new uPlot({ width: element.clientWidth, height: options.height ?? 240, series: [{ label: root.dataset.time, value: (_, at) => (at == null ? "–" : clock({ dateStyle: "short", timeStyle: "medium" }).format(new Date(at * 1000))) }, ...series], axes: axes(), scales: options.scales ?? {}, cursor: { drag: { x: true, y: false } } }, data, element);
   drawn.set(element, plot);
   return plot;
 };
