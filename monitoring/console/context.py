@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from fastapi import Request  # noqa: TC002 -- FastAPI reads it at run time
+from fastapi import Depends, Query, Request
 
 from monitoring.console.formats import Formats, zone_of
 from monitoring.console.roles import Role
@@ -133,3 +133,11 @@ def texts_of(request: Request) -> Catalogue:
 def formats_of(request: Request) -> Formats:
     """Numbers and times as the reader's language writes them, by the plant's clock."""
     return Formats(language_of(request), console_of(request).zone)
+
+
+Looker = Annotated[Visitor, Depends(may_look)]
+"""Whoever asks, where they may look."""
+CheckedForm = Annotated[dict[str, str], Depends(checked_form)]
+"""The fields of a form of ours."""
+ViewQuery = Annotated[str, Query(min_length=1, max_length=401)]
+"""The view that a page is about."""

@@ -1,16 +1,22 @@
 """Actions: what people say of frames and groups, and banks put in force. Each says who, and shows its answer."""
 
 from datetime import timedelta
-from typing import Annotated
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 
 from ingest.bank_event import BankEventKind
 from ingest.command import Command, CommandKind
 from ingest.feedback import Feedback, FeedbackKind
 from ingest.kafka.errors import KafkaFailure
-from monitoring.console.context import NotAllowed, NotThere, Visitor, checked_form, console_of, may_look
+from monitoring.console.context import (
+    CheckedForm,
+    Looker,
+    NotAllowed,
+    NotThere,
+    Visitor,
+    console_of,
+)
 from monitoring.console.rendering import page
 from monitoring.console.requests_to_trainer import ANSWERS, WORDS_ON_A_FRAME, bank_command, word_on, word_on_group
 from monitoring.console.roles import Role
@@ -18,8 +24,6 @@ from monitoring.record.schema import moment_of
 
 router = APIRouter()
 
-Form = Annotated[dict[str, str], Depends(checked_form)]
-Who = Annotated[Visitor, Depends(may_look)]
 
 BANK_COMMANDS = (CommandKind.PROMOTE, CommandKind.ROLLBACK)
 REFUSALS = (BankEventKind.COMMAND_REFUSED, BankEventKind.FEEDBACK_REFUSED)
@@ -34,7 +38,7 @@ def _named(visitor: Visitor, role: Role) -> str:
 
 
 @router.post("/part/{at}/{key}/word")
-def word(request: Request, at: int, key: str, form: Form, visitor: Who) -> HTMLResponse:
+def word(request: Request, at: int, key: str, form: CheckedForm, visitor: Looker) -> HTMLResponse:
     """A person's word on one frame."""
     who = _named(visitor, Role.OPERATOR)
     console = console_of(request)
@@ -48,7 +52,7 @@ def word(request: Request, at: int, key: str, form: Form, visitor: Who) -> HTMLR
 
 
 @router.post("/group")
-def group(request: Request, form: Form, visitor: Who) -> HTMLResponse:
+def group(request: Request, form: CheckedForm, visitor: Looker) -> HTMLResponse:
     """An answer to what a group of frames is, or taking it back."""
     who = _named(visitor, Role.OPERATOR)
     kind, view, annotation = (form.get(name, "") for name in ("kind", "name", "annotation"))
@@ -60,7 +64,7 @@ def group(request: Request, form: Form, visitor: Who) -> HTMLResponse:
 
 
 @router.post("/bank")
-def bank(request: Request, form: Form, visitor: Who) -> HTMLResponse:
+def bank(request: Request, form: CheckedForm, visitor: Looker) -> HTMLResponse:
     """A bank put in force, or the one before it put back."""
     who = _named(visitor, Role.ENGINEER)
     kind, view, version = (form.get(name, "") for name in ("kind", "name", "version"))
@@ -72,7 +76,7 @@ def bank(request: Request, form: Form, visitor: Who) -> HTMLResponse:
 
 
 @router.get("/answer/{message_id}")
-def answer(request: Request, message_id: str, name: str, sent: int, visitor: Who) -> HTMLResponse:
+def answer(request: Request, message_id: str, name: str, sent: int, visitor: Looker) -> HTMLResponse:
     """What the trainer made of a message, once it is in the history."""
     _named(visitor, Role.OPERATOR)
     console = console_of(request)

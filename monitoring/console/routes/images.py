@@ -1,12 +1,11 @@
 """The pictures of pages, by decision, by annotation, and by bank."""
 
 from collections.abc import Callable
-from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Depends, Request
 from fastapi.responses import Response
 
-from monitoring.console.context import NotThere, console_of, may_look, texts_of
+from monitoring.console.context import NotThere, ViewQuery, console_of, may_look, texts_of
 from monitoring.console.drawing import instead_of_a_picture
 from monitoring.console.pictures import SMALL_PX, NoPicture, shown
 from monitoring.record.queries import RecordedDecision
@@ -17,8 +16,6 @@ router = APIRouter(dependencies=[Depends(may_look)])
 FOR_A_DAY = {"Cache-Control": "private, max-age=86400, immutable"}
 NOT_KEPT = {"Cache-Control": "no-store"}
 STATE_HEADER = "X-Picture"
-
-Name = Annotated[str, Query(min_length=1, max_length=401)]
 
 
 def _found(request: Request, at: int, key: str) -> RecordedDecision:
@@ -76,7 +73,7 @@ def nearest(request: Request, at: int, key: str) -> Response:
 
 
 @router.get("/group/{annotation}/{number}.jpg")
-def exemplar(request: Request, annotation: str, number: int, name: Name) -> Response:
+def exemplar(request: Request, annotation: str, number: int, name: ViewQuery) -> Response:
     """A frame of a group, or of a word on a frame."""
     console = console_of(request)
     state = console.reader.bank_states().get(name)
@@ -87,7 +84,7 @@ def exemplar(request: Request, annotation: str, number: int, name: Name) -> Resp
 
 
 @router.get("/bank/{version}/{number}.jpg")
-def learnt(request: Request, version: str, number: int, name: Name) -> Response:
+def learnt(request: Request, version: str, number: int, name: ViewQuery) -> Response:
     """A frame that a bank keeps of its window."""
     bank = console_of(request).banks.get(name, version)
     if bank is None or not 0 <= number < len(bank.probes):

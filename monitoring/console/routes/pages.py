@@ -13,7 +13,7 @@ from ingest.bank_state import BankState
 from ingest.decision import Reason, Verdict
 from ingest.store_layout import bank_folder, banks_among
 from monitoring.console.bank_facts import bank_facts, calibration_of
-from monitoring.console.context import Console, NotThere, console_of, may_look
+from monitoring.console.context import Console, NotThere, ViewQuery, console_of, may_look
 from monitoring.console.drift_data import drift_data
 from monitoring.console.fleet import ViewTile, by_need, episodes, open_episodes, tile_of
 from monitoring.console.rendering import page, part_url
@@ -24,7 +24,6 @@ from monitoring.shifts import shift_of
 
 router = APIRouter(dependencies=[Depends(may_look)])
 
-Name = Annotated[str, Query(min_length=1, max_length=401)]
 Text = Annotated[str, Query(max_length=40)]
 
 COUNTED = timedelta(hours=1)
@@ -88,7 +87,7 @@ def view_frames(request: Request, query: Annotated[FrameQuery, Query()]) -> HTML
 
 
 @router.get("/view/points")
-def view_points(request: Request, name: Name, after: int) -> JSONResponse:
+def view_points(request: Request, name: ViewQuery, after: int) -> JSONResponse:
     """The scores of a view behind a moment, for its chart."""
     points = console_of(request).reader.after(name, moment_of(after), most=CHART_POINTS)
     return JSONResponse([_point(*each) for each in points])
@@ -127,7 +126,7 @@ def find(request: Request, id: Annotated[str, Query(min_length=64, max_length=64
 
 
 @router.get("/banks")
-def banks(request: Request, name: Name, first: str = "", second: str = "") -> HTMLResponse:
+def banks(request: Request, name: ViewQuery, first: str = "", second: str = "") -> HTMLResponse:
     """The banks of a view: what happened to them, what waits for an answer, and two of them side by side."""
     console = console_of(request)
     summary = _summary(console, name)
@@ -151,7 +150,7 @@ def banks(request: Request, name: Name, first: str = "", second: str = "") -> HT
 
 
 @router.get("/drift")
-def drift(request: Request, name: Name, span: Text = "8h") -> HTMLResponse:
+def drift(request: Request, name: ViewQuery, span: Text = "8h") -> HTMLResponse:
     """How far a view is from what its bank learnt."""
     console = console_of(request)
     summary = _summary(console, name)

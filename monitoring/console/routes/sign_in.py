@@ -1,18 +1,17 @@
 """Signing in and out, by an account of the history's database or by the plant's identity provider."""
 
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
-from monitoring.console.context import LANGUAGE_COOKIE, checked_form, console_of
+from monitoring.console.context import LANGUAGE_COOKIE, CheckedForm, console_of
 from monitoring.console.oidc import IdentityProvider, ProviderFailed
 from monitoring.console.rendering import page
 from monitoring.console.texts import LANGUAGES
 
 router = APIRouter()
 
-Form = Annotated[dict[str, str], Depends(checked_form)]
 YEAR_SECONDS = 365 * 86_400
 
 
@@ -28,7 +27,7 @@ def form(request: Request, next: str = "/") -> HTMLResponse:  # noqa: A002 -- th
 
 
 @router.post("/sign-in")
-def sign_in(request: Request, form: Form) -> Response:
+def sign_in(request: Request, form: CheckedForm) -> Response:
     """Name and password."""
     console = console_of(request)
     name, after = form.get("name", ""), own_page(form.get("next", "/"))
@@ -47,7 +46,7 @@ def sign_in(request: Request, form: Form) -> Response:
 
 
 @router.post("/sign-out")
-def sign_out(request: Request, form: Form) -> RedirectResponse:
+def sign_out(request: Request, form: CheckedForm) -> RedirectResponse:
     """End the session."""
     del form
     request.session.clear()
@@ -55,7 +54,7 @@ def sign_out(request: Request, form: Form) -> RedirectResponse:
 
 
 @router.post("/language")
-def language(form: Form) -> RedirectResponse:
+def language(form: CheckedForm) -> RedirectResponse:
     """Another language, for a year."""
     answer = RedirectResponse(own_page(form.get("next", "/")), status_code=303)
     if form.get("language") in LANGUAGES:
