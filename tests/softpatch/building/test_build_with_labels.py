@@ -17,6 +17,8 @@ from softpatch.scoring.score import Scorer
 from softpatch.scoring.search import FlatSearch
 from tests.softpatch.random_embeddings import SETTINGS, MeanColours, encoded, names, picture
 
+pytestmark = pytest.mark.slow
+
 FRAMES = 60
 MARKED = tuple(range(4, FRAMES, 6))
 BOX = (0.5, 0.25, 0.75, 0.5)
