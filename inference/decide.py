@@ -7,11 +7,12 @@ The first reason that applies is the reason of a decision:
 3. `clock`          a score, by a machine whose clock is not to be trusted
 4. `deadline`       a score, too late to act on; it is kept
 5. `dead_letter_rate`  a score, from a view whose input is not to be trusted
-6. `input_fault`    a score of a picture that shows nothing to inspect; the view's policy may be pass or fail instead
-7. `no_part`        a score above the low limit, of a picture in which there is no part
-8. `near_threshold` a score between the low and the high limit
-9. `line_changed`   a score above the high limit, while most frames of the view fail together
-10. otherwise `fail` above the threshold, `pass` at or below it
+6. `frame_size`     a score of a picture smaller than those the bank learnt, or of another aspect ratio
+7. `input_fault`    a score of a picture that shows nothing to inspect; the view's policy may be pass or fail instead
+8. `no_part`        a score above the low limit, of a picture in which there is no part
+9. `near_threshold` a score between the low and the high limit
+10. `line_changed`  a score above the high limit, while most frames of the view fail together
+11. otherwise `fail` above the threshold, `pass` at or below it
 """
 
 from __future__ import annotations
@@ -86,6 +87,8 @@ class Seen:
     difference_hash: int
     thumbnail: FrameThumbnail
     exposure_fault: InputFault | None = None
+    unlike_size: bool = False
+    """Whether it is smaller than the frames its bank learnt, or of another aspect ratio."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,6 +149,7 @@ def rule(
     wrong_clock: bool = False,
     late: bool = False,
     dead_letters_over_cap: bool = False,
+    unlike_size: bool = False,
     input_fault: InputFaultPolicy | None = None,
     no_part: bool = False,
     line_changed: bool = False,
@@ -158,7 +162,12 @@ def rule(
         return Ruling(Verdict.UNDECIDED, status.reason)
     if score is None or not usable(score, status.limits):
         return Ruling(Verdict.UNDECIDED, Reason.NO_SCORE)
-    doubts = {Reason.CLOCK: wrong_clock, Reason.DEADLINE: late, Reason.DEAD_LETTER_RATE: dead_letters_over_cap}
+    doubts = {
+        Reason.CLOCK: wrong_clock,
+        Reason.DEADLINE: late,
+        Reason.DEAD_LETTER_RATE: dead_letters_over_cap,
+        Reason.FRAME_SIZE: unlike_size,
+    }
     if any(doubts.values()):
         return Ruling(Verdict.UNDECIDED, next(reason for reason, applies in doubts.items() if applies))
     if input_fault is not None and input_fault != "inspect":
@@ -202,6 +211,7 @@ def rule_on(facts: DecisionFacts, *, line_changed: bool = False) -> Ruling:
         wrong_clock=facts.wrong_clock,
         late=facts.late,
         dead_letters_over_cap=facts.dead_letters_over_cap,
+        unlike_size=facts.seen.unlike_size,
         input_fault=facts.input_fault_policy if facts.input_fault else None,
         no_part=facts.evidence is not None and facts.evidence.no_part,
         line_changed=line_changed,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -126,6 +126,8 @@ class FrameScoring:
         try:
             shaped = self._decoder.shaped(frame.encoded, geometry, view=frame.view)
             seen = _seen(shaped.pixels, baseline, size_wh_px=shaped.size_wh_px)
+            if isinstance(status, Serving):
+                seen = replace(seen, unlike_size=not status.bank.manifest.frame_px.fit(shaped.size_wh_px))
         except UndecodableImage as error:
             return BadFrame(DeadLetterReason(error.reason), str(error))
         except Exception as error:  # whatever one picture does to a decoder, the line goes on
@@ -136,7 +138,7 @@ class FrameScoring:
     def _evidence(self, waiting: Sequence[_Waiting], stages: StageClock) -> dict[int, ScoreEvidence]:
         """By place in the batch; frames that could not be scored are left out."""
         found: dict[int, ScoreEvidence] = {}
-        for members in _grouped(waiting, lambda each: each.shaped.pixels.shape):
+        for members in _grouped(waiting, _network_input):
             found |= self._guarded(members, lambda some: self._embed_and_score(some, stages))
         return found
 
@@ -155,7 +157,8 @@ class FrameScoring:
 
     def _embed_and_score(self, members: Sequence[_Waiting], stages: StageClock) -> dict[int, ScoreEvidence]:
         with stages.timed("embed"):
-            embeddings = self._embedder.embed(np.stack([each.shaped.pixels for each in members]))
+            embedder = self._embedder.with_features(members[0].serving.bank.manifest.features)
+            embeddings = embedder.embed(np.stack([each.shaped.pixels for each in members]))
         found: dict[int, ScoreEvidence] = {}
         for group in _grouped(list(enumerate(members)), lambda each: id(each[1].serving)):
             # All frames of one bank is the common case, and half a megabyte a frame need not be copied for it.
@@ -186,6 +189,11 @@ class FrameScoring:
             )
             for each, score, empty, embedding in zip(members, scores, no_part, embeddings, strict=True)
         }
+
+
+def _network_input(waiting: _Waiting) -> tuple[tuple[int, ...], str]:
+    """Frames that agree in this are embedded together."""
+    return waiting.shaped.pixels.shape, waiting.serving.bank.manifest.features
 
 
 def _inspected(shaped: _Shaped, evidence: ScoreEvidence | None, shared: dict[str, float]) -> Inspected:

@@ -37,6 +37,8 @@ class Reason(StrEnum):
     """This machine's clock and the broker's are too far apart."""
     DEADLINE = "deadline"
     NEAR_THRESHOLD = "near_threshold"
+    FRAME_SIZE = "frame_size"
+    """The picture is smaller than those the bank learnt, or of another aspect ratio."""
     INPUT_FAULT = "input_fault"
     DEAD_LETTER_RATE = "dead_letter_rate"
     LINE_CHANGED = "line_changed"

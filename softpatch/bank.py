@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Literal
@@ -21,6 +22,7 @@ from pydantic import (
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
+from softpatch.calibration.detection import DetectionCurve
 from softpatch.images.geometry import Geometry
 from softpatch.network.sketch import SKETCH_FLOATS
 from softpatch.settings import BuildSettings, ScoringRule
@@ -110,12 +112,71 @@ class GoldenResult(BaseModel):
     wrong: list[str] = Field(default_factory=list)
 
 
+class InputTrial(BaseModel):
+    """One candidate for a view's input, and the share of planted defects that it saw."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    geometry: Geometry
+    features: str
+    seen_ratio: float = Field(ge=0, le=1)
+
+
+class InputChoice(BaseModel):
+    """Which candidates were tried on how many frames, the chosen one first."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    frames: PositiveInt
+    trials: list[InputTrial] = Field(min_length=1)
+
+
+SIZE_TOLERANCE = 1.1
+"""By which a frame may be smaller than the smallest of a window, or its aspect ratio differ: a crop by a few pixels."""
+
+
+class FrameSizes(BaseModel):
+    """The sizes of a window's frames as they came, in pixels: the most frequent one, and the extremes.
+
+    An aspect ratio is width over height.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    width_px: PositiveInt
+    height_px: PositiveInt
+    least_width_px: PositiveInt
+    least_height_px: PositiveInt
+    least_aspect: PositiveFloat
+    most_aspect: PositiveFloat
+
+    def fit(self, size_wh: tuple[int, int]) -> bool:
+        """Whether a frame of this size shows what those showed: not much smaller, nor of another aspect ratio."""
+        width, height = (side * SIZE_TOLERANCE for side in size_wh)
+        aspect = size_wh[0] / size_wh[1]
+        large_enough = width >= self.least_width_px and height >= self.least_height_px
+        return large_enough and self.least_aspect / SIZE_TOLERANCE <= aspect <= self.most_aspect * SIZE_TOLERANCE
+
+    @classmethod
+    def of(cls, sizes_wh: Sequence[tuple[int, int]]) -> "FrameSizes":
+        """Of frames of these widths and heights."""
+        width, height = Counter(sizes_wh).most_common(1)[0][0]
+        aspects = [each_width / each_height for each_width, each_height in sizes_wh]
+        return cls(
+            width_px=width,
+            height_px=height,
+            least_width_px=min(each_width for each_width, _ in sizes_wh),
+            least_height_px=min(each_height for _, each_height in sizes_wh),
+            least_aspect=min(aspects),
+            most_aspect=max(aspects),
+        )
+
+
 class Manifest(BaseModel):
     """What a bank is, how it was made and what it suggests. `provenance` is the trainer's and opaque here.
 
     The first `trusted_patches` patches were kept by the noise mask; the patches after them were rejected: untrusted.
     The last `labelled_frames` of `frame_names` are not of the window: people gave a word on them, or earlier builds had
     found a group in them. `no_part_limit` is what a frame without a part scores, at most, against `no_part_vectors`.
+    `input_choice` says why geometry and features are what they are, where nobody gave them, and `detection` how small a
+    planted defect the bank finds.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -124,6 +185,10 @@ class Manifest(BaseModel):
     graph_name: str
     graph_hash: str
     geometry: Geometry
+    features: str
+    input_choice: InputChoice | None = None
+    detection: DetectionCurve | None = None
+    frame_px: FrameSizes
     dimension: PositiveInt
     grid: tuple[PositiveInt, PositiveInt]
     settings: BuildSettings

@@ -1,7 +1,7 @@
 """What a bank is built with: one frozen value, stored whole in the bank's manifest."""
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
@@ -42,15 +42,41 @@ NoiseRatio = Annotated[float | Literal["auto"], BeforeValidator(_share_or_auto)]
 
 GroupPolicy = Literal["ask", "learn"]
 
+FAST = Geometry(mode="squash", height_px=224, width_px=224)
+"""What `geometry: fast` is short for, with fine features."""
+
 
 class BuildSettings(BaseModel):
     """Everything that decides which bank a window becomes: the same frames and settings give the same bytes."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    geometry: Geometry = Field(
-        default_factory=lambda: Geometry(mode="squash", height_px=224, width_px=224),
-        description="How a frame of any size becomes the network's input.",
+    geometry: Geometry | Literal["auto"] = Field(
+        default="auto",
+        description="How a frame of any size becomes the network's input: `auto` tries a few sizes on the view's own "
+        "frames, `fast` is 224 x 224 px with fine features, the cheapest of them.",
+    )
+    features: str = Field(
+        default="auto",
+        description="Which layers of the network a patch is made of: `fine` (strides 8 and 16, at 8), `medium` (the "
+        "same at stride 16), `wide` (strides 16 and 32, at 16), or what an exported network names. `auto` chooses with "
+        "the geometry; where that is given, it is the network's first.",
+    )
+    most_input_px: int = Field(
+        default=448 * 448,
+        ge=32 * 32,
+        description="Pixels of the network's input that `geometry: auto` may take: the time for a frame grows with it.",
+    )
+    field_of_view_mm: float | None = Field(
+        default=None, gt=0, description="Width of what the camera sees. With smallest_defect_mm it decides the size."
+    )
+    smallest_defect_mm: float | None = Field(
+        default=None, gt=0, description="The smallest defect that has to be found, in the longer direction."
+    )
+    detection_plants: int = Field(
+        default=200,
+        ge=0,
+        description="Artificial defects that tell how small a defect the bank finds (its detection curve); 0 for none.",
     )
     discriminator: DiscriminatorName = Field(
         default="expected-nearest", description="How the outlier factor of a patch is computed."
@@ -122,6 +148,19 @@ class BuildSettings(BaseModel):
     probes: int = Field(default=8, ge=1, description="Frames kept in the bank to prove that scores are the same.")
     seed: int = Field(default=0, ge=0, lt=2**32, description="Seed of everything random in a build.")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _fast_is_short_for(cls, given: Any) -> Any:  # noqa: ANN401 - whatever a settings file holds
+        if not isinstance(given, dict) or given.get("geometry") != "fast":
+            return given
+        return {"features": "fine"} | given | {"geometry": FAST}
+
+    @model_validator(mode="after")
+    def _both_lengths_or_none(self) -> "BuildSettings":
+        if (self.field_of_view_mm is None) != (self.smallest_defect_mm is None):
+            raise ValueError("field_of_view_mm and smallest_defect_mm say something only together; set both or neither")
+        return self
+
     @model_validator(mode="after")
     def _clips_are_ordered(self) -> "BuildSettings":
         if self.soft_weight_low > self.soft_weight_high:
@@ -129,6 +168,11 @@ class BuildSettings(BaseModel):
                 f"soft_weight_low {self.soft_weight_low} is above soft_weight_high {self.soft_weight_high}; swap them"
             )
         return self
+
+    @property
+    def measured_geometry(self) -> Geometry:
+        """At which frames are measured before a bank says what its input is."""
+        return FAST if self.geometry == "auto" else self.geometry
 
     @property
     def scoring(self) -> ScoringRule:

@@ -144,9 +144,14 @@ def facts_of(bank: Bank) -> EventFacts:
         "kept_ratio": manifest.kept_ratio,
         "noise_estimate": manifest.noise_estimate,
         "groups": len(manifest.groups),
+        "input": f"{manifest.geometry.width_px}x{manifest.geometry.height_px} {manifest.features}",
         "golden_right": manifest.golden.right,
         "golden_wrong": len(manifest.golden.wrong),
     }
+    if manifest.detection is not None:
+        facts["planted_found_ratio"] = manifest.detection.found / manifest.detection.planted
+        if manifest.detection.a90_px is not None:
+            facts["smallest_found_px"] = manifest.detection.a90_px
     if manifest.golden.wrong:
         facts["golden_wrong_ids"] = " ".join(manifest.golden.wrong)
     return facts

@@ -14,10 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, overload
 
 from ingest.parent_process import ParentGone, die_with_parent
+from ingest.store_layout import bank_path
 from trainer.build_order import BuildAnswer, BuildFailed, BuildFinished, BuildOrder, BuildStep, line_of
 
 if TYPE_CHECKING:
     from ingest.store import Store
+    from softpatch.bank import InputChoice
 
 
 def main(order_file: str, parent_pid: str) -> int:
@@ -104,7 +106,8 @@ def _build(order: BuildOrder, steps: Steps) -> None:
     from softpatch.network.graph import load_graph  # noqa: PLC0415
     from trainer.labelled_frames import labelled_frames  # noqa: PLC0415
 
-    shapes = FrameShapes(order.settings.geometry.height_px, order.settings.geometry.width_px)
+    geometry = order.settings.measured_geometry
+    shapes = FrameShapes(geometry.height_px, geometry.width_px)
     graph = load_graph(Path(order.graph))
     embedder = OnnxEmbedder.open(graph, provider=order.provider, threads=order.threads, shapes=shapes)
     store = FsspecStore.open(order.store_url)
@@ -119,6 +122,7 @@ def _build(order: BuildOrder, steps: Steps) -> None:
         graph_name=graph.name,
         provenance=order.provenance,
         parent=order.parent,
+        earlier_choice=_earlier_choice(store, order),
         progress=steps.step,
         threads=order.threads,
         max_pixels=order.max_pixels,
@@ -127,6 +131,19 @@ def _build(order: BuildOrder, steps: Steps) -> None:
     beside = Path(order.result).with_suffix(".part")
     beside.write_bytes(bank_to_bytes(bank))
     beside.replace(order.result)
+
+
+def _earlier_choice(store: Store, order: BuildOrder) -> InputChoice | None:
+    """Of the parent bank; None where there is none that can be read: a lost bank must not stop the next."""
+    from ingest.store import NotInStore  # noqa: PLC0415 - as in _build
+    from softpatch.bank import InvalidBank, bank_from_bytes  # noqa: PLC0415
+
+    if order.parent is None:
+        return None
+    try:
+        return bank_from_bytes(store.get(bank_path(order.view, order.parent))).manifest.input_choice
+    except (NotInStore, InvalidBank):
+        return None
 
 
 def _take_stdout() -> BinaryIO:

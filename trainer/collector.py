@@ -112,7 +112,7 @@ class Collector:
             self._repeated(frame, view, run_with_bytes(view.index, sha256))
             return
         try:
-            pixels = self._decoder.shaped(frame.encoded, view.training.build.geometry, view=view.name).pixels
+            pixels = self._decoder.shaped(frame.encoded, view.training.build.measured_geometry, view=view.name).pixels
         except UndecodableImage:
             self._pass_by(frame, view, "bad_frame")
             return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime
+from math import nan
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -263,6 +264,8 @@ class ViewController:
             self._metrics.build_seconds.labels(stage=stage).observe(seconds)
         self._metrics.bank_patches.labels(view=view.name).set(float(built.facts["patches"]))
         self._metrics.noise_estimate.labels(view=view.name).set(float(built.facts["noise_estimate"]))
+        self._metrics.planted_found.labels(view=view.name).set(float(built.facts.get("planted_found_ratio", nan)))
+        self._metrics.smallest_found.labels(view=view.name).set(float(built.facts.get("smallest_found_px", nan)))
 
     def _fail(self, job: Job, reason: str) -> None:
         view = self._owner_of(job)

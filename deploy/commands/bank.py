@@ -13,7 +13,7 @@ from rich.table import Table
 from deploy.commands.options import Bootstrap, JsonFile, SetFlags, SettingsFile, ViewArgument, ViewOption, Why, load
 from deploy.errors import UsageError
 from deploy.history import banks
-from deploy.output.bank_facts import bank_facts, group_words, readable, short_version
+from deploy.output.bank_facts import bank_facts, detection_words, group_words, readable, short_version
 from deploy.output.event_line import report_event
 from deploy.output.reports import write_json
 from deploy.output.view_sentences import threshold_facts, view_sentences
@@ -77,7 +77,14 @@ def show(
     state = None if from_file else _known_state(loaded, read.manifest.view)
     if state is not None:
         facts |= threshold_facts(state, version)
-    Console().print(_facts_table({**facts, "groups": [group_words(each) for each in read.manifest.groups]}))
+    manifest = read.manifest
+    said = {
+        "groups": [group_words(each) for each in manifest.groups],
+        "detection": detection_words(
+            manifest.detection, manifest.frame_px, field_of_view_mm=manifest.settings.field_of_view_mm
+        ),
+    }
+    Console().print(_facts_table(facts | said))
     write_json(json, facts)
 
 

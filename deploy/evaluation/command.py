@@ -25,7 +25,7 @@ from ingest.cameras.parts import VARIANTS
 from softpatch.images.folders import read_folder
 from softpatch.network.embed import OnnxEmbedder
 from softpatch.network.graph import Graph, InvalidGraph, lite0, load_graph
-from softpatch.settings import BuildSettings
+from softpatch.settings import FAST
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -155,8 +155,8 @@ def graph_of(backbone: str) -> Graph:
 
 
 def cache_of(graph: Graph, folder: Path) -> EmbeddingCache:
-    """Embeddings by this graph at the product's default geometry."""
-    return EmbeddingCache(folder, OnnxEmbedder.open(graph), BuildSettings().geometry)
+    """Embeddings by this graph, as the fast default looks at frames until a window chooses otherwise."""
+    return EmbeddingCache(folder, OnnxEmbedder.open(graph), FAST)
 
 
 def _run_all(left: dict[str, list[Task]], caches: dict[str, EmbeddingCache], ledger: Ledger) -> None:

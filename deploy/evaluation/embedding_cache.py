@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -27,11 +27,15 @@ BATCH_FRAMES = 16
 
 @dataclass(frozen=True)
 class EmbeddingCache:
-    """One `.npy` per image, named by the hash of the image's bytes, the graph, the geometry and the augmentation."""
+    """One `.npy` per image, named by the hash of its bytes and of how it was embedded and augmented."""
 
     folder: Path
     embedder: Embedder
     geometry: Geometry
+
+    def at(self, geometry: Geometry, features: str) -> EmbeddingCache:
+        """The same images in another way."""
+        return replace(self, embedder=self.embedder.with_features(features), geometry=geometry)
 
     def batches(
         self, images: Sequence[LabelledImage], setting: Setting = "overlap", *, seed: int = 0
@@ -55,7 +59,7 @@ class EmbeddingCache:
         return self.geometry.apply(augment(decode(encoded), setting, rng=rng))
 
     def _path(self, encoded: bytes, setting: Setting, seed: int) -> Path:
-        made_from = [self.embedder.graph_hash, self.geometry.model_dump_json()]
+        made_from = [self.embedder.graph_hash, self.embedder.features, self.geometry.model_dump_json()]
         if setting in AUGMENTED:
             made_from.append(f"{setting} {seed}")
         name = hashlib.sha256("\n".join(made_from).encode() + encoded).hexdigest()

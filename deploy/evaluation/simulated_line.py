@@ -73,7 +73,13 @@ class SimulatedLine:
     @cached_property
     def _home(self) -> Path:
         """Named by what embeddings are made from, the drawing itself included: its first good frame stands for it."""
-        made_from = [self.embedder.graph_hash, self.geometry.model_dump_json(), self.variant, str(self.seed)]
+        made_from = [
+            self.embedder.graph_hash,
+            self.embedder.features,
+            self.geometry.model_dump_json(),
+            self.variant,
+            str(self.seed),
+        ]
         drawn = self._camera("good").frame(0).encoded
         return self.folder / f"simulator-{hashlib.sha256('|'.join(made_from).encode() + drawn).hexdigest()[:32]}"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import product
 from typing import TYPE_CHECKING
@@ -9,14 +10,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from deploy.evaluation.methods.experiment import TestFrames, run
-from deploy.evaluation.methods.methods import METHODS, TrainingWindow
+from deploy.evaluation.methods.methods import FIXED_INPUT, METHODS, TrainingWindow
 from deploy.evaluation.protocol.split import AUGMENTED, split
 from deploy.evaluation.results.rows import FrameScores, Row
 from softpatch.building.embedding_buffer import buffer_for
-from softpatch.images.decode import decode
+from softpatch.building.input_choice import choose_input
+from softpatch.images.decode import MAX_PIXELS, decode
+from softpatch.scoring.search import FlatSearch
+from softpatch.settings import BuildSettings
+from softpatch.threads import available_cores
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from deploy.evaluation.embedding_cache import EmbeddingCache
     from deploy.evaluation.ledger import Ledger
@@ -88,18 +93,49 @@ def run_task(
     """Run every method of the task; each finished method is in the ledger before the next begins."""
     drawn = {s: split(task.category.images, noise=task.noise, setting=s, seed=task.seed) for s in task.settings}
     first = drawn[task.settings[0]]
-    window = training_window(first.window, set(first.injected), cache, task.settings[0], seed=task.seed)
     test_images = tuple(image for image in task.category.images if image.split == "test")
-    test = test_frames(test_images, cache)
     tested: dict[str, np.ndarray] = {
         setting: np.isin(np.arange(len(test_images)), [test_images.index(image) for image in each.test])
         for setting, each in drawn.items()
     }
-    for method in task.methods:
-        begin(method)
-        outcomes = run(METHODS[method], window, test, tested, seed=task.seed, clock=clock)
-        ledger.append(*_lines(task, method, outcomes, tested))
-        finish()
+    for on_input, methods in _by_input(task, first.window, cache):
+        window = training_window(first.window, set(first.injected), on_input, task.settings[0], seed=task.seed)
+        test = test_frames(test_images, on_input)
+        for method in methods:
+            begin(method)
+            outcomes = run(METHODS[method], window, test, tested, seed=task.seed, clock=clock)
+            ledger.append(*_lines(task, method, outcomes, tested, on_input))
+            finish()
+
+
+def _by_input(
+    task: Task, window: Sequence[LabelledImage], cache: EmbeddingCache
+) -> Iterator[tuple[EmbeddingCache, tuple[str, ...]]]:
+    """The methods that look at frames as the window itself chooses, as the product does, and those at a fixed input.
+
+    A network whose features are all of one kind has nothing to choose but the size, which stays the cache's.
+    """
+    fixed = tuple(method for method in task.methods if method in FIXED_INPUT)
+    choosing = tuple(method for method in task.methods if method not in FIXED_INPUT)
+    if choosing:
+        yield _chosen(task, window, cache), choosing
+    if fixed:
+        yield cache, fixed
+
+
+def _chosen(task: Task, window: Sequence[LabelledImage], cache: EmbeddingCache) -> EmbeddingCache:
+    settings = BuildSettings(seed=task.seed)
+    with ThreadPoolExecutor(available_cores()) as pool:
+        chosen = choose_input(
+            [image.path.read_bytes() for image in window],
+            cache.embedder,
+            settings,
+            earlier=None,
+            max_pixels=MAX_PIXELS,
+            make_search=FlatSearch,
+            pool=pool,
+        )
+    return cache.at(chosen.geometry, chosen.features)
 
 
 def training_window(
@@ -139,7 +175,7 @@ def _mask(image: LabelledImage, cache: EmbeddingCache) -> np.ndarray | None:
 
 
 def _lines(
-    task: Task, method: str, outcomes: dict[str, MethodResult], tested: Mapping[str, np.ndarray]
+    task: Task, method: str, outcomes: dict[str, MethodResult], tested: Mapping[str, np.ndarray], cache: EmbeddingCache
 ) -> tuple[list[Row], list[FrameScores]]:
     rows, scores = [], []
     for setting, mask in tested.items():
@@ -152,6 +188,7 @@ def _lines(
             setting=setting,
             noise=task.noise,
             seed=task.seed,
+            input=f"{cache.geometry.width_px}x{cache.geometry.height_px} {cache.embedder.features}",
             image_auroc=round(outcome.image_auroc, 6),
             pixel_auroc=round(outcome.pixel.auroc, 6) if outcome.pixel else None,
             pro=round(outcome.pixel.pro, 6) if outcome.pixel else None,

@@ -74,4 +74,4 @@ def _embedder_for(manifest: Manifest, runtime: RuntimeSettings) -> Embedder:
             f"the bank was built with {manifest.graph_name}, and runtime.backbone is {runtime.backbone}; "
             "set it to the network of the bank"
         )
-    return embedder
+    return embedder.with_features(manifest.features)

@@ -8,7 +8,8 @@ from deploy.place_on_frame import described_place, group_place
 from softpatch.calibration.threshold import why_uncertain
 
 if TYPE_CHECKING:
-    from softpatch.bank import Bank, GroupRecord
+    from softpatch.bank import Bank, FrameSizes, GroupRecord, InputChoice
+    from softpatch.calibration.detection import DetectionCurve
 
 SHORT = 12
 """Characters of a version or hash that are shown: enough to tell the banks of a line apart."""
@@ -51,6 +52,10 @@ def bank_facts(bank: Bank, version: str, size_bytes: int, *, interval_ratio_limi
         "dimension": manifest.dimension,
         "graph": f"{manifest.graph_name} {short_version(manifest.graph_hash)}",
         "input": f"{manifest.geometry.width_px} x {manifest.geometry.height_px} px, {manifest.geometry.mode}",
+        "features": manifest.features,
+        "input_choice": _choice_words(manifest.input_choice),
+        "frame_px": f"{manifest.frame_px.width_px} x {manifest.frame_px.height_px}",
+        "detection": None if manifest.detection is None else manifest.detection.model_dump(mode="json"),
         "threshold": manifest.threshold.value,
         "threshold_low": manifest.threshold.interval_low,
         "threshold_high": manifest.threshold.interval_high,
@@ -65,6 +70,30 @@ def bank_facts(bank: Bank, version: str, size_bytes: int, *, interval_ratio_limi
         "parent": manifest.parent,
         "size_bytes": size_bytes,
     }
+
+
+def _choice_words(choice: InputChoice | None) -> list[str]:
+    """What was tried, the chosen one first, and what each saw of planted defects."""
+    return [
+        f"{each.geometry.width_px} x {each.geometry.height_px} px {each.features}: {100 * each.seen_ratio:.0f} % seen"
+        for each in (choice.trials if choice else ())
+    ]
+
+
+def detection_words(curve: DetectionCurve | None, frame_px: FrameSizes, *, field_of_view_mm: float | None) -> str:
+    """How small a planted defect the bank finds nine times in ten, in pixels of the frame and in mm where known."""
+    if curve is None:
+        return "not measured"
+    per_px = None if field_of_view_mm is None else field_of_view_mm / frame_px.width_px
+
+    def length(size_px: float | None) -> str:
+        if size_px is None:
+            return f"more than {curve.largest_px:.0f} px"
+        return f"{size_px:.0f} px" + (f" ({size_px * per_px:.2g} mm)" if per_px else "")
+
+    found = f"{curve.found} of {curve.planted} planted defects found"
+    interval = f"{length(curve.a90_low_px)} to {length(curve.a90_high_px)}"
+    return f"{found}; nine of ten from {length(curve.a90_px)} on ({interval}), one of two from {length(curve.a50_px)}"
 
 
 def _group_facts(group: GroupRecord) -> dict[str, object]:

@@ -64,6 +64,17 @@ BANKS = Dashboard(
             unit="percentunit",
         ),
         Panel(
+            "Planted defects found",
+            "Of artificial defects in frames that the newest bank has not learnt: how much it can see at all.",
+            (Query("max by (view) (patchline_planted_found_ratio)", "{{view}}"),),
+            unit="percentunit",
+        ),
+        Panel(
+            "Smallest defect found",
+            "Pixels of the frame from which nine of ten planted defects are found; empty where none is that often.",
+            (Query("max by (view) (patchline_smallest_found_px)", "{{view}}"),),
+        ),
+        Panel(
             "Bank size",
             "Patches of the newest bank.",
             (Query("max by (view) (patchline_bank_patches)", "{{view}}"),),

@@ -81,6 +81,25 @@ class TrainerMetrics:
         Gauge,
         Metric("patchline_noise_estimate_ratio", "ratio", "Defective share of the window, as estimated.", BY_VIEW),
     ]
+    planted_found: Annotated[
+        Gauge,
+        Metric(
+            "patchline_planted_found_ratio",
+            "ratio",
+            "Of the defects planted into the newest bank's window, the share it finds; NaN where none were planted.",
+            BY_VIEW,
+        ),
+    ]
+    smallest_found: Annotated[
+        Gauge,
+        Metric(
+            "patchline_smallest_found_px",
+            "pixels",
+            "Pixels of the frame from which the newest bank finds nine of ten planted defects (a90); NaN where "
+            "it finds none so often.",
+            BY_VIEW,
+        ),
+    ]
     commands: Annotated[
         Counter,
         Metric(

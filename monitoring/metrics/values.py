@@ -22,6 +22,7 @@ UNDECIDED_REASONS = (
     "input_fault",
     "dead_letter_rate",
     "line_changed",
+    "frame_size",
     "no_part",
     "no_score",
     "bank_refused",

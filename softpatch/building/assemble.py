@@ -1,19 +1,20 @@
-"""Step 5: a fitted bank and its cross-fitted scores become a bank with threshold, manifest and probes."""
+"""Step 5: a fitted bank and its calibration become a bank with manifest and probes."""
 
 from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-from jaxtyping import Bool, Float32
+from jaxtyping import Bool
 
 from softpatch.bank import Bank
+from softpatch.building.calibrate import Calibration
 from softpatch.building.fit import Fit
 from softpatch.building.fitted_bank import SearchMaker
 from softpatch.building.golden import golden_result
+from softpatch.building.input_choice import ChosenInput
 from softpatch.building.manifest import BankOrigin, manifest_of
 from softpatch.building.no_part_patches import no_part_patches
 from softpatch.building.window import Window
-from softpatch.calibration.threshold import suggest
 from softpatch.network.embed import Embedder
 from softpatch.scoring.self_test import probe_scores
 
@@ -21,36 +22,35 @@ from softpatch.scoring.self_test import probe_scores
 def assemble(
     window: Window,
     fitted: Fit,
-    scores: Float32[np.ndarray, "frames"],
+    calibration: Calibration,
     embedder: Embedder,
     *,
+    chosen: ChosenInput,
     origin: BankOrigin,
     frames: Sequence[bytes],
     make_search: SearchMaker,
 ) -> Bank:
-    """The bank, its threshold suggested and its probes scored; `frames` are all encoded frames of the window.
+    """The bank, its probes scored; `frames` are all encoded frames of the window.
 
     Probes are spaced evenly over the window, so that they cover all of its time.
     """
     used = window.window_frames
-    counted = scores[~fitted.labels.not_learnt]
-    suggestion = suggest(counted, false_reject_ratio=fitted.settings.false_reject_ratio, seed=fitted.settings.seed)
     no_part = no_part_patches(
         window.embeddings,
         fitted.labels.no_part_rows,
         fitted.settings,
         projection=fitted.projection,
-        threshold=suggestion.threshold.value,
+        threshold=calibration.suggestion.threshold.value,
         make_search=make_search,
     )
     probed = np.linspace(0, used - 1, min(fitted.settings.probes, used)).round().astype(np.int32)
     bank = Bank(
-        manifest=manifest_of(window, fitted, suggestion, embedder, origin=origin, no_part=no_part),
+        manifest=manifest_of(window, fitted, calibration, embedder, chosen=chosen, origin=origin, no_part=no_part),
         vectors=np.ascontiguousarray(fitted.bank.patches.vectors),
         soft_weights=fitted.bank.soft_weights,
         source_frame=fitted.bank.patches.frame,
         source_position=fitted.bank.patches.position,
-        calibration_scores=scores,
+        calibration_scores=calibration.scores,
         calibration_statistics=window.statistics[:used],
         calibration_sketches=window.sketches[:used],
         probe_frames=probed,

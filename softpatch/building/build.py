@@ -5,11 +5,12 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
-from softpatch.bank import Bank
+from softpatch.bank import Bank, InputChoice
 from softpatch.building.assemble import assemble
+from softpatch.building.calibrate import calibrate
 from softpatch.building.calibration_blocks import calibration_blocks
-from softpatch.building.cross_fit import cross_fit
 from softpatch.building.fit import fit
+from softpatch.building.input_choice import choose_input
 from softpatch.building.label_window import KnownLabels
 from softpatch.building.labels import LabelledFrames, exemplar_frames, exemplar_names, exemplars_of
 from softpatch.building.manifest import BankOrigin
@@ -37,12 +38,14 @@ def build_bank(
     threads: int | None = None,
     max_pixels: int = MAX_PIXELS,
     labels: Sequence[LabelledFrames] = (),
+    earlier_choice: InputChoice | None = None,
 ) -> Bank:
     """The bank of a window, oldest frame first. The same arguments give the same bank, byte for byte, on one machine.
 
     `graph_name` is for people (the hash decides; its first 12 digits are the default). Frames that cannot be decoded,
     or have more than `max_pixels`, are left out and counted in the manifest. `labels` are what is known of the view:
-    groups that earlier builds found, and frames that people gave a word on.
+    groups that earlier builds found, and frames that people gave a word on. `earlier_choice` is the parent's, which
+    stands where it was made on a whole sample.
 
     Raises:
         TooFewFrames: fewer usable frames than `settings.fewest_frames`.
@@ -52,21 +55,41 @@ def build_bank(
     make_search = partial(FlatSearch, threads=threads)
     behind = exemplar_frames(labels)
     with ThreadPoolExecutor(threads or available_cores(), "build") as pool:
+        chosen = choose_input(
+            frames,
+            embedder,
+            settings,
+            earlier=earlier_choice,
+            max_pixels=max_pixels,
+            make_search=make_search,
+            pool=pool,
+            progress=progress,
+        )
+        embedder = embedder.with_features(chosen.features)
         window = read_window(
             frames,
             embedder,
-            settings.geometry,
+            chosen.geometry,
             labelled=[frame for _, frame in behind],
             fewest=settings.fewest_frames,
             max_pixels=max_pixels,
             pool=pool,
             progress=progress,
         )
-        exemplars = exemplars_of(labels, [number for number, _ in behind], window, settings.geometry)
+        exemplars = exemplars_of(labels, [number for number, _ in behind], window, chosen.geometry)
         known = KnownLabels(window.window_frames, exemplars)
         blocks = calibration_blocks(window.window_frames, settings.calibration_blocks)
         fitted = fit(window.embeddings, settings, pool, known=known, blocks=blocks, progress=progress)
-    scores = cross_fit(window.embeddings, fitted, make_search=make_search, progress=progress)
+        calibration = calibrate(
+            frames,
+            window,
+            fitted,
+            embedder,
+            chosen.geometry,
+            make_search=make_search,
+            pool=pool,
+            progress=progress,
+        )
     origin = BankOrigin(
         view=view,
         frame_names=frame_names,
@@ -76,4 +99,6 @@ def build_bank(
         parent=parent,
         provenance=provenance or {},
     )
-    return assemble(window, fitted, scores, embedder, origin=origin, frames=frames, make_search=make_search)
+    return assemble(
+        window, fitted, calibration, embedder, chosen=chosen, origin=origin, frames=frames, make_search=make_search
+    )

@@ -4,12 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from softpatch.bank import Manifest
+from softpatch.bank import FrameSizes, Manifest
+from softpatch.building.calibrate import Calibration
 from softpatch.building.fit import Fit
 from softpatch.building.group_records import group_records
+from softpatch.building.input_choice import ChosenInput
 from softpatch.building.no_part_patches import NoPartPatches
 from softpatch.building.window import Window
-from softpatch.calibration.threshold import Suggestion
 from softpatch.network.embed import Embedder
 
 
@@ -34,9 +35,10 @@ class BankOrigin:
 def manifest_of(
     window: Window,
     fitted: Fit,
-    suggestion: Suggestion,
+    calibration: Calibration,
     embedder: Embedder,
     *,
+    chosen: ChosenInput,
     origin: BankOrigin,
     no_part: NoPartPatches | None,
 ) -> Manifest:
@@ -46,20 +48,24 @@ def manifest_of(
         view=origin.view,
         graph_name=origin.graph_name,
         graph_hash=embedder.graph_hash,
-        geometry=settings.geometry,
-        dimension=embedder.dimension,
+        geometry=chosen.geometry,
+        features=chosen.features,
+        input_choice=chosen.choice,
+        detection=calibration.detection,
+        frame_px=FrameSizes.of(window.sizes_wh[: window.window_frames]),
+        dimension=window.embeddings.dimension,
         grid=window.grid,
         settings=settings,
         frame_names=[origin.name(source) for source in window.sources],
         labelled_frames=len(window) - window.window_frames,
         skipped_frames=len(origin.frame_names) - window.window_frames,
-        groups=group_records(fitted.labels.groups, window, origin.frame_names, settings.geometry),
+        groups=group_records(fitted.labels.groups, window, origin.frame_names, chosen.geometry),
         no_part_limit=None if no_part is None else no_part.limit,
         noise_floor=fitted.mask.noise_floor,
         kept_ratio=float(fitted.mask.keep[: window.window_frames].mean()),
         trusted_patches=fitted.bank.trusted_patches,
-        threshold=suggestion.threshold,
-        noise_estimate=suggestion.noise_estimate,
+        threshold=calibration.suggestion.threshold,
+        noise_estimate=calibration.suggestion.noise_estimate,
         probe_precision=embedder.precision,
         parent=origin.parent,
         provenance=dict(origin.provenance),

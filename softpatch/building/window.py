@@ -2,6 +2,7 @@
 
 import hashlib
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import astuple, dataclass
@@ -31,7 +32,7 @@ class Window:
 
     `sources[i]` is the place of usable frame i among all frames given. Statistics are those of `images.statistics`,
     measured on the network's input, so that they compare whatever the camera's resolution. `digests` are of the encoded
-    frames, `frame_wh` is the size of the first in pixels. The first `given_frames` of all frames are the window's.
+    frames, `sizes_wh` their sizes in pixels as they came. The first `given_frames` of all frames are the window's.
     """
 
     embeddings: EmbeddingBuffer
@@ -40,11 +41,16 @@ class Window:
     statistics: Float32[np.ndarray, "frames 5"]
     sketches: Float32[np.ndarray, "frames 32"]
     digests: tuple[bytes, ...]
-    frame_wh: tuple[int, int]
+    sizes_wh: tuple[tuple[int, int], ...]
     given_frames: int
 
     def __len__(self) -> int:
         return len(self.sources)
+
+    @property
+    def frame_wh(self) -> tuple[int, int]:
+        """The size in pixels that most of the window's frames have."""
+        return Counter(self.sizes_wh[: self.window_frames]).most_common(1)[0][0]
 
     @property
     def window_frames(self) -> int:
@@ -96,7 +102,7 @@ def read_window(
         statistics=np.array(statistics, np.float32),
         sketches=np.stack(sketches),
         digests=tuple(digest for _, digest, _ in usable),
-        frame_wh=usable[0][2],
+        sizes_wh=tuple(size for _, _, size in usable),
         given_frames=len(frames),
     )
 

@@ -1,8 +1,8 @@
 """Frames to patch embeddings through one ONNX graph, on the best execution provider that proves itself on a frame."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -10,7 +10,7 @@ import numpy as np
 import onnxruntime
 from jaxtyping import Float32, UInt8
 
-from softpatch.network.graph import INPUT, INPUT_MULTIPLE_PX, OUTPUT, STRIDE_PX, Graph
+from softpatch.network.graph import INPUT, FeatureSet, Graph
 from softpatch.threads import available_cores
 
 Provider = Literal["tensorrt", "cuda", "cpu"]
@@ -37,8 +37,17 @@ class Embedder(Protocol):
         ...
 
     @property
-    def dimension(self) -> int:
-        """Length of an embedding."""
+    def features(self) -> str:
+        """Which of the graph's feature sets it gives."""
+        ...
+
+    @property
+    def feature_sets(self) -> Mapping[str, FeatureSet]:
+        """All that the graph has, the default first."""
+        ...
+
+    def with_features(self, features: str) -> "Embedder":
+        """One that gives another feature set of the same graph. Raises UnknownFeatures."""
         ...
 
     @property
@@ -52,7 +61,7 @@ class Embedder(Protocol):
         ...
 
     def embed(self, frames: UInt8[np.ndarray, "n h w 3"]) -> Float32[np.ndarray, "n p q d"]:
-        """One embedding per patch of 8 x 8 px; RGB, sides multiples of 32."""
+        """One embedding per patch, a square of the feature set's stride; RGB, sides multiples of the graph's."""
         ...
 
 
@@ -82,6 +91,14 @@ class FrameShapes:
     max_frames: int = 16
 
 
+class UnknownFeatures(ValueError):
+    """The graph has no such feature set; the message names those it has."""
+
+    def __init__(self, features: str, graph: Graph) -> None:
+        known = ", ".join(graph.features)
+        super().__init__(f"{graph.name} has no features {features!r}; it has {known}")
+
+
 @dataclass(frozen=True)
 class OnnxEmbedder:
     """An ONNX Runtime session that has embedded a frame; `tried` has the result of each provider.
@@ -91,19 +108,22 @@ class OnnxEmbedder:
     the cores that Kafka needs. On a GPU the frames go as one batch.
     """
 
-    graph_hash: str
-    dimension: int
+    graph: Graph
+    features: str
     provider: Provider
-    precision: Precision
     tried: tuple[Attempt, ...]
     _session: Any
     _workers: ThreadPoolExecutor
+    _shapes: FrameShapes
+    _engine_cache: Path | None
+    _siblings: dict[str, "OnnxEmbedder"] = field(default_factory=dict, repr=False)
 
     @classmethod
     def open(
         cls,
         graph: Graph,
         *,
+        features: str | None = None,
         provider: Provider | Literal["auto"] = "auto",
         threads: int | None = None,
         shapes: FrameShapes | None = None,
@@ -111,59 +131,120 @@ class OnnxEmbedder:
     ) -> "OnnxEmbedder":
         """The first provider that really runs a frame: `auto` asks TensorRT, CUDA and CPU, in this order.
 
-        `threads` is the number of frames embedded at once on the CPU (default: the cores of this process).
+        `features` is the feature set to give (default: the graph's first), `threads` the number of frames embedded at
+        once on the CPU (default: the cores of this process).
 
         Raises:
             ProviderUnavailable: with every provider tried and its result.
+            UnknownFeatures: the graph has no such feature set.
         """
-        shapes = shapes or FrameShapes()
-        tried: list[Attempt] = []
-        for candidate in AUTO if provider == "auto" else (provider,):
-            session = _proven_session(graph, candidate, shapes, engine_cache)
-            tried.append(Attempt(candidate, session if isinstance(session, str) else RUNS))
-            if not isinstance(session, str):
-                workers = ThreadPoolExecutor(threads or available_cores(), "embed")
-                precision = PRECISIONS[candidate]
-                return cls(graph.hash, graph.dimension, candidate, precision, tuple(tried), session, workers)
-        raise ProviderUnavailable(tuple(tried))
+        workers = ThreadPoolExecutor(threads or available_cores(), "embed")
+        wanted = AUTO if provider == "auto" else (provider,)
+        return _opened(
+            graph,
+            features or graph.default_features,
+            wanted,
+            workers=workers,
+            shapes=shapes,
+            engine_cache=engine_cache,
+        )
+
+    def with_features(self, features: str) -> "OnnxEmbedder":
+        """See Embedder; on the same provider and with the same threads. Each feature set is a session of its own."""
+        if features == self.features:
+            return self
+        if features not in self._siblings:
+            opened = _opened(
+                self.graph,
+                features,
+                (self.provider,),
+                workers=self._workers,
+                shapes=self._shapes,
+                engine_cache=self._engine_cache,
+            )
+            self._siblings[features] = replace(opened, tried=self.tried, _siblings=self._siblings)
+            self._siblings[self.features] = self
+        return self._siblings[features]
+
+    @property
+    def graph_hash(self) -> str:
+        """See Embedder."""
+        return self.graph.hash
+
+    @property
+    def feature_sets(self) -> Mapping[str, FeatureSet]:
+        """See Embedder."""
+        return self.graph.features
+
+    @property
+    def precision(self) -> Precision:
+        """See Embedder."""
+        return PRECISIONS[self.provider]
 
     def embed(self, frames: UInt8[np.ndarray, "n h w 3"]) -> Float32[np.ndarray, "n p q d"]:
         """See Embedder.
 
         Raises:
-            ValueError: the sides are not multiples of 32.
+            ValueError: the sides are not multiples of what the graph takes.
         """
         count, height, width, _ = frames.shape
-        if height % INPUT_MULTIPLE_PX or width % INPUT_MULTIPLE_PX:
-            raise ValueError(f"frames of {width}x{height} px; the graph takes multiples of {INPUT_MULTIPLE_PX}")
+        multiple, features = self.graph.input_multiple_px, self.graph.features[self.features]
+        if height % multiple or width % multiple:
+            raise ValueError(f"frames of {width}x{height} px; the graph takes multiples of {multiple}")
         if self.provider != "cpu" and count:
-            return _run_bound(self._session, frames)
-        embeddings = np.empty((count, height // STRIDE_PX, width // STRIDE_PX, self.dimension), np.float32)
+            return _run_bound(self._session, self.features, frames)
+        grid = height // features.stride_px, width // features.stride_px
+        embeddings = np.empty((count, *grid, features.dimension), np.float32)
 
         def embed_one(i: int) -> None:
-            embeddings[i] = _run(self._session, frames[i : i + 1])[0]
+            embeddings[i] = _run(self._session, self.features, frames[i : i + 1])[0]
 
         list(self._workers.map(embed_one, range(count)))
         return embeddings
 
 
-def _proven_session(graph: Graph, provider: Provider, shapes: FrameShapes, engine_cache: Path | None) -> Any | str:  # noqa: ANN401 - onnxruntime has no types
+def _opened(
+    graph: Graph,
+    features: str,
+    providers: Sequence[Provider],
+    *,
+    workers: ThreadPoolExecutor,
+    shapes: FrameShapes | None,
+    engine_cache: Path | None,
+) -> OnnxEmbedder:
+    if features not in graph.features:
+        raise UnknownFeatures(features, graph)
+    shapes = shapes or FrameShapes()
+    tried: list[Attempt] = []
+    for candidate in providers:
+        session = _proven_session(graph, features, candidate, shapes, engine_cache)
+        tried.append(Attempt(candidate, session if isinstance(session, str) else RUNS))
+        if not isinstance(session, str):
+            return OnnxEmbedder(graph, features, candidate, tuple(tried), session, workers, shapes, engine_cache)
+    raise ProviderUnavailable(tuple(tried))
+
+
+def _proven_session(
+    graph: Graph, features: str, provider: Provider, shapes: FrameShapes, engine_cache: Path | None
+) -> Any | str:  # noqa: ANN401 - onnxruntime has no types
     """A session that has run a frame on this provider, or the reason why there is none."""
     if ORT_NAMES[provider] not in onnxruntime.get_available_providers():
         return f"this onnxruntime {onnxruntime.__version__} is built without it"
     try:
         session = onnxruntime.InferenceSession(
-            graph.model,
+            graph.model_of(features),
             _session_options(provider),
             providers=[ORT_NAMES[provider]],
-            provider_options=[_provider_options(graph, provider, shapes, engine_cache)],
+            provider_options=[_provider_options(graph, features, provider, shapes, engine_cache)],
         )
         if session.get_providers()[0] != ORT_NAMES[provider]:  # onnxruntime falls back by itself, and only logs it
             return "onnxruntime could not load it (driver or libraries missing) and fell back to the CPU"
-        _run(session, np.zeros((1, shapes.height_px, shapes.width_px, 3), np.uint8))
+        given = _run(session, features, np.zeros((1, shapes.height_px, shapes.width_px, 3), np.uint8)).shape
     except Exception as error:  # noqa: BLE001 - onnxruntime raises a type of its own per status, all direct children of Exception
         return " ".join(str(error).split())
-    return session
+    stride, dimension = graph.features[features].stride_px, graph.features[features].dimension
+    said = (1, shapes.height_px // stride, shapes.width_px // stride, dimension)
+    return session if given == said else f"it gives embeddings {given} where the graph's metadata say {said}"
 
 
 def _session_options(provider: Provider) -> Any:  # noqa: ANN401 - onnxruntime has no types
@@ -176,7 +257,7 @@ def _session_options(provider: Provider) -> Any:  # noqa: ANN401 - onnxruntime h
 
 
 def _provider_options(
-    graph: Graph, provider: Provider, shapes: FrameShapes, engine_cache: Path | None
+    graph: Graph, features: str, provider: Provider, shapes: FrameShapes, engine_cache: Path | None
 ) -> dict[str, str]:
     if provider != "tensorrt":
         return {}
@@ -190,7 +271,9 @@ def _provider_options(
     if engine_cache is None:
         return options
     # TensorRT puts its own version and the GPU's architecture into the file names inside.
-    folder = engine_cache / f"{graph.hash[:16]}-fp16-{high.split(':')[1]}-onnxruntime-{onnxruntime.__version__}"
+    folder = (
+        engine_cache / f"{graph.hash[:16]}-{features}-fp16-{high.split(':')[1]}-onnxruntime-{onnxruntime.__version__}"
+    )
     folder.mkdir(parents=True, exist_ok=True)
     return options | {
         "trt_engine_cache_enable": "1",
@@ -200,15 +283,15 @@ def _provider_options(
     }
 
 
-def _run(session: Any, frames: np.ndarray) -> np.ndarray:  # noqa: ANN401 - onnxruntime has no types
-    return np.asarray(session.run([OUTPUT], {INPUT: frames})[0])
+def _run(session: Any, features: str, frames: np.ndarray) -> np.ndarray:  # noqa: ANN401 - onnxruntime has no types
+    return np.asarray(session.run([features], {INPUT: frames})[0])
 
 
-def _run_bound(session: Any, frames: np.ndarray) -> np.ndarray:  # noqa: ANN401 - onnxruntime has no types
+def _run_bound(session: Any, features: str, frames: np.ndarray) -> np.ndarray:  # noqa: ANN401 - onnxruntime has no types
     """With input and output in device memory: one copy in, one copy out, none between the layers."""
     binding = session.io_binding()
     on_device = onnxruntime.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(frames), "cuda", 0)
     binding.bind_ortvalue_input(INPUT, on_device)
-    binding.bind_output(OUTPUT, "cuda", 0)
+    binding.bind_output(features, "cuda", 0)
     session.run_with_iobinding(binding)
     return np.asarray(binding.copy_outputs_to_cpu()[0])

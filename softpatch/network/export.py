@@ -25,11 +25,15 @@ except ModuleNotFoundError as error:
         f"{error.name} is missing: run pip install 'patchline[export]'", name=error.name
     ) from error
 
-from softpatch.network.graph import INPUT, INPUT_MULTIPLE_PX, OUTPUT, STRIDE_PX
+from softpatch.network.graph import INPUT, INPUT_MULTIPLE_PX, FeatureSet, graph_metadata
 
 RGB = tuple[float, float, float]
 OPSET = 18
-REDUCTIONS = (8, 16)
+REDUCTIONS = (8, 16, 32)
+WIDE_DIMENSION = 128
+"""Of wide embeddings, which a random projection brings down to it: 432 channels of Lite0 cost search and build three
+times as much and find no more (docs/quality.md)."""
+WIDE_SEED = 0
 TRACED_SIDE_PX = 224
 LITE0 = "tf_efficientnet_lite0"
 LITE0_MEAN, LITE0_STD = (127 / 255,) * 3, (128 / 255,) * 3  # what Google trained it with; timm's table says 0.5
@@ -40,12 +44,40 @@ class CannotExport(ValueError):
     """This network cannot become a graph; the message says why."""
 
 
-class MeanEmbedding(nn.Module):
-    """Per layer a 3x3 mean (zeros counted), the coarse one then bilinear x2, concatenated; no adaptive step."""
+class FineEmbedding(nn.Module):
+    """Strides 8 and 16 at stride 8: a 3x3 mean of each (zeros counted), the coarse one bilinear x2, concatenated."""
 
-    def forward(self, fine: Tensor, coarse: Tensor) -> Tensor:
+    def forward(self, fine: Tensor, middle: Tensor) -> Tensor:
         """[n, c8, h, w] and [n, c16, h/2, w/2] to [n, c8 + c16, h, w]."""
-        return torch.cat([_mean_3x3(fine), _twice(_mean_3x3(coarse))], dim=1)
+        return torch.cat([_mean_3x3(fine), _twice(_mean_3x3(middle))], dim=1)
+
+
+class MediumEmbedding(nn.Module):
+    """Strides 8 and 16 at stride 16: a 3x3 mean of each, the fine one then averaged two by two, concatenated."""
+
+    def forward(self, fine: Tensor, middle: Tensor) -> Tensor:
+        """[n, c8, 2h, 2w] and [n, c16, h, w] to [n, c8 + c16, h, w]."""
+        return torch.cat([functional.avg_pool2d(_mean_3x3(fine), 2), _mean_3x3(middle)], dim=1)
+
+
+class WideEmbedding(nn.Module):
+    """Strides 16 and 32 at stride 16, as FineEmbedding joins 8 and 16, then a random projection to `WIDE_DIMENSION`.
+
+    The projection commutes with mean and interpolation, so each layer is projected first.
+    """
+
+    def __init__(self, middle_channels: int, coarse_channels: int) -> None:
+        super().__init__()
+        generator = torch.Generator().manual_seed(WIDE_SEED)
+        drawn = torch.randn(WIDE_DIMENSION, middle_channels + coarse_channels, 1, 1, generator=generator)
+        drawn /= WIDE_DIMENSION**0.5
+        self.register_buffer("middle", drawn[:, :middle_channels].contiguous())
+        self.register_buffer("coarse", drawn[:, middle_channels:].contiguous())
+
+    def forward(self, middle: Tensor, coarse: Tensor) -> Tensor:
+        """[n, c16, h, w] and [n, c32, h/2, w/2] to [n, 128, h, w]."""
+        middle = functional.conv2d(middle, self.middle)
+        return _mean_3x3(middle) + _twice(_mean_3x3(functional.conv2d(coarse, self.coarse)))
 
 
 class PublishedEmbedding(nn.Module):
@@ -72,18 +104,33 @@ class PublishedEmbedding(nn.Module):
 
 
 class Network(nn.Module):
-    """uint8 frames [n, h, w, 3] to embeddings [n, h/8, w/8, d]: everything that a graph holds."""
+    """uint8 frames [n, h, w, 3] to embeddings [n, h/stride, w/stride, d] of each feature set: all that a graph holds.
 
-    def __init__(self, backbone: nn.Module, embedding: nn.Module, *, mean: RGB, std: RGB) -> None:
+    `fine` and `medium` take the backbone's layers of strides 8 and 16, `wide` those of 16 and 32, where it has them.
+    """
+
+    def __init__(self, backbone: nn.Module, fine: nn.Module, *, mean: RGB, std: RGB) -> None:
         super().__init__()
-        self.backbone, self.embedding = backbone, embedding
+        self.backbone, self.fine, self.medium, self.wide = backbone, fine, MediumEmbedding(), None
+        channels = backbone.feature_info.channels()
+        if len(channels) == len(REDUCTIONS):
+            self.wide = WideEmbedding(*channels[1:])
         self.register_buffer("mean", 255 * torch.tensor(mean).view(1, 3, 1, 1))
         self.register_buffer("std", 255 * torch.tensor(std).view(1, 3, 1, 1))
 
-    def forward(self, frames: Tensor) -> Tensor:
-        """Normalise, take the features at stride 8 and 16, embed."""
+    @property
+    def strides_px(self) -> dict[str, int]:
+        """Of each feature set, by its name, in the order of `forward`."""
+        return {"fine": 8, "medium": 16} | ({} if self.wide is None else {"wide": 16})
+
+    def forward(self, frames: Tensor) -> tuple[Tensor, ...]:
+        """Normalise, take the backbone's layers, embed."""
         pixels = (frames.permute(0, 3, 1, 2).float() - self.mean) / self.std
-        return self.embedding(*self.backbone(pixels)).permute(0, 2, 3, 1)
+        layers = self.backbone(pixels)
+        embedded = [self.fine(*layers[:2]), self.medium(*layers[:2])]
+        if self.wide is not None:
+            embedded.append(self.wide(*layers[1:]))
+        return tuple(each.permute(0, 2, 3, 1) for each in embedded)
 
 
 class StaticSame(nn.Module):
@@ -142,15 +189,21 @@ def lite0_network() -> Network:
     renamed = dict(zip(names, weights.values(), strict=True))
     backbone = _features(LITE0, pretrained=False)
     backbone.load_state_dict({key: renamed[key] for key in backbone.state_dict()})
-    return Network(backbone, MeanEmbedding(), mean=LITE0_MEAN, std=LITE0_STD)
+    return Network(backbone, FineEmbedding(), mean=LITE0_MEAN, std=LITE0_STD)
 
 
 def timm_network(name: str, *, file: str = "", pretrained: bool = True) -> Network:
-    """Any timm network with features at stride 8 and 16; the weights of a state-dict file, if one is named."""
+    """Any timm network with features at stride 8 and 16; the weights of a state-dict file, if one is named.
+
+    A file that ends before stride 32 gives a network without wide embeddings.
+    """
+    weights = _read_weights(Path(file)) if file else None
     backbone = _features(name, pretrained=pretrained and not file)
-    if file:
-        load_weights(backbone, _read_weights(Path(file)))
-    embedding = PublishedEmbedding() if name == PUBLISHED else MeanEmbedding()
+    if weights is not None:
+        if _ends_before(backbone, weights):
+            backbone = _features(name, pretrained=False, reductions=REDUCTIONS[:2])
+        load_weights(backbone, weights)
+    embedding = PublishedEmbedding() if name == PUBLISHED else FineEmbedding()
     configuration = timm.get_pretrained_cfg(name)
     return Network(backbone, embedding, mean=configuration.mean, std=configuration.std)
 
@@ -158,7 +211,7 @@ def timm_network(name: str, *, file: str = "", pretrained: bool = True) -> Netwo
 def load_weights(backbone: nn.Module, weights: Mapping[str, Tensor]) -> None:
     """Takes a state dict as it is, or one whose batch norms are folded into biases of the convolutions.
 
-    Folded: the convolutions get the biases, the batch norms become the identity. Layers past stride 16 are left out.
+    Folded: the convolutions get the biases, the batch norms become the identity. Later layers are left out.
 
     Raises:
         CannotExport: a weight of the backbone is missing.
@@ -179,22 +232,26 @@ def to_onnx(network: Network, *, name: str) -> bytes:
     axes = {0: count} | {axis: INPUT_MULTIPLE_PX * block for axis, block in enumerate(blocks, start=1)}
     with torch.inference_mode(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter warns of its own deprecations
-        dimension = network(example).shape[-1]
+        dimensions = [each.shape[-1] for each in network(example)]
         program = torch.onnx.export(
             network,
             (example,),
             dynamo=True,
             input_names=[INPUT],
-            output_names=[OUTPUT],
+            output_names=list(network.strides_px),
             dynamic_shapes={"frames": axes},
             opset_version=OPSET,
             external_data=False,
             verbose=False,
         )
-    return _labelled(program.model_proto, name=name, dimension=dimension)
+    features = {
+        features: FeatureSet(stride_px=stride, dimension=dimension)
+        for (features, stride), dimension in zip(network.strides_px.items(), dimensions, strict=True)
+    }
+    return _labelled(program.model_proto, graph_metadata(name, features, input_multiple_px=INPUT_MULTIPLE_PX))
 
 
-def _labelled(model: onnx.ModelProto, *, name: str, dimension: int) -> bytes:
+def _labelled(model: onnx.ModelProto, metadata: Mapping[str, str]) -> bytes:
     """Our metadata instead of the exporter's, which holds file paths and line numbers of the machine it ran on."""
     bare = (
         *model.graph.node,
@@ -206,11 +263,12 @@ def _labelled(model: onnx.ModelProto, *, name: str, dimension: int) -> bytes:
     for part in (model, model.graph, *bare):
         del part.metadata_props[:]
     model.producer_name, model.producer_version, model.doc_string = "patchline", "", ""
-    model.graph.name = name
+    model.graph.name = metadata["name"]
     del model.graph.value_info[:]
     _name_axes(model.graph.input[0], "frames", "height", "width")
-    _name_axes(model.graph.output[0], "frames", "rows", "columns")
-    onnx.helper.set_model_props(model, {"name": name, "dimension": str(dimension), "stride": str(STRIDE_PX)})
+    for output in model.graph.output:
+        _name_axes(output, "frames", f"{output.name}_rows", f"{output.name}_columns")
+    onnx.helper.set_model_props(model, dict(metadata))
     onnx.checker.check_model(model, full_check=True)
     return model.SerializeToString(deterministic=True)
 
@@ -220,16 +278,23 @@ def _name_axes(end: onnx.ValueInfoProto, *axes: str) -> None:
         size.dim_param = axis
 
 
-def _features(name: str, *, pretrained: bool) -> nn.Module:
+def _features(name: str, *, pretrained: bool, reductions: tuple[int, ...] = REDUCTIONS) -> nn.Module:
+    """The network up to the last of these strides that it has."""
     try:
         probe = timm.create_model(name, pretrained=False, features_only=True)
     except RuntimeError as error:
         raise CannotExport(f"timm cannot take features from {name}: {error}") from error
     strides = probe.feature_info.reduction()
-    if not set(REDUCTIONS) <= set(strides):
+    if not {8, 16} <= set(strides):
         raise CannotExport(f"{name} has features at strides {strides}, not at 8 and 16")
-    wanted = tuple(strides.index(stride) for stride in REDUCTIONS)
+    wanted = tuple(strides.index(stride) for stride in reductions if stride in strides)
     return timm.create_model(name, pretrained=pretrained, features_only=True, out_indices=wanted)
+
+
+def _ends_before(backbone: nn.Module, weights: Mapping[str, Tensor]) -> bool:
+    """Whether none of the weights is of the backbone's last stage."""
+    stage = backbone.feature_info.module_name()[-1]
+    return not any(name.startswith(f"{stage}.") for name in weights)
 
 
 def _read_weights(file: Path) -> dict[str, Tensor]:

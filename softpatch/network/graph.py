@@ -1,29 +1,47 @@
-"""A graph: normalisation, backbone and patch embedding in one ONNX file, known by the sha256 of its bytes."""
+"""A graph: normalisation, backbone and patch embeddings in one ONNX file, known by the sha256 of its bytes."""
 
 import hashlib
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
+from typing import Annotated
 
 import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped] # protobuf ships no types
+from onnx.utils import Extractor
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, TypeAdapter, ValidationError
 
-STRIDE_PX = 8
 INPUT_MULTIPLE_PX = 32
-INPUT, OUTPUT = "frames", "embeddings"
+"""What the sides of an input are a multiple of, unless a graph says otherwise."""
+
+INPUT = "frames"
 
 
 class InvalidGraph(ValueError):
     """This file is not a graph that Patchline can run; the message says why."""
 
 
+class FeatureSet(BaseModel):
+    """One way in which a graph embeds a frame: an output of its own, one embedding for each `stride_px` square."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    stride_px: PositiveInt
+    dimension: PositiveInt
+
+
 @dataclass(frozen=True)
 class Graph:
-    """uint8 [N, H, W, 3] (RGB, H and W multiples of 32) in, float32 [N, H/8, W/8, dimension] out."""
+    """uint8 [N, H, W, 3] (RGB) in; each feature set's embeddings out: float32 [N, H/stride, W/stride, dimension].
+
+    H and W are multiples of `input_multiple_px`. The first feature set is the one to take where nobody says which.
+    """
 
     name: str
-    dimension: int
+    features: Mapping[str, FeatureSet]
+    input_multiple_px: int
     model: bytes = field(repr=False)
 
     @property
@@ -31,10 +49,21 @@ class Graph:
         """sha256 of the file, in hex: a bank belongs to one graph, byte for byte."""
         return hashlib.sha256(self.model).hexdigest()
 
+    @property
+    def default_features(self) -> str:
+        """The name of the first feature set."""
+        return next(iter(self.features))
+
+    def model_of(self, features: str) -> bytes:
+        """The part of the graph that computes one feature set: ONNX Runtime runs all of what it is given."""
+        whole = onnx.load_model_from_string(self.model)
+        part: bytes = Extractor(whole).extract_model([INPUT], [features]).SerializeToString(deterministic=True)
+        return part
+
 
 @cache
 def lite0() -> Graph:
-    """The embedded default, EfficientNet-Lite0 with 40 + 112 channels; it needs no torch."""
+    """The embedded default, EfficientNet-Lite0; it needs no torch."""
     return graph_from_bytes((files("softpatch.network") / "graphs" / "lite0.onnx").read_bytes(), source="lite0.onnx")
 
 
@@ -60,25 +89,39 @@ def graph_from_bytes(model: bytes, *, source: str) -> Graph:
     try:
         parsed = onnx.load_model_from_string(model)
     except DecodeError as error:
-        raise InvalidGraph(f"{source} is not an ONNX file; make one with python -m softpatch.network.export") from error
+        raise InvalidGraph(f"{source} is not an ONNX file; {_HINT}") from error
     metadata = {entry.key: entry.value for entry in parsed.metadata_props}
-    problem = _problem(parsed.graph, metadata)
-    if problem:
-        raise InvalidGraph(f"{source} {problem}; make one with python -m softpatch.network.export")
-    return Graph(name=metadata["name"], dimension=int(metadata["dimension"]), model=model)
-
-
-def _problem(graph: onnx.GraphProto, metadata: dict[str, str]) -> str | None:
-    missing = {"name", "dimension", "stride"} - metadata.keys()
+    missing = {"name", "features", "input_multiple_px"} - metadata.keys()
     if missing:
-        return f"lacks the metadata {', '.join(sorted(missing))}"
-    if metadata["stride"] != str(STRIDE_PX):
-        return f"has stride {metadata['stride']}, not {STRIDE_PX}"
+        raise InvalidGraph(f"{source} lacks the metadata {', '.join(sorted(missing))}; {_HINT}")
+    try:
+        features = _FEATURES.validate_json(metadata["features"])
+        multiple = _MULTIPLE.validate_json(metadata["input_multiple_px"])
+    except ValidationError as error:
+        raise InvalidGraph(f"{source} has metadata that cannot be read: {error.errors()[0]['msg']}; {_HINT}") from error
+    if _ends(parsed.graph) != [(INPUT, onnx.TensorProto.UINT8, 4, 3), *_described(features)]:
+        raise InvalidGraph(f"{source} does not map uint8 frames [N,H,W,3] to the embeddings it names; {_HINT}")
+    return Graph(name=metadata["name"], features=features, input_multiple_px=multiple, model=model)
+
+
+_HINT = "make one with python -m softpatch.network.export"
+_FEATURES = TypeAdapter(Annotated[dict[str, FeatureSet], Field(min_length=1)])
+_MULTIPLE: TypeAdapter[int] = TypeAdapter(PositiveInt)
+
+
+def graph_metadata(name: str, features: Mapping[str, FeatureSet], *, input_multiple_px: int) -> dict[str, str]:
+    """What a graph file says of itself."""
+    described = {key: each.model_dump() for key, each in features.items()}
+    return {"name": name, "features": json.dumps(described), "input_multiple_px": str(input_multiple_px)}
+
+
+_End = tuple[str, int, int, int]  # name, element type, axes, length of the last
+
+
+def _described(features: Mapping[str, FeatureSet]) -> list[_End]:
+    return [(name, onnx.TensorProto.FLOAT, 4, each.dimension) for name, each in features.items()]
+
+
+def _ends(graph: onnx.GraphProto) -> list[_End]:
     ends = [(end.name, end.type.tensor_type) for end in (*graph.input, *graph.output)]
-    described = [(name, kind.elem_type, len(kind.shape.dim), kind.shape.dim[-1].dim_value) for name, kind in ends]
-    expected = [(INPUT, onnx.TensorProto.UINT8, 4, 3), (OUTPUT, onnx.TensorProto.FLOAT, 4, _number(metadata))]
-    return None if described == expected else "does not map uint8 frames [N,H,W,3] to float embeddings [N,H/8,W/8,d]"
-
-
-def _number(metadata: dict[str, str]) -> int:
-    return int(metadata["dimension"]) if metadata["dimension"].isdecimal() else -1
+    return [(name, kind.elem_type, len(kind.shape.dim), kind.shape.dim[-1].dim_value) for name, kind in ends]

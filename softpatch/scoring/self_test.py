@@ -65,5 +65,6 @@ def probe_scores(
 ) -> Float32[np.ndarray, "probes"]:
     """What these encoded frames score against the bank, one at a time: any batch size must agree."""
     scorer, geometry = Scorer(bank, search), bank.manifest.geometry
+    embedder = embedder.with_features(bank.manifest.features)
     embedded = [embedder.embed(geometry.apply(decode(probe, max_pixels=None))[None]) for probe in probes]
     return np.array([scorer.score(one)[0].score for one in embedded], np.float32)

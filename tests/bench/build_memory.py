@@ -11,27 +11,35 @@ import resource
 import subprocess
 import sys
 import time
+from types import MappingProxyType
 
 import cv2
 import numpy as np
 
 from softpatch.building.build import build_bank
-from softpatch.settings import BuildSettings
+from softpatch.network.graph import FeatureSet
+from softpatch.settings import FAST, BuildSettings
 
 SIDE_PX, CELL_PX, DIMENSION = 224, 8, 152
-SETTINGS = BuildSettings(coreset_cap=200)
+SETTINGS = BuildSettings(geometry=FAST, coreset_cap=200, detection_plants=0)
 
 
 class Projected:
     """Every patch's mean colour and deviations, through one fixed random matrix."""
 
     graph_hash = "f" * 64
-    dimension = DIMENSION
+    features = "projected"
+    feature_sets = MappingProxyType({"projected": FeatureSet(stride_px=CELL_PX, dimension=DIMENSION)})
     provider = "cpu"
     precision = "fp32"
 
     def __init__(self) -> None:
         self._matrix = np.random.default_rng(0).normal(size=(6, DIMENSION)).astype(np.float32)
+
+    def with_features(self, features: str) -> "Projected":
+        """There is but one feature set."""
+        assert features == self.features
+        return self
 
     def embed(self, frames: np.ndarray) -> np.ndarray:
         """As an embedder does."""

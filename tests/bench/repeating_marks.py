@@ -23,7 +23,7 @@ from softpatch.images.decode import decode
 from softpatch.network.embed import OnnxEmbedder
 from softpatch.network.graph import lite0
 from softpatch.scoring.search import FlatSearch
-from softpatch.settings import BuildSettings
+from softpatch.settings import FAST, BuildSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -137,7 +137,7 @@ class EmbeddedPictures:
         return np.asarray(np.load(path, mmap_mode="r"))
 
     def _embedded(self, image: np.ndarray) -> np.ndarray:
-        return np.asarray(self._embedder.embed(BuildSettings().geometry.apply(image)[None])[0])
+        return np.asarray(self._embedder.embed(FAST.apply(image)[None])[0])
 
 
 @dataclass(frozen=True)

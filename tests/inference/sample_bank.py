@@ -14,7 +14,7 @@ from ingest.bank_state import BankInForce, BankState, ViewState
 from ingest.decision import ImageFacts
 from ingest.kafka.records import Claim, Partition, Record
 from ingest.view import file_name
-from softpatch.bank import Bank, Manifest, Threshold, bank_to_bytes, bank_version
+from softpatch.bank import Bank, FrameSizes, Manifest, Threshold, bank_to_bytes, bank_version
 from softpatch.images.decode import decode
 from softpatch.images.geometry import Geometry
 from softpatch.images.input_faults import FrameThumbnail
@@ -106,7 +106,9 @@ def _manifest(embedder: Embedder, view: str, geometry: Geometry, grid: tuple[int
         graph_name="lite0",
         graph_hash=embedder.graph_hash,
         geometry=geometry,
-        dimension=embedder.dimension,
+        features=embedder.features,
+        frame_px=FrameSizes.of([(96, 96)]),
+        dimension=embedder.feature_sets[embedder.features].dimension,
         grid=grid,
         settings=BuildSettings(geometry=geometry),
         frame_names=[f"window-{i}" for i in range(frames)],

@@ -233,12 +233,17 @@ def one_broken_frame(embedder: OnnxEmbedder, shade: int) -> OnnxEmbedder:
     """The same embedder, except that it gives NaN for a frame of one flat shade."""
 
     class Broken:
-        graph_hash, dimension, provider, precision = (
+        graph_hash, features, feature_sets, provider, precision = (
             embedder.graph_hash,
-            embedder.dimension,
+            embedder.features,
+            embedder.feature_sets,
             embedder.provider,
             embedder.precision,
         )
+
+        def with_features(self, features: str) -> OnnxEmbedder:
+            assert features == embedder.features
+            return self  # type: ignore[return-value]  # as below
 
         def embed(self, frames: np.ndarray) -> np.ndarray:
             embeddings = embedder.embed(frames)

@@ -1,16 +1,20 @@
 """A small embedder and small encoded frames: a build in a second, with defects whose places are known."""
 
+from types import MappingProxyType
+
 import cv2
 import numpy as np
 from jaxtyping import Float32, UInt8
 
 from softpatch.images.geometry import Geometry
+from softpatch.network.graph import FeatureSet
 from softpatch.settings import BuildSettings
 
 SETTINGS = BuildSettings(
     geometry=Geometry(mode="squash", height_px=64, width_px=64),
     coreset_cap=200,
     probes=3,
+    detection_plants=0,
 )
 
 
@@ -18,9 +22,15 @@ class MeanColours:
     """Embeds a patch of 8 x 8 px as means and deviations of its channels: a function of the patch alone."""
 
     graph_hash = "f" * 64
-    dimension = 6
+    features = "colours"
+    feature_sets = MappingProxyType({"colours": FeatureSet(stride_px=8, dimension=6)})
     provider = "cpu"
     precision = "fp32"
+
+    def with_features(self, features: str) -> "MeanColours":
+        """There is but one feature set."""
+        assert features == self.features
+        return self
 
     def embed(self, frames: UInt8[np.ndarray, "n h w 3"]) -> Float32[np.ndarray, "n p q d"]:
         """Six numbers a patch."""

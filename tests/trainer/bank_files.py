@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from softpatch.bank import Bank, GoldenResult, GroupRecord, Manifest, Threshold, bank_to_bytes
+from softpatch.bank import Bank, FrameSizes, GoldenResult, GroupRecord, Manifest, Threshold, bank_to_bytes
 from softpatch.images.geometry import Geometry
 from softpatch.settings import BuildSettings
 from tests.trainer.views import GRAPH, VIEW
@@ -43,6 +43,8 @@ def bank_file(
         graph_name="toy",
         graph_hash=graph_hash,
         geometry=Geometry(mode="squash", height_px=32, width_px=32),
+        features="toy",
+        frame_px=FrameSizes.of([(32, 32)]),
         dimension=3,
         grid=(4, 4),
         settings=BuildSettings(),

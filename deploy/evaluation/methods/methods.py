@@ -115,6 +115,7 @@ def _softpatch(**changes: object) -> Method:
 METHODS: Mapping[str, Method] = MappingProxyType(
     {
         "patchline": patchline,
+        "patchline-224": patchline,
         "softpatch-lof": _softpatch(),
         "softpatch-lof-auto": _softpatch(noise_ratio="auto"),
         "softpatch-lof-unweighted": _softpatch(soft_weights=False),
@@ -129,3 +130,6 @@ METHODS: Mapping[str, Method] = MappingProxyType(
         "clean-patchcore": clean_patchcore,
     }
 )
+
+FIXED_INPUT = frozenset({"patchline-224"})
+"""Methods at 224 x 224 px with fine features, the setting `fast`; all others at the input that the window chooses."""

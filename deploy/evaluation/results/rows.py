@@ -17,6 +17,8 @@ class Row(BaseModel):
     setting: str
     noise: float
     seed: int
+    input: str
+    """Width x height in pixels of the network's input, and the features."""
     image_auroc: float
     pixel_auroc: float | None
     pro: float | None

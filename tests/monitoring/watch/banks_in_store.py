@@ -8,7 +8,7 @@ import numpy as np
 
 from ingest.bank_state import BankInForce, BankState, ViewState
 from ingest.kafka.records import Claim, Partition, Record
-from softpatch.bank import Bank, Manifest, Threshold, bank_to_bytes, bank_version
+from softpatch.bank import Bank, FrameSizes, Manifest, Threshold, bank_to_bytes, bank_version
 from softpatch.images.geometry import Geometry
 from softpatch.settings import BuildSettings
 from tests.monitoring.decisions import AT, VIEW, decision
@@ -97,6 +97,8 @@ def _manifest(view: str, count: int) -> Manifest:
         graph_name="lite0",
         graph_hash=GRAPH,
         geometry=geometry,
+        features="fine",
+        frame_px=FrameSizes.of([(64, 64)]),
         dimension=4,
         grid=(8, 8),
         settings=BuildSettings(geometry=geometry),

@@ -1,13 +1,15 @@
 """The embedded graph gives what PyTorch and timm give, on whatever provider proves itself."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 
-from softpatch.network.embed import Attempt, Embedder, OnnxEmbedder, ProviderUnavailable
-from softpatch.network.graph import Graph, lite0
+from softpatch.network.embed import Attempt, Embedder, OnnxEmbedder, ProviderUnavailable, UnknownFeatures
+from softpatch.network.graph import lite0
 
 REFERENCE = Path(__file__).parent / "reference" / "lite0.npz"
 
@@ -53,10 +55,36 @@ def test_sides_are_multiples_of_32(embedder: OnnxEmbedder) -> None:
 
 
 def test_it_is_an_embedder_that_says_what_it_is(embedder: OnnxEmbedder) -> None:
-    """Hash, dimension, provider and precision decide whether a bank fits."""
+    """Hash, features, provider and precision decide whether a bank fits."""
     assert isinstance(embedder, Embedder)
-    described = (embedder.graph_hash, embedder.dimension, embedder.provider, embedder.precision)
-    assert described == (lite0().hash, 152, "cpu", "fp32")
+    described = (embedder.graph_hash, embedder.features, embedder.provider, embedder.precision)
+    assert described == (lite0().hash, "fine", "cpu", "fp32")
+    assert embedder.feature_sets == lite0().features
+
+
+@pytest.mark.parametrize(
+    ("features", "shape"), [("fine", (8, 12, 152)), ("medium", (4, 6, 152)), ("wide", (4, 6, 128))]
+)
+def test_every_feature_set_has_its_own_grid(embedder: OnnxEmbedder, features: str, shape: tuple[int, int, int]) -> None:
+    """One session each, opened once; medium patches hold the means of the fine ones' stride 8 channels."""
+    other = embedder.with_features(features)
+    assert other is embedder.with_features(features).with_features(features)
+    assert other.with_features("fine") is embedder
+    assert other.embed(frames(1)).shape[1:] == shape
+
+
+def test_medium_features_are_the_fine_ones_averaged_two_by_two(embedder: OnnxEmbedder) -> None:
+    """The first 40 channels are those of stride 8; those of stride 16 are not interpolated."""
+    fine = embedder.embed(frames(1))[0, ..., :40].reshape(4, 2, 6, 2, 40).mean(axis=(1, 3))
+    medium = embedder.with_features("medium").embed(frames(1))[0, ..., :40]
+    np.testing.assert_allclose(medium, fine, atol=1e-5)
+
+
+def test_features_that_the_graph_does_not_have_are_refused_by_name(embedder: OnnxEmbedder) -> None:
+    """The error names those it has."""
+    with pytest.raises(UnknownFeatures) as caught:
+        embedder.with_features("tokens")
+    assert str(caught.value) == "lite0 has no features 'tokens'; it has fine, medium, wide"
 
 
 def test_auto_asks_every_provider_in_order_and_keeps_the_answers() -> None:
@@ -94,6 +122,9 @@ def test_a_provider_that_onnxruntime_drops_by_itself_is_not_believed(monkeypatch
 
 
 def test_a_graph_that_does_not_run_is_refused_with_the_reason() -> None:
-    """Whatever onnxruntime raises, in one line."""
-    with pytest.raises(ProviderUnavailable, match=r"cpu: .*INVALID_PROTOBUF"):
-        OnnxEmbedder.open(Graph(name="broken", dimension=152, model=b"no graph"), provider="cpu")
+    """Whatever onnxruntime raises, in one line: here of a node that it does not know."""
+    model = onnx.load_model_from_string(lite0().model)
+    model.graph.node[0].op_type = "Nonsense"
+    broken = model.SerializeToString()
+    with pytest.raises(ProviderUnavailable, match=r"cpu: .*Nonsense"):
+        OnnxEmbedder.open(replace(lite0(), model=broken), provider="cpu")

@@ -1,13 +1,13 @@
 """A file is a graph of ours, known by its hash, or the error names what is missing."""
 
 import hashlib
-from importlib import import_module
-from importlib.util import find_spec
+import json
 from pathlib import Path
 
 import onnx
 import pytest
 
+from softpatch.network.embed import OnnxEmbedder, ProviderUnavailable
 from softpatch.network.graph import InvalidGraph, graph_from_bytes, lite0, load_graph
 
 HINT = "; make one with python -m softpatch.network.export"
@@ -28,11 +28,24 @@ def error(model: bytes) -> str:
 
 
 def test_the_embedded_graph_says_what_it_is() -> None:
-    """EfficientNet-Lite0, 40 + 112 channels, its hash that of its bytes; small enough to ship."""
+    """EfficientNet-Lite0, 40 + 112 channels, and 112 + 320 brought down to 128; small enough to ship."""
     graph = lite0()
-    assert (graph.name, graph.dimension) == ("lite0", 152)
+    assert graph.name == "lite0"
+    assert {name: (each.stride_px, each.dimension) for name, each in graph.features.items()} == {
+        "fine": (8, 152),
+        "medium": (16, 152),
+        "wide": (16, 128),
+    }
     assert graph.hash == hashlib.sha256(graph.model).hexdigest()
-    assert len(graph.model) < 3_000_000
+    assert len(graph.model) < 12_100_000
+
+
+def test_a_part_of_the_graph_computes_one_feature_set_and_holds_no_more() -> None:
+    """ONNX Runtime runs whatever a file holds: fine features must not pay for the layers of stride 32."""
+    sizes = {name: len(lite0().model_of(name)) for name in lite0().features}
+    assert sizes["fine"] < 3_000_000 < sizes["wide"]
+    outputs = [output.name for output in onnx.load_model_from_string(lite0().model_of("medium")).graph.output]
+    assert outputs == ["medium"]
 
 
 def test_a_graph_in_a_file_is_the_same_graph(tmp_path: Path) -> None:
@@ -62,25 +75,26 @@ def test_other_bytes_are_not_onnx() -> None:
 
 def test_missing_metadata_is_named() -> None:
     """An ONNX file from elsewhere."""
-    assert error(changed(name="x")) == f"it lacks the metadata dimension, stride{HINT}"
-    assert error(b"") == f"it lacks the metadata dimension, name, stride{HINT}"
+    assert error(changed(name="x")) == f"it lacks the metadata features, input_multiple_px{HINT}"
+    assert error(b"") == f"it lacks the metadata features, input_multiple_px, name{HINT}"
 
 
-def test_another_stride_is_refused() -> None:
-    """Geometry, maps and positions count in patches of 8 px."""
-    assert error(changed(name="x", dimension="152", stride="4")) == f"it has stride 4, not 8{HINT}"
+@pytest.mark.parametrize("features", ["{}", "fine", '{"fine": {"stride_px": 0, "dimension": 152}}', "[" * 100_000])
+def test_metadata_that_says_nothing_is_refused(features: str) -> None:
+    """No feature set, no JSON, no stride."""
+    found = error(changed(name="x", features=features, input_multiple_px="32"))
+    assert found.startswith("it has metadata that cannot be read: ")
+    assert found.endswith(HINT)
 
 
-@pytest.mark.parametrize("dimension", ["151", "many"])
-def test_a_dimension_that_the_output_does_not_have_is_refused(dimension: str) -> None:
-    """Metadata and graph have to agree."""
-    problem = "it does not map uint8 frames [N,H,W,3] to float embeddings [N,H/8,W/8,d]"
-    assert error(changed(name="x", dimension=dimension, stride="8")) == problem + HINT
-
-
-@pytest.mark.skipif(find_spec("timm") is not None, reason="the export extra is installed")
-def test_exporting_without_its_extra_says_what_to_install() -> None:
-    """One sentence, whichever of its packages is missing first."""
-    with pytest.raises(ModuleNotFoundError) as caught:
-        import_module("softpatch.network.export")
-    assert str(caught.value) == "timm is missing: run pip install 'patchline[export]'"
+@pytest.mark.parametrize("change", [("dimension", 151), ("stride_px", 4)])
+def test_a_feature_set_that_the_outputs_do_not_have_is_refused(change: tuple[str, int]) -> None:
+    """Metadata and graph have to agree on what can be seen without running it."""
+    sets = {name: each.model_dump() for name, each in lite0().features.items()}
+    sets["wide"][change[0]] = change[1]
+    changed_graph = changed(name="x", features=json.dumps(sets), input_multiple_px="32")
+    if change[0] == "dimension":
+        assert error(changed_graph) == f"it does not map uint8 frames [N,H,W,3] to the embeddings it names{HINT}"
+    else:
+        with pytest.raises(ProviderUnavailable):
+            OnnxEmbedder.open(graph_from_bytes(changed_graph, source="it"), features="wide", provider="cpu")

@@ -1,0 +1,195 @@
+"""Which input size and which features a view is looked at with, where nobody says: tried on its own frames.
+
+Small defects want a fine grid, large ones a wide view, and no choice is best on every line. So each candidate learns a
+sample of the window, and the same defects are planted into frames it has not learnt. The widest features, the best on
+most lines, are taken unless others see clearly more.
+"""
+
+from collections.abc import Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool
+
+from softpatch.bank import InputChoice, InputTrial
+from softpatch.building.calibration_blocks import contiguous_blocks
+from softpatch.building.cross_fit import cross_fit
+from softpatch.building.fit import fit
+from softpatch.building.fitted_bank import SearchMaker
+from softpatch.building.planting import planted_scores
+from softpatch.building.progress import BuildProgress, silent
+from softpatch.building.window import TooFewFrames, read_window
+from softpatch.images.geometry import Geometry
+from softpatch.images.header import UndecodableImage, read_header
+from softpatch.network.embed import Embedder
+from softpatch.settings import FEWEST_BLOCKS, BuildSettings
+
+TRIAL_FRAMES = 40
+TRIAL_PLANTS = 320
+TRIAL_CORESET = 1000
+PASSING_RATIO = 0.75
+"""Of a trial's frames, those that score least. A planted defect is seen where it scores more than they all do: a limit
+above this one would lie among the defects of the window itself."""
+
+FINE_STRIDE_PX = 8
+"""Features at this stride are tried at a quarter of the input pixels of the others: the grids are alike."""
+
+SEEN_PX = 8
+"""Of the input, that the smallest defect asked for has to be long."""
+
+CLEARLY = 1.0
+"""Standard errors, of the difference over the same planted defects, by which others must see more than the widest."""
+
+LARGEST_SQUASH = 1.5
+"""By how much a frame's aspect ratio may change."""
+
+LARGEST_PX = 2048 * 2048
+"""Of an input whose size follows from the smallest defect."""
+
+_SIDE_MULTIPLE_PX = 32
+
+
+@dataclass(frozen=True)
+class ChosenInput:
+    """What a window is built with; `choice` is None where the settings said it."""
+
+    geometry: Geometry
+    features: str
+    choice: InputChoice | None = None
+
+
+def choose_input(
+    frames: Sequence[bytes],
+    embedder: Embedder,
+    settings: BuildSettings,
+    *,
+    earlier: InputChoice | None,
+    max_pixels: int,
+    make_search: SearchMaker,
+    pool: Executor,
+    progress: BuildProgress = silent,
+) -> ChosenInput:
+    """By the settings where they say, and by trial on at most `TRIAL_FRAMES` of these frames otherwise.
+
+    An earlier choice stands where it was made on as many frames and is still among the candidates: another input makes
+    other scores, and a line should not see its scores change with every build.
+
+    Raises:
+        TooFewFrames: fewer usable frames than `settings.fewest_frames`.
+        UnknownFeatures: the settings name features that the network does not have.
+    """
+    if settings.geometry != "auto":
+        features = settings.features if settings.features != "auto" else next(iter(embedder.feature_sets))
+        return ChosenInput(settings.geometry, embedder.with_features(features).features)
+    sample = [frames[round(i)] for i in np.linspace(0, len(frames) - 1, min(TRIAL_FRAMES, len(frames)))]
+    candidates = input_candidates(typical_size(sample), embedder, settings)
+    if len(candidates) == 1:
+        return ChosenInput(*candidates[0])
+    if earlier is not None and earlier.frames >= TRIAL_FRAMES:
+        best = earlier.trials[0]
+        if (best.geometry, best.features) in candidates:
+            return ChosenInput(best.geometry, best.features, earlier)
+    seen = []
+    for number, (geometry, features) in enumerate(candidates):
+        progress("choose", number, len(candidates))
+        trial = embedder.with_features(features)
+        seen.append(_seen(sample, trial, geometry, settings, max_pixels=max_pixels, make_search=make_search, pool=pool))
+    progress("choose", len(candidates), len(candidates))
+    order = _best_first(seen)
+    trials = [
+        InputTrial(geometry=candidates[i][0], features=candidates[i][1], seen_ratio=float(seen[i].mean()))
+        for i in order
+    ]
+    return ChosenInput(*candidates[order[0]], InputChoice(frames=len(sample), trials=trials))
+
+
+def _best_first(seen: Sequence[Bool[np.ndarray, "plants"]]) -> list[int]:
+    """Of the candidates, the last of which is the widest: the one to take, then the others by what they see."""
+    order = sorted(range(len(seen)), key=lambda i: -seen[i].mean())
+    gain = seen[order[0]].astype(np.float64) - seen[-1]
+    if gain.mean() <= CLEARLY * gain.std() / np.sqrt(len(gain)):
+        order.remove(len(seen) - 1)
+        order.insert(0, len(seen) - 1)
+    return order
+
+
+def typical_size(frames: Sequence[bytes]) -> tuple[int, int]:
+    """Median width and height of these frames, in pixels; raises TooFewFrames where none can be read."""
+    sizes = []
+    for frame in frames:
+        try:
+            header = read_header(frame)
+        except UndecodableImage:
+            continue
+        sizes.append((header.width_px, header.height_px))
+    if not sizes:
+        raise TooFewFrames(f"none of {len(frames)} frames can be read: send more frames")
+    width, height = np.median(sizes, axis=0)
+    return int(width), int(height)
+
+
+def input_candidates(
+    size_wh: tuple[int, int], embedder: Embedder, settings: BuildSettings
+) -> list[tuple[Geometry, str]]:
+    """The inputs to try for frames of that size, in the order of the network's feature sets: the widest last."""
+    names = [settings.features] if settings.features != "auto" else list(embedder.feature_sets)
+    found = []
+    for features in names:
+        stride = embedder.with_features(features).feature_sets[features].stride_px
+        if settings.smallest_defect_mm is not None and settings.field_of_view_mm is not None:
+            defect_px = settings.smallest_defect_mm / settings.field_of_view_mm * size_wh[0]
+            area = min(size_wh[0] * size_wh[1] * min(1.0, SEEN_PX / defect_px) ** 2, LARGEST_PX)
+        else:
+            area = float(settings.most_input_px)
+        found.append((shaped_input(size_wh, area / 4 if stride <= FINE_STRIDE_PX else area), features))
+    return found
+
+
+def shaped_input(size_wh: tuple[int, int], area_px: float) -> Geometry:
+    """An input of about that many pixels for frames of that size, its aspect ratio as near to 1 as may be.
+
+    A square input has the fewest patches along the border; a frame is squashed by `LARGEST_SQUASH` at most.
+    """
+    aspect = size_wh[0] / size_wh[1]
+    shape = max(aspect / LARGEST_SQUASH, 1.0) if aspect >= 1 else min(aspect * LARGEST_SQUASH, 1.0)
+    width, height = _side(np.sqrt(area_px * shape)), _side(np.sqrt(area_px / shape))
+    return Geometry(mode="squash", height_px=height, width_px=width)
+
+
+def _side(length_px: float) -> int:
+    return max(1, round(length_px / _SIDE_MULTIPLE_PX)) * _SIDE_MULTIPLE_PX
+
+
+def _seen(
+    sample: Sequence[bytes],
+    embedder: Embedder,
+    geometry: Geometry,
+    settings: BuildSettings,
+    *,
+    max_pixels: int,
+    make_search: SearchMaker,
+    pool: Executor,
+) -> Bool[np.ndarray, "plants"]:
+    """Which planted defects score above nearly all of the sample's frames."""
+    quick = settings.model_copy(
+        update={"groups": "learn", "coreset_cap": min(settings.coreset_cap, TRIAL_CORESET), "geometry": geometry}
+    )
+    window = read_window(
+        sample, embedder, geometry, fewest=settings.fewest_frames, max_pixels=max_pixels, pool=pool, progress=silent
+    )
+    fitted = fit(window.embeddings, quick, pool, blocks=contiguous_blocks(len(window), FEWEST_BLOCKS))
+    scores = cross_fit(window.embeddings, fitted, make_search=make_search)
+    limit = np.quantile(scores, PASSING_RATIO)
+    planted = planted_scores(
+        sample,
+        window,
+        fitted,
+        embedder,
+        geometry,
+        passing=np.flatnonzero(scores <= limit).tolist(),
+        plants=TRIAL_PLANTS,
+        make_search=make_search,
+        pool=pool,
+    )
+    return np.asarray(planted.scores > limit)

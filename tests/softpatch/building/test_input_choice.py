@@ -1,0 +1,167 @@
+"""Where nobody says how a view is looked at, its own frames do."""
+
+from concurrent.futures import ThreadPoolExecutor
+from types import MappingProxyType
+
+import numpy as np
+import pytest
+
+from softpatch.bank import InputChoice
+from softpatch.building.input_choice import (
+    LARGEST_SQUASH,
+    TRIAL_FRAMES,
+    ChosenInput,
+    choose_input,
+    input_candidates,
+    shaped_input,
+    typical_size,
+)
+from softpatch.building.window import TooFewFrames
+from softpatch.images.geometry import Geometry
+from softpatch.network.embed import UnknownFeatures
+from softpatch.network.graph import FeatureSet, lite0
+from softpatch.scoring.search import FlatSearch
+from softpatch.settings import BuildSettings
+from tests.softpatch.random_embeddings import MeanColours, encoded, picture, window
+
+AUTO = BuildSettings(most_input_px=64 * 64, coreset_cap=200, probes=3)
+
+
+class TwoViews(MeanColours):
+    """Patches of 16 px as `wide`, of 8 px as `fine`, one of which sees nothing but noise."""
+
+    feature_sets = MappingProxyType(
+        {"fine": FeatureSet(stride_px=8, dimension=6), "wide": FeatureSet(stride_px=16, dimension=6)}
+    )
+
+    def __init__(self, features: str, *, blind: str) -> None:
+        self.features = features
+        self._blind = blind
+
+    def with_features(self, features: str) -> "TwoViews":
+        """The other one."""
+        if features not in self.feature_sets:
+            raise UnknownFeatures(features, lite0())
+        return TwoViews(features, blind=self._blind)
+
+    def embed(self, frames: np.ndarray) -> np.ndarray:
+        """Of the blind one, what no picture decides."""
+        stride = self.feature_sets[self.features].stride_px
+        n, height, width, _ = frames.shape
+        if self.features == self._blind:
+            return np.random.default_rng(0).normal(size=(n, height // stride, width // stride, 6)).astype(np.float32)
+        patches = frames.reshape(n, height // stride, stride, width // stride, stride, 3).astype(np.float32)
+        return np.concatenate([patches.mean(axis=(2, 4)), patches.std(axis=(2, 4))], axis=-1)
+
+
+def chosen(
+    frames: list[bytes], embedder: MeanColours, settings: BuildSettings, earlier: InputChoice | None = None
+) -> ChosenInput:
+    """As a build chooses."""
+    with ThreadPoolExecutor(2) as pool:
+        return choose_input(
+            frames, embedder, settings, earlier=earlier, max_pixels=10**6, make_search=FlatSearch, pool=pool
+        )
+
+
+@pytest.mark.parametrize(("blind", "expected"), [("wide", "fine"), ("fine", "wide")])
+def test_the_features_that_see_more_are_taken(blind: str, expected: str) -> None:
+    """The trials say what each saw, the chosen one first."""
+    found = chosen(window(40), TwoViews("fine", blind=blind), AUTO)
+    assert found.features == expected
+    assert found.choice is not None
+    assert [each.features for each in found.choice.trials] == [expected, blind]
+    assert found.choice.trials[0].seen_ratio > found.choice.trials[1].seen_ratio
+    assert found.choice.frames == TRIAL_FRAMES
+
+
+def test_where_none_sees_more_the_widest_are_taken() -> None:
+    """Both are blind: what one sees more of pure noise is no reason."""
+
+    class Blind(TwoViews):
+        def with_features(self, features: str) -> "Blind":
+            return Blind(features, blind=features)
+
+    found = chosen(window(40), Blind("fine", blind="fine"), AUTO)
+    assert found.features == "wide"
+
+
+def test_what_the_settings_say_is_not_tried() -> None:
+    """A geometry alone takes the network's first features; both are taken as they are."""
+    small = Geometry(height_px=32, width_px=64)
+    blind = TwoViews("fine", blind="none")
+    assert chosen(window(8), blind, BuildSettings(geometry=small)) == ChosenInput(small, "fine")
+    assert chosen(window(8), blind, BuildSettings(geometry=small, features="wide")) == ChosenInput(small, "wide")
+    assert chosen(window(8), blind, BuildSettings(geometry="fast")).geometry == Geometry()
+    with pytest.raises(UnknownFeatures):
+        chosen(window(8), blind, BuildSettings(geometry=small, features="tokens"))
+
+
+def test_an_earlier_choice_stands_once_it_was_made_on_a_whole_sample() -> None:
+    """Scores of another input would not compare with those before; a choice of a few frames is made anew."""
+    sees_fine = TwoViews("fine", blind="wide")
+    first = chosen(window(40), sees_fine, AUTO).choice
+    assert first is not None
+    otherwise = TwoViews("fine", blind="fine")
+    assert chosen(window(40), otherwise, AUTO, earlier=first).features == "fine"
+    few = first.model_copy(update={"frames": TRIAL_FRAMES - 1})
+    assert chosen(window(40), otherwise, AUTO, earlier=few).features == "wide"
+
+
+def test_an_earlier_choice_that_the_settings_rule_out_is_made_anew() -> None:
+    """Somebody allowed fewer pixels."""
+    sees_fine = TwoViews("fine", blind="wide")
+    first = chosen(window(40), sees_fine, AUTO).choice
+    fewer = AUTO.model_copy(update={"most_input_px": 32 * 32})
+    assert chosen(window(40), sees_fine, fewer, earlier=first).geometry == Geometry(height_px=32, width_px=32)
+
+
+@pytest.mark.parametrize("size_wh", [(512, 512), (560, 228), (300, 900), (8000, 1000), (640, 480)])
+def test_a_frame_is_never_squashed_by_more_than_half(size_wh: tuple[int, int]) -> None:
+    """But for the rounding to multiples of 32 px; the pixels are about those asked for."""
+    shape = shaped_input(size_wh, 448.0 * 448.0)
+    squash = (size_wh[0] / size_wh[1]) / (shape.width_px / shape.height_px)
+    assert max(squash, 1 / squash) <= LARGEST_SQUASH * 1.12
+    assert shape.width_px * shape.height_px == pytest.approx(448 * 448, rel=0.15)
+
+
+def test_the_smallest_defect_decides_the_size() -> None:
+    """0.5 mm of 100 mm on 1,600 px are 8 px of the frame: the frame is taken as it is. 2 mm: at a quarter of it."""
+    embedder = TwoViews("fine", blind="none")
+    sizes = [
+        [geometry.width_px * geometry.height_px for geometry, _ in input_candidates((1600, 1600), embedder, settings)]
+        for settings in (
+            BuildSettings(field_of_view_mm=100, smallest_defect_mm=0.5),
+            BuildSettings(field_of_view_mm=100, smallest_defect_mm=2),
+        )
+    ]
+    assert sizes == [[800 * 800, 1600 * 1600], [192 * 192, 384 * 384]]
+
+
+def test_the_typical_size_is_the_median_of_what_can_be_read() -> None:
+    """Broken frames do not count; of nothing readable there is no size."""
+    frames = [encoded(np.zeros((height, 40, 3), np.uint8)) for height in (10, 20, 90)]
+    assert typical_size([*frames, b"broken"]) == (40, 20)
+    with pytest.raises(TooFewFrames, match="none of 1 frames can be read"):
+        typical_size([b"broken"])
+
+
+def test_a_build_says_what_it_sees_of_planted_defects() -> None:
+    """The bank of plain pictures finds large ones and has a smallest one; without plants it says nothing."""
+    from softpatch.building.build import build_bank  # noqa: PLC0415 - this one test builds
+
+    frames = [encoded(picture(number)) for number in range(40)]
+    settings = AUTO.model_copy(update={"geometry": Geometry(height_px=64, width_px=64), "detection_plants": 200})
+
+    def curve(plants: int):  # noqa: ANN202 - a curve or nothing
+        asked = settings.model_copy(update={"detection_plants": plants})
+        names = [str(number) for number in range(len(frames))]
+        bank = build_bank(frames, MeanColours(), asked, view="a/b", frame_names=names, created_at="now", threads=2)
+        return bank.manifest.detection
+
+    found = curve(200)
+    assert found is not None
+    assert found.planted == 200
+    assert 0 < found.found < 200
+    assert found.slope > 0
+    assert curve(0) is None
