@@ -7,11 +7,12 @@ module shows a value: what is wrong may be a password in the wrong place.
 from __future__ import annotations
 
 import difflib
+from datetime import date
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from deploy.errors import UsageError
 from inference.settings import InferenceSettings, ViewInspection
@@ -168,11 +169,20 @@ def _nested(keys: Sequence[str], text: str, *, origin: str) -> dict[str, object]
         value = yaml.safe_load(text)
     except yaml.YAMLError:
         raise UsageError(f"{origin} holds a value that is not YAML; put it in quotes") from None
-    document: Any = value
+    document: Any = text if _takes_text(keys) and isinstance(value, int | float | date) else value
     for key in reversed(keys):
         document = {key: document}
     refuse_unknown(document, origin)
     return dict(document)
+
+
+def _takes_text(keys: Sequence[str]) -> bool:
+    """Whether a setting is a text: `kafka.instance_id=007` and a password of digits are what was written."""
+    model: type[BaseModel] | None = Settings
+    for key in keys[:-1]:
+        model = _sections(model).get(key) if model else None
+    field = model.model_fields.get(keys[-1]) if model else None
+    return field is not None and bool({str, SecretStr} & {field.annotation, *get_args(field.annotation)})
 
 
 def _unknown(

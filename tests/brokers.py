@@ -46,6 +46,8 @@ class KafkaBroker:
     port: int = field(default_factory=free_port)
     controller_port: int = field(default_factory=free_port)
     overrides: dict[str, str] = field(default_factory=dict)
+    format_options: list[str] = field(default_factory=list)
+    """Of Kafka's tool that makes the data folder."""
     process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -55,8 +57,8 @@ class KafkaBroker:
 
     def settings(self, **changes: object) -> KafkaSettings:
         """Client settings for this broker, with a prefix of their own unless one is given."""
-        chosen = {"topic_prefix": f"t{uuid.uuid4().hex[:8]}.", **changes}
-        return KafkaSettings.model_validate({"bootstrap_servers": self.bootstrap_servers, **chosen})
+        ours = {"topic_prefix": f"t{uuid.uuid4().hex[:8]}.", "bootstrap_servers": self.bootstrap_servers}
+        return KafkaSettings.model_validate({**ours, **changes})
 
     def start(self) -> KafkaBroker:
         """Format the data folder the first time, start, and wait until the broker answers."""
@@ -111,7 +113,13 @@ class KafkaBroker:
         # A letter in front: Kafka's own ids never begin with "-", which its tool takes for an option, one time in 64.
         cluster = "A" + base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")[1:]
         command = [*self._java(), "kafka.tools.StorageTool", "format", "--standalone", "-t", cluster, "-c"]
-        subprocess.run([*command, str(properties)], check=True, capture_output=True, timeout=60, cwd=self.folder)
+        subprocess.run(
+            [*command, str(properties), *self.format_options],
+            check=True,
+            capture_output=True,
+            timeout=60,
+            cwd=self.folder,
+        )
 
     def _wait_until_ready(self) -> None:
         log, ends = self.folder / "broker.log", time.monotonic() + READY_SECONDS

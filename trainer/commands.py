@@ -39,6 +39,11 @@ class Banks(Protocol):
         ...
 
 
+LOOSEST_RATIO, STRICTEST_RATIO = 0.49, 0.0001
+LIMIT_FACTOR = 2.0
+"""Limits may lie so far beyond the thresholds that these false-reject ratios give."""
+
+
 @dataclass(frozen=True)
 class CommandContext:
     """A command with all that its outcome depends on: its view as it is, the bank files there are, and the time."""
@@ -181,6 +186,7 @@ def _set_threshold(context: CommandContext) -> Transition:
     asked = _asked(context, active)
     wanted = replace(context, state=context.state.model_copy(update=dict(asked)))
     bank = _with_limits(wanted, active, _wanted_threshold(wanted, active))
+    _within_calibration(context, bank)
     facts: EventFacts = {
         "threshold": bank.threshold,
         "threshold_before": active.threshold,
@@ -192,6 +198,19 @@ def _set_threshold(context: CommandContext) -> Transition:
     if command.by_settings:
         facts["by_settings"] = True
     return context.done(BankEventKind.THRESHOLD_CHANGED, Effect.NONE, bank=bank, facts=facts, active=bank, **asked)
+
+
+def _within_calibration(context: CommandContext, bank: BankInForce) -> None:
+    """Refuse limits that no calibration bears out: by them all frames would pass, or none would be decided."""
+    ratios = (LOOSEST_RATIO, STRICTEST_RATIO)
+    known = [context.banks.threshold(context.command.view, bank.version, ratio) for ratio in ratios]
+    lowest, highest = min(known) / LIMIT_FACTOR, max(known) * LIMIT_FACTOR
+    for name, limit in (("threshold", bank.threshold), ("low_limit", bank.low_limit), ("high_limit", bank.high_limit)):
+        if limit is not None and not lowest <= limit <= highest:
+            raise NotPossible(
+                f"{name} {limit:.4g} is far from all that the bank's calibration knows: it must lie between "
+                f"{lowest:.4g} and {highest:.4g}"
+            )
 
 
 def _asked(context: CommandContext, active: BankInForce) -> dict[str, object]:

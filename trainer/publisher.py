@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from ingest.bank_event import BankEventKind
 from ingest.kafka.records import Committed, Outgoing, Partition, Work
 from trainer.owned_views import each_in_turn, show_state
 
@@ -79,6 +80,8 @@ class Publisher:
         if self._commit([Work(claim, at, self._records(view, transition))]).void:
             raise NotOurs(view.name)
         for event in transition.events:
+            if event.kind is BankEventKind.THRESHOLD_CHANGED:
+                self._metrics.limits_changed.labels(view=view.name).inc()
             log.info("bank_event", view=view.name, kind=event.kind.value, who=event.who, why=event.why, **event.facts)
         if transition.state is not None:
             view.published(transition.state)

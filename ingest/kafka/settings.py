@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, SecretStr, model_validator
 
 TopicName = Literal[
     "frames",
@@ -27,6 +28,21 @@ class KafkaSettings(BaseModel):
 
     bootstrap_servers: str = Field(default="127.0.0.1:9092", pattern=r"^[^\s,]+:\d{1,5}(,[^\s,]+:\d{1,5})*$")
     """`host:port`, several separated by commas."""
+    security: Literal["plaintext", "tls", "sasl_plaintext", "sasl_tls"] = "plaintext"
+    """How the connection is kept: in the clear, by TLS, by a user's name and password, or by both."""
+    ca_file: str | None = None
+    """PEM certificates of who signed the broker's; none: those that the machine trusts."""
+    certificate_file: str | None = None
+    """PEM certificate of this client, for mutual TLS; with `key_file`."""
+    key_file: str | None = None
+    key_password: SecretStr | None = None
+    mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "SCRAM-SHA-512"
+    """How the password is shown to the broker; PLAIN sends it as it is."""
+    username: str | None = None
+    password: SecretStr | None = None
+    """Better in the environment (PATCHLINE__KAFKA__PASSWORD), or in `password_file`."""
+    password_file: str | None = None
+    """Holds the password and nothing else; a mounted secret. Read at each connection."""
     topic_prefix: str = Field(default="", pattern=r"^[A-Za-z0-9._-]{0,100}$")
     """Put before every topic name and group id, so that two plants can share a cluster."""
     inference_group: Identifier = "patchline-inference"
@@ -62,6 +78,25 @@ class KafkaSettings(BaseModel):
         if self.rebalance_timeout_seconds < self.request_timeout_seconds:
             raise ValueError("rebalance_timeout_seconds must be at least request_timeout_seconds: it contains requests")
         return self
+
+    @model_validator(mode="after")
+    def _is_secured_as_it_says(self) -> KafkaSettings:
+        by_password = self.security in {"sasl_plaintext", "sasl_tls"}
+        if by_password and (self.username is None or (self.password is None) == (self.password_file is None)):
+            raise ValueError(f"security {self.security} needs username, and password or password_file (one of them)")
+        if not by_password and (self.username or self.password or self.password_file):
+            raise ValueError(f"security {self.security} sends no password: set security to sasl_tls")
+        if self.security not in {"tls", "sasl_tls"} and (self.ca_file or self.certificate_file or self.key_file):
+            raise ValueError(f"security {self.security} uses no certificate: set security to tls or sasl_tls")
+        if (self.certificate_file is None) != (self.key_file is None):
+            raise ValueError("certificate_file and key_file belong together")
+        return self
+
+    def secret(self) -> str | None:
+        """The password. Raises OSError where its file cannot be read."""
+        if self.password_file is not None:
+            return Path(self.password_file).read_text(encoding="utf-8").rstrip("\r\n")
+        return None if self.password is None else self.password.get_secret_value()
 
     def topic(self, name: TopicName) -> str:
         """The name of a topic on this cluster."""

@@ -20,6 +20,11 @@ BANKS = Dashboard(
             (Query("sum by (view, verdict) (increase(patchline_builds_total[1h]))", "{{view}} {{verdict}}"),),
         ),
         Panel(
+            "Limits changed",
+            "Thresholds and bands that a command changed within the hour.",
+            (Query("sum by (view) (increase(patchline_limits_changed_total[1h]))", "{{view}}"),),
+        ),
+        Panel(
             "Build progress",
             "How far the running build is; 0 when none runs.",
             (Query("max by (view) (patchline_build_progress_ratio)", "{{view}}"),),

@@ -25,6 +25,15 @@ from monitoring.metrics.values import (
 class TrainerMetrics:
     """The trainer: frames into windows, windows into banks."""
 
+    limits_changed: Annotated[
+        Counter,
+        Metric(
+            "patchline_limits_changed_total",
+            "changes",
+            "Thresholds and bands that a command changed; the bank event says who and why.",
+            BY_VIEW,
+        ),
+    ]
     frames_collected: Annotated[
         Counter, Metric("patchline_trainer_frames_collected_total", "frames", "Frames put in the window.", BY_VIEW)
     ]

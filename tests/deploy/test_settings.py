@@ -179,3 +179,26 @@ def test_setting_names_reach_the_deepest_section() -> None:
     names = setting_names()
     assert "kafka.bootstrap_servers" in names
     assert "views.*.build.geometry.width_px" in names
+
+
+@pytest.mark.parametrize("text", ["1", "007", "1e3", "true", "2026-11-28", "line-1"])
+def test_a_setting_that_is_a_text_is_what_was_written(text: str) -> None:
+    """`--set kafka.instance_id=1` was a number, and refused; 007 would have become 7."""
+    assert read_settings(None, {}, [f"kafka.instance_id={text}"]).kafka.instance_id == text
+    assert read_settings(None, {"PATCHLINE__KAFKA__INSTANCE_ID": text}).kafka.instance_id == text
+
+
+def test_a_password_never_shows() -> None:
+    """Not in the settings' repr, nor where it is in the wrong place."""
+    environ = {
+        "PATCHLINE__KAFKA__SECURITY": "sasl_tls",
+        "PATCHLINE__KAFKA__USERNAME": "patchline",
+        "PATCHLINE__KAFKA__PASSWORD": "0123456",
+    }
+    settings = read_settings(None, environ)
+    assert settings.kafka.secret() == "0123456"
+    assert "0123456" not in repr(settings) + str(settings.model_dump())
+    with pytest.raises(UsageError) as refused:
+        read_settings(None, {**environ, "PATCHLINE__KAFKA__SECURITY": "plaintext"})
+    assert "0123456" not in str(refused.value)
+    assert "security plaintext sends no password: set security to sasl_tls" in str(refused.value)

@@ -366,3 +366,24 @@ def test_two_rollbacks_give_the_first_bank_again() -> None:
     assert twice is not None
     assert twice.state is not None
     assert (twice.state.active, twice.state.previous, twice.state.epoch) == (bank("a"), bank("b"), 9)
+
+
+@pytest.mark.parametrize(
+    ("sent", "named"),
+    [
+        ({"threshold": 1e9}, "threshold 1e+09"),
+        ({"threshold": 1e-9}, "threshold 1e-09"),
+        ({"threshold": 4.0, "high_limit": 1e9}, "high_limit 1e+09"),
+        ({"threshold": 4.0, "low_limit": 1e-9}, "low_limit 1e-09"),
+    ],
+)
+def test_limits_that_would_blind_a_line_are_refused(sent: dict[str, float], named: str) -> None:
+    """By the calibration 0.01 to 49 are thresholds: a writer of `commands` could let everything pass."""
+    active = bank("a").model_copy(update={"threshold": 2.0})
+    transition = after_command(context(command("set_threshold", **sent), state(active=active)), offset=7)
+    assert transition is not None
+    (event,) = transition.events
+    assert event.kind is BankEventKind.COMMAND_REFUSED
+    assert event.why == f"{named} is far from all that the bank's calibration knows: it must lie between 0.005 and 98"
+    assert transition.state is not None
+    assert transition.state.active == active
