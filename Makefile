@@ -18,9 +18,10 @@ ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 # Empty is unset: without bytecode files each of the many processes compiles every package again, a second or two each.
 export PYTHONDONTWRITEBYTECODE :=
 TRIALS ?= 5
+EXTRAS ?= cpu
 LEDGER ?= faults.jsonl
 
-.PHONY: demo test quick faults overload check clean
+.PHONY: demo test quick faults overload wheelhouse check clean
 
 demo: $(VENV)/.installed-demo
 	$(BIN)/patchline demo --json patchline-demo/demo.json $(DEMO_FLAGS)
@@ -40,6 +41,11 @@ faults: $(VENV)/.installed-dev
 overload: $(VENV)/.installed-dev
 	PATCHLINE_TEST_OVERLOAD_SECONDS=300 $(PYTEST) -s -q tests/e2e/test_overload.py
 
+# All that a machine without internet needs: docs/install.md.
+wheelhouse: | $(BIN)/python
+	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --constraint constraints.txt \
+		--wheel-dir wheelhouse '.[$(EXTRAS)]'
+
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -47,7 +53,7 @@ check: $(VENV)/.installed-dev
 	$(BIN)/lint-imports
 
 clean:
-	rm -rf $(VENV) patchline-demo patchline-bench build *.egg-info
+	rm -rf $(VENV) patchline-demo patchline-bench wheelhouse build *.egg-info
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \

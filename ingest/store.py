@@ -89,6 +89,8 @@ class FsspecStore:
         self._root = root.rstrip("/")
         self._scheme = scheme
         self._made = False
+        self.write_fault: str | None = None
+        """What was wrong with the last write; None where it went well. From any thread."""
 
     @classmethod
     def open(cls, url: str) -> Self:
@@ -110,7 +112,7 @@ class FsspecStore:
 
     def put(self, path: str, data: bytes) -> None:
         """Store whole or not at all; on disks written beside, flushed, and renamed. Raises StoreFull, StoreError."""
-        with _named(path, "write"):
+        with self._writing(path):
             if self._scheme == "file":
                 _put_on_disk(Path(self._at(path)), data)
             else:
@@ -119,7 +121,7 @@ class FsspecStore:
 
     def append(self, path: str, data: bytes) -> None:
         """Add to the end of a file; object stores write it whole. Raises StoreFull, StoreError."""
-        with _named(path, "write"):
+        with self._writing(path):
             if self._scheme == "file":
                 _append_on_disk(Path(self._at(path)), data)
             else:
@@ -169,6 +171,16 @@ class FsspecStore:
         if not self._made:
             self._filesystem.makedirs(self._root, exist_ok=True)
             self._made = True
+
+    @contextmanager
+    def _writing(self, path: str) -> Iterator[None]:
+        try:
+            with _named(path, "write"):
+                yield
+        except StoreError as error:
+            self.write_fault = str(error)
+            raise
+        self.write_fault = None
 
     def _at(self, path: str) -> str:
         parts = path.split("/")

@@ -59,13 +59,16 @@ class StartProgress:
     """How far the start has come, for /readyz: ready with a place in the group, whatever partitions that gives."""
 
     loop: TransactionLoop | None = None
+    store: FsspecStore | None = None
 
     def readiness(self) -> Readiness:
-        """Whether frames are read."""
+        """Whether frames are read, and the store takes what is learnt."""
         if self.loop is None:
             return Readiness(ready=False, sentence="Not ready: waiting for a broker.")
         if self.loop.state not in (State.OWNING, State.COMMITTING):
             return Readiness(ready=False, sentence=f"Not ready: {self.loop.state.value}.")
+        if self.store is not None and self.store.write_fault is not None:
+            return Readiness(ready=False, sentence=f"Not ready: nothing is learnt: {self.store.write_fault}.")
         return Readiness(ready=True, sentence=f"Ready: {len(self.loop.claims)} partitions of frames are read.")
 
 
@@ -133,6 +136,8 @@ def serve(
             clock=clock,
             now=now,
         )
+        progress.store = store
+        shared.metrics.store_failing.set_function(lambda: store.write_fault is not None)
         shared.kafka_metrics.loop_silent.set_function(lambda: heartbeat.silent_seconds)
         stack.enter_context(Watchdog(heartbeat))
         _trainer(shared, stack, progress, training_of, heartbeat=heartbeat, stop=stop).run(until=stop)

@@ -20,6 +20,11 @@ BANKS = Dashboard(
             (Query("sum by (view, verdict) (increase(patchline_builds_total[1h]))", "{{view}} {{verdict}}"),),
         ),
         Panel(
+            "Store does not take files",
+            "1 while nothing can be learnt: the store is full, or away.",
+            (Query("max by (instance) (patchline_store_failing)", "{{instance}}"),),
+        ),
+        Panel(
             "Limits changed",
             "Thresholds and bands that a command changed within the hour.",
             (Query("sum by (view) (increase(patchline_limits_changed_total[1h]))", "{{view}}"),),

@@ -25,6 +25,9 @@ from monitoring.metrics.values import (
 class TrainerMetrics:
     """The trainer: frames into windows, windows into banks."""
 
+    store_failing: Annotated[
+        Gauge, Metric("patchline_store_failing", "", "1 where the store did not take the last file: full, or away.")
+    ]
     limits_changed: Annotated[
         Counter,
         Metric(

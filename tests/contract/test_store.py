@@ -158,6 +158,18 @@ def test_a_full_disk_leaves_the_old_file_and_no_part(tmp_path: Path) -> None:
     assert (tmp_path / "bank").read_bytes() == b"old"
 
 
+def test_a_store_that_does_not_take_files_says_so_until_it_does(tmp_path: Path) -> None:
+    """For /readyz: what was wrong with the last write, and nothing once one went well."""
+    store = FsspecStore.open(str(tmp_path / "store"))
+    assert store.write_fault is None
+    (tmp_path / "store" / "banks").write_bytes(b"a file where a folder should be")
+    with pytest.raises(StoreError) as failed:
+        store.put("banks/a", b"1")
+    assert store.write_fault == str(failed.value)
+    store.append("windows/a", b"1")
+    assert store.write_fault is None
+
+
 def test_a_writer_killed_half_way_leaves_no_file_to_be_read(tmp_path: Path) -> None:
     """What lies beside, unfinished, is neither listed nor readable as the file."""
     store = FsspecStore.open(str(tmp_path))

@@ -195,6 +195,13 @@ def test_a_service_of_ours_can_do_no_more_than_it_must(name: str) -> None:
     assert service["restart"] == ("on-failure" if name == "topics" else "unless-stopped")
 
 
+@pytest.mark.parametrize("name", SERVICES)
+def test_no_service_fills_the_disk_with_logs_or_takes_all_memory(name: str) -> None:
+    """The engine keeps a log for ever unless it is told otherwise."""
+    assert SERVICES[name]["logging"] == {"driver": "json-file", "options": {"max-size": "50m", "max-file": "5"}}
+    assert re.fullmatch(r"(\d+[mg]|\$\{\w+:-\d+[mg]\})", SERVICES[name]["mem_limit"])
+
+
 def test_what_a_build_puts_aside_goes_to_a_disk() -> None:
     """The temporary folder is a tmpfs, which is memory; a TMPDIR that does not exist would be passed over unsaid."""
     volumes = {target for source, target in mounts(SERVICES["train"]) if not source.startswith(".")}
