@@ -162,7 +162,7 @@ def test_a_store_that_does_not_take_files_says_so_until_it_does(tmp_path: Path) 
     """For /readyz: what was wrong with the last write, and nothing once one went well."""
     store = FsspecStore.open(str(tmp_path / "store"))
     assert store.write_fault is None
-    (tmp_path / "store" / "banks").write_bytes(b"a file where a folder should be")
+    store.put("banks", b"a file where a folder should be")
     with pytest.raises(StoreError) as failed:
         store.put("banks/a", b"1")
     assert store.write_fault == str(failed.value)
