@@ -5,8 +5,8 @@ wrong by an hour, or be set while we run; nothing is ever measured by it alone. 
 broker dates our own records, so its clock at their acknowledgement is known to within the round trip. In between a
 clock of this machine that nobody sets counts on, through suspensions too.
 
-Decisions are made before the commit that proves them: where it shows that the broker's clock is ahead of what they were
-dated by, frames were taken for younger than they are, and the commit must not happen.
+Decisions are made before the commit that proves them: where it shows that they were dated by a wrong time, frames were
+taken for younger than they are, or for older, and the commit must not happen.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
 TOLERANCE_SECONDS = 0.5
-"""By so much frames may be older than they were taken for."""
+"""By so much frames may be older, or younger, than they were taken for."""
 
 
 def steady_seconds() -> float:
@@ -57,8 +57,8 @@ class BrokerClock:
     def heard(self, appended_ms: Collection[int], *, sent_at: float, acknowledged_at: float) -> bool:
         """Take in when the broker appended records of ours; whether what was dated before may stand.
 
-        False: frames are older than they were taken for, by more than the tolerance. What they became must be voided,
-        and decided again by the clock as it is known now.
+        False: frames were taken for younger, or older, than they are, by more than the tolerance. What they became must
+        be voided, and decided again by the clock as it is known now.
         """
         if not appended_ms:
             return True
@@ -67,7 +67,7 @@ class BrokerClock:
         at_most = min(appended_ms) / 1000 - sent_at
         # Brokers of one cluster may disagree by more than the round trip: the later clock makes no frame too young.
         self._ahead = max(at_least, min(at_most if self._ahead is None else self._ahead, at_most))
-        return at_least - assumed <= TOLERANCE_SECONDS
+        return at_least - TOLERANCE_SECONDS <= assumed <= at_most + TOLERANCE_SECONDS
 
     def _assumed(self) -> float:
         return self._wall() - self._steady() if self._ahead is None else self._ahead

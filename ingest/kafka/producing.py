@@ -128,7 +128,7 @@ class TransactionalProducer:
         self._refuse_unclosed(TopicPartition(each.topic, each.partition) for each in written)
         appended_ms = [each.timestamp for each in written if each.timestamp > 0]  # a broker may tell none
         if clock is not None and not clock.heard(appended_ms, sent_at=sent_at, acknowledged_at=clock.steady()):
-            raise WrongClock("the broker's clock is ahead of what these records were dated by; they are made again")
+            raise WrongClock("these records were dated by a clock unlike the broker's; they are made again")
         self._wait(self._manager.send_offsets_to_transaction(dict(offsets), membership), deadline)
         self._wait(self._manager.begin_commit(), deadline)
 

@@ -38,6 +38,7 @@ from tests.e2e.faults.fault import Fault
 from tests.e2e.faults.stream import view_of
 from tests.e2e.services import wait_until
 from tests.inference.sample_bank import jpeg
+from tests.ingest.pictures import deep_png, scan_bomb
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
 BEYOND_SESSION = (12.0, 15.0)
 """Longer than the session and the transaction timeout, which are 10 s."""
 STORM_VIEW, STORM_FRAMES = "storm/camera", 40
+COSTLY_VIEW, COSTLY_SCANS = "costly/camera", 3
 LARGE_FRAME_ID = b"too large"
 
 
@@ -146,12 +148,37 @@ def poison(rig: Rig, moments: Random) -> None:
     """Records that are no frames, of every kind that is not told before decoding."""
     cut = jpeg(moments.randrange(100))
     send(rig, [frame(rig, cut[: len(cut) // 2], key=view_of(0)), frame(rig, b"", key=view_of(0)), frame(rig, cut)])
+    send(rig, [frame(rig, cut[: len(cut) // 2] + b"\xff\xd9", key=view_of(0))])
+
+
+def costly(rig: Rig, moments: Random) -> None:  # noqa: ARG001 -- the signature of a fault
+    """Small records that took a decoder minutes, or half a gigabyte, from a view among the others."""
+    scans, pixels = scan_bomb(side_px=7064, scans=2647), deep_png(width_px=6000, height_px=5000)
+    send(rig, [frame(rig, each, key=COSTLY_VIEW) for each in (scans, pixels, scans, pixels, scans, pixels)])
+
+
+def check_costly(rig: Rig, seen: Seen) -> list[str]:  # noqa: ARG001 -- the signature of a check
+    """Every scan bomb is told by its header, and no frame of another view is late for the rest."""
+    told = [each for each in seen.dead_letters if each.view == COSTLY_VIEW]
+    unlike = {each.reason for each in told} - {DeadLetterReason.TOO_COSTLY}
+    late = [each for each in seen.decisions if each.reason is Reason.DEADLINE and each.view != COSTLY_VIEW]
+    wrong = [f"{len(told)} dead letters for the scan bombs"] if len(told) < COSTLY_SCANS else []
+    return (
+        wrong
+        + [f"{len(late)} frames of other views are late"] * bool(late)
+        + [f"dead letters say {unlike}"] * bool(unlike)
+    )
 
 
 def check_poison(rig: Rig, seen: Seen) -> list[str]:  # noqa: ARG001 -- the signature of a check
     """Each has its reason."""
     reasons = {each.reason for each in seen.dead_letters}
-    wanted = {DeadLetterReason.TRUNCATED, DeadLetterReason.EMPTY, DeadLetterReason.NO_KEY}
+    wanted = {
+        DeadLetterReason.TRUNCATED,
+        DeadLetterReason.EMPTY,
+        DeadLetterReason.NO_KEY,
+        DeadLetterReason.CORRUPT,
+    }
     return [f"no dead letter says {reason}" for reason in wanted - reasons]
 
 
@@ -262,6 +289,7 @@ FAULTS: dict[str, Fault] = {
         ),
         Fault("the clock of the trainer jumps", trainer_clock_jumps, (1.0, 3.0), set_right, check_learning_goes_on),
         Fault("poison frames", poison, check=check_poison),
+        Fault("pictures that cost too much to decode", costly, check=check_costly),
         Fault("an oversized frame", oversized),
         Fault("a storm of dead letters in one view", storm, check=check_storm),
     )

@@ -7,6 +7,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ingest.decision import Reason
 from ingest.frame import DeadLetterReason
 from tests.e2e.faults.fault import bank_states
 from tests.e2e.services import wait_until
@@ -43,13 +44,13 @@ def set_right(rig: Rig) -> None:
 
 
 def inspection_clock_jumps(rig: Rig, moments: Random) -> None:
-    """The clock of an inspection, forward or backward; over once it has decided by the wrong time."""
+    """The clock of an inspection, forward or backward; over once it has told that it is not to be trusted."""
     member = moments.choice([each for each in rig.inspections if each.wanted])
     _give_clock(rig, member)
     set_ahead(rig, member, _hours(moments))
     wait_until(
-        lambda: rig.follower.saw(lambda decision: _differ(decision.decided_at, decision.appended_at)),
-        "a decision by the wrong time",
+        lambda: rig.follower.saw(lambda decision: decision.reason is Reason.CLOCK),
+        "a frame undecided for the clock",
     )
 
 
@@ -61,9 +62,12 @@ def trainer_clock_jumps(rig: Rig, moments: Random) -> None:
 
 
 def check_decided_all_the_same(rig: Rig, seen: Seen) -> list[str]:  # noqa: ARG001 -- the signature of a check
-    """A wrong time is no reason to give a frame back."""
+    """A wrong time is no reason to give a frame back, and no frame's age is measured by it."""
     corrupt = [each for each in seen.dead_letters if each.reason is DeadLetterReason.CORRUPT]
-    return [f"{each.source} is a dead letter: {each.detail}" for each in corrupt]
+    wrong = [each for each in seen.decisions if _differ(each.decided_at, each.appended_at)]
+    return [f"{each.source} is a dead letter: {each.detail}" for each in corrupt] + [
+        f"{each.source} was decided at {each.decided_at}" for each in wrong
+    ]
 
 
 def _give_clock(rig: Rig, member: Member) -> None:
