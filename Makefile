@@ -21,7 +21,7 @@ TRIALS ?= 5
 EXTRAS ?= cpu
 LEDGER ?= faults.jsonl
 
-.PHONY: demo test quick faults overload wheelhouse check clean
+.PHONY: demo test quick faults overload wheelhouse check screenshots clean
 
 demo: $(VENV)/.installed-demo
 	$(BIN)/patchline demo --json patchline-demo/demo.json $(DEMO_FLAGS)
@@ -52,8 +52,12 @@ check: $(VENV)/.installed-dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# Every page of the console over a running demo, and those that README shows; needs Debian's chromium.
+screenshots: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.browser.screenshots patchline-screenshots
+
 clean:
-	rm -rf $(VENV) patchline-demo patchline-bench wheelhouse build *.egg-info
+	rm -rf $(VENV) patchline-demo patchline-screenshots patchline-bench wheelhouse build *.egg-info
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \

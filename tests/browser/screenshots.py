@@ -1,0 +1,64 @@
+"""Pictures of the console over a running demo: `python -m tests.browser.screenshots FOLDER`, or `make screenshots`.
+
+Every page at 1440 and 390 px, dark and light. The few that README and docs show are copied to docs/console.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tests.browser.chromium import PHONE, WIDE, browser_context
+from tests.browser.running_demo import VIEW, RunningDemo
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+    from tests.browser.chromium import Scheme
+
+DOCS = Path(__file__).parents[2] / "docs" / "console"
+SHOWN = ("view-1440-light", "part-1440-dark", "report-1440-light", "part-390-light")
+SETTLE_MS = 2500
+"""For pictures and charts."""
+
+
+def pictures(demo: RunningDemo, folder: Path, size: tuple[int, int], scheme: Scheme) -> None:
+    """Every page of one size and scheme."""
+    with tempfile.TemporaryDirectory() as profile, browser_context(Path(profile), size=size, scheme=scheme) as context:
+        page = context.new_page()
+        page.goto(f"{demo.address}/view?name={VIEW}&verdict=fail&ratio=1.2")
+        part = page.locator(".frame-card").first.get_attribute("href")
+        pages = {
+            "fleet": "/",
+            "view": f"/view?name={VIEW}",
+            "part": part,
+            "banks": f"/banks?name={VIEW}",
+            "drift": f"/drift?name={VIEW}&span=1h",
+            "report": "/report",
+            "sign-in": "/sign-in",
+        }
+        for name, address in pages.items():
+            page.goto(f"{demo.address}{address}")
+            page.wait_for_timeout(SETTLE_MS)
+            _shoot(page, folder, f"{name}-{size[0]}-{scheme}")
+
+
+def _shoot(page: Page, folder: Path, name: str) -> None:
+    page.screenshot(path=folder / f"{name}.png", full_page=True)
+    if name in SHOWN:
+        DOCS.mkdir(exist_ok=True)
+        page.screenshot(path=DOCS / f"{name}.png")
+
+
+if __name__ == "__main__":
+    out = Path(sys.argv[1])
+    shutil.rmtree(out, ignore_errors=True)
+    out.mkdir(parents=True)
+    with tempfile.TemporaryDirectory() as work, RunningDemo.start(Path(work)) as line:
+        for size in (WIDE, PHONE):
+            for scheme in ("light", "dark"):
+                pictures(line, out, size, scheme)
+    sys.stdout.write(f"{len(list(out.iterdir()))} pictures in {out}\n")
