@@ -239,6 +239,7 @@ def decide(facts: DecisionFacts, line_changed: LineChanged | None = None) -> Dec
         change_bits=facts.change_bits,
         sequence=frame.sequence,
         part_serial=frame.part_serial,
+        file_name=frame.file_name,
         captured_at=frame.captured_at,
         appended_at=facts.appended_at,
         decided_at=facts.decided_at,

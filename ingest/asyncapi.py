@@ -39,6 +39,7 @@ FRAME_HEADERS: dict[str, str] = {
     frame.CONTENT_TYPE: "Media type of the image.",
     frame.PRODUCT: "The product on the line; the view becomes line/camera@product.",
     frame.PART_SERIAL: "Serial number of the part.",
+    frame.FILE_NAME: "The file that the picture came from.",
     frame.PATCHLINE_SCHEMA: f"Major version of this contract; default {SCHEMA}.",
     frame.CLAIM_URI: "Claim check, where the value is empty: where the image stands (not enabled yet: a dead letter).",
     frame.CLAIM_SHA256: "Claim check: sha256 of the image.",

@@ -158,6 +158,8 @@ class Decision(Message):
     sketch: Annotated[tuple[float, ...], Field(min_length=SKETCH_DIMENSION, max_length=SKETCH_DIMENSION)] | None = None
     sequence: Annotated[int, Field(ge=0)] | None = None
     part_serial: ShortText | None = None
+    file_name: ShortText | None = None
+    """Of the frame's header: the file that the picture came from."""
     captured_at: Moment | None = None
     appended_at: Moment
     decided_at: Moment

@@ -30,6 +30,7 @@ CAPTURED_AT = "captured-at"
 CONTENT_TYPE = "content-type"
 PRODUCT = "product"
 PART_SERIAL = "part-serial"
+FILE_NAME = "file-name"
 PATCHLINE_SCHEMA = "patchline-schema"
 CLAIM_URI = "uri"
 CLAIM_SHA256 = "sha256"
@@ -89,6 +90,8 @@ class Frame:
     content_type: str | None = None
     product: str | None = None
     part_serial: str | None = None
+    file_name: str | None = None
+    """Where the picture came from, as a folder camera says it."""
     replay_of: SourceRecord | None = None
     unread_headers: tuple[str, ...] = ()
     """Headers of the contract that say nothing we can read: they are left out, the frame is not."""
@@ -130,6 +133,7 @@ def parse_frame(
         content_type=optional.read(CONTENT_TYPE, _short),
         product=product,
         part_serial=optional.read(PART_SERIAL, _short),
+        file_name=optional.read(FILE_NAME, _short),
         replay_of=optional.read(REPLAY_OF, SourceRecord.parse),
         unread_headers=tuple(optional.unread),
     )
@@ -158,7 +162,7 @@ def view_named_by(key: bytes | None, headers: Sequence[tuple[str, bytes]]) -> st
         return None
 
 
-OPTIONAL_HEADERS = (FRAME_ID, SEQUENCE, CAPTURED_AT, CONTENT_TYPE, PART_SERIAL, PATCHLINE_SCHEMA, REPLAY_OF)
+OPTIONAL_HEADERS = (FRAME_ID, SEQUENCE, CAPTURED_AT, CONTENT_TYPE, PART_SERIAL, FILE_NAME, PATCHLINE_SCHEMA, REPLAY_OF)
 """Those that a frame does without where they cannot be read."""
 _KNOWN = frozenset({*OPTIONAL_HEADERS, PRODUCT, CLAIM_URI, CLAIM_SHA256, CLAIM_SIZE})
 _MOMENT: TypeAdapter[datetime] = TypeAdapter(Moment)

@@ -13,7 +13,7 @@ from deploy.errors import UsageError
 from deploy.history.decision_reader import decisions_of
 from deploy.history.moments import moment_from
 from deploy.output.bank_facts import short_version
-from deploy.output.reports import write_json
+from deploy.output.reports import STANDARD_OUTPUT, write_json
 from ingest.decision import Decision, Reason, Verdict
 
 VerdictName = Annotated[str | None, typer.Option("--verdict", metavar="VERDICT", help="Only pass, fail or undecided.")]
@@ -38,7 +38,7 @@ def decisions(
 ) -> None:
     """Show the latest recorded decisions of a view.
 
-    --json FILE has them whole.
+    --json FILE has them whole, --json - prints them alone.
     """
     _check("--verdict", verdict, [each.value for each in Verdict])
     _check("--reason", reason, [each.value for each in Reason])
@@ -47,10 +47,12 @@ def decisions(
     for each in decisions_of(kafka, view, since=moment_from(since, now=datetime.now(UTC))):
         if verdict in (None, each.verdict.value) and reason in (None, each.reason and each.reason.value):
             found.append(each)
+    write_json(json, {"decisions": [each.model_dump(mode="json", exclude_none=True) for each in found]})
+    if json == STANDARD_OUTPUT:
+        return
     Console().print(
         _table(found) if found else f"No such decision of {view}; give a longer --since, or look at /readyz."
     )
-    write_json(json, {"decisions": [each.model_dump(mode="json", exclude_none=True) for each in found]})
 
 
 def _check(option: str, word: str | None, known: list[str]) -> None:
@@ -69,7 +71,7 @@ def _table(found: deque[Decision]) -> Table:
             "" if each.score_ratio is None else f"{each.score_ratio:.2f}",
             _why(each),
             short_version(each.bank.version) if each.bank else "",
-            each.frame_id,
+            each.file_name or each.frame_id,
             f"{each.source.partition}:{each.source.offset}",
         )
     return table

@@ -6,7 +6,17 @@ from datetime import UTC
 from typing import TYPE_CHECKING, Protocol
 
 from ingest.contract import SCHEMA
-from ingest.frame import CAPTURED_AT, CONTENT_TYPE, FRAME_ID, PART_SERIAL, PATCHLINE_SCHEMA, PRODUCT, SEQUENCE
+from ingest.frame import (
+    CAPTURED_AT,
+    CONTENT_TYPE,
+    FILE_NAME,
+    FRAME_ID,
+    MAX_HEADER_CHARACTERS,
+    PART_SERIAL,
+    PATCHLINE_SCHEMA,
+    PRODUCT,
+    SEQUENCE,
+)
 from ingest.kafka.errors import KafkaFailure
 from ingest.kafka.records import Outgoing
 from ingest.view import view_name
@@ -69,6 +79,7 @@ class Camera:
             CONTENT_TYPE: frame.content_type,
             PRODUCT: self._product,
             PART_SERIAL: part_serial,
+            FILE_NAME: None if frame.file_name is None else frame.file_name[-MAX_HEADER_CHARACTERS:],
             PATCHLINE_SCHEMA: str(SCHEMA),
         }
         headers = tuple((name, text.encode()) for name, text in fields.items() if text is not None)

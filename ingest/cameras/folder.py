@@ -53,6 +53,7 @@ class FolderCamera:
                 content_type=CONTENT_TYPES[image.path.suffix.lower()],
                 captured_at=self.clock(),
                 source=str(image.path),
+                file_name="/".join(image.path.parts[-2:]),
                 label=image.label if self.labelled else None,
                 mask=None if image.mask is None else read_mask(image.mask),
             )

@@ -37,6 +37,8 @@ class CameraFrame:
     """`good` or the type of defect; None where nobody knows."""
     mask: Bool[np.ndarray, "height width"] | None = None
     """The defect in pixels of the frame; None where there is none or nobody knows."""
+    file_name: str | None = None
+    """Folder and name of the file that it is; None where it is none. Goes to Kafka, so that people find it."""
 
 
 class CameraSource(Protocol):

@@ -109,7 +109,8 @@ class RecentBanks:
 class ConsolePictures:
     """Every picture of the console. Any thread may use it."""
 
-    def __init__(self, store: Store, banks: RecentBanks, kafka: KafkaPictures) -> None:
+    def __init__(self, store: Store, banks: RecentBanks, kafka: KafkaPictures | None) -> None:
+        """Without `kafka` there are those of the store alone."""
         self._store = store
         self._banks = banks
         self._kafka = kafka
@@ -141,7 +142,7 @@ class ConsolePictures:
                 return self._store.get(picture_path(decision.view, decision.decided_at, decision.id))
             except NotInStore:
                 raise NoPicture(PictureState.EXPIRED) from None
-        if found.picture is not PictureState.EXPIRED:
+        if self._kafka is not None and found.picture is not PictureState.EXPIRED:
             encoded = self._kafka.encoded(decision.source, decision.view)
             if encoded is not None:
                 return encoded

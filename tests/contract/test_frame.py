@@ -63,6 +63,7 @@ def test_headers_say_more_and_unknown_ones_are_ignored() -> None:
             ("content-type", b"image/jpeg"),
             ("product", "Dichtung groß".encode()),
             ("part-serial", b"SN1"),
+            ("file-name", b"crack/003.png"),
             ("patchline-schema", b"1"),
             ("patchline-replay-of", b"frames.dead-letter:0:7"),
             ("trace", b"\xff"),
@@ -80,6 +81,7 @@ def test_headers_say_more_and_unknown_ones_are_ignored() -> None:
         content_type="image/jpeg",
         product="Dichtung groß",
         part_serial="SN1",
+        file_name="crack/003.png",
         replay_of=SourceRecord(topic="frames.dead-letter", partition=0, offset=7),
     )
 

@@ -121,6 +121,8 @@ WRONG_USE = [
     (["console", "--set", "console.time_zone=Mars/Olympus"], "Olympus is no time zone"),
     (["users", "add", "ana", "--role", "boss"], "'boss' is not one of 'viewer', 'operator', 'engineer'"),
     (["users", "remove", "nobody"], "there is no account nobody"),
+    (["report", "--shift", "next"], "'next' is not one of 'last', 'this'"),
+    (["report", "--language", "fr"], "console.language: input should be 'en', 'de' or 'zh'"),
     (["up", "--ephemeral", "--bootstrap-servers", "a:1"], "leave --bootstrap-servers away"),
     (["relearn", "a/b"], "relearn forgets the window of a/b, and its frames are undecided until it has learnt anew"),
     (["feedback", "a/b", "0:1", "wrong"], "'wrong' is not one of 'escaped', 'false-reject'"),

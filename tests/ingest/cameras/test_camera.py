@@ -89,6 +89,18 @@ def test_a_record_says_all_that_the_frame_contract_reads() -> None:
     assert dict(record.headers)["patchline-schema"] == b"1"
 
 
+def test_the_file_that_a_picture_comes_from_can_be_found_again() -> None:
+    """Folder and name; of a longer one the end, where the name stands."""
+    sender = Kept()
+    camera = Camera(sender, "line-1/top", start=START)
+    for name in ("crack/003.png", "x" * 300 + "/003.png"):
+        camera.send(CameraFrame(b"\xff\xd8pixels", "image/jpeg", NOON, "made up", file_name=name))
+    first, second = (read_back(record).file_name for record in sender.records)
+    assert first == "crack/003.png"
+    assert second is not None
+    assert second.endswith("x/003.png")
+
+
 def test_what_a_camera_does_not_know_it_does_not_say() -> None:
     """Without product and serial these headers are absent, not empty."""
     sender = Kept()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from datetime import timedelta
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
@@ -18,6 +19,7 @@ from monitoring.console.drawing import histogram_path, sparkline
 from monitoring.console.fleet import episodes, open_episodes
 from monitoring.console.formats import Formats
 from monitoring.console.looks import kinds_of, usual_distance
+from monitoring.console.report_file import report_html
 from monitoring.console.shift_report import shift_report, wilson
 from tests.monitoring.console.conftest import FAILS, NOW, Line
 from tests.monitoring.decisions import AT, VIEW
@@ -155,3 +157,14 @@ def test_live_events_tell_each_change_once(line: Line) -> None:
     live._thread.join(5)
     assert {each["view"] for each in first} == {VIEW, "line-2/side"}
     assert [(each["view"], each["id"]) for each in second] == [(VIEW, made(131).id)]
+
+
+def test_a_report_is_one_file_with_its_pictures_inside(line: Line) -> None:
+    """It loads nothing: every picture is in it, and so is the style."""
+    reader, pictures = line.console.reader, line.console.pictures
+    report = shift_report(reader, since=AT, until=NOW)
+    text = report_html(report, reader, pictures, language="de", zone=ZoneInfo("Europe/Berlin"))
+    assert text.count('src="data:image/png;base64,') == 2 * len(FAILS)  # by kind, and among the worst
+    assert set(re.findall(r'(?:src|href)="(.{5})', text)) == {"data:"}
+    assert "Ausschuss nach Aussehen" in text
+    assert "24.11.2026 07:00:00 CET" in text
