@@ -276,6 +276,17 @@ class RecordReader:
         """Steps of episodes of drift, the newest first."""
         return self._messages(drift_events, DriftEvent, view, since, most)
 
+    def last_drift_events(self) -> list[DriftEvent]:
+        """The last step of each view that ever drifted."""
+        last = select(func.max(drift_events.c.offset)).group_by(drift_events.c.view)
+        with self._database.reading() as connection:
+            texts = (
+                connection.execute(select(drift_events.c.message).where(drift_events.c.offset.in_(last)))
+                .scalars()
+                .all()
+            )
+        return [message for text in texts if (message := _message(DriftEvent, text)) is not None]
+
     def words(self, view: str | None = None, *, since: datetime | None = None, most: int = 200) -> list[Feedback]:
         """What people said of frames and groups, the newest first."""
         return self._messages(words, Feedback, view, since, most)

@@ -79,6 +79,7 @@ def line(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
     (tmp_path / "patchline.yaml").write_text(
         f"kafka: {{bootstrap_servers: '127.0.0.1:{free_port()}'}}\n"
         f"inference: {{metrics_port: 0}}\ntrainer: {{metrics_port: 0}}\nup: {{metrics_port: 0}}\n"
+        "record: {metrics_port: 0}\nconsole: {port: 0}\n"
         f"store: {{url: {tmp_path}/store}}\n"
         f"views: {{'*': {{first_build_frames: 12, build: {{coreset_cap: 200, {GEOMETRY}}}}}}}\n"
     )
@@ -97,6 +98,22 @@ def until(happened: Callable[[], bool], *, seconds: float, what: str) -> None:
     while not happened():
         assert time.monotonic() < ends, f"{what} did not happen within {seconds} s"
         time.sleep(0.05)
+
+
+def explained_by_its_record(run: Run, folder: Path, version: str) -> None:
+    """A decision, printed as JSON alone, leads to its frame: explained by the bank in force, and by one named."""
+    printed = run("decisions", "l/c", "--json", "-")
+    assert printed.code == 0, printed.err
+    source = json.loads(printed.out)["decisions"][0]["source"]
+    for number, more in enumerate(([], ["--bank", version[:8]])):
+        frame = f"{source['partition']}:{source['offset']}"
+        explained = run("explain", frame, "--out", f"{number}.png", "--json", f"{number}.json", *more)
+        assert explained.code == 0, explained.err
+        assert cv2.imread(str(folder / f"{number}.png")) is not None
+        assert json.loads((folder / f"{number}.json").read_text())["bank"] == version
+    unknown = run("explain", frame, "--out", "x.png", "--bank", "no-such-bank")
+    assert unknown.code == 2
+    assert "neither a file nor the start of a bank's version" in unknown.err
 
 
 def test_up_restarts_a_killed_service_and_stops_in_order(
@@ -129,6 +146,7 @@ def test_up_restarts_a_killed_service_and_stops_in_order(
     assert listed.code == 0, listed.err
     (bank,) = json.loads((tmp_path / "banks.json").read_text())["banks"]
     assert (bank["view"], bank["role"]) == ("l/c", "active")
+    explained_by_its_record(run, tmp_path, bank["version"])
     refused = run("bank", "rollback", "l/c")
     assert refused.code == 1
     assert "there is no previous bank to go back to" in refused.err

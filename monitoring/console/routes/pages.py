@@ -194,7 +194,7 @@ def _tiles(console: Console, only: str | None = None) -> list[ViewTile]:
     now = console.clock()
     counts = console.reader.counts(since=now - COUNTED, until=now + timedelta(minutes=1))
     states = console.reader.bank_states()
-    open_ = open_episodes(console.reader.drift_events())
+    open_ = open_episodes(console.reader.last_drift_events())
     silent = timedelta(seconds=console.settings.silent_seconds)
     return by_need(
         tile_of(
