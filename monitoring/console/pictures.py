@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import cv2
 import numpy as np
 import structlog
 
+from ingest.contract import SourceRecord
 from ingest.frame import BadFrame, frame_of_record
 from ingest.kafka.errors import KafkaFailure
 from ingest.kafka.record_fetcher import RecordFetcher
@@ -22,7 +23,6 @@ from monitoring.record.schema import PictureState
 from softpatch.bank import Bank, InvalidBank, bank_from_bytes
 
 if TYPE_CHECKING:
-    from ingest.contract import SourceRecord
     from ingest.decision import Decision
     from ingest.kafka.settings import KafkaSettings
     from ingest.store import Store
@@ -45,11 +45,11 @@ FAINT_HEAT = 0.9
 
 
 class NoPicture(Exception):
-    """There is no picture to show; `state` says why."""
+    """There is no picture to show; `why` says why, as the catalogue's texts on pictures name it."""
 
-    def __init__(self, state: PictureState) -> None:
-        super().__init__(state.value)
-        self.state = state
+    def __init__(self, why: PictureState | Literal["not_learnt_from"]) -> None:
+        super().__init__(str(why))
+        self.why = str(why)
 
 
 class KafkaPictures:
@@ -175,15 +175,16 @@ class ConsolePictures:
     def nearest_patch(self, decision: Decision) -> bytes:
         """The bank's patch that it is nearest to, on the frame it was learnt from. Raises NoPicture."""
         if decision.nearest is None or decision.bank is None:
-            raise NoPicture(PictureState.MISSING)
+            raise NoPicture("not_learnt_from")
         bank = self._banks.get(decision.view, decision.bank.version)
-        encoded = None if bank is None else self.learnt_frame(bank, decision.nearest.source_frame)
+        topic, name = decision.source.topic, decision.nearest.source_frame
+        encoded = None if bank is None else self.learnt_frame(bank, name, topic=topic)
         if encoded is None:
-            raise NoPicture(PictureState.EXPIRED)
+            raise NoPicture("not_learnt_from")
         return self._patch(decision, encoded, (decision.nearest.row, decision.nearest.column))
 
-    def learnt_frame(self, bank: Bank, name: str) -> bytes | None:
-        """A frame that a bank was learnt from: from the bank itself or the store's window; None: neither has it."""
+    def learnt_frame(self, bank: Bank, name: str, *, topic: str) -> bytes | None:
+        """A frame that a bank was learnt from: out of the bank, the store's window, or Kafka; None: none has it."""
         names = bank.manifest.frame_names
         for place, frame in enumerate(bank.probe_frames.tolist()):
             if names[frame] == name:
@@ -194,7 +195,8 @@ class ConsolePictures:
         try:
             return self._store.get(frame_path(bank.manifest.view, *at))
         except StoreError:
-            return None
+            source = SourceRecord(topic=topic, partition=at[0], offset=at[1])
+            return None if self._kafka is None else self._kafka.encoded(source, bank.manifest.view)
 
     def file(self, path: str, longer_px: int = SMALL_PX) -> bytes:
         """A frame by its path in the store, as a JPEG. Raises NoPicture."""

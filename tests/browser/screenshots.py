@@ -8,11 +8,13 @@ from __future__ import annotations
 import shutil
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.browser.chromium import PHONE, WIDE, browser_context
 from tests.browser.running_demo import VIEW, RunningDemo
+from tests.e2e.services import wait_until
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -22,7 +24,9 @@ if TYPE_CHECKING:
 DOCS = Path(__file__).parents[2] / "docs" / "console"
 SHOWN = ("view-1440-light", "part-1440-dark", "report-1440-light", "part-390-light")
 SETTLE_MS = 2500
-"""For pictures and charts."""
+"""For charts."""
+ON_THE_LINE_SECONDS = 60
+"""Until the chart shows a line that goes on at its own beat."""
 
 
 def pictures(demo: RunningDemo, folder: Path, size: tuple[int, int], scheme: Scheme) -> None:
@@ -42,7 +46,9 @@ def pictures(demo: RunningDemo, folder: Path, size: tuple[int, int], scheme: Sch
         }
         for name, address in pages.items():
             page.goto(f"{demo.address}{address}")
+            page.evaluate("for (const image of document.images) image.loading = 'eager'")
             page.wait_for_timeout(SETTLE_MS)
+            wait_until(lambda: bool(page.evaluate("[...document.images].every((image) => image.complete)")), "pictures")
             _shoot(page, folder, f"{name}-{size[0]}-{scheme}")
 
 
@@ -58,6 +64,7 @@ if __name__ == "__main__":
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
     with tempfile.TemporaryDirectory() as work, RunningDemo.start(Path(work)) as line:
+        time.sleep(ON_THE_LINE_SECONDS)
         for size in (WIDE, PHONE):
             for scheme in ("light", "dark"):
                 pictures(line, out, size, scheme)

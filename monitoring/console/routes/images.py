@@ -30,8 +30,8 @@ def _answer(request: Request, draw: Callable[[], bytes], kind: str, *, final: bo
     try:
         return Response(draw(), media_type=kind, headers=FOR_A_DAY if final else NOT_KEPT)
     except NoPicture as error:
-        sentence = texts_of(request)(f"picture.{error.state.value}")
-        headers = {**NOT_KEPT, STATE_HEADER: error.state.value}
+        sentence = texts_of(request)(f"picture.{error.why}")
+        headers = {**NOT_KEPT, STATE_HEADER: error.why}
         return Response(instead_of_a_picture(sentence), media_type="image/svg+xml", headers=headers)
 
 
