@@ -78,6 +78,12 @@ def test_every_word_of_a_contract_has_a_text(group: str, words: list[str]) -> No
     assert {f"{group}.{word}" for word in words} == {key for key in ENGLISH if key.startswith(f"{group}.")}
 
 
+def test_every_reason_says_what_the_line_should_do() -> None:
+    """A row in docs/reading-decisions.md, for those who read decisions by a PLC."""
+    page = (Path(__file__).parents[3] / "docs/reading-decisions.md").read_text()
+    assert [reason.value for reason in Reason if f"| `{reason.value}` |" not in page] == []
+
+
 def test_every_state_of_a_picture_but_kept_has_a_text() -> None:
     """What is kept is shown."""
     states = {f"picture.{each.value}" for each in PictureState} - {"picture.kept"}
