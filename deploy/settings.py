@@ -212,10 +212,13 @@ def _unknown_in_views(views: object) -> Iterator[tuple[str, ...]]:
 
 def _sections(model: type[BaseModel]) -> dict[str, type[BaseModel] | None]:
     """The names a section takes, each with the model of the section below it."""
-    kinds = {name: field.annotation for name, field in model.model_fields.items()}
-    return {
-        name: kind if isinstance(kind, type) and issubclass(kind, BaseModel) else None for name, kind in kinds.items()
-    }
+    return {name: _section_below(field.annotation) for name, field in model.model_fields.items()}
+
+
+def _section_below(kind: object) -> type[BaseModel] | None:
+    """The model of a field's section, which may be absent; None for a field of one value."""
+    models = [each for each in (kind, *get_args(kind)) if isinstance(each, type) and issubclass(each, BaseModel)]
+    return models[0] if models else None
 
 
 def _view_fields() -> dict[str, type[BaseModel] | None]:

@@ -51,8 +51,8 @@ class BuildSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    geometry: Geometry | Literal["auto"] = Field(
-        default="auto",
+    geometry: Geometry | None = Field(
+        default=None,
         description="How a frame of any size becomes the network's input: `auto` tries a few sizes on the view's own "
         "frames, `fast` is 224 x 224 px with fine features, the cheapest of them.",
     )
@@ -150,9 +150,11 @@ class BuildSettings(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _fast_is_short_for(cls, given: Any) -> Any:  # noqa: ANN401 - whatever a settings file holds
-        if not isinstance(given, dict) or given.get("geometry") != "fast":
+    def _names_of_geometries(cls, given: Any) -> Any:  # noqa: ANN401 - whatever a settings file holds
+        if not isinstance(given, dict) or given.get("geometry") not in ("auto", "fast"):
             return given
+        if given["geometry"] == "auto":
+            return given | {"geometry": None}
         return {"features": "fine"} | given | {"geometry": FAST}
 
     @model_validator(mode="after")
@@ -172,7 +174,7 @@ class BuildSettings(BaseModel):
     @property
     def measured_geometry(self) -> Geometry:
         """At which frames are measured before a bank says what its input is."""
-        return FAST if self.geometry == "auto" else self.geometry
+        return FAST if self.geometry is None else self.geometry
 
     @property
     def scoring(self) -> ScoringRule:

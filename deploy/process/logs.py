@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 import structlog
 from structlog.processors import LogfmtRenderer, TimeStamper, add_log_level, format_exc_info
@@ -15,6 +15,19 @@ if TYPE_CHECKING:
 CLIENT_EVENT = "kafka_client"
 """The event name under which the Kafka adapter logs its client library."""
 KEY_ORDER = ("timestamp", "level", "service", "event")
+
+
+class _Stderr(TextIO):
+    """`sys.stderr` as it is when a line is written: whoever replaces it for a while may close what was there."""
+
+    def write(self, text: str) -> int:
+        return sys.stderr.write(text)
+
+    def flush(self) -> None:
+        sys.stderr.flush()
+
+
+_STDERR = _Stderr()
 
 
 def configure_logs(service: str, *, quiet: bool = False) -> None:
@@ -38,10 +51,10 @@ def configure_logs(service: str, *, quiet: bool = False) -> None:
     structlog.configure(
         processors=[*shared, render],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(_STDERR),
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(sys.stderr)
+    handler = logging.StreamHandler(_STDERR)
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processor=render))
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)  # libraries speak when it matters
 

@@ -25,10 +25,12 @@ from softpatch.images.header import UndecodableImage, read_header
 from softpatch.network.embed import Embedder
 from softpatch.settings import FEWEST_BLOCKS, BuildSettings
 
-TRIAL_FRAMES = 40
+TRIAL_FRAMES = 120
+"""A window of 40 tells no difference where parts lie about freely: too many poses are new to every bank."""
+
 TRIAL_PLANTS = 320
-TRIAL_CORESET = 1000
-PASSING_RATIO = 0.75
+TRIAL_CORESET = 2000
+PASSING_RATIO = 0.85
 """Of a trial's frames, those that score least. A planted defect is seen where it scores more than they all do: a limit
 above this one would lie among the defects of the window itself."""
 
@@ -38,7 +40,7 @@ FINE_STRIDE_PX = 8
 SEEN_PX = 8
 """Of the input, that the smallest defect asked for has to be long."""
 
-CLEARLY = 1.0
+CLEARLY = 2.0
 """Standard errors, of the difference over the same planted defects, by which others must see more than the widest."""
 
 LARGEST_SQUASH = 1.5
@@ -79,7 +81,7 @@ def choose_input(
         TooFewFrames: fewer usable frames than `settings.fewest_frames`.
         UnknownFeatures: the settings name features that the network does not have.
     """
-    if settings.geometry != "auto":
+    if settings.geometry is not None:
         features = settings.features if settings.features != "auto" else next(iter(embedder.feature_sets))
         return ChosenInput(settings.geometry, embedder.with_features(features).features)
     sample = [frames[round(i)] for i in np.linspace(0, len(frames) - 1, min(TRIAL_FRAMES, len(frames)))]

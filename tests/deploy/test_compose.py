@@ -145,6 +145,7 @@ def test_prometheus_finds_what_up_starts_on_one_machine() -> None:
         "train": default.trainer,
         "watch": default.watch,
         "record": default.record,
+        "up": default.up,
     }
     there = {(f"patchline-{name}", f"127.0.0.1:{section.metrics_port}") for name, section in ports.items()}
     assert set(targets("targets")) == there

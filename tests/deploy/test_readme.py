@@ -61,7 +61,7 @@ def test_the_settings_example_is_valid(tmp_path: Path) -> None:
     assert yaml.safe_load(path.read_text())
     settings = read_settings(path, {})
     assert settings.training_of("line-3/top").build.geometry.mode == "letterbox"
-    assert settings.training_of("line-1/top").build.geometry.mode == "squash"
+    assert settings.training_of("line-1/top").build.geometry is None
 
 
 def test_every_command_it_names_exists() -> None:

@@ -37,7 +37,8 @@ def everything(
     inference.threshold.labels(view=VIEW).set(3.5)
     camera.behind.labels(view=VIEW).set(0)
     kafka.consumer_lag.labels(partition="0").set(7)
-    for gauge in ("window_frames", "window_bytes", "build_progress", "bank_created", "bank_patches", "noise_estimate"):
+    gauges = ("window_frames", "window_bytes", "build_progress", "bank_created", "bank_patches", "noise_estimate")
+    for gauge in (*gauges, "planted_found", "smallest_found"):
         getattr(trainer, gauge).labels(view=VIEW).set(1)
     for gauge in ("noticed", "evidence", "rejected", "rejected_before", "calibration_frames", "decided"):
         getattr(watch, gauge).labels(view=VIEW).set(1)

@@ -24,7 +24,7 @@ from softpatch.scoring.search import FlatSearch
 from softpatch.settings import BuildSettings
 from tests.softpatch.random_embeddings import MeanColours, encoded, picture, window
 
-AUTO = BuildSettings(most_input_px=64 * 64, coreset_cap=200, probes=3)
+AUTO = BuildSettings(most_input_px=256 * 256, coreset_cap=200, probes=3)
 
 
 class TwoViews(MeanColours):
@@ -45,11 +45,13 @@ class TwoViews(MeanColours):
         return TwoViews(features, blind=self._blind)
 
     def embed(self, frames: np.ndarray) -> np.ndarray:
-        """Of the blind one, what no picture decides."""
+        """Of the blind one, noise that is another for every picture."""
         stride = self.feature_sets[self.features].stride_px
         n, height, width, _ = frames.shape
         if self.features == self._blind:
-            return np.random.default_rng(0).normal(size=(n, height // stride, width // stride, 6)).astype(np.float32)
+            shape = (height // stride, width // stride, 6)
+            drawn = [np.random.default_rng(int(frame.sum(dtype=np.int64))).normal(size=shape) for frame in frames]
+            return np.stack(drawn).astype(np.float32)
         patches = frames.reshape(n, height // stride, stride, width // stride, stride, 3).astype(np.float32)
         return np.concatenate([patches.mean(axis=(2, 4)), patches.std(axis=(2, 4))], axis=-1)
 
@@ -67,12 +69,12 @@ def chosen(
 @pytest.mark.parametrize(("blind", "expected"), [("wide", "fine"), ("fine", "wide")])
 def test_the_features_that_see_more_are_taken(blind: str, expected: str) -> None:
     """The trials say what each saw, the chosen one first."""
-    found = chosen(window(40), TwoViews("fine", blind=blind), AUTO)
+    found = chosen(window(40, defects=0), TwoViews("fine", blind=blind), AUTO)
     assert found.features == expected
     assert found.choice is not None
     assert [each.features for each in found.choice.trials] == [expected, blind]
     assert found.choice.trials[0].seen_ratio > found.choice.trials[1].seen_ratio
-    assert found.choice.frames == TRIAL_FRAMES
+    assert found.choice.frames == 40
 
 
 def test_where_none_sees_more_the_widest_are_taken() -> None:
@@ -82,7 +84,7 @@ def test_where_none_sees_more_the_widest_are_taken() -> None:
         def with_features(self, features: str) -> "Blind":
             return Blind(features, blind=features)
 
-    found = chosen(window(40), Blind("fine", blind="fine"), AUTO)
+    found = chosen(window(40, defects=0), Blind("fine", blind="fine"), AUTO)
     assert found.features == "wide"
 
 
@@ -90,30 +92,36 @@ def test_what_the_settings_say_is_not_tried() -> None:
     """A geometry alone takes the network's first features; both are taken as they are."""
     small = Geometry(height_px=32, width_px=64)
     blind = TwoViews("fine", blind="none")
-    assert chosen(window(8), blind, BuildSettings(geometry=small)) == ChosenInput(small, "fine")
-    assert chosen(window(8), blind, BuildSettings(geometry=small, features="wide")) == ChosenInput(small, "wide")
-    assert chosen(window(8), blind, BuildSettings(geometry="fast")).geometry == Geometry()
+    assert chosen(window(8, defects=0), blind, BuildSettings(geometry=small)) == ChosenInput(small, "fine")
+    assert chosen(window(8, defects=0), blind, BuildSettings(geometry=small, features="wide")) == ChosenInput(
+        small, "wide"
+    )
+    assert chosen(window(8, defects=0), blind, BuildSettings(geometry="fast")).geometry == Geometry()
     with pytest.raises(UnknownFeatures):
-        chosen(window(8), blind, BuildSettings(geometry=small, features="tokens"))
+        chosen(window(8, defects=0), blind, BuildSettings(geometry=small, features="tokens"))
 
 
 def test_an_earlier_choice_stands_once_it_was_made_on_a_whole_sample() -> None:
     """Scores of another input would not compare with those before; a choice of a few frames is made anew."""
     sees_fine = TwoViews("fine", blind="wide")
-    first = chosen(window(40), sees_fine, AUTO).choice
+    first = chosen(window(40, defects=0), sees_fine, AUTO).choice
     assert first is not None
     otherwise = TwoViews("fine", blind="fine")
-    assert chosen(window(40), otherwise, AUTO, earlier=first).features == "fine"
-    few = first.model_copy(update={"frames": TRIAL_FRAMES - 1})
-    assert chosen(window(40), otherwise, AUTO, earlier=few).features == "wide"
+    assert chosen(window(40, defects=0), otherwise, AUTO, earlier=first).features == "wide"
+    whole = first.model_copy(update={"frames": TRIAL_FRAMES})
+    assert chosen(window(40, defects=0), otherwise, AUTO, earlier=whole).features == "fine"
 
 
 def test_an_earlier_choice_that_the_settings_rule_out_is_made_anew() -> None:
     """Somebody allowed fewer pixels."""
     sees_fine = TwoViews("fine", blind="wide")
-    first = chosen(window(40), sees_fine, AUTO).choice
-    fewer = AUTO.model_copy(update={"most_input_px": 32 * 32})
-    assert chosen(window(40), sees_fine, fewer, earlier=first).geometry == Geometry(height_px=32, width_px=32)
+    first = chosen(window(40, defects=0), sees_fine, AUTO).choice
+    assert first is not None
+    whole = first.model_copy(update={"frames": TRIAL_FRAMES})
+    fewer = AUTO.model_copy(update={"most_input_px": 64 * 64})
+    assert chosen(window(40, defects=0), sees_fine, fewer, earlier=whole).geometry == Geometry(
+        height_px=32, width_px=32
+    )
 
 
 @pytest.mark.parametrize("size_wh", [(512, 512), (560, 228), (300, 900), (8000, 1000), (640, 480)])
