@@ -15,15 +15,15 @@ timm = pytest.importorskip("timm", reason="needs the export extra")
 
 from torch.nn import functional  # noqa: E402 - after the check that it is there
 
-from softpatch.network.export import CannotExport, cached, export  # noqa: E402 - the same
+from softpatch.network.export import WIDE_DIMENSION, WIDE_SEED, CannotExport, cached, export  # noqa: E402 - the same
 
 FOLDED = "resnet18_imagenet_bnfolded_upto_layer3.pth"
 FRAMES = np.random.default_rng(6).integers(0, 256, (2, 64, 96, 3), dtype=np.uint8)
 
 
-def embeddings(graph: Path) -> np.ndarray:
+def embeddings(graph: Path, features: str = "fine") -> np.ndarray:
     """What ONNX Runtime makes of the frames."""
-    return OnnxEmbedder.open(load_graph(graph), provider="cpu").embed(FRAMES)
+    return OnnxEmbedder.open(load_graph(graph), features=features, provider="cpu").embed(FRAMES)
 
 
 def normalised() -> "torch.Tensor":
@@ -87,6 +87,27 @@ def test_the_script_makes_the_embedded_graph_again(tmp_path: Path) -> None:
     np.testing.assert_allclose(embeddings(first), shipped, atol=1e-4)
 
 
+def test_wide_features_are_a_projection_of_strides_16_and_32(tmp_path: Path) -> None:
+    """Of timm's own features, each averaged, the coarse ones interpolated, by the matrix that the seed gives."""
+    torch.manual_seed(0)
+    model = timm.create_model("resnet18", pretrained=False)
+    torch.save(model.state_dict(), tmp_path / "weights.pth")
+    export(f"resnet18={tmp_path / 'weights.pth'}", tmp_path / "graph.onnx")
+    matrix = torch.randn(WIDE_DIMENSION, 256 + 512, generator=torch.Generator().manual_seed(WIDE_SEED))
+    with torch.inference_mode():
+        middle, coarse = model.eval().forward_intermediates(normalised(), indices=(3, 4), intermediates_only=True)
+        joined = torch.cat([three_by_three(middle), twice(three_by_three(coarse))], dim=1).permute(0, 2, 3, 1)
+        expected = joined @ (matrix / WIDE_DIMENSION**0.5).T
+    np.testing.assert_allclose(embeddings(tmp_path / "graph.onnx", "wide"), expected, atol=1e-3, rtol=1e-4)
+
+
+@pytest.mark.weights
+def test_weights_that_end_at_stride_16_have_no_wide_features(tmp_path: Path, test_weights: Path) -> None:
+    """The graph says so, and has the other two."""
+    export(f"resnet18={test_weights / FOLDED}", tmp_path / "graph.onnx")
+    assert list(load_graph(tmp_path / "graph.onnx").features) == ["fine", "medium"]
+
+
 @pytest.mark.weights
 def test_a_state_dict_with_folded_batch_norms_is_taken_as_it_is(tmp_path: Path, test_weights: Path) -> None:
     """Batch norms become the identity and the biases are taken: within 1e-4 of the network written out."""
@@ -124,7 +145,7 @@ def test_wide_resnet50_gets_the_published_embedding(tmp_path: Path) -> None:
     with torch.inference_mode():
         features = model.eval().forward_intermediates(normalised(), indices=(2, 3), intermediates_only=True)
         expected = published(*features).numpy()
-    assert (graph.name, graph.dimension) == ("wide_resnet50_2", 1024)
+    assert (graph.name, graph.features["fine"].dimension) == ("wide_resnet50_2", 1024)
     np.testing.assert_allclose(embeddings(tmp_path / "graph.onnx"), expected, atol=1e-4)
 
 
