@@ -29,6 +29,9 @@ def _command(name: str, function: str, summary: str, panel: str | None = None) -
     return CommandEntry(name, f"deploy.commands.{function}", summary, panel)
 
 
+LIST_VIEWS = "List the views with their state, and when each last sent a frame that is in its window."
+RETIRE_VIEW = "End a view: remove its banks, its window, and what is known of its frames."
+
 COMMANDS = (
     _command("demo", "demo:demo", "Watch a line learn from unfiltered frames and decide the rest.", TRY),
     _command("bench", "bench:bench", "Measure this machine: frames a second, latency, and a build.", TRY),
@@ -66,6 +69,15 @@ COMMANDS = (
             _command("show", "bank:show", "Show what a bank was built from and what it decides by."),
             _command("promote", "bank:promote", "Put a bank in force and wait until it is."),
             _command("rollback", "bank:rollback", "Put the previous bank back in force and wait until it is."),
+        ),
+        RUN,
+    ),
+    GroupEntry(
+        "views",
+        "Views: list them, end those that are no more.",
+        (
+            _command("list", "views:list_views", LIST_VIEWS),
+            _command("retire", "views:retire", RETIRE_VIEW),
         ),
         RUN,
     ),

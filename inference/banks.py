@@ -207,4 +207,7 @@ class ActiveBanks:
         return isinstance(self.status(view), NoBank)
 
     def _put(self, view: str, status: BankStatus) -> None:
-        self._statuses[view] = status
+        if status == NoBank(Reason.LEARNING):  # what is said of any view that is not here
+            self._statuses.pop(view, None)
+        else:
+            self._statuses[view] = status

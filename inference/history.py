@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from inference.line_change import RecentFrames
 from ingest.sequence_gaps import SequenceGaps
+from ingest.view import camera_key
 from softpatch.images.input_faults import FrozenRun
 
 if TYPE_CHECKING:
@@ -144,6 +145,18 @@ class History:
         past = self._past(source, tenure)
         if _advance(past, source.offset):
             _remember_outcome(past, view, inspection, dead=True)
+
+    def forget(self, views: frozenset[str]) -> None:
+        """Remember no more of these views than which frame ids they had."""
+        if not views:
+            return
+        cameras = {camera_key(view) for view in views}
+        for past in self._partitions.values():
+            for by_view in (past.hashes, past.frozen_runs, past.outcomes, past.recent):
+                for view in views & by_view.keys():
+                    del by_view[view]
+            for camera in cameras & past.sequences.keys():
+                del past.sequences[camera]
 
     def _past(self, source: SourceRecord, tenure: int) -> _PartitionHistory:
         past = self._partitions.setdefault(source.partition, _PartitionHistory(tenure))

@@ -24,12 +24,17 @@ if TYPE_CHECKING:
     from inference.answer_sizes import AnswerSizes
     from inference.banks import ActiveBanks, BankStatus
     from inference.history import History, Recalled
+    from inference.known_views import KnownViews
     from inference.scoring import FrameScoring, Inspected
     from inference.settings import ViewInspection
     from ingest.decision import Decision
 
 log = structlog.get_logger(__name__)
 
+TOO_MANY_VIEWS = (
+    "more views send than inference.max_views allows: does the key hold a serial number? Put it into part-serial; or "
+    "raise the setting"
+)
 MOST_TOLD = 1000
 """Cameras and headers that are logged: whoever puts a serial number into the key must not fill our memory."""
 
@@ -63,6 +68,8 @@ class AnswerBatch:
     statuses: Mapping[str, BankStatus] = field(default_factory=dict)
     """How each view stood while the batch was decided."""
     stage_seconds: dict[str, float] = field(default_factory=dict)
+    forgotten: tuple[str, ...] = ()
+    """Views that were silent for so long that nothing is remembered of them."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +92,7 @@ class Inspector:
         inspection_of: Callable[[str], ViewInspection],
         destinations: Destinations,
         sizes: AnswerSizes,
+        views: KnownViews,
         clock: Callable[[], float],
         now: Callable[[], datetime],
         wrong_clock: Callable[[], bool] = lambda: False,
@@ -96,6 +104,7 @@ class Inspector:
         self._inspection_of = inspection_of
         self._destinations = destinations
         self._sizes = sizes
+        self._views = views
         self._told_unread: set[tuple[str, str]] = set()
         self._clock = clock
         self._now = now
@@ -105,7 +114,8 @@ class Inspector:
         """One answer per record, in order."""
         taken_at = self._clock()
         stages = StageClock(self._clock)
-        parsed = [_parsed(each.record) for each in batch]
+        forgotten = self._forget_silent()
+        parsed = [self._admitted(_parsed(each.record)) for each in batch]
         frames = [each for each in parsed if isinstance(each, Frame)]
         statuses = {view: self._banks.status(view) for view in {frame.view for frame in frames}}
         shown = iter(self._scoring.inspect(frames, [statuses[frame.view] for frame in frames], stages))
@@ -118,7 +128,20 @@ class Inspector:
             elif isinstance(frame, Frame):
                 answers.append(self._answered(queued.record, frame, statuses[frame.view], found, waited))
         _log_dead_letters(answers)
-        return AnswerBatch(tuple(answers), statuses, dict(stages.seconds))
+        return AnswerBatch(tuple(answers), statuses, dict(stages.seconds), forgotten)
+
+    def _forget_silent(self) -> tuple[str, ...]:
+        forgotten = self._views.forget_silent()
+        self._history.forget(frozenset(forgotten))
+        return forgotten
+
+    def _admitted(self, parsed: Frame | BadFrame) -> Frame | BadFrame:
+        if isinstance(parsed, BadFrame):
+            return parsed
+        has_bank = not isinstance(self._banks.status(parsed.view), NoBank)
+        if self._views.admit(parsed.view, has_bank=has_bank):
+            return parsed
+        return BadFrame(DeadLetterReason.TOO_MANY_VIEWS, TOO_MANY_VIEWS)
 
     def _answered(
         self, record: Record, frame: Frame, status: BankStatus, found: Inspected, queue_seconds: float
@@ -218,6 +241,8 @@ class Inspector:
             first_offset=record.unread.first_offset if record.unread else None,
         )
         view = view_named_by(record.key, record.headers)
+        if view is not None and not self._views.knows(view):
+            view = None  # rubbish under ever new names must not cost a view each
         if view is not None:
             self._history.dead_letter(letter.source, view, self._inspection_of(view), tenure=_tenure(record))
         outgoing = Outgoing(

@@ -46,6 +46,10 @@ class InspectionReporting:
 
     def worked(self, batch: AnswerBatch) -> None:
         """A batch left the worker."""
+        for view in batch.forgotten:
+            self._partition_of.pop(view, None)
+            self._bank_shown.pop(view, None)
+            close_view(self._inference, view)
         ours = {answer.view for answer in batch.answers if _partition_of(answer) not in self._foreign_partitions}
         for view, status in batch.statuses.items():
             if view in ours and isinstance(status, Serving):

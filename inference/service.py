@@ -28,6 +28,7 @@ from inference.follower import BankFollower
 from inference.handoff_queue import HandoffQueue
 from inference.history import History
 from inference.inspector import Destinations, Inspector, Queued
+from inference.known_views import KnownViews
 from inference.reporting import InspectionReporting
 from inference.scoring import FrameScoring
 from inference.worker import Worker
@@ -229,6 +230,7 @@ def serve(
             inspection_of=inspection_of,
             destinations=destinations,
             sizes=sizes,
+            views=KnownViews(most=settings.max_views, forget_after_seconds=settings.forget_after_seconds, clock=clock),
             clock=clock,
             now=broker_clock.now,
             wrong_clock=lambda: broker_clock.off_by_more_than(settings.clock_skew_seconds),

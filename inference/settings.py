@@ -35,6 +35,10 @@ class InferenceSettings(BaseModel):
     """Where this machine's clock and the broker's are farther apart than this, every frame is undecided."""
     bank_retry_seconds: PositiveFloat = 5.0
     """Between two attempts to fetch a bank that the store does not give."""
+    max_views: PositiveInt = 1000
+    """Views decided at once; of further ones without a bank every frame is a dead letter, `too_many_views`."""
+    forget_after_seconds: PositiveFloat = 3600.0
+    """A view silent for so long makes room, and its series disappear; it comes back with its next frame."""
     remembered_frame_ids: PositiveInt = 10_000
     """Per partition: how far back a repeated frame id is recognised."""
 

@@ -25,6 +25,7 @@ class BankEventKind(StrEnum):
     ROLLED_BACK = "rolled_back"
     THRESHOLD_CHANGED = "threshold_changed"
     PINNED = "pinned"
+    RETIRED = "retired"
     RELEARNING = "relearning"
     HELD = "held"
     """The view learns nothing until a person decides. Nothing writes it yet."""

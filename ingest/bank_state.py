@@ -25,6 +25,8 @@ class ViewState(StrEnum):
     ACTIVE = "active"
     HELD = "held"
     """Verdicts go on by the active bank, and nothing is learnt until a person decides. Nothing writes it yet."""
+    RETIRED = "retired"
+    """A person said that the view has ended: no bank, no window. A frame of it begins it anew."""
 
 
 class BankInForce(FrozenModel):
@@ -92,6 +94,6 @@ class BankState(Message):
     def _only_learning_lacks_a_bank(self) -> Self:
         if (self.active is None) and self.state in (ViewState.PROVISIONAL, ViewState.ACTIVE):
             raise ValueError(f"a view that is {self.state} has an active bank")
-        if self.active is not None and self.state is ViewState.LEARNING:
-            raise ValueError("a view that is learning has no active bank")
+        if self.active is not None and self.state in (ViewState.LEARNING, ViewState.RETIRED):
+            raise ValueError(f"a view that is {self.state} has no active bank")
         return self

@@ -22,6 +22,8 @@ class CommandKind(StrEnum):
     """Build a bank from the window now."""
     RELEARN = "relearn"
     """Forget the window and learn the view anew."""
+    RETIRE = "retire"
+    """The view has ended: remove its banks, its window and what is known of its frames."""
     PIN = "pin"
     """Make `bank_version` the reference; none: the active bank."""
     SET_THRESHOLD = "set_threshold"

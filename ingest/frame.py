@@ -58,6 +58,8 @@ class DeadLetterReason(StrEnum):
     TOO_SMALL = "too_small"
     TOO_COSTLY = "too_costly"
     CORRUPT = "corrupt"
+    TOO_MANY_VIEWS = "too_many_views"
+    """More views than `inference.max_views` send at once: does the key hold a serial number?"""
     UNREADABLE = "unreadable"
     """Kafka gives bytes that are no record: a bit flipped on its disk, or a codec nobody knows."""
     ANSWER_TOO_LARGE = "answer_too_large"

@@ -76,6 +76,10 @@ class Store(Protocol):
         """Remove a file. Raises NotInStore."""
         ...
 
+    def delete_folder(self, folder: str) -> None:
+        """Remove a folder with all that is in it; nothing happens where there is none."""
+        ...
+
     def uri(self, path: str) -> str:
         """The full address of a file, as it is named in messages."""
         ...
@@ -162,6 +166,14 @@ class FsspecStore:
             if not self._filesystem.isfile(self._at(path)):
                 raise FileNotFoundError(errno.ENOENT, "no such file", path)
             self._filesystem.rm_file(self._at(path))
+
+    def delete_folder(self, folder: str) -> None:
+        """Remove a folder with all that is in it; nothing happens where there is none. Raises StoreError."""
+        with _named(folder, "delete"):
+            self._filesystem.invalidate_cache()
+            at = self._at(folder)
+            if self._filesystem.isdir(at):
+                self._filesystem.rm(at, recursive=True)
 
     def uri(self, path: str) -> str:
         """The full address of a file."""

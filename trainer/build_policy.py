@@ -55,6 +55,11 @@ def opened(view: str, *, at: datetime) -> BankState:
     )
 
 
+def reopened(retired: BankState, *, at: datetime) -> BankState:
+    """The state of a view that was retired and sends again."""
+    return changed(retired, Initiator(TRAINER, "a frame of this view came again"), at, state=ViewState.LEARNING)
+
+
 def build_due(index: WindowIndex, state: BankState, training: ViewTraining, *, graph_hash: str) -> Initiator | None:
     """Why this view should build a bank now; None while it should not."""
     if len(index.frames) < training.build.fewest_frames:

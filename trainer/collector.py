@@ -14,6 +14,7 @@ from softpatch.images.input_faults import InputFault
 from softpatch.images.statistics import difference_hash as hash_of
 from trainer.input_check import fault_of, run_with, run_with_bytes, too_long
 from trainer.modes import mode_full, mode_of
+from trainer.owned_views import TooManyViews
 from trainer.window import Admission, KeptFrame, admission, holds_bytes, kept, passed, without, without_repeats
 from trainer.window_store import NewFrame
 
@@ -70,8 +71,17 @@ class Collector:
         if frame is None:
             self._skip(NO_VIEW, "bad_frame")
         else:
-            self._offer(frame, self._views.opened(frame.view, partition=record.partition))
+            self._take_frame(frame)
         self._views.positions[record.partition] = record.offset + 1
+
+    def _take_frame(self, frame: Frame) -> None:
+        try:
+            view = self._views.opened(frame.view, partition=frame.source.partition)
+        except TooManyViews:
+            self._skip(NO_VIEW, "too_many_views")
+        else:
+            view.heard(self._clock())
+            self._offer(frame, view)
 
     def pass_over(self, record: Record) -> None:
         """Go on behind a record that cannot be taken."""

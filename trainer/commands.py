@@ -252,12 +252,33 @@ def _with_limits(context: CommandContext, active: BankInForce, threshold: float)
     return with_band(bank, undecided_band_of(context.state, context.training))
 
 
+def _retire(context: CommandContext) -> Transition:
+    """Of the state only remains what of commands and feedback is carried out."""
+    if context.state.state is ViewState.RETIRED:
+        raise NotPossible("it is retired already")
+    return context.done(
+        BankEventKind.RETIRED,
+        Effect.RETIRE,
+        state=ViewState.RETIRED,
+        active=None,
+        previous=None,
+        shadow=None,
+        candidate=None,
+        pinned=None,
+        false_reject_ratio=None,
+        undecided_band=None,
+        threshold_from=None,
+        annotations=(),
+    )
+
+
 _TRANSITIONS: dict[CommandKind, Callable[[CommandContext], Transition]] = {
     CommandKind.PROMOTE: _promote,
     CommandKind.ROLLBACK: _roll_back,
     CommandKind.REBUILD: _rebuild,
     CommandKind.RELEARN: _relearn,
     CommandKind.PIN: _pin,
+    CommandKind.RETIRE: _retire,
     CommandKind.SET_THRESHOLD: _set_threshold,
 }
 

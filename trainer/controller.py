@@ -26,7 +26,7 @@ from trainer.owned_views import each_in_turn
 from trainer.publisher import NotOurs
 from trainer.set_aside import NotTaken
 from trainer.threshold_settings import false_reject_ratio_of, undecided_band_of, with_band
-from trainer.transition import Transition
+from trainer.transition import Effect, Transition
 from trainer.window import LastBuild, lost
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from trainer.publisher import Publisher
     from trainer.set_aside import SetAside
     from trainer.transition import Initiator
+    from trainer.view_files import ViewFiles
     from trainer.window import Change
     from trainer.window_store import WindowStore
 
@@ -69,6 +70,7 @@ class ViewController:
         bank_store: BankStore,
         annotation_store: AnnotationStore,
         windows: WindowStore,
+        files: ViewFiles,
         publisher: Publisher,
         effects: WindowEffects,
         set_aside: SetAside,
@@ -84,6 +86,7 @@ class ViewController:
         self._bank_store = bank_store
         self._annotation_store = annotation_store
         self._windows = windows
+        self._files = files
         self._publisher = publisher
         self._effects = effects
         self._set_aside = set_aside
@@ -176,7 +179,11 @@ class ViewController:
         cause = f"{command.kind.value} of {command.who}"
         stopped = self._effects.take(view, transition, request=command_request(command), cause=cause)
         self._publisher.publish(view, replace(transition, events=(*transition.events, *stopped.events)))
-        self._metrics.commands.labels(view=view.name, verdict=_verdict(transition)).inc()
+        if transition.effect is Effect.RETIRE:
+            self._files.remove(view.name)
+            self._views.drop(view.name)
+        else:
+            self._metrics.commands.labels(view=view.name, verdict=_verdict(transition)).inc()
 
     def _take_word(self, view: OwnedView, context: FeedbackContext, offset: int) -> None:
         feedback, transition = context.feedback, after_feedback(context, offset=offset)

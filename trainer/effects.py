@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from trainer.publisher import Publisher
     from trainer.window import BuildRequest
 
-STOPS_BUILD = frozenset({Effect.FORGET, Effect.POSTPONE, Effect.REPLACE_BUILD, Effect.READ_AGAIN})
+STOPS_BUILD = frozenset({Effect.FORGET, Effect.POSTPONE, Effect.REPLACE_BUILD, Effect.READ_AGAIN, Effect.RETIRE})
 REQUESTS_BUILD = frozenset({Effect.BUILD, Effect.REPLACE_BUILD})
 MARKS_LOSS = frozenset({Effect.READ_AGAIN, Effect.KEEP_WINDOW})
 
@@ -46,7 +46,7 @@ class WindowEffects:
         stopped = self._stop_build(view, transition, cause) if effect in STOPS_BUILD else Transition(None, ())
         if effect in REQUESTS_BUILD:
             view.change_window(view.index.model_copy(update={"build_request": request}))
-        elif effect is Effect.FORGET:
+        elif effect in (Effect.FORGET, Effect.RETIRE):
             view.change_window(forgotten(view.index))
         elif effect is Effect.READ_AGAIN:
             self._publisher.read_again(view)

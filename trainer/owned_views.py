@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from ingest.bank_state import ViewState
 from ingest.kafka.records import Partition
 from ingest.store import StoreError
 from monitoring.metrics import close_view, open_view, set_groups, set_state
-from trainer.build_policy import opened
+from trainer.build_policy import opened, reopened
 from trainer.set_aside import NotTaken
 from trainer.window import Bounds, Change, WindowIndex, forgotten, shrunk
 
@@ -64,6 +65,16 @@ class OwnedView:
         self._to_delete: list[KeptFrame] = []
         self._dated: str | None = None
         self._bank_checked_at: float | None = None
+        self._heard_at: float | None = None
+
+    @property
+    def heard_at(self) -> float | None:
+        """When its last frame came, by the trainer's clock; None where none has come since it was opened here."""
+        return self._heard_at
+
+    def heard(self, at: float) -> None:
+        """A frame of it came, or its silence begins to count."""
+        self._heard_at = at
 
     @property
     def index(self) -> WindowIndex:
@@ -136,6 +147,10 @@ class OwnedView:
         self._bank_checked_at = at
 
 
+class TooManyViews(Exception):
+    """There is no room for one more view without a bank."""
+
+
 class OwnedViews:
     """The views of this process's partitions: read after a partition came, dropped when it goes."""
 
@@ -150,6 +165,7 @@ class OwnedViews:
         in_use: Callable[[str], bool],
         metrics: TrainerMetrics,
         now: Callable[[], datetime],
+        max_views: int,
     ) -> None:
         """Own nothing yet.
 
@@ -162,7 +178,9 @@ class OwnedViews:
             in_use: whether a build reads a view's frames: their files stay.
             metrics: the trainer's.
             now: the wall clock.
+            max_views: owned at most; further ones open only where they have a bank.
         """
+        self._max_views = max_views
         self._topic = topic
         self._windows = windows
         self._training_of = training_of
@@ -207,14 +225,27 @@ class OwnedViews:
             self.positions.pop(number, None)
 
     def opened(self, name: str, *, partition: int) -> OwnedView:
-        """The view of this name; one that was never seen opens."""
+        """The view of this name; one that was never seen opens. Raises TooManyViews where there is no room for it."""
         found = self.get(name)
         if found is not None:
             return found
+        known = self._states.get(name)
+        if len(self._views) + len(self._unread) >= self._max_views and (known is None or known.active is None):
+            raise TooManyViews(name)
         stored = self._windows.load(name)
         if stored is None or stored.topic != self._topic:
             stored = WindowIndex(view=name, topic=self._topic, home=partition)
         return self._add(stored)
+
+    def drop(self, name: str) -> None:
+        """Own a view no more: it has ended."""
+        view = self._views.pop(name, None)
+        if view is not None and view.state.state is ViewState.RETIRED:
+            self._states = {**self._states, name: view.state}
+        else:
+            self._states = {each: state for each, state in self._states.items() if each != name}
+        self._windows.let_go(name)
+        close_view(self._metrics, name)
 
     def get(self, name: str) -> OwnedView | None:
         """The view of this name if it is ours, else None. Raises StoreError, NewerIndex where it had to be read."""
@@ -225,7 +256,10 @@ class OwnedViews:
     def _read(self, name: str) -> None:
         """Load a window that was in the store when partitions came; what is not ours is left alone."""
         index = self._windows.load(name)
-        if index is not None and index.topic == self._topic and index.home in self.positions:
+        known = self._states.get(name)
+        if known is not None and known.state is ViewState.RETIRED:
+            log.info("window_of_retired_view", view=name)  # the trainer died while it removed it
+        elif index is not None and index.topic == self._topic and index.home in self.positions:
             self._load(index, self._ends_then)
         self._unread.discard(name)
 
@@ -248,7 +282,10 @@ class OwnedViews:
     def _add(self, index: WindowIndex) -> OwnedView:
         known = self._states.get(index.view)
         state = known or opened(index.view, at=self._now())
-        view = OwnedView(index.view, self._training_of(index.view), index, state, announced=known is not None)
+        announced = known is not None
+        if state.state is ViewState.RETIRED:
+            state, announced = reopened(state, at=self._now()), False
+        view = OwnedView(index.view, self._training_of(index.view), index, state, announced=announced)
         self._views[view.name] = view
         open_view(self._metrics, view.name)
         show_state(self._metrics, state)

@@ -87,6 +87,16 @@ class Publisher:
             view.published(transition.state)
             show_state(self._metrics, view.state)
 
+    def remove_state(self, view: OwnedView) -> None:
+        """Write a tombstone in the place of a view's state. Raises as `publish` does."""
+        if not view.announced:
+            return
+        claim = self._loop.claims.get(Partition(self._topics.frames, view.index.home))
+        tombstone = Outgoing(self._topics.banks, view.name.encode(), None)
+        at = self._views.positions.get(view.index.home, 0)
+        if claim is None or self._commit([Work(claim, at, (tombstone,))]).void:
+            raise NotOurs(view.name)
+
     def flush(self, *, in_use: Callable[[str], bool], confirm: OwnedView | None = None) -> None:
         """Commit the consumed offsets, then make the windows in the store what they are in memory.
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from trainer.owned_views import OwnedViews
     from trainer.set_aside import SetAside
     from trainer.settings import TrainerSettings
+    from trainer.silent_views import SilentViews
 
 log = structlog.get_logger(__name__)
 
@@ -52,6 +53,7 @@ class Trainer:
         collector: Collector,
         controller: ViewController,
         lost_banks: LostBanks,
+        silent_views: SilentViews,
         publisher: Publisher,
         builds: BuildQueue,
         set_aside: SetAside,
@@ -65,6 +67,7 @@ class Trainer:
         self._collector = collector
         self._controller = controller
         self._lost_banks = lost_banks
+        self._silent_views = silent_views
         self._publisher = publisher
         self._builds = builds
         self._set_aside = set_aside
@@ -94,6 +97,7 @@ class Trainer:
         self._attempt("collect", self._collect)
         self._attempt("announce", self._controller.announce)
         self._attempt("lost banks", self._lost_banks.check)
+        self._attempt("silent views", self._silent_views.check)
         self._attempt("commands", self._controller.follow_commands)
         self._attempt("feedback", self._controller.follow_feedback)
         self._attempt("builds", self._controller.follow_builds)

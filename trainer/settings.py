@@ -39,6 +39,15 @@ class TrainerSettings(BaseModel):
     lost_check_seconds: float = Field(
         default=30, gt=0, description="Between two looks whether the store still has the bank in force of each view."
     )
+    max_views: int = Field(
+        default=1000, ge=1, description="Views learnt at once; frames of further ones without a bank are passed by."
+    )
+    forget_after_seconds: float = Field(
+        default=86_400,
+        gt=0,
+        description="A view without a bank that is silent for so long is retired, with its window; it comes back with "
+        "its next frame.",
+    )
     keep_banks: int = Field(
         default=5, ge=0, description="Bank files kept of each view, newest first, besides those its state names."
     )

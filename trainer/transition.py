@@ -38,6 +38,8 @@ class Effect(StrEnum):
     """Stop the running build, which knows less than the state now says, and build ahead of what else is due."""
     READ_AGAIN = "read_again"
     """Empty the window, stop the running build, and read the view's partitions again from the beginning."""
+    RETIRE = "retire"
+    """Stop the running build, and remove the view with all its files."""
     KEEP_WINDOW = "keep_window"
     """The file of the bank in force is gone, but the window is there: build as the first bank is built."""
 

@@ -91,6 +91,11 @@ class WindowStore:
         else:
             return index
 
+    def let_go(self, view: str) -> None:
+        """Remember nothing of a view that has ended."""
+        self._saved.pop(view, None)
+        self._journals.pop(view, None)
+
     def swept(self, index: WindowIndex) -> WindowIndex:
         """The index with only frames whose files are there; files that it does not name are deleted."""
         named = {frame.name for frame in index.frames}

@@ -33,6 +33,8 @@ from trainer.owned_views import OwnedViews
 from trainer.publisher import Publisher, Topics
 from trainer.service import Trainer
 from trainer.set_aside import SetAside
+from trainer.silent_views import SilentViews
+from trainer.view_files import ViewFiles
 from trainer.window_store import WindowStore
 
 if TYPE_CHECKING:
@@ -81,6 +83,7 @@ class _Shared:
     windows: WindowStore
     bank_store: BankStore
     annotation_store: AnnotationStore
+    files: ViewFiles
     builds: BuildQueue
     metrics: TrainerMetrics
     kafka_metrics: KafkaMetrics
@@ -128,6 +131,7 @@ def serve(
             windows=WindowStore(store),
             bank_store=BankStore(store, graph_hash=graph.hash, keep=settings.keep_banks),
             annotation_store=AnnotationStore(store),
+            files=ViewFiles(store),
             builds=BuildQueue(environment, settings, clock=clock, now=now),
             metrics=declare_trainer(registry),
             kafka_metrics=declare_kafka(registry),
@@ -178,6 +182,13 @@ def _trainer(
         collector=_collector(shared, views),
         controller=_controller(shared, views, publisher, effects, set_aside, commands=commands, feedback=feedback),
         lost_banks=_lost_banks(shared, views, publisher, effects),
+        silent_views=SilentViews(
+            views,
+            publisher,
+            shared.files,
+            forget_after_seconds=shared.settings.forget_after_seconds,
+            clock=shared.clock,
+        ),
         publisher=publisher,
         builds=shared.builds,
         set_aside=set_aside,
@@ -202,6 +213,7 @@ def _owned_views(
         ends=ends,
         in_use=shared.builds.reads,
         metrics=shared.metrics,
+        max_views=shared.settings.max_views,
         now=shared.now,
     )
 
@@ -235,6 +247,7 @@ def _controller(
         builds=shared.builds,
         bank_store=shared.bank_store,
         annotation_store=shared.annotation_store,
+        files=shared.files,
         windows=shared.windows,
         publisher=publisher,
         effects=effects,

@@ -14,6 +14,7 @@ from inference.bank_notices import BankNotices
 from inference.banks import ActiveBanks, BankLoader
 from inference.history import History
 from inference.inspector import Destinations, Inspector, Queued
+from inference.known_views import KnownViews
 from inference.scoring import FrameScoring
 from ingest.bank_state import BankInForce, BankState, ViewState
 from ingest.decision import Decision
@@ -111,6 +112,7 @@ def _inspector(
         inspection_of=settings.inspection_of,
         destinations=Destinations("decisions", "frames.dead-letter"),
         sizes=AnswerSizes(lambda: AS_CREATED),
+        views=KnownViews(most=10, forget_after_seconds=3600, clock=time.perf_counter),
         clock=time.perf_counter,
         now=lambda: datetime.now(UTC),
     )

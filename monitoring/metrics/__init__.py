@@ -63,7 +63,8 @@ def declare_inference(registry: CollectorRegistry) -> InferenceMetrics:
 def declare_trainer(registry: CollectorRegistry) -> TrainerMetrics:
     """The trainer's metrics, on this registry."""
     metrics = declare(TrainerMetrics, registry)
-    metrics.frames_skipped.labels(NO_VIEW, "bad_frame")
+    for reason in ("bad_frame", "too_many_views"):
+        metrics.frames_skipped.labels(NO_VIEW, reason)
     return metrics
 
 

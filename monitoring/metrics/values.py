@@ -40,6 +40,7 @@ DEAD_LETTER_REASONS = (
     "too_small",
     "too_costly",
     "corrupt",
+    "too_many_views",
     "unreadable",
     "answer_too_large",
 )
@@ -54,14 +55,14 @@ OPTIONAL_HEADERS = (
 )
 INFERENCE_STAGES = ("decode", "embed", "search", "score", "publish")
 SERVICE_NAMES = ("train", "inspect", "watch", "record")
-VIEW_STATES = ("learning", "provisional", "active", "held")
+VIEW_STATES = ("learning", "provisional", "active", "held", "retired")
 BUILD_STAGES = ("embed", "denoise", "subsample", "calibrate")
 BUILD_VERDICTS = ("built", "failed", "refused")
 COMMAND_VERDICTS = ("done", "refused")
 FEEDBACK_VERDICTS = ("done", "refused")
 GROUP_LABELS = ("open", "good", "defect", "no_part", "ignore")
 INPUT_FAULTS = ("black", "overexposed", "frozen")
-SKIP_REASONS = ("bad_frame", "duplicate", "thinned", "held", "mode_full", *INPUT_FAULTS)
+SKIP_REASONS = ("bad_frame", "too_many_views", "duplicate", "thinned", "held", "mode_full", *INPUT_FAULTS)
 DRIFT_STATISTICS = ("kolmogorov_smirnov", "wasserstein", "psi", "mmd_squared")
 DRIFT_TESTS = ("kolmogorov_smirnov", "psi", "mmd_squared")
 DRIFT_SKIP_REASONS = ("repeated", "not_measured", "no_calibration", "unreadable")

@@ -23,6 +23,7 @@ from inference.bank_notices import BankNotices
 from inference.banks import ActiveBanks, BankLoader
 from inference.history import History
 from inference.inspector import Destinations, Inspector, Queued
+from inference.known_views import KnownViews
 from inference.scoring import FrameScoring
 from inference.settings import ViewInspection
 from ingest.decoding import FrameDecoder, ImageSettings
@@ -90,6 +91,7 @@ def made_inspector(store: FsspecStore, pool: Executor) -> Inspector:
         inspection_of=lambda _: ViewInspection(),
         destinations=Destinations("decisions", "frames.dead-letter"),
         sizes=AnswerSizes(lambda: AS_CREATED),
+        views=KnownViews(most=10, forget_after_seconds=3600, clock=time.perf_counter),
         clock=time.process_time,
         now=lambda: datetime.now(UTC),
     )

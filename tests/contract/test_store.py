@@ -87,6 +87,15 @@ def test_a_deleted_file_is_gone(store: Store) -> None:
     assert store.paths() == []
 
 
+def test_a_deleted_folder_is_gone_with_all_in_it(store: Store) -> None:
+    """And nothing beside it, whatever its name begins with."""
+    for path in ("a/b", "a/c/d", "ab/e"):
+        store.put(path, b"x")
+    store.delete_folder("a")
+    store.delete_folder("a")
+    assert store.paths() == ["ab/e"]
+
+
 @pytest.mark.parametrize("act", ["get", "delete"])
 def test_a_file_that_is_not_there_has_a_named_error(store: Store, act: str) -> None:
     """The error names the path."""

@@ -21,6 +21,7 @@ from inference.bank_notices import BankNotices
 from inference.banks import ActiveBanks, BankLoader
 from inference.history import History
 from inference.inspector import Destinations, FrameAnswer, Inspector, Queued
+from inference.known_views import KnownViews
 from inference.scoring import FrameScoring
 from inference.settings import ViewInspection
 from ingest.contract import SourceRecord
@@ -65,6 +66,7 @@ class Bench:
         self.store = store
         self.now = AT
         self.largest = dict(AS_CREATED)
+        self.seconds = 0.0
         self._pool = ThreadPoolExecutor(2)
         loader = BankLoader(store, embedder, lambda vectors: FlatSearch(vectors, threads=1))
         self.banks = ActiveBanks(loader, BankNotices())
@@ -80,6 +82,7 @@ class Bench:
             inspection_of=lambda _: INSPECTION,
             destinations=Destinations("decisions", "frames.dead-letter"),
             sizes=AnswerSizes(lambda: self.largest),
+            views=KnownViews(most=3, forget_after_seconds=100, clock=lambda: self.seconds),
             clock=time.monotonic,
             now=lambda: self.now,
         )
@@ -338,6 +341,33 @@ def test_a_header_that_cannot_be_read_is_logged_once_for_each_camera(bench: Benc
         bench.decisions(record(3, jpeg(3), key=b"line-1/other", headers=(("sequence", b"A-17"),)))
     told = [(each["header"], each["camera"]) for each in logs if each["event"] == "header_unread"]
     assert told == [("sequence", VIEW), ("sequence", "line-1/other")]
+
+
+def test_a_serial_number_in_the_key_costs_no_more_than_the_room_for_views(bench: Bench, bank: Bank) -> None:
+    """Its frames are dead letters that say what to do; the view with a bank is decided whoever came before it."""
+    for offset in range(6):
+        (answer,) = bench.answers(record(offset, jpeg(offset), key=b"line-7/SN%d" % offset))
+        if offset < 3:
+            assert decision_of(answer).reason is Reason.LEARNING
+        else:
+            assert letter_of(answer).reason is DeadLetterReason.TOO_MANY_VIEWS
+            assert "part-serial" in letter_of(answer).detail
+            assert answer.view == ""
+    bench.put_in_force(bank)
+    assert [each.verdict for each in bench.decisions(record(6, jpeg(0)))] == [Verdict.PASS]
+    (rubbish,) = bench.answers(record(7, b"rubbish", key=b"line-7/SN9"))
+    assert rubbish.view == ""
+
+
+def test_silent_views_are_forgotten_with_all_that_was_remembered_of_them(bench: Bench) -> None:
+    """Memory does not grow with every view there ever was."""
+    for offset in range(3):
+        bench.decisions(record(offset, jpeg(offset), key=b"line-7/SN%d" % offset))
+    bench.seconds = 101
+    batch = bench.inspector.inspect([Queued(record(3, jpeg(3), key=b"line-7/SN3"), time.monotonic())])
+    assert batch.forgotten == ("line-7/SN0", "line-7/SN1", "line-7/SN2")
+    (past,) = bench.inspector._history._partitions.values()
+    assert [*past.hashes, *past.outcomes, *past.frozen_runs] == ["line-7/SN3"] * 3
 
 
 def test_records_that_nobody_can_read_are_one_dead_letter_that_says_which(bench: Bench, bank: Bank) -> None:

@@ -27,6 +27,7 @@ from trainer.message_queue import MessageQueue
 from trainer.set_aside import SetAside
 from trainer.settings import TrainerSettings, ViewTraining
 from trainer.transition import NotPossible
+from trainer.view_files import ViewFiles
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -132,6 +133,7 @@ class BuildingTrainer:
             builds=self.builds,
             bank_store=self.bank_store,
             annotation_store=self.annotation_store,
+            files=ViewFiles(store),
             windows=self.collecting.windows,
             publisher=publisher,
             effects=effects,

@@ -89,6 +89,7 @@ class CollectingTrainer:
     ends: dict[Partition, int] = field(default_factory=dict)
     building: set[str] = field(default_factory=set)
     now_seconds: float = 0.0
+    max_views: int = 1000
     baseline: InputBaseline = field(default_factory=InputBaseline)
     max_pixels: int = 50_000_000
 
@@ -106,6 +107,7 @@ class CollectingTrainer:
             ends=lambda: self.ends,
             in_use=self.building.__contains__,
             metrics=self.metrics,
+            max_views=self.max_views,
             now=lambda: AT,
         )
         self.collector = Collector(

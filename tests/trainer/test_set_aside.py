@@ -20,6 +20,8 @@ from trainer.publisher import NotOurs
 from trainer.service import Trainer
 from trainer.set_aside import TRIES, NotTaken
 from trainer.settings import TrainerSettings
+from trainer.silent_views import SilentViews
+from trainer.view_files import ViewFiles
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -82,12 +84,20 @@ class RoundTrainer:
         self.parts.collecting.loop = self.parts.collecting.publisher._loop = self.loop
         self.collector = BrittleCollector(self.parts.collecting.collector)
         self.now = 0.0
+        self.silent_views = SilentViews(
+            self.parts.collecting.views,
+            self.parts.collecting.publisher,
+            ViewFiles(self.parts.collecting.store),
+            forget_after_seconds=1000,
+            clock=lambda: self.now,
+        )
         self.trainer = Trainer(
             loop=self.loop,
             views=self.parts.collecting.views,
             collector=self.collector,  # type: ignore[arg-type] # structurally one
             controller=self.parts.controller,
             lost_banks=self.parts.lost_banks,
+            silent_views=self.silent_views,
             publisher=self.parts.collecting.publisher,
             builds=self.parts.builds,
             set_aside=self.parts.set_aside,

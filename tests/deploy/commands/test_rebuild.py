@@ -23,6 +23,7 @@ pytestmark = pytest.mark.embedded
     [
         (["rebuild"], CommandKind.REBUILD, BankEventKind.BUILT),
         (["relearn", "--yes"], CommandKind.RELEARN, BankEventKind.RELEARNING),
+        (["views", "retire", "--yes"], CommandKind.RETIRE, BankEventKind.RETIRED),
     ],
 )
 def test_the_command_is_sent_and_its_answer_printed(
