@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import pytest
 
 from ingest.bank_event import BankEventKind
+from ingest.bank_state import BankState
 from ingest.command import Command, CommandKind
 from tests.deploy.annotations import VIEW, view_state
 from tests.deploy.answering_trainer import AnsweringTrainer
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.command_line import Run
     from tests.deploy.command_cluster import CommandCluster
 
@@ -31,9 +35,10 @@ def test_the_command_is_sent_and_its_answer_printed(
 ) -> None:
     """Nobody writes a message by hand; the reason goes along."""
     cluster.publish(view_state())
-    name, *flags = arguments
+    name = [word for word in arguments if word != "--yes"]
+    flags = arguments[len(name) :]
     with AnsweringTrainer(cluster.settings, cluster.sender, answer) as trainer:
-        ended = run(name, VIEW, *flags, "--why", "new tool", *cluster.arguments)
+        ended = run(*name, VIEW, *flags, "--why", "new tool", *cluster.arguments)
     assert ended.code == 0, ended.err
     assert isinstance(trainer.heard, Command)
     assert (trainer.heard.kind, trainer.heard.view, trainer.heard.why) == (kind, VIEW, "new tool")
@@ -48,3 +53,16 @@ def test_a_build_that_fails_ends_the_command(run: Run, cluster: CommandCluster) 
     assert (ended.code, ended.err) == (1, "patchline: the build failed: to see\n")
     unknown = run("rebuild", "line-1/camera-2", *cluster.arguments)
     assert unknown.code == 2
+
+
+def test_views_are_listed_the_longest_silent_first(run: Run, cluster: CommandCluster, tmp_path: Path) -> None:
+    """With state, window and bank; a retired one is no view any more."""
+    listed = tmp_path / "views.json"
+    cluster.publish(view_state())
+    gone = view_state().model_dump() | {"view": "line-1/gone", "state": "retired", "active": None, "annotations": ()}
+    cluster.publish(BankState.model_validate(gone))
+    ended = run("views", "list", "--json", str(listed), *cluster.arguments)
+    assert ended.code == 0, ended.err
+    assert VIEW in ended.out
+    (view,) = json.loads(listed.read_text())["views"]
+    assert (view["view"], view["window_frames"], view["last_kept_at"]) == (VIEW, 0, None)
