@@ -1,7 +1,8 @@
 """What the service does when partitions come and go: on leaving, drop what waits; on coming, remember their frame ids.
 
 A repeated frame id must be recognised by every process that decides it, also after a restart or a rebalance. The ids
-are in Kafka already: every decision has its frame id and its source, in the partition of the same number. So the tail
+are in Kafka already: every decision has its frame id and its source, in the partition of the same number (or, where
+there are fewer of decisions, the one that it wraps around to). So the tail
 of that partition is read before its first record is decided, unless this process decided all of it itself.
 """
 
@@ -49,7 +50,18 @@ class _Decided(BaseModel):
 class Assignment:
     """The ownership of the loop; called on its thread."""
 
-    def __init__(self, handoff: HandoffQueue, history: History, read_tail: ReadTail, appended_at: AppendedAt) -> None:
+    def __init__(
+        self,
+        handoff: HandoffQueue,
+        history: History,
+        read_tail: ReadTail,
+        appended_at: AppendedAt,
+        *,
+        grow_topics: Callable[[], None],
+    ) -> None:
+        """`grow_topics`: gives the topics of answers as many partitions as `frames` has."""
+        self._grow_topics = grow_topics
+        self._highest = -1
         self._handoff = handoff
         self._history = history
         self._read_tail = read_tail
@@ -60,6 +72,9 @@ class Assignment:
 
         Where a partition has none, its decisions do: Kafka forgets offsets of a group that was away for a week.
         """
+        if max((each.partition for each in partitions), default=-1) > self._highest:
+            self._highest = max(each.partition for each in partitions)
+            self._grow_topics()
         unknown = [
             each.partition
             for each, offset in partitions.items()
@@ -98,9 +113,10 @@ class Assignment:
         last: dict[int, _Decided] = {}
         try:
             for record in self._read_tail(partitions, seconds):
-                decided = _remember(found[record.partition], record)
-                if decided is not None:
-                    last[record.partition] = decided
+                decided = _decided(record)
+                if decided is not None and decided.source.partition in found:
+                    _remember(found[decided.source.partition], decided)
+                    last[decided.source.partition] = decided
         except KafkaFailure as error:  # some memory is better than a partition that nobody decides
             log.warning("frame_ids_not_all_recovered", partitions=sorted(partitions), cause=str(error))
         for partition, frame_ids in found.items():
@@ -109,11 +125,14 @@ class Assignment:
         return last
 
 
-def _remember(frame_ids: FrameIds, record: Record) -> _Decided | None:
-    """The first record of its frame id, as the decision knew it; None for what is no decision."""
+def _decided(record: Record) -> _Decided | None:
+    """None for what is no decision."""
     try:
-        decided = _Decided.model_validate_json(record.value or b"")
+        return _Decided.model_validate_json(record.value or b"")
     except ValidationError:
         return None
+
+
+def _remember(frame_ids: FrameIds, decided: _Decided) -> None:
+    """The first record of its frame id, as the decision knew it."""
     frame_ids.setdefault((decided.view, decided.frame_id), (decided.duplicate_of or decided.source).offset)
-    return decided

@@ -34,12 +34,12 @@ from inference.scoring import FrameScoring
 from inference.worker import Worker
 from ingest.decoding import FrameDecoder
 from ingest.kafka.broker_clock import BrokerClock
-from ingest.kafka.errors import Aborted, TooLarge
+from ingest.kafka.errors import Aborted, BrokerUnreachable, TooLarge
 from ingest.kafka.group_lag import GroupLag, counting_lost
 from ingest.kafka.readers import tail_of
 from ingest.kafka.record_fetcher import RecordFetcher
 from ingest.kafka.records import Partition
-from ingest.kafka.topics import largest_messages
+from ingest.kafka.topics import add_partitions, largest_messages
 from ingest.kafka.transactions import State, TransactionLoop
 from monitoring.health import HealthServer, Heartbeat, Readiness
 from monitoring.metrics import declare_inference, declare_kafka
@@ -236,7 +236,11 @@ def serve(
             wrong_clock=lambda: broker_clock.off_by_more_than(settings.clock_skew_seconds),
         )
         assignment = Assignment(
-            handoff, history, _decisions_of(kafka, destinations, settings), _appended_at(kafka, kafka.topic("frames"))
+            handoff,
+            history,
+            _decisions_of(kafka, destinations, settings),
+            _appended_at(kafka, kafka.topic("frames")),
+            grow_topics=lambda: kafka_metrics.topics_too_narrow.set(_narrow_topics(kafka)),
         )
         loop = progress.loop = stack.enter_context(
             _opened_loop(kafka, destinations, assignment, stop, clock=broker_clock, metrics=kafka_metrics)
@@ -309,6 +313,18 @@ def _decisions_of(kafka: KafkaSettings, destinations: Destinations, settings: In
         return tail_of(kafka, tail, last_offsets=2 * settings.remembered_frame_ids, timeout_seconds=seconds)
 
     return read_tail
+
+
+def _narrow_topics(kafka: KafkaSettings) -> int:
+    """Give the topics of answers the partitions of `frames`; how many could not be given theirs."""
+    try:
+        missing = add_partitions(kafka, give_up_seconds=kafka.request_timeout_seconds)
+    except BrokerUnreachable as error:
+        log.warning("partitions_not_checked", cause=str(error))
+        return 0
+    for each in missing:
+        log.error("partitions_missing", detail=str(each))
+    return len(missing)
 
 
 def _appended_at(kafka: KafkaSettings, topic: str) -> AppendedAt:

@@ -183,6 +183,8 @@ def client_options(settings: KafkaSettings) -> dict[str, Any]:
         "bootstrap_timeout_ms": int(settings.request_timeout_seconds * 1000),
         # The default of 30 s would be the recovery time after a broker restart.
         "reconnect_backoff_max_ms": 1000,
+        # The default of five minutes would be the age of the first frames of a partition that was added.
+        "metadata_max_age_ms": 15_000,
     }
 
 

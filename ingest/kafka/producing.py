@@ -28,6 +28,7 @@ from kafka.errors import (
 )
 
 from ingest.kafka.connecting import Deadline, client_options
+from ingest.kafka.records import partition_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -200,12 +201,15 @@ def send(producer: Untyped, outgoing: Outgoing) -> Untyped:
     """Hand one record to a KafkaProducer; returns its future."""
     # kafka-python refuses a record of neither key nor value, which other clients send and we must be able to answer.
     nothing = outgoing.key is None and outgoing.value is None
+    partition = outgoing.partition
+    if partition is not None:
+        partition = partition_in(partition, len(producer.partitions_for(outgoing.topic)))
     return producer.send(
         outgoing.topic,
         key=outgoing.key,
         value=b"" if nothing else outgoing.value,
         headers=list(outgoing.headers),
-        partition=outgoing.partition,
+        partition=partition,
     )
 
 

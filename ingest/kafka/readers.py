@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from itertools import chain
 from typing import TYPE_CHECKING, Self
 
@@ -11,7 +12,7 @@ from kafka.errors import KafkaError
 
 from ingest.kafka.connecting import Deadline, client_options, connected, require_topics
 from ingest.kafka.errors import BrokerUnreachable
-from ingest.kafka.records import Partition, Record
+from ingest.kafka.records import Partition, Record, partition_in
 from ingest.kafka.transactions import fetch_options
 from ingest.kafka.wire import record_from
 
@@ -57,7 +58,8 @@ class WholeTopicReader:
             settings: where and how patiently.
             topics: full topic names.
             starts: offsets to start from; a partition left out is read from its beginning.
-            only: the partitions to read; None reads all.
+            only: the partitions to read; one that there is not stands for the one that it wraps around to. None reads
+                all.
             give_up_seconds: how long to wait for a broker; None waits until `stop`.
             stop: ends the wait for a broker.
 
@@ -68,7 +70,7 @@ class WholeTopicReader:
         consumer = connected(lambda: _consumer(settings), settings, give_up_seconds=give_up_seconds, stop=stop)
         require_topics(consumer.partitions_for_topic, topics, otherwise=consumer.close)
         known = [Partition(topic, each) for topic in topics for each in consumer.partitions_for_topic(topic)]
-        partitions = [each for each in known if only is None or each in only]
+        partitions = known if only is None else _existing(only, known)
         consumer.assign([TopicPartition(*each) for each in partitions])
         for each in partitions:
             _seek(consumer, TopicPartition(*each), (starts or {}).get(each))
@@ -196,6 +198,12 @@ def tail_of(
     ) as reader:
         reader.skip_to_last(last_offsets)
         yield from reader.stream_what_is_written(deadline.left_seconds)
+
+
+def _existing(wanted: Collection[Partition], known: Sequence[Partition]) -> list[Partition]:
+    """The partitions that hold what was written to the wanted ones."""
+    sizes = Counter(each.topic for each in known)
+    return sorted({Partition(each.topic, partition_in(each.partition, sizes[each.topic])) for each in wanted})
 
 
 def _told_unread(record: Record) -> bool:

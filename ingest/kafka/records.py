@@ -54,13 +54,21 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """One record to write; without a partition its key decides, by the hash every Kafka client uses (murmur2)."""
+    """One record to write; without a partition its key decides, by the hash that Java's clients use (murmur2).
+
+    A partition that the topic does not have wraps around: 7 of a topic of 6 is 1 (`partition_in`).
+    """
 
     topic: str
     key: bytes | None
     value: bytes | None
     headers: Headers = ()
     partition: int | None = None
+
+
+def partition_in(partition: int, partitions: int) -> int:
+    """Where the answer to a record of this partition goes, in a topic that may have fewer."""
+    return partition % partitions
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, SecretStr, model_validator
 
@@ -45,6 +45,8 @@ class KafkaSettings(BaseModel):
     """Holds the password and nothing else; a mounted secret. Read at each connection."""
     topic_prefix: str = Field(default="", pattern=r"^[A-Za-z0-9._-]{0,100}$")
     """Put before every topic name and group id, so that two plants can share a cluster."""
+    topics: dict[TopicName, Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,249}$")]] = Field(default_factory=dict)
+    """Full names of topics that are called otherwise here: any topic of keyed images may be `frames`."""
     inference_group: Identifier = "patchline-inference"
     trainer_group: Identifier = "patchline-trainer"
     watch_group: Identifier = "patchline-watch"
@@ -80,27 +82,11 @@ class KafkaSettings(BaseModel):
         return self
 
     @model_validator(mode="after")
-    def _is_secured_as_it_says(self) -> KafkaSettings:
-        by_password = self.security in {"sasl_plaintext", "sasl_tls"}
-        if by_password and (self.username is None or (self.password is None) == (self.password_file is None)):
-            raise ValueError(f"security {self.security} needs username, and password or password_file (one of them)")
-        if not by_password and (self.username or self.password or self.password_file):
-            raise ValueError(f"security {self.security} sends no password: set security to sasl_tls")
-        if self.security not in {"tls", "sasl_tls"} and (self.ca_file or self.certificate_file or self.key_file):
-            raise ValueError(f"security {self.security} uses no certificate: set security to tls or sasl_tls")
-        if (self.certificate_file is None) != (self.key_file is None):
-            raise ValueError("certificate_file and key_file belong together")
-        return self
-
-    def secret(self) -> str | None:
-        """The password. Raises OSError where its file cannot be read."""
-        if self.password_file is not None:
-            return Path(self.password_file).read_text(encoding="utf-8").rstrip("\r\n")
-        return None if self.password is None else self.password.get_secret_value()
-
+from pathlib import Path
+from typing import Annotated, Literal, get_args
     def topic(self, name: TopicName) -> str:
-        """The name of a topic on this cluster."""
-        return self.topic_prefix + name
+        """The name of a topic on this cluster: its own, or the prefix and ours."""
+        return self.topics.get(name, self.topic_prefix + name)
 
     def group(self, name: str) -> str:
         """The id of a group on this cluster."""

@@ -141,6 +141,45 @@ def largest_messages(settings: KafkaSettings, names: Collection[TopicName]) -> d
     return {name: min(int(size), settings.max_message_bytes) for name, size in takes.items()}
 
 
+@dataclass(frozen=True)
+class MissingPartitions:
+    """A topic of answers with fewer partitions than `frames`, which nobody here may add."""
+
+    topic: str
+    partitions: int
+    wanted: int
+    why: str
+
+    def __str__(self) -> str:
+        return (
+            f"{self.topic} has {self.partitions} partitions and frames {self.wanted}: answers of several share one; "
+            f"add them (kafka-topics.sh --alter --topic {self.topic} --partitions {self.wanted}). {self.why}"
+        )
+
+
+def add_partitions(settings: KafkaSettings, *, give_up_seconds: float = 10.0) -> list[MissingPartitions]:
+    """Give every topic that follows `frames` as many partitions, where that is allowed; returns those without.
+
+    Raises BrokerUnreachable.
+    """
+    names = {settings.topic(topic.name) for topic in TOPICS if topic.follows_frames}
+    with _admin(settings, give_up_seconds, None) as admin:
+        described = _admin_call(lambda: admin.describe_topics(sorted(names)))
+        counts = {each["name"]: len(each["partitions"]) for each in described if each["error_code"] == NO_ERROR}
+        wanted = counts.get(settings.topic("frames"), 0)
+        short = {name: count for name, count in counts.items() if count < wanted}
+        return [missing for name, count in short.items() if (missing := _grown(admin, name, count, wanted)) is not None]
+
+
+def _grown(admin: Untyped, topic: str, count: int, wanted: int) -> MissingPartitions | None:
+    try:
+        _admin_call(lambda: admin.create_partitions({topic: wanted}))
+    except Refused as error:
+        return MissingPartitions(topic, count, wanted, str(error))
+    log.info("partitions_added", topic=topic, before=count, now=wanted)
+    return None
+
+
 def differences(wanted: Mapping[str, str], found: Mapping[str, str | None]) -> tuple[SettingDifference, ...]:
     """The wanted settings that are not so."""
     return tuple(

@@ -131,6 +131,7 @@ SERVICES = Dashboard(
             (
                 Query("sum by (job, instance) (patchline_kafka_partitions_owned)", "{{job}} {{instance}} owned"),
                 Query("sum by (job, instance) (patchline_kafka_partitions_paused)", "{{job}} {{instance}} paused"),
+                Query("max(patchline_kafka_topics_too_narrow)", "topics of answers with too few"),
             ),
         ),
         Panel(

@@ -70,3 +70,11 @@ class KafkaMetrics:
     rebalances: Annotated[
         Counter, Metric("patchline_kafka_rebalances_total", "rebalances", "Times that partitions came or went.")
     ]
+    topics_too_narrow: Annotated[
+        Gauge,
+        Metric(
+            "patchline_kafka_topics_too_narrow",
+            "topics",
+            "Topics of answers with fewer partitions than frames, which could not be added.",
+        ),
+    ]

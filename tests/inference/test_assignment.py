@@ -80,7 +80,8 @@ def assigned(
     appended_at: AppendedAt = lambda *_: APPENDED_MS,
 ) -> Mapping[Partition, int]:
     """Partition 0 comes, with its committed offset; returns where reading starts, where that is not the offset."""
-    ownership = Assignment(HandoffQueue(room_frames=1, room_bytes=1000), history, tail, appended_at)
+    handoff = HandoffQueue(room_frames=1, room_bytes=1000)
+    ownership = Assignment(handoff, history, tail, appended_at, grow_topics=lambda: None)
     return ownership.assigned({FRAMES: offset}, Deadline(seconds, clock=lambda: 0.0))
 
 
@@ -143,3 +144,13 @@ def unreachable(*_: float) -> int:
 def test_a_topic_made_anew_is_read_from_its_beginning(appended_at: AppendedAt) -> None:
     """The frame that was decided last is not there, or another one is: none of the new ones may be passed over."""
     assert assigned(History(remembered_frame_ids=10), Tail(decided("a", 5)), None, appended_at=appended_at) == {}
+
+
+def test_topics_of_answers_are_looked_at_when_a_higher_partition_comes() -> None:
+    """At the start, and when frames has grown; not at every rebalance."""
+    grown: list[int] = []
+    handoff, history = HandoffQueue(room_frames=1, room_bytes=1000), History(remembered_frame_ids=10)
+    ownership = Assignment(handoff, history, Tail(), lambda *_: None, grow_topics=lambda: grown.append(1))
+    for partitions in ([0], [0], [1], [], [0, 5], [4]):
+        ownership.assigned({Partition("frames", each): 0 for each in partitions}, Deadline(30))
+    assert len(grown) == 3

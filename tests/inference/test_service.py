@@ -28,7 +28,7 @@ from ingest.decoding import ImageSettings
 from ingest.kafka.connecting import client_options
 from ingest.kafka.readers import WholeTopicReader
 from ingest.kafka.records import Outgoing
-from ingest.kafka.topics import create_topics
+from ingest.kafka.topics import create_topics, describe_topics
 from ingest.kafka.writers import KafkaSender
 from softpatch.scoring.search import FlatSearch
 from tests.brokers import free_port
@@ -328,3 +328,18 @@ def test_a_group_whose_offsets_are_gone_decides_nothing_twice(
     with running(line, store, embedder):
         line.wait_for_answers(6)
     assert line.answered() == Counter(sent)
+
+
+def test_frames_of_partitions_that_are_added_while_it_runs_are_decided(
+    line: Line, store: FsspecStore, embedder: OnnxEmbedder
+) -> None:
+    """Decisions and dead letters grow along; it ended with `Unrecognized partition` once."""
+    frames = line.kafka.topic("frames")
+    with running(line, store, embedder):
+        with KafkaAdminClient(**client_options(line.kafka)) as admin:
+            admin.create_partitions({frames: line.kafka.partitions + 2})
+        with KafkaSender.open(line.kafka) as sender:
+            sent = [sender.send_and_wait(Outgoing(frames, b"line/new", jpeg(n), partition=7)) for n in range(2)]
+        line.wait_for_answers(2)
+    assert line.answered() == Counter({(7, each.offset): 1 for each in sent})
+    assert {each.partitions for each in describe_topics(line.kafka) if each.name.endswith("decisions")} == {8}
