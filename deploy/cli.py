@@ -29,6 +29,7 @@ def _command(name: str, function: str, summary: str, panel: str | None = None) -
     return CommandEntry(name, f"deploy.commands.{function}", summary, panel)
 
 
+DOCTOR = "Check broker, topics, rights, store, disks, network, ports and clock, and say what to do."
 LIST_VIEWS = "List the views with their state, and when each last sent a frame that is in its window."
 RETIRE_VIEW = "End a view: remove its banks, its window, and what is known of its frames."
 
@@ -52,6 +53,7 @@ COMMANDS = (
         RUN,
     ),
     _command("camera", "camera:camera", "Send frames to Kafka as a camera would.", RUN),
+    _command("doctor", "doctor:doctor", DOCTOR, RUN),
     GroupEntry(
         "topics",
         "The topics of the stream: make them, look at them.",

@@ -5,6 +5,7 @@ from rich.table import Table
 
 from deploy.commands.options import Bootstrap, JsonFile, SetFlags, SettingsFile, load
 from deploy.errors import CommandFailed
+from deploy.health_checks import shortest_deadline
 from deploy.output.reports import write_json
 from ingest.kafka.topics import TopicReport, create_topics, describe_topics
 
@@ -24,9 +25,10 @@ def show(
 ) -> None:
     """Show each topic and where it differs from what Patchline needs.
 
-    Exit code 1 where one is missing.
+    Below the table: which of these settings hurt, how, and what to set. Exit code 1 where a topic is missing.
     """
-    reports = describe_topics(load(settings, flags, bootstrap=bootstrap).kafka)
+    loaded = load(settings, flags, bootstrap=bootstrap)
+    reports = describe_topics(loaded.kafka, deadline_seconds=shortest_deadline(loaded))
     _report(reports, json)
     if missing := [report.name for report in reports if report.state == "missing"]:
         raise CommandFailed(f"missing: {', '.join(missing)}; run patchline topics create")
@@ -38,7 +40,11 @@ def _report(reports: list[TopicReport], json: JsonFile) -> None:
     for report in reports:
         wrong = "; ".join(f"{each.setting} is {each.found}, not {each.wanted}" for each in report.differences)
         table.add_row(report.name, f"[{colours[report.state]}]{report.state}[/]", str(report.partitions or ""), wrong)
-    Console().print(table)
+    console = Console()
+    console.print(table)
+    for report in reports:
+        for harm in report.harms:
+            console.print(f"{report.name}: {harm}", highlight=False, markup=False, soft_wrap=True)
     write_json(json, {"topics": [_as_json(report) for report in reports]})
 
 
@@ -49,4 +55,5 @@ def _as_json(report: TopicReport) -> dict[str, object]:
         "state": report.state,
         "partitions": report.partitions,
         "differences": differences,
+        "harms": list(report.harms),
     }

@@ -11,6 +11,7 @@ from kafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from ingest.kafka.connecting import client_options, connected
 from ingest.kafka.errors import BrokerUnreachable, Refused
+from ingest.kafka.topic_harms import TopicFacts, harms
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -61,6 +62,8 @@ class TopicReport:
     state: Literal["created", "existing", "differing", "missing"]
     partitions: int
     differences: tuple[SettingDifference, ...] = ()
+    harms: tuple[str, ...] = ()
+    """What its settings do to those who use it, and what to do about it."""
 
 
 # Topics keyed by view are small and read whole by everyone: one partition gives them one order.
@@ -110,18 +113,26 @@ def create_topics(
         BrokerUnreachable: no broker answered in time (None: waits until `stop` is set), or it stopped answering.
         Refused: the broker will not create a topic (rights, replication factor).
     """
+    frames = settings.topic("frames")
     with _admin(settings, give_up_seconds, stop) as admin:
         before = _describe(admin, settings)
         missing = [topic for topic, report in zip(TOPICS, before, strict=True) if report.state == "missing"]
-        created = _create(admin, missing, settings)
+        # A camera's topic that was there first says how many partitions its answers have.
+        widest = max(settings.partitions, next(each.partitions for each in before if each.name == frames))
+        created = _create(admin, missing, settings.model_copy(update={"partitions": widest}))
         after = _describe(admin, settings)
     return [_renamed(report) if report.name in created else report for report in after]
 
 
-def describe_topics(settings: KafkaSettings, *, give_up_seconds: float = 10.0) -> list[TopicReport]:
-    """Each topic as it is, and where it differs from this table. Raises BrokerUnreachable."""
+def describe_topics(
+    settings: KafkaSettings, *, give_up_seconds: float = 10.0, deadline_seconds: float = 5.0
+) -> list[TopicReport]:
+    """Each topic as it is, where it differs from this table, and what of it hurts. Raises BrokerUnreachable.
+
+    `deadline_seconds`: in which a frame is decided.
+    """
     with _admin(settings, give_up_seconds, None) as admin:
-        return _describe(admin, settings)
+        return _describe(admin, settings, deadline_seconds)
 
 
 def largest_messages(settings: KafkaSettings, names: Collection[TopicName]) -> dict[TopicName, int]:
@@ -189,7 +200,7 @@ def differences(wanted: Mapping[str, str], found: Mapping[str, str | None]) -> t
 
 def _renamed(report: TopicReport) -> TopicReport:
     state: Literal["created", "differing"] = "differing" if report.differences else "created"
-    return TopicReport(report.name, state, report.partitions, report.differences)
+    return TopicReport(report.name, state, report.partitions, report.differences, report.harms)
 
 
 def _create(admin: Untyped, topics: Iterable[Topic], settings: KafkaSettings) -> set[str]:
@@ -213,23 +224,29 @@ def _create(admin: Untyped, topics: Iterable[Topic], settings: KafkaSettings) ->
     return {answer["name"] for answer in answers if answer["error_code"] == NO_ERROR}
 
 
-def _describe(admin: Untyped, settings: KafkaSettings) -> list[TopicReport]:
+def _describe(admin: Untyped, settings: KafkaSettings, deadline_seconds: float = 5.0) -> list[TopicReport]:
     names = [settings.topic(topic.name) for topic in TOPICS]
     described = _admin_call(lambda: admin.describe_topics(names))
     partitions = {each["name"]: len(each["partitions"]) for each in described if each["error_code"] == NO_ERROR}
     found = _configs(admin, [name for name in names if name in partitions])
-    return [_report(topic, settings, partitions, found) for topic in TOPICS]
+    facts = {
+        topic.name: TopicFacts(topic.name, partitions[name], found[name])
+        for topic in TOPICS
+        if (name := settings.topic(topic.name)) in partitions
+    }
+    return [_report(topic, settings, facts, deadline_seconds) for topic in TOPICS]
 
 
 def _report(
-    topic: Topic, settings: KafkaSettings, partitions: Mapping[str, int], found: Mapping[str, Mapping[str, str | None]]
+    topic: Topic, settings: KafkaSettings, facts: Mapping[TopicName, TopicFacts], deadline_seconds: float
 ) -> TopicReport:
-    name = settings.topic(topic.name)
-    if name not in partitions:
+    name, fact = settings.topic(topic.name), facts.get(topic.name)
+    if fact is None:
         return TopicReport(name, "missing", 0)
     wanted = {"partitions": str(wanted_partitions(topic, settings)), **wanted_configs(topic, settings)}
-    wrong = differences(wanted, {**found[name], "partitions": str(partitions[name])})
-    return TopicReport(name, "differing" if wrong else "existing", partitions[name], wrong)
+    wrong = differences(wanted, {**fact.configs, "partitions": str(fact.partitions)})
+    hurts = harms(fact, facts.get("frames"), deadline_seconds=deadline_seconds)
+    return TopicReport(name, "differing" if wrong else "existing", fact.partitions, wrong, hurts)
 
 
 def _configs(admin: Untyped, names: list[str]) -> dict[str, dict[str, str | None]]:

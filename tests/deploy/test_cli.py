@@ -125,6 +125,7 @@ WRONG_USE = [
     (["report", "--language", "fr"], "console.language: input should be 'en', 'de' or 'zh'"),
     (["up", "--ephemeral", "--bootstrap-servers", "a:1"], "leave --bootstrap-servers away"),
     (["relearn", "a/b"], "relearn forgets the window of a/b, and its frames are undecided until it has learnt anew"),
+    (["doctor", "--set", "kafka.topics={frames: decisions}"], "decisions would be two topics at once"),
     (["views", "retire", "a/b"], "retire removes the banks and the window of a/b for good: give --yes"),
     (["feedback", "a/b", "0:1", "wrong"], "'wrong' is not one of 'escaped', 'false-reject'"),
     (["feedback", "a/b", "0:1", "bad", "--box", "1,2"], "--box 1,2 is no box: write left,top,right,bottom in pixels"),
