@@ -14,7 +14,7 @@ from softpatch.images.input_faults import InputFault
 from softpatch.images.statistics import difference_hash as hash_of
 from trainer.input_check import fault_of, run_with, run_with_bytes, too_long
 from trainer.modes import mode_full, mode_of
-from trainer.owned_views import TooManyViews
+from trainer.owned_views import LearntElsewhere, TooManyViews
 from trainer.window import Admission, KeptFrame, admission, holds_bytes, kept, passed, without, without_repeats
 from trainer.window_store import NewFrame
 
@@ -76,11 +76,16 @@ class Collector:
 
     def _take_frame(self, frame: Frame) -> None:
         try:
-            view = self._views.opened(frame.view, partition=frame.source.partition)
+            view = self._views.opened(frame.view, partition=frame.source.partition, at_ms=frame.appended_ms)
         except TooManyViews:
             self._skip(NO_VIEW, "too_many_views")
+        except LearntElsewhere:
+            self._skip(NO_VIEW, "other_partition")
+            self._metrics.partition_changes.inc()
         else:
             view.heard(self._clock())
+            if view.index.seen and view.index.home != frame.source.partition:
+                self._metrics.partition_changes.inc()
             self._offer(frame, view)
 
     def pass_over(self, record: Record) -> None:

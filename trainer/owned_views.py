@@ -53,9 +53,17 @@ class OwnedView:
     """One view of this process; only its methods change it."""
 
     def __init__(
-        self, name: str, training: ViewTraining, index: WindowIndex, state: BankState, *, announced: bool
+        self,
+        name: str,
+        training: ViewTraining,
+        index: WindowIndex,
+        state: BankState,
+        *,
+        announced: bool,
+        is_new: bool = False,
     ) -> None:
-        """`announced`: its state stands in `banks`."""
+        """`announced`: its state stands in `banks`; `is_new`: the store had no window of it."""
+        self._is_new = is_new
         self.name = name
         self.training = training
         self._index = index
@@ -66,6 +74,15 @@ class OwnedView:
         self._dated: str | None = None
         self._bank_checked_at: float | None = None
         self._heard_at: float | None = None
+
+    @property
+    def is_new(self) -> bool:
+        """Whether the store had no window of it when it opened, and nobody has looked since."""
+        return self._is_new
+
+    def known_to_be_ours(self) -> None:
+        """The store's window of it was looked at."""
+        self._is_new = False
 
     @property
     def heard_at(self) -> float | None:
@@ -147,8 +164,18 @@ class OwnedView:
         self._bank_checked_at = at
 
 
+HOME_SECONDS = 3600.0
+"""A view whose window took no frame of its partition for so long has moved: whoever reads its frames now learns it."""
+LOOK_AGAIN_SECONDS = 60.0
+"""Between two looks at the window of a view that another trainer learns."""
+
+
 class TooManyViews(Exception):
     """There is no room for one more view without a bank."""
+
+
+class LearntElsewhere(Exception):
+    """The view lies in several partitions, and the trainer of another one learns it."""
 
 
 class OwnedViews:
@@ -192,6 +219,7 @@ class OwnedViews:
         self._states: Mapping[str, BankState] = {}
         self._views: dict[str, OwnedView] = {}
         self._unread: set[str] = set()
+        self._elsewhere_until_ms: dict[str, int] = {}
         self._ends_then: Mapping[Partition, int] = {}
         self.positions: dict[int, int] = {}
         """Per owned partition, the first offset that is not yet in the windows (in memory)."""
@@ -204,6 +232,7 @@ class OwnedViews:
         """
         self._states = self._read_states()
         self._ends_then = self._ends()
+        self._elsewhere_until_ms.clear()
         starts = {each: self._start(each, self._ends_then.get(each)) for each in partitions}
         self._unread = {name for name in self._windows.views() if name not in self._views}
         self.positions.update({each.partition: start for each, start in starts.items()})
@@ -224,18 +253,41 @@ class OwnedViews:
         for number in numbers:
             self.positions.pop(number, None)
 
-    def opened(self, name: str, *, partition: int) -> OwnedView:
-        """The view of this name; one that was never seen opens. Raises TooManyViews where there is no room for it."""
+    def opened(self, name: str, *, partition: int, at_ms: int) -> OwnedView:
+        """The view of a frame from a partition, appended then; one that was never seen opens.
+
+        Raises:
+            TooManyViews: there is no room for it.
+            LearntElsewhere: senders with different partitioners put its frames on several partitions.
+        """
         found = self.get(name)
         if found is not None:
             return found
+        if at_ms < self._elsewhere_until_ms.get(name, 0):
+            raise LearntElsewhere(name)
         known = self._states.get(name)
         if len(self._views) + len(self._unread) >= self._max_views and (known is None or known.active is None):
             raise TooManyViews(name)
         stored = self._windows.load(name)
         if stored is None or stored.topic != self._topic:
-            stored = WindowIndex(view=name, topic=self._topic, home=partition)
+            return self._add(WindowIndex(view=name, topic=self._topic, home=partition), is_new=True)
+        if stored.home not in self.positions and _alive(stored, at_ms):
+            self._elsewhere_until_ms[name] = at_ms + int(LOOK_AGAIN_SECONDS * 1000)
+            raise LearntElsewhere(name)
         return self._add(stored)
+
+    def confirm(self, view: OwnedView) -> bool:
+        """Whether a view that opened here as new is ours alone; else it is dropped, for whoever wrote its window last.
+
+        Two trainers whose partitions both hold frames of a new view open it at once. Raises StoreError.
+        """
+        if view.is_new:
+            stored = self._windows.load(view.name)
+            view.known_to_be_ours()
+            if stored is not None and stored.topic == self._topic and stored.home not in self.positions:
+                self.drop(view.name)
+                return False
+        return True
 
     def drop(self, name: str) -> None:
         """Own a view no more: it has ended."""
@@ -279,13 +331,13 @@ class OwnedViews:
         else:
             view.change_window(shrunk(view.index, view.bounds))
 
-    def _add(self, index: WindowIndex) -> OwnedView:
+    def _add(self, index: WindowIndex, *, is_new: bool = False) -> OwnedView:
         known = self._states.get(index.view)
         state = known or opened(index.view, at=self._now())
         announced = known is not None
         if state.state is ViewState.RETIRED:
             state, announced = reopened(state, at=self._now()), False
-        view = OwnedView(index.view, self._training_of(index.view), index, state, announced=announced)
+        view = OwnedView(index.view, self._training_of(index.view), index, state, announced=announced, is_new=is_new)
         self._views[view.name] = view
         open_view(self._metrics, view.name)
         show_state(self._metrics, state)
@@ -294,3 +346,8 @@ class OwnedViews:
     def _start(self, partition: Partition, end: int | None) -> int:
         position = self._windows.position(self._topic, partition.partition)
         return position if end is None or position <= end else 0
+
+
+def _alive(index: WindowIndex, at_ms: int) -> bool:
+    """Whether the window took a frame shortly before this time, by the broker's clock."""
+    return bool(index.frames) and at_ms - max(each.appended_ms for each in index.frames) < HOME_SECONDS * 1000

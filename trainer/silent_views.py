@@ -53,6 +53,8 @@ class SilentViews:
 
     def _look_at(self, view: OwnedView) -> None:
         """A view that people have sent something to keeps its state: it says what of that is carried out."""
+        if not self._views.confirm(view):
+            return
         if view.heard_at is None:
             view.heard(self._clock())
             return

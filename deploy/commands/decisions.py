@@ -1,7 +1,8 @@
 """`patchline decisions`: what was decided on a view's frames."""
 
-from collections import deque
+from collections.abc import Sequence
 from datetime import UTC, datetime
+from heapq import nlargest
 from typing import Annotated
 
 import typer
@@ -43,10 +44,13 @@ def decisions(
     _check("--verdict", verdict, [each.value for each in Verdict])
     _check("--reason", reason, [each.value for each in Reason])
     kafka = load(settings, flags, bootstrap=bootstrap).kafka
-    found: deque[Decision] = deque(maxlen=last)
-    for each in decisions_of(kafka, view, since=moment_from(since, now=datetime.now(UTC))):
-        if verdict in (None, each.verdict.value) and reason in (None, each.reason and each.reason.value):
-            found.append(each)
+    asked = (
+        each
+        for each in decisions_of(kafka, view, since=moment_from(since, now=datetime.now(UTC)))
+        if verdict in (None, each.verdict.value) and reason in (None, each.reason and each.reason.value)
+    )
+    # By time: a view that lies in two partitions is read one partition after the other.
+    found = sorted(nlargest(last, asked, key=_when), key=_when)
     write_json(json, {"decisions": [each.model_dump(mode="json", exclude_none=True) for each in found]})
     if json == STANDARD_OUTPUT:
         return
@@ -60,7 +64,12 @@ def _check(option: str, word: str | None, known: list[str]) -> None:
         raise UsageError(f"{option} {word} is none of {', '.join(known)}")
 
 
-def _table(found: deque[Decision]) -> Table:
+def _when(decision: Decision) -> tuple[datetime, int, int]:
+    """When its frame came; of frames of one moment, by their place."""
+    return decision.appended_at, decision.source.partition, decision.source.offset
+
+
+def _table(found: Sequence[Decision]) -> Table:
     table = Table("decided", "verdict", "ratio", "why", "bank", "frame", "record")
     table.columns[2].justify = "right"
     for each in found:

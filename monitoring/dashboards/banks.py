@@ -125,7 +125,10 @@ BANKS = Dashboard(
         Panel(
             "Set aside",
             "Within the hour: frames not learnt from, and messages refused, because every try of them failed.",
-            (Query("sum by (instance) (increase(patchline_trainer_records_set_aside_total[1h]))", "{{instance}}"),),
+            (
+                Query("sum by (instance) (increase(patchline_trainer_records_set_aside_total[1h]))", "{{instance}}"),
+                Query("sum by (instance) (increase(patchline_partition_changes_total[1h]))", "changed partition"),
+            ),
         ),
         Panel(
             "Calibration frames",

@@ -16,7 +16,7 @@ from monitoring.metrics.kafka import KafkaMetrics
 from monitoring.metrics.record import RecordMetrics
 from monitoring.metrics.trainer import TrainerMetrics
 from monitoring.metrics.up import UpMetrics
-from monitoring.metrics.values import DEAD_LETTER_REASONS, GROUP_LABELS, NO_VIEW, VIEW_STATES
+from monitoring.metrics.values import DEAD_LETTER_REASONS, GROUP_LABELS, NO_VIEW, OF_NO_VIEW, VIEW_STATES
 from monitoring.metrics.watch import WatchMetrics
 from monitoring.verdicts import DRIFT_VERDICTS
 
@@ -63,7 +63,7 @@ def declare_inference(registry: CollectorRegistry) -> InferenceMetrics:
 def declare_trainer(registry: CollectorRegistry) -> TrainerMetrics:
     """The trainer's metrics, on this registry."""
     metrics = declare(TrainerMetrics, registry)
-    for reason in ("bad_frame", "too_many_views"):
+    for reason in OF_NO_VIEW:
         metrics.frames_skipped.labels(NO_VIEW, reason)
     return metrics
 

@@ -136,6 +136,14 @@ class TrainerMetrics:
             {"view": OPEN, "verdict": FEEDBACK_VERDICTS},
         ),
     ]
+    partition_changes: Annotated[
+        Counter,
+        Metric(
+            "patchline_partition_changes_total",
+            "frames",
+            "Frames of a view that came from another partition than the one before: senders partition differently.",
+        ),
+    ]
     records_set_aside: Annotated[
         Counter,
         Metric(

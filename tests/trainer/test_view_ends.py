@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from ingest.bank_state import ViewState
+from ingest.kafka.records import Claim
 from tests.trainer.annotated import place
 from tests.trainer.fake_builds import BuildingTrainer
-from tests.trainer.fake_loop import CollectingTrainer, record
+from tests.trainer.fake_loop import FRAMES, CollectingTrainer, record
 from tests.trainer.kafka_line import picture
 from tests.trainer.views import VIEW, state
 from trainer.silent_views import SilentViews
@@ -17,6 +19,8 @@ from trainer.view_files import ViewFiles
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from ingest.kafka.records import Record
 
 OTHER = "line-1/other"
 
@@ -124,3 +128,55 @@ def test_no_more_views_are_learnt_than_there_is_room_for(tmp_path: Path) -> None
     assert [view.name for view in trainer.views] == [VIEW]
     assert trainer.skipped("too_many_views", view="") == 1
     assert trainer.views.positions == {0: 2}
+
+
+def another_partition(offset: int, *, at_ms: int = 0) -> Record:
+    """A frame of the view in a partition that its other sender's partitioner chose."""
+    return replace(record(offset, picture(offset)), partition=1, timestamp_ms=at_ms)
+
+
+def test_a_view_in_two_partitions_of_one_trainer_is_one_view(tmp_path: Path) -> None:
+    """Its window takes both, and it is noticed."""
+    trainer = CollectingTrainer(tmp_path)
+    trainer.views.positions[1] = 0
+    for offset in range(4):
+        trainer.take(record(offset, picture(offset)))
+        trainer.take(another_partition(offset + 10))
+    (view,) = trainer.views
+    assert len(view.index.frames) == 8
+    assert trainer.metrics.partition_changes._value.get() == 7
+
+
+def test_a_view_that_another_trainer_learns_is_not_learnt_twice_unless_it_has_moved(tmp_path: Path) -> None:
+    """Two trainers wrote over one another's window; once its old partition has been quiet for an hour, it moves."""
+    first = CollectingTrainer(tmp_path)
+    first.take(record(0, picture(0)))
+    first.flush()
+    second = CollectingTrainer(tmp_path)
+    second.views.revoked(frozenset({FRAMES}))
+    second.views.positions[1] = 0
+    second.take(another_partition(10, at_ms=1000))
+    second.take(another_partition(11, at_ms=1001))
+    assert list(second.views) == []
+    assert second.skipped("other_partition", view="") == 2
+    second.take(another_partition(12, at_ms=4_000_000))
+    assert [view.name for view in second.views] == [VIEW]
+
+
+def test_of_two_trainers_that_open_a_new_view_at_once_one_lets_go(tmp_path: Path) -> None:
+    """The one whose window was written over; no file of the other's is touched."""
+    first, second = CollectingTrainer(tmp_path), CollectingTrainer(tmp_path)
+    second.views.revoked(frozenset({FRAMES}))
+    second.views.positions[1] = 0
+    first.take(record(0, picture(0)))
+    second.take(another_partition(10))
+    second.loop.claims = {FRAMES._replace(partition=1): Claim(FRAMES._replace(partition=1), 1)}
+    first.flush()
+    second.flush()
+    checks = silent_views(first), silent_views(second)
+    first.now_seconds = second.now_seconds = 61
+    for check in checks:
+        check.check()
+    assert [view.name for view in first.views] == []
+    assert [view.name for view in second.views] == [VIEW]
+    assert second.frame_files() >= {"1-10.frame"}

@@ -99,7 +99,7 @@ def test_a_running_view_costs_little(tmp_path: Path, monkeypatch: pytest.MonkeyP
     """Each flush wrote the whole index, 73 kB for 400 frames: 3 GB a day and view."""
     trainer = CollectingTrainer(tmp_path, ViewTraining(window_frames=400))
     pixels = [picture(number) for number in range(50)]
-    view = trainer.views.opened(VIEW, partition=0)
+    view = trainer.views.opened(VIEW, partition=0, at_ms=0)
     view.change_window(window(400).model_copy(update={"stride": 20}))
     trainer.publisher.save(view)
     written = written_bytes(trainer, monkeypatch)
