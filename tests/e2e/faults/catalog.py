@@ -35,6 +35,15 @@ from tests.e2e.faults.clocks import (
     trainer_clock_jumps,
 )
 from tests.e2e.faults.fault import Fault
+from tests.e2e.faults.foreign_faults import (
+    bit_flipped_on_disk,
+    check_decided,
+    check_others_are_decided,
+    check_told,
+    foreign_headers,
+    hostile_messages,
+    serial_numbers,
+)
 from tests.e2e.faults.stream import view_of
 from tests.e2e.services import wait_until
 from tests.inference.sample_bank import jpeg
@@ -292,5 +301,9 @@ FAULTS: dict[str, Fault] = {
         Fault("pictures that cost too much to decode", costly, check=check_costly),
         Fault("an oversized frame", oversized),
         Fault("a storm of dead letters in one view", storm, check=check_storm),
+        Fault("messages that break parsers", hostile_messages, check=check_learning_goes_on, trainer_lives=True),
+        Fault("foreign headers", foreign_headers, check=check_decided, trainer_lives=True),
+        Fault("serial numbers in the key", serial_numbers, check=check_others_are_decided, trainer_lives=True),
+        Fault("a bit flipped on the broker's disk", bit_flipped_on_disk, (0.1, 0.5), resume_all, check_told),
     )
 }

@@ -43,6 +43,12 @@ KINDS = {
     "members come and go": ("a member joins and leaves", "rolling restart"),
     "a consumer is slow": ("a slow consumer",),
     "frames cannot be read": ("a storm of dead letters in one view", "poison frames", "an oversized frame"),
+    "senders are foreign": (
+        "messages that break parsers",
+        "foreign headers",
+        "serial numbers in the key",
+        "a bit flipped on the broker's disk",
+    ),
     "a clock jumps": ("the clock of an inspection jumps", "the clock of the trainer jumps"),
 }
 """Every fault by its kind. The first of each kind is in the sequence; the others are left to the long run."""
