@@ -1,4 +1,4 @@
-"""Faults that come from outside: senders of another kind, messages written to break parsers, a disk that flips a bit."""
+"""Faults from outside: senders of another kind, messages written to break parsers, a disk that flips a bit."""
 
 from __future__ import annotations
 
