@@ -40,12 +40,20 @@ def bank_updates(records: Iterable[Record]) -> BankUpdates:
         if not view:
             continue
         try:
-            states[view] = None if record.value is None else BankState.from_bytes(record.value)
+            states[view] = None if record.value is None else _state_of(view, record.value)
             unreadable.pop(view, None)
         except BadMessage as error:
             unreadable[view] = error
             log.warning("bank_state_unreadable", view=view, offset=record.offset, detail=str(error))
     return BankUpdates(states, unreadable)
+
+
+def _state_of(view: str, value: bytes) -> BankState:
+    """Raises BadMessage also where it is the state of another view than its key: compaction goes by the key."""
+    state = BankState.from_bytes(value)
+    if state.view != view:
+        raise BadMessage(f"the state of {state.view!r} stands under the key {view[:100]!r}")
+    return state
 
 
 def bank_states(records: Iterable[Record], *, accept_newer: bool) -> dict[str, BankState]:

@@ -307,6 +307,13 @@ def test_every_dead_letter_fits_its_topic(key: int, value: int, headers: list[in
     assert not {name for name, _ in letter.headers} & OURS
 
 
+@given(st.dictionaries(st.sampled_from(sorted(OURS)), st.binary(max_size=30)), st.none() | st.binary(max_size=5))
+def test_any_headers_are_a_dead_letter_or_a_named_error(headers: dict[str, bytes], value: bytes | None) -> None:
+    """Whoever may write to the topic breaks no reader."""
+    with contextlib.suppress(BadMessage):
+        parse_dead_letter(key=b"k", value=value, headers=tuple(headers.items()))
+
+
 def test_a_foreign_record_is_no_dead_letter() -> None:
     """Someone else's record in the topic is named as such."""
     with pytest.raises(BadMessage, match="not a dead letter of ours"):

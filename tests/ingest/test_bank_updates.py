@@ -46,7 +46,7 @@ def test_a_tombstone_removes_its_view() -> None:
     assert bank_states(again, accept_newer=False) == {"a": state("a", 0)}
 
 
-@pytest.mark.parametrize("value", [b"", b"{", b"[]", b'{"view": "a"}'])
+@pytest.mark.parametrize("value", [b"", b"{", b"[]", b'{"view": "a"}', b"[" * 100_000, state("z", 9).to_bytes()])
 def test_an_unreadable_record_is_skipped_and_logged(value: bytes) -> None:
     """The state before it goes on, other views are read, and the log names the record."""
     records = [
