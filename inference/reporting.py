@@ -111,6 +111,8 @@ class InspectionReporting:
     def _show_bank(self, view: str, bank: InForce) -> None:
         if self._bank_shown.get(view) == bank:
             return
+        if view not in self._bank_shown and view in self._partition_of:
+            open_view(self._inference, view)
         self._bank_shown[view] = bank
         self._inference.threshold.labels(view=view).set(bank.limits.threshold)
         set_bank(
@@ -127,7 +129,7 @@ class InspectionReporting:
         if not answer.view or _partition_of(answer) in self._foreign_partitions:
             return
         if answer.view not in self._partition_of:
-            open_view(self._inference, answer.view)
+            open_view(self._inference, answer.view, has_bank=answer.view in self._bank_shown)
         self._partition_of[answer.view] = _partition_of(answer)
         self._foreign_views.pop(answer.view, None)
 

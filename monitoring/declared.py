@@ -30,6 +30,8 @@ class Metric:
     help: str
     labels: Mapping[MetricLabel, tuple[str, ...]] = field(default_factory=dict)
     buckets: tuple[float, ...] = ()
+    by_bank: bool = False
+    """It says something only of a view with a bank: a view that learns has no series of it."""
 
 
 def declarations(service: type) -> dict[str, tuple[type, Metric]]:
@@ -52,13 +54,13 @@ def declare(service: type[_Service], registry: CollectorRegistry) -> _Service:
     return metrics
 
 
-def open_view(metrics: object, view: str) -> None:
+def open_view(metrics: object, view: str, *, has_bank: bool = True) -> None:
     """Show the view's counters and histograms at zero: a series nobody touched is absent, and no alert sees absence.
 
-    Gauges wait for their first value: a threshold of 0 would be a lie.
+    Gauges wait for their first value: a threshold of 0 would be a lie. Safe to call again, once it has a bank.
     """
     for name, (kind, metric) in declarations(type(metrics)).items():
-        if "view" not in metric.labels or kind in (Gauge, Info):
+        if "view" not in metric.labels or kind in (Gauge, Info) or (metric.by_bank and not has_bank):
             continue
         _touch(metrics, name, {**metric.labels, "view": (view,)})
 

@@ -95,7 +95,14 @@ class InferenceMetrics:
     ]
     score_ratio: Annotated[
         Histogram,
-        Metric("patchline_score_ratio", "ratio", "Anomaly score over threshold; 1 decides.", BY_VIEW, SCORE_RATIOS),
+        Metric(
+            "patchline_score_ratio",
+            "ratio",
+            "Anomaly score over threshold; 1 decides.",
+            BY_VIEW,
+            SCORE_RATIOS,
+            by_bank=True,
+        ),
     ]
     threshold: Annotated[
         Gauge,
