@@ -314,7 +314,7 @@ class TransactionLoop:
         self._void()
         log.warning("transaction_aborted", cause=type(cause).__name__, detail=str(cause))
         if isinstance(cause, TOO_LARGE):
-            return TooLarge(f"a record is larger than its topic takes: {cause}")
+            return TooLarge(f"Kafka refuses this transaction for good, a record is too large: {cause}")
         if isinstance(cause, HOPELESS):
             return Refused(f"Kafka refuses this transaction for good: {cause}")
         return Aborted(f"transaction aborted: {type(cause).__name__}: {cause}")
