@@ -82,8 +82,31 @@ class KafkaSettings(BaseModel):
         return self
 
     @model_validator(mode="after")
-from pathlib import Path
-from typing import Annotated, Literal, get_args
+    def _is_secured_as_it_says(self) -> KafkaSettings:
+        by_password = self.security in {"sasl_plaintext", "sasl_tls"}
+        if by_password and (self.username is None or (self.password is None) == (self.password_file is None)):
+            raise ValueError(f"security {self.security} needs username, and password or password_file (one of them)")
+        if not by_password and (self.username or self.password or self.password_file):
+            raise ValueError(f"security {self.security} sends no password: set security to sasl_tls")
+        if self.security not in {"tls", "sasl_tls"} and (self.ca_file or self.certificate_file or self.key_file):
+            raise ValueError(f"security {self.security} uses no certificate: set security to tls or sasl_tls")
+        if (self.certificate_file is None) != (self.key_file is None):
+            raise ValueError("certificate_file and key_file belong together")
+        return self
+
+    def secret(self) -> str | None:
+        """The password. Raises OSError where its file cannot be read."""
+        if self.password_file is not None:
+            return Path(self.password_file).read_text(encoding="utf-8").rstrip("\r\n")
+        return None if self.password is None else self.password.get_secret_value()
+
+    @model_validator(mode="after")
+    def _topics_are_apart(self) -> KafkaSettings:
+        names = [self.topic(each) for each in get_args(TopicName)]
+        if twice := next((each for each in names if names.count(each) > 1), None):
+            raise ValueError(f"topics: {twice} would be two topics at once")
+        return self
+
     def topic(self, name: TopicName) -> str:
         """The name of a topic on this cluster: its own, or the prefix and ours."""
         return self.topics.get(name, self.topic_prefix + name)
