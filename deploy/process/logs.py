@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import sys
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, TextIO, cast
 
 import structlog
 from structlog.processors import LogfmtRenderer, TimeStamper, add_log_level, format_exc_info
@@ -17,17 +18,19 @@ CLIENT_EVENT = "kafka_client"
 KEY_ORDER = ("timestamp", "level", "service", "event")
 
 
-class _Stderr(TextIO):
+class _Stderr(io.TextIOBase):
     """`sys.stderr` as it is when a line is written: whoever replaces it for a while may close what was there."""
 
-    def write(self, text: str) -> int:
+    def write(self, text: str, /) -> int:
+        """Write to it."""
         return sys.stderr.write(text)
 
     def flush(self) -> None:
+        """Flush it."""
         sys.stderr.flush()
 
 
-_STDERR = _Stderr()
+_STDERR = cast("TextIO", _Stderr())
 
 
 def configure_logs(service: str, *, quiet: bool = False) -> None:
