@@ -13,10 +13,10 @@ TopicName = Literal[
     "decisions.shadow",
     "banks",
     "bank-events",
+    "drift-events",
     "commands",
     "feedback",
     "frames.dead-letter",
-    "drift-events",
 ]
 Identifier = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,200}$")]
 

@@ -49,6 +49,7 @@ def test_a_bank_is_put_under_its_version_and_found_again(store: FsspecStore) -> 
         "kept_ratio": 0.85,
         "noise_estimate": 0.1,
         "groups": 0,
+        "input": "32x32 toy",
         "golden_right": 0,
         "golden_wrong": 0,
         "false_reject_ratio": 0.02,

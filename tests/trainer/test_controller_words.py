@@ -197,7 +197,7 @@ def test_a_threshold_that_a_person_asked_for_outlives_the_next_bank(trainer: Bui
     asked = trainer.states[-1]
     assert asked.active is not None
     assert (asked.false_reject_ratio, asked.threshold_from) == (0.1, "ana: to see")
-    trainer.command("set_threshold", "c-2", false_reject_ratio=0.1, low_limit=1e-6, high_limit=1e6)
+    trainer.command("set_threshold", "c-2", false_reject_ratio=0.1, low_limit=0.6, high_limit=3.0)
     trainer.send_frames(10)
     trainer.controller.follow_builds()
     assert trainer.started[1].order.settings.false_reject_ratio == 0.1
@@ -206,7 +206,7 @@ def test_a_threshold_that_a_person_asked_for_outlives_the_next_bank(trainer: Bui
     assert after.active is not None
     assert after.active.version != asked.active.version
     assert after.active.threshold == asked.active.threshold
-    assert after.active.low_limit == pytest.approx(1e-6)
+    assert after.active.low_limit == pytest.approx(0.6)
     assert (after.false_reject_ratio, after.undecided_band) == (0.1, trainer.states[-2].undecided_band)
 
 

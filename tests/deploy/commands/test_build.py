@@ -41,7 +41,7 @@ def test_a_folder_becomes_a_bank_and_every_stage_is_shown(tmp_path: Path, capsys
     bank, facts, text = bank_from_bytes(data), json.loads(document.read_text()), capsys.readouterr().out
     assert bank.manifest.frame_names == [f"{number}.jpg" for number in range(8)]
     assert (facts["version"], facts["view"], facts["frames"]) == (bank_version(data), "line-1/top", 8)
-    assert re.findall(r"✓ Build: (\w+)", text) == ["embed", "denoise", "subsample", "calibrate"]
+    assert re.findall(r"✓ Build: (\w+)", text) == ["embed", "denoise", "subsample", "calibrate", "plant"]
     assert f"Next: patchline score IMAGE --bank {out}" in text
 
 

@@ -59,7 +59,7 @@ def test_a_plant_where_nothing_is_there(run: Run, tmp_path: Path) -> None:
         ended = run("doctor", *on_free_ports(), "--set", f"up.metrics_port={port}", *arguments)
     assert ended.code == 1
     assert "rights to" not in ended.out
-    for words in ("start it, or set kafka.bootstrap_servers", "store's address and rights", "set runtime.provider"):
+    for words in ("start one, or set kafka.bootstrap_servers", "store's address and rights", "set runtime.provider"):
         assert words in ended.out
     assert f"{port} is taken by another program" in ended.out
     assert "checks found something wrong" in ended.err

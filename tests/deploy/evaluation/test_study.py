@@ -156,6 +156,7 @@ def measured(backbone: str, method: str, noise: float) -> Row:
         setting="overlap",
         noise=noise,
         seed=0,
+        input="448x448 wide",
         image_auroc=0.9,
         pixel_auroc=None,
         pro=None,

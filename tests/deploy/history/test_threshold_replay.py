@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from deploy.errors import UsageError
 from deploy.history.threshold_replay import KEPT_CHANGES, decided_again, threshold_replay
 from inference.decide import Limits
 from ingest.contract import SourceRecord
 from ingest.decision import BankRef, Decision, LineChange, Reason, Verdict, decision_id
-from monitoring.shifts import hours_from, shift_of
+from monitoring.shifts import BadShifts, hours_from, shift_of
 from softpatch.images.input_faults import InputFault
 
 if TYPE_CHECKING:
@@ -183,5 +182,5 @@ def test_a_shift_that_begins_in_the_hour_that_comes_twice_begins_once() -> None:
 def test_shift_hours_that_are_none_are_wrong_use() -> None:
     """Any order will do."""
     assert hours_from("22:00, 06:00") == (time(6), time(22))
-    with pytest.raises(UsageError, match="--shifts noon must be times of day, as 06:00,14:00,22:00"):
+    with pytest.raises(BadShifts, match="--shifts noon must be times of day, as 06:00,14:00,22:00"):
         hours_from("noon")

@@ -43,6 +43,7 @@ KINDS = {
     "members come and go": ("a member joins and leaves", "rolling restart"),
     "a consumer is slow": ("a slow consumer",),
     "frames cannot be read": ("a storm of dead letters in one view", "poison frames", "an oversized frame"),
+    "pictures are costly": ("pictures that cost too much to decode",),
     "senders are foreign": (
         "messages that break parsers",
         "foreign headers",

@@ -125,7 +125,9 @@ def line(tmp_path: Path, settings: ConsoleSettings) -> Iterator[Line]:
     with Database.open(f"sqlite:///{tmp_path}/record.sqlite") as database:
         writer = RecordWriter(database, PassSample(0))
         _fill(writer, version)
-        PictureKeeper(database, store, Frames(), topic="frames", longer_px=32).keep()
+        keeper = PictureKeeper(database, store, Frames(), topic="frames", longer_px=32)
+        while keeper.keep():
+            pass
         reader, banks, messages = RecordReader(database), RecentBanks(store), SentMessages()
         console = Console(
             settings=settings,
