@@ -26,7 +26,9 @@ from softpatch.network.embed import Embedder
 from softpatch.settings import FEWEST_BLOCKS, BuildSettings
 
 TRIAL_FRAMES = 120
-"""A window of 40 tells no difference where parts lie about freely: too many poses are new to every bank."""
+FEWEST_TRIAL_FRAMES = 60
+"""A shorter window is looked at by the widest features, and soon has its first bank: 40 frames of parts that lie about
+freely told no difference, since too many poses were new to every bank."""
 
 TRIAL_PLANTS = 320
 TRIAL_CORESET = 2000
@@ -72,7 +74,7 @@ def choose_input(
     pool: Executor,
     progress: BuildProgress = silent,
 ) -> ChosenInput:
-    """By the settings where they say, and by trial on at most `TRIAL_FRAMES` of these frames otherwise.
+    """By the settings where they say, and by trial on `FEWEST_TRIAL_FRAMES` to `TRIAL_FRAMES` of these otherwise.
 
     An earlier choice stands where it was made on as many frames and is still among the candidates: another input makes
     other scores, and a line should not see its scores change with every build.
@@ -86,8 +88,8 @@ def choose_input(
         return ChosenInput(settings.geometry, embedder.with_features(features).features)
     sample = [frames[round(i)] for i in np.linspace(0, len(frames) - 1, min(TRIAL_FRAMES, len(frames)))]
     candidates = input_candidates(typical_size(sample), embedder, settings)
-    if len(candidates) == 1:
-        return ChosenInput(*candidates[0])
+    if len(candidates) == 1 or len(sample) < FEWEST_TRIAL_FRAMES:
+        return ChosenInput(*candidates[-1])
     if earlier is not None and earlier.frames >= TRIAL_FRAMES:
         best = earlier.trials[0]
         if (best.geometry, best.features) in candidates:

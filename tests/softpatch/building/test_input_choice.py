@@ -69,12 +69,12 @@ def chosen(
 @pytest.mark.parametrize(("blind", "expected"), [("wide", "fine"), ("fine", "wide")])
 def test_the_features_that_see_more_are_taken(blind: str, expected: str) -> None:
     """The trials say what each saw, the chosen one first."""
-    found = chosen(window(40, defects=0), TwoViews("fine", blind=blind), AUTO)
+    found = chosen(window(60, defects=0), TwoViews("fine", blind=blind), AUTO)
     assert found.features == expected
     assert found.choice is not None
     assert [each.features for each in found.choice.trials] == [expected, blind]
     assert found.choice.trials[0].seen_ratio > found.choice.trials[1].seen_ratio
-    assert found.choice.frames == 40
+    assert found.choice.frames == 60
 
 
 def test_where_none_sees_more_the_widest_are_taken() -> None:
@@ -84,7 +84,7 @@ def test_where_none_sees_more_the_widest_are_taken() -> None:
         def with_features(self, features: str) -> "Blind":
             return Blind(features, blind=features)
 
-    found = chosen(window(40, defects=0), Blind("fine", blind="fine"), AUTO)
+    found = chosen(window(60, defects=0), Blind("fine", blind="fine"), AUTO)
     assert found.features == "wide"
 
 
@@ -101,25 +101,32 @@ def test_what_the_settings_say_is_not_tried() -> None:
         chosen(window(8, defects=0), blind, BuildSettings(geometry=small, features="tokens"))
 
 
+def test_a_short_window_is_looked_at_by_the_widest_features() -> None:
+    """Nothing is tried: the first bank is wanted soon, and a few frames tell no difference."""
+    assert chosen(window(59, defects=0), TwoViews("fine", blind="wide"), AUTO) == ChosenInput(
+        Geometry(height_px=256, width_px=256), "wide"
+    )
+
+
 def test_an_earlier_choice_stands_once_it_was_made_on_a_whole_sample() -> None:
     """Scores of another input would not compare with those before; a choice of a few frames is made anew."""
     sees_fine = TwoViews("fine", blind="wide")
-    first = chosen(window(40, defects=0), sees_fine, AUTO).choice
+    first = chosen(window(60, defects=0), sees_fine, AUTO).choice
     assert first is not None
     otherwise = TwoViews("fine", blind="fine")
-    assert chosen(window(40, defects=0), otherwise, AUTO, earlier=first).features == "wide"
+    assert chosen(window(60, defects=0), otherwise, AUTO, earlier=first).features == "wide"
     whole = first.model_copy(update={"frames": TRIAL_FRAMES})
-    assert chosen(window(40, defects=0), otherwise, AUTO, earlier=whole).features == "fine"
+    assert chosen(window(60, defects=0), otherwise, AUTO, earlier=whole).features == "fine"
 
 
 def test_an_earlier_choice_that_the_settings_rule_out_is_made_anew() -> None:
     """Somebody allowed fewer pixels."""
     sees_fine = TwoViews("fine", blind="wide")
-    first = chosen(window(40, defects=0), sees_fine, AUTO).choice
+    first = chosen(window(60, defects=0), sees_fine, AUTO).choice
     assert first is not None
     whole = first.model_copy(update={"frames": TRIAL_FRAMES})
     fewer = AUTO.model_copy(update={"most_input_px": 64 * 64})
-    assert chosen(window(40, defects=0), sees_fine, fewer, earlier=whole).geometry == Geometry(
+    assert chosen(window(60, defects=0), sees_fine, fewer, earlier=whole).geometry == Geometry(
         height_px=32, width_px=32
     )
 
