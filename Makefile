@@ -7,8 +7,8 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --constraint constraints.txt
 DEMO_FLAGS ?=
 TEST_FLAGS ?=
-# As many workers as there are cores; a worker that runs out of tests takes some of another's, unless DIST=loadgroup
-# keeps those together that share what is expensive.
+# As many workers as there are cores; a worker that runs out of tests takes some of another's, unless DIST=loadfile
+# keeps each file on one worker, for those that share what is expensive (pytest 9.2 does not hear of xdist's groups).
 WORKERS ?= auto
 DIST ?= worksteal
 PYTEST := $(BIN)/python -m pytest

@@ -32,7 +32,7 @@ freely told no difference, since too many poses were new to every bank."""
 
 TRIAL_PLANTS = 320
 TRIAL_CORESET = 2000
-PASSING_RATIO = 0.85
+PASSING_RATIO = 0.9
 """Of a trial's frames, those that score least. A planted defect is seen where it scores more than they all do: a limit
 above this one would lie among the defects of the window itself."""
 
@@ -42,7 +42,7 @@ FINE_STRIDE_PX = 8
 SEEN_PX = 8
 """Of the input, that the smallest defect asked for has to be long."""
 
-CLEARLY = 2.0
+CLEARLY = 3.0
 """Standard errors, of the difference over the same planted defects, by which others must see more than the widest."""
 
 LARGEST_SQUASH = 1.5

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from tests.browser.chromium import Scheme
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.xdist_group("browser")]
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 PATIENCE_MS = 120_000
 PASSWORD = "correct horse battery"  # noqa: S105 -- of tests

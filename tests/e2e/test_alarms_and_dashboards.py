@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from monitoring.dashboards.prometheus_query import Series
     from tests.e2e.services import Service
 
-pytestmark = [pytest.mark.kafka, pytest.mark.prometheus, pytest.mark.slow, pytest.mark.xdist_group("watched line")]
+pytestmark = [pytest.mark.kafka, pytest.mark.prometheus, pytest.mark.slow]
 
 RULES = ROOT / "deploy/prometheus/rules.yml"
 KNOCKED, ODD, DEMO = "line-2/camera-1", "line-3/camera-1", "line-1/camera-1"

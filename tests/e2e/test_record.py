@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from ingest.kafka.settings import KafkaSettings
     from tests.brokers import KafkaBroker
 
-pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.xdist_group("record")]
+pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 
 KILLS = 3
 FRAMES_BETWEEN = 400

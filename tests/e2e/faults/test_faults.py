@@ -68,7 +68,6 @@ def rig(kafka_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 @pytest.mark.kafka
 @pytest.mark.slow
-@pytest.mark.xdist_group("faults")  # one rig
 # Of a broker that was killed, kafka-python leaves sockets to the garbage collector.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("name", [name for name in FAULTS if name in IN_SEQUENCE])

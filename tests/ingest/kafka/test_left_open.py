@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from ingest.kafka.settings import KafkaSettings
     from ingest.kafka.untyped import Untyped
 
-pytestmark = [pytest.mark.kafka, pytest.mark.xdist_group("lax broker")]
+pytestmark = [pytest.mark.kafka]
 
 FRAMES = 6
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ingest.kafka.settings import KafkaSettings
     from ingest.kafka.transactions import TransactionLoop
 
-pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.xdist_group("secured")]
+pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")

@@ -34,7 +34,6 @@ def real(test_data: Path) -> Screws:
 
 
 @pytest.mark.images
-@pytest.mark.xdist_group("screws")
 def test_undisturbed_screws_raise_no_alarm_in_2000_decisions(real: Screws) -> None:
     """Frames drawn anew from 30 held-out ones, 2 % defects among them."""
     rng = np.random.default_rng(1)
@@ -44,7 +43,6 @@ def test_undisturbed_screws_raise_no_alarm_in_2000_decisions(real: Screws) -> No
 
 
 @pytest.mark.images
-@pytest.mark.xdist_group("screws")
 @pytest.mark.parametrize("change", VERDICTS)
 def test_a_change_of_real_screws_is_named_within_100_frames(real: Screws, change: str) -> None:
     """A window of 60 frames allows more than one of 400, and it is still enough."""
