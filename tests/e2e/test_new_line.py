@@ -39,7 +39,11 @@ QUIET = {
     "rebuild_every_frames": 10_000,
     "deadline_seconds": 600,  # a busy machine must not turn verdicts into `undecided`
     "provisional_interval_ratio": 1000,  # one bank decides the whole test
-    "build": {"geometry": {"mode": "squash", "height_px": 128, "width_px": 128}, "coreset_cap": 600},
+    "build": {
+        "geometry": {"mode": "squash", "height_px": 128, "width_px": 128},
+        "coreset_cap": 600,
+        "detection_plants": 0,
+    },
 }
 BLACK, BURNT, STILL = 4, 3, 13
 """Faulty frames of each kind; of a freeze, the frames after the one that is repeated."""

@@ -47,7 +47,11 @@ SETTINGS = {
             "window_frames": 60,
             "rebuild_every_frames": 30,
             "deadline_seconds": 600,  # a busy machine must not turn verdicts into `undecided`
-            "build": {"geometry": {"mode": "squash", "height_px": 128, "width_px": 128}, "coreset_cap": 600},
+            "build": {
+                "geometry": {"mode": "squash", "height_px": 128, "width_px": 128},
+                "coreset_cap": 600,
+                "detection_plants": 0,
+            },
         }
     }
 }

@@ -36,7 +36,11 @@ SETTINGS = {
             "rebuild_every_frames": 10_000,
             "provisional_interval_ratio": 1000,  # one bank decides the whole test
             "deadline_seconds": 600,
-            "build": {"geometry": {"mode": "squash", "height_px": 64, "width_px": 64}, "coreset_cap": 200},
+            "build": {
+                "geometry": {"mode": "squash", "height_px": 64, "width_px": 64},
+                "coreset_cap": 200,
+                "detection_plants": 0,
+            },
         }
     }
 }

@@ -50,7 +50,11 @@ LEARNING = {
     "rebuild_every_frames": 100_000,
     "provisional_interval_ratio": 1000.0,
     "deadline_seconds": 600,
-    "build": {"coreset_cap": 600, "geometry": {"mode": "squash", "height_px": 128, "width_px": 128}},
+    "build": {
+        "coreset_cap": 600,
+        "detection_plants": 0,
+        "geometry": {"mode": "squash", "height_px": 128, "width_px": 128},
+    },
 }
 """One bank, soon built, and no other one while the test runs: what it sees must not become what it was taught. No frame
 is late: a busy machine must not turn verdicts into `undecided`."""

@@ -107,7 +107,7 @@ def _manifest(embedder: Embedder, view: str, geometry: Geometry, grid: tuple[int
         graph_hash=embedder.graph_hash,
         geometry=geometry,
         features=embedder.features,
-        frame_px=FrameSizes.of([(96, 96)]),
+        frame_px=FrameSizes.of([(96, 96), (16, 16)]),
         dimension=embedder.feature_sets[embedder.features].dimension,
         grid=grid,
         settings=BuildSettings(geometry=geometry),

@@ -41,7 +41,9 @@ SMALL = ViewTraining(
     first_build_frames=12,
     rebuild_every_frames=10,
     window_frames=40,
-    build=BuildSettings(geometry=Geometry(mode="squash", height_px=64, width_px=64), coreset_cap=64, probes=2),
+    build=BuildSettings(
+        geometry=Geometry(mode="squash", height_px=64, width_px=64), coreset_cap=64, probes=2, detection_plants=0
+    ),
 )
 
 

@@ -31,7 +31,11 @@ SETTINGS = {
             "window_frames": 24,
             "rebuild_every_frames": 60,
             "deadline_seconds": 600,  # a busy machine must not turn verdicts into `undecided`
-            "build": {"geometry": {"mode": "squash", "height_px": 64, "width_px": 64}, "coreset_cap": 200},
+            "build": {
+                "geometry": {"mode": "squash", "height_px": 64, "width_px": 64},
+                "coreset_cap": 200,
+                "detection_plants": 0,
+            },
         }
     },
 }

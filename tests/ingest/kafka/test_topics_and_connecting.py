@@ -41,7 +41,7 @@ def nowhere(**changes: object) -> KafkaSettings:
 
 @pytest.mark.kafka
 def test_topics_are_created_once_and_then_left_alone(kafka_broker: KafkaBroker) -> None:
-    """The first run creates all eight, the second changes nothing."""
+    """The first run creates all nine, the second changes nothing."""
     settings = kafka_broker.settings()
     assert {report.state for report in describe_topics(settings)} == {"missing"}
     assert {(report.state, report.differences) for report in create_topics(settings)} == {("created", ())}
@@ -52,6 +52,7 @@ def test_topics_are_created_once_and_then_left_alone(kafka_broker: KafkaBroker) 
         settings.topic("decisions.shadow"): 6,
         settings.topic("banks"): 1,
         settings.topic("bank-events"): 1,
+        settings.topic("drift-events"): 1,
         settings.topic("commands"): 1,
         settings.topic("feedback"): 1,
         settings.topic("frames.dead-letter"): 6,
