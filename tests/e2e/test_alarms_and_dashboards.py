@@ -50,6 +50,7 @@ RIGHTLY_ZERO = {
     "patchline_groups": "nothing repeats on this line",
     "patchline_feedback_total": "nobody says a word here",
     "patchline_bank_lost_total": "the store loses no bank here",
+    "patchline_smallest_found_px": "NaN where no size of the few planted defects is found nine times in ten",
     "patchline_drift_views_forgotten_total": "a view is given up after an hour's silence",
 }
 """Queries whose series are there and stay at zero on this line. Every other one must show something above zero."""
