@@ -52,7 +52,7 @@ LEARNING = {
     "deadline_seconds": 600,
     "build": {
         "coreset_cap": 600,
-        "detection_plants": 0,
+        "detection_plants": 40,
         "geometry": {"mode": "squash", "height_px": 128, "width_px": 128},
     },
 }
