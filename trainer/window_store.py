@@ -110,6 +110,9 @@ class WindowStore:
         if not lost:
             return index
         log.warning("window_frames_lost", view=index.view, frames=len(lost))
+        self._saved.pop(
+            index.view, None
+        )  # whoever took the frames may have taken the index that a journal goes on from
         return without(index, lost)
 
     def keep(self, frames: Sequence[NewFrame]) -> list[tuple[NewFrame, StoreError]]:
