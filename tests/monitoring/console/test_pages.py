@@ -113,7 +113,9 @@ def test_pictures_are_the_frame_and_its_heat(line: Line) -> None:
 
 def test_a_picture_that_is_not_kept_has_a_named_state(line: Line) -> None:
     """Its place on a page says why it is empty."""
-    answer = line.client().get(part_url(made(0), "/frame.jpg"))
+    newest = made(121)
+    line.writer.decisions([newest])
+    answer = line.client().get(part_url(newest, "/frame.jpg"))
     assert (answer.headers["x-picture"], answer.headers["content-type"]) == ("waiting", "image/svg+xml")
     assert "The picture is being fetched" in answer.text
 
