@@ -111,10 +111,7 @@ def run_task(
 def _by_input(
     task: Task, window: Sequence[LabelledImage], cache: EmbeddingCache
 ) -> Iterator[tuple[EmbeddingCache, tuple[str, ...]]]:
-    """The methods that look at frames as the window itself chooses, as the product does, and those at a fixed input.
-
-    A network whose features are all of one kind has nothing to choose but the size, which stays the cache's.
-    """
+    """The methods that look at frames as the window itself chooses, as the product does, and those at a fixed input."""
     fixed = tuple(method for method in task.methods if method in FIXED_INPUT)
     choosing = tuple(method for method in task.methods if method not in FIXED_INPUT)
     if choosing:

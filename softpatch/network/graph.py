@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, cached_property
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated
@@ -44,9 +44,9 @@ class Graph:
     input_multiple_px: int
     model: bytes = field(repr=False)
 
-    @property
+    @cached_property
     def hash(self) -> str:
-        """sha256 of the file, in hex: a bank belongs to one graph, byte for byte."""
+        """sha256 of the file, in hex: a bank belongs to one graph, byte for byte. Every frame's sketch asks for it."""
         return hashlib.sha256(self.model).hexdigest()
 
     @property

@@ -40,6 +40,12 @@ def test_the_embedded_graph_says_what_it_is() -> None:
     assert len(graph.model) < 12_100_000
 
 
+def test_the_hash_is_computed_once() -> None:
+    """Every frame's sketch asks for it, and 12 MB take as long to hash as half a frame to embed."""
+    graph = graph_from_bytes(lite0().model, source="it")
+    assert graph.hash is graph.hash
+
+
 def test_a_part_of_the_graph_computes_one_feature_set_and_holds_no_more() -> None:
     """ONNX Runtime runs whatever a file holds: fine features must not pay for the layers of stride 32."""
     sizes = {name: len(lite0().model_of(name)) for name in lite0().features}
