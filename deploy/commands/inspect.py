@@ -3,7 +3,7 @@
 from deploy.commands.options import Bootstrap, SetFlags, SettingsFile, load
 from deploy.process.service import begin_service
 from deploy.wiring import embedder_of, search_of
-from inference.service import serve
+from inference.wiring import serve
 from ingest.store import FsspecStore
 
 

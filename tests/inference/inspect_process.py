@@ -10,8 +10,8 @@ import signal
 import sys
 from threading import Event
 
-from inference.service import serve
 from inference.settings import InferenceSettings, ViewInspection
+from inference.wiring import serve
 from ingest.decoding import ImageSettings
 from ingest.kafka.settings import KafkaSettings
 from ingest.store import FsspecStore

@@ -20,8 +20,8 @@ import pytest
 from kafka import KafkaAdminClient
 from prometheus_client import CollectorRegistry
 
-from inference.service import serve
 from inference.settings import InferenceSettings, ViewInspection
+from inference.wiring import serve
 from ingest.dead_letter import parse_dead_letter
 from ingest.decision import Decision, Reason, Verdict
 from ingest.decoding import ImageSettings
