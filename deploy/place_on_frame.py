@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from softpatch.bank import GroupRecord
+    from softpatch.manifest import GroupRecord
 
 FrameBox = tuple[float, float, float, float]
 """Left, top, right, bottom: in shares of the frame's width and height, or in pixels where the name says so."""

@@ -19,7 +19,8 @@ from trainer.transition import NotPossible
 
 if TYPE_CHECKING:
     from ingest.store import Store
-    from softpatch.bank import Bank, Threshold
+    from softpatch.bank import Bank
+    from softpatch.manifest import Threshold
     from trainer.transition import EventFacts
 
 log = structlog.get_logger(__name__)

@@ -19,7 +19,7 @@ from trainer.build_order import BuildAnswer, BuildFailed, BuildFinished, BuildOr
 
 if TYPE_CHECKING:
     from ingest.store import Store
-    from softpatch.bank import InputChoice
+    from softpatch.manifest import InputChoice
 
 
 def main(order_file: str, parent_pid: str) -> int:

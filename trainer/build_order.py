@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
-from softpatch.bank import GroupLabel
+from softpatch.manifest import GroupLabel
 from softpatch.settings import BuildSettings
 
 ProviderChoice = Literal["auto", "tensorrt", "cuda", "cpu"]

@@ -22,7 +22,7 @@ from trainer.window import lost
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from softpatch.bank import GroupRecord, Threshold
+    from softpatch.manifest import GroupRecord, Threshold
     from trainer.settings import ViewTraining
     from trainer.window import WindowIndex
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from ingest.bank_event import BankEvent
-    from softpatch.bank import GroupRecord
+    from softpatch.manifest import GroupRecord
     from trainer.build_order import BuildOrder
     from trainer.transition import EventFacts
 

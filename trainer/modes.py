@@ -16,7 +16,7 @@ from trainer.window import Change
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from softpatch.bank import GroupRecord
+    from softpatch.manifest import GroupRecord
     from trainer.window import KeptFrame, WindowIndex
 
 NEIGHBOURS = 5

@@ -20,8 +20,9 @@ from deploy.output.progress import ProgressDisplay
 from deploy.output.reports import write_json
 from deploy.pictures.group_sheet import group_frames, group_header, render_group
 from deploy.place_on_frame import group_place
-from softpatch.bank import Bank, GroupLabel, GroupRecord, bank_from_bytes, bank_version
+from softpatch.bank import Bank, bank_from_bytes, bank_version
 from softpatch.building.labels import LabelledFrames
+from softpatch.manifest import GroupLabel, GroupRecord
 
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Pictures: directly in it, or in MVTec layout (train).")]
 Out = Annotated[Path, typer.Option("--out", metavar="FILE", help="The bank file to write.")]

@@ -6,14 +6,15 @@ from typing import TYPE_CHECKING, get_args
 
 from deploy.errors import UsageError
 from deploy.place_on_frame import group_place
-from softpatch.bank import GroupLabel
 from softpatch.building.labels import LabelledFrames
+from softpatch.manifest import GroupLabel
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from softpatch.bank import Bank, GroupRecord
+    from softpatch.bank import Bank
+    from softpatch.manifest import GroupRecord
 
 WORDS: Mapping[str, GroupLabel] = {label.replace("_", "-"): label for label in get_args(GroupLabel)}
 """Each label as the command line writes it."""

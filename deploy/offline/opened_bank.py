@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from jaxtyping import Float32, UInt8
 
     from deploy.settings import RuntimeSettings, Settings
-    from softpatch.bank import Bank, Manifest
+    from softpatch.bank import Bank
+    from softpatch.manifest import Manifest
     from softpatch.network.embed import Embedder
     from softpatch.scoring.score import FrameScore
 

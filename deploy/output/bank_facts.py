@@ -8,8 +8,10 @@ from deploy.place_on_frame import described_place, group_place
 from softpatch.calibration.threshold import why_uncertain
 
 if TYPE_CHECKING:
-    from softpatch.bank import Bank, FrameSizes, GroupRecord, InputChoice
+    from softpatch.bank import Bank
     from softpatch.calibration.detection import DetectionCurve
+    from softpatch.images.frame_sizes import FrameSizes
+    from softpatch.manifest import GroupRecord, InputChoice
 
 SHORT = 12
 """Characters of a version or hash that are shown: enough to tell the banks of a line apart."""

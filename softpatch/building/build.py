@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
-from softpatch.bank import Bank, InputChoice
+from softpatch.bank import Bank
 from softpatch.building.assemble import assemble
 from softpatch.building.calibrate import calibrate
 from softpatch.building.calibration_blocks import calibration_blocks
@@ -17,6 +17,7 @@ from softpatch.building.manifest import BankOrigin
 from softpatch.building.progress import BuildProgress, silent
 from softpatch.building.window import read_window
 from softpatch.images.decode import MAX_PIXELS
+from softpatch.manifest import InputChoice
 from softpatch.network.embed import Embedder
 from softpatch.scoring.search import FlatSearch
 from softpatch.settings import BuildSettings

@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 
-from softpatch.bank import Bank, GoldenResult
+from softpatch.bank import Bank
 from softpatch.building.embedding_buffer import EmbeddingBuffer
 from softpatch.building.fitted_bank import SearchMaker
 from softpatch.building.labels import Exemplars
+from softpatch.manifest import GoldenResult
 from softpatch.scoring.no_part import NoPartCheck
 from softpatch.scoring.score import Scorer
 

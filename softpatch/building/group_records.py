@@ -6,10 +6,10 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Bool
 
-from softpatch.bank import GroupRecord
 from softpatch.building.label_masks import LabelledGroup
 from softpatch.building.window import Window
 from softpatch.images.geometry import Geometry, cells_box
+from softpatch.manifest import GroupRecord
 
 MOST_EXAMPLES = 8
 

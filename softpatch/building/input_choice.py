@@ -12,7 +12,6 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool
 
-from softpatch.bank import InputChoice, InputTrial
 from softpatch.building.calibration_blocks import contiguous_blocks
 from softpatch.building.cross_fit import cross_fit
 from softpatch.building.fit import fit
@@ -22,6 +21,7 @@ from softpatch.building.progress import BuildProgress, silent
 from softpatch.building.window import TooFewFrames, read_window
 from softpatch.images.geometry import Geometry
 from softpatch.images.header import UndecodableImage, read_header
+from softpatch.manifest import InputChoice, InputTrial
 from softpatch.network.embed import Embedder
 from softpatch.settings import FEWEST_BLOCKS, BuildSettings
 

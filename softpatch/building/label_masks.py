@@ -6,12 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float32
 
-from softpatch.bank import GroupLabel
 from softpatch.building.denoise import PatchLabels
 from softpatch.building.grid_margin import with_margin
 from softpatch.building.labels import Exemplars
 from softpatch.building.minority_groups import MinorityGroup
 from softpatch.building.rejection import ALIGNED_SIGMAS, suspicious_frames
+from softpatch.manifest import GroupLabel
 
 NOT_LEARNT: frozenset[GroupLabel] = frozenset({"open", "defect", "no_part"})
 """Labels whose frames enter no bank, at their place, and no threshold."""

@@ -11,9 +11,9 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Bool
 
-from softpatch.bank import GroupLabel
 from softpatch.building.window import Window
 from softpatch.images.geometry import WHOLE_FRAME, Geometry, box_cells
+from softpatch.manifest import GroupLabel
 
 MOST_EXEMPLARS = 64
 """Labelled frames that are read along with a window; of each label the first ones, in turn."""

@@ -4,13 +4,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from softpatch.bank import FrameSizes, Manifest
 from softpatch.building.calibrate import Calibration
 from softpatch.building.fit import Fit
 from softpatch.building.group_records import group_records
 from softpatch.building.input_choice import ChosenInput
 from softpatch.building.no_part_patches import NoPartPatches
 from softpatch.building.window import Window
+from softpatch.images.frame_sizes import FrameSizes
+from softpatch.manifest import Manifest
 from softpatch.network.embed import Embedder
 
 

@@ -6,8 +6,9 @@ from math import ceil, exp, log
 import numpy as np
 from jaxtyping import Float32
 
-from softpatch.bank import Bank, Threshold
+from softpatch.bank import Bank
 from softpatch.calibration.extreme_value import MOST_FRAMES, ScorePosterior, bagged_interval, posterior
+from softpatch.manifest import Threshold
 
 RULE = (
     "posterior median over extreme value distributions with uniform noise, fitted above the median of log cross-fitted "

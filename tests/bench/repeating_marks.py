@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from softpatch.bank import GroupLabel
     from softpatch.building.label_masks import LabelledGroup
+    from softpatch.manifest import GroupLabel
     from softpatch.scoring.score import Scorer
     from softpatch.settings import GroupPolicy
 

@@ -14,11 +14,13 @@ from ingest.bank_state import BankInForce, BankState, ViewState
 from ingest.decision import ImageFacts
 from ingest.kafka.records import Claim, Partition, Record
 from ingest.view import file_name
-from softpatch.bank import Bank, FrameSizes, Manifest, Threshold, bank_to_bytes, bank_version
+from softpatch.bank import Bank, bank_to_bytes, bank_version
 from softpatch.images.decode import decode
+from softpatch.images.frame_sizes import FrameSizes
 from softpatch.images.geometry import Geometry
 from softpatch.images.input_faults import FrameThumbnail
 from softpatch.images.statistics import measure
+from softpatch.manifest import Manifest, Threshold
 from softpatch.scoring.score import Scorer
 from softpatch.scoring.search import FlatSearch
 from softpatch.settings import BuildSettings

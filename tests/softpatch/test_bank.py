@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import load, save
 
-from softpatch.bank import FORMAT_VERSION, TENSORS, Bank, InvalidBank, bank_from_bytes, bank_to_bytes, bank_version
+from softpatch.bank import TENSORS, Bank, InvalidBank, bank_from_bytes, bank_to_bytes, bank_version
 from softpatch.building.build import build_bank
+from softpatch.manifest import FORMAT_VERSION
 from softpatch.scoring.search import FlatSearch
 from softpatch.scoring.self_test import run_self_test
 from softpatch.settings import ScoringRule

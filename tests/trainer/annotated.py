@@ -8,7 +8,7 @@ from ingest.annotation import Exemplar, FrameAnnotation, Label
 from ingest.contract import SourceRecord
 from ingest.feedback import Feedback
 from ingest.store_layout import exemplar_path
-from softpatch.bank import GroupRecord
+from softpatch.manifest import GroupRecord
 from tests.trainer.views import AT, VIEW
 
 

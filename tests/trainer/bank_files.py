@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from softpatch.bank import Bank, FrameSizes, GoldenResult, GroupRecord, Manifest, Threshold, bank_to_bytes
+from softpatch.bank import Bank, bank_to_bytes
+from softpatch.images.frame_sizes import FrameSizes
 from softpatch.images.geometry import Geometry
+from softpatch.manifest import GoldenResult, GroupRecord, Manifest, Threshold
 from softpatch.settings import BuildSettings
 from tests.trainer.views import GRAPH, VIEW
 

@@ -6,7 +6,7 @@ import pytest
 
 from ingest.bank_event import BankEventKind
 from ingest.bank_state import BankState, ViewState
-from softpatch.bank import Threshold
+from softpatch.manifest import Threshold
 from tests.trainer.views import AT, GRAPH, LATER, VIEW, bank, state, window
 from trainer.build_policy import (
     BuiltBank,

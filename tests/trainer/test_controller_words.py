@@ -8,7 +8,7 @@ import pytest
 
 from ingest.kafka.errors import BrokerUnreachable
 from ingest.store import StoreFull
-from softpatch.bank import GoldenResult
+from softpatch.manifest import GoldenResult
 from tests.trainer.annotated import found_group, place
 from tests.trainer.fake_builds import PICTURES, BuildingTrainer
 from tests.trainer.views import VIEW

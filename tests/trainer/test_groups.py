@@ -16,7 +16,7 @@ from trainer.transition import FileCopy, Transition
 
 if TYPE_CHECKING:
     from ingest.bank_state import BankState
-    from softpatch.bank import GroupRecord
+    from softpatch.manifest import GroupRecord
 
 FRAMES = {f"0-{offset}": WindowFrame(place(offset), f"windows/{offset}") for offset in range(20)}
 

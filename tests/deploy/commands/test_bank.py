@@ -12,7 +12,8 @@ import pytest
 from ingest.bank_state import BankInForce
 from ingest.store import FsspecStore
 from ingest.store_layout import bank_path
-from softpatch.bank import GoldenResult, GroupRecord, bank_from_bytes, bank_to_bytes, bank_version
+from softpatch.bank import bank_from_bytes, bank_to_bytes, bank_version
+from softpatch.manifest import GoldenResult, GroupRecord
 from tests.brokers import free_port
 from tests.deploy.annotations import VIEW, annotation, view_state
 from tests.trainer.bank_files import bank_file

@@ -19,7 +19,8 @@ from deploy.history.annotations import (
 )
 from ingest.annotation import Label
 from ingest.store import FsspecStore
-from softpatch.bank import Bank, GroupRecord, bank_from_bytes
+from softpatch.bank import Bank, bank_from_bytes
+from softpatch.manifest import GroupRecord
 from tests.deploy.annotations import VIEW, annotation, exemplar, view_state
 from tests.trainer.bank_files import bank_file
 

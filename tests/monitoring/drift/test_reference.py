@@ -11,7 +11,8 @@ import pytest
 from ingest.decision import Decision, LineChange, Reason, Verdict
 from monitoring.drift.observation import MEASURED, NotMeasured, observation_of
 from monitoring.drift.reference import TooFewCalibrationFrames, novelty, reference_of, reference_of_bank
-from softpatch.bank import STATISTICS, Bank, GroupRecord, bank_from_bytes
+from softpatch.bank import STATISTICS, Bank, bank_from_bytes
+from softpatch.manifest import GroupRecord
 from tests.monitoring.drift.synthetic_streams import THRESHOLD, window
 
 GOLDEN = Path(__file__).parents[2]

@@ -8,8 +8,10 @@ import numpy as np
 
 from ingest.bank_state import BankInForce, BankState, ViewState
 from ingest.kafka.records import Claim, Partition, Record
-from softpatch.bank import Bank, FrameSizes, Manifest, Threshold, bank_to_bytes, bank_version
+from softpatch.bank import Bank, bank_to_bytes, bank_version
+from softpatch.images.frame_sizes import FrameSizes
 from softpatch.images.geometry import Geometry
+from softpatch.manifest import Manifest, Threshold
 from softpatch.settings import BuildSettings
 from tests.monitoring.decisions import AT, VIEW, decision
 from tests.monitoring.drift.synthetic_streams import THRESHOLD, frames

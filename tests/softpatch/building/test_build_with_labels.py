@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
-from softpatch.bank import Bank, GroupRecord, bank_from_bytes, bank_to_bytes
+from softpatch.bank import Bank, bank_from_bytes, bank_to_bytes
 from softpatch.building.build import build_bank
 from softpatch.building.labels import LabelledFrames
 from softpatch.building.window import TooFewFrames
@@ -16,6 +17,9 @@ from softpatch.scoring.no_part import NoPartCheck
 from softpatch.scoring.score import Scorer
 from softpatch.scoring.search import FlatSearch
 from tests.softpatch.random_embeddings import SETTINGS, MeanColours, encoded, names, picture
+
+if TYPE_CHECKING:
+    from softpatch.manifest import GroupRecord
 
 pytestmark = pytest.mark.slow
 

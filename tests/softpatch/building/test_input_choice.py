@@ -6,7 +6,6 @@ from types import MappingProxyType
 import numpy as np
 import pytest
 
-from softpatch.bank import InputChoice
 from softpatch.building.input_choice import (
     LARGEST_SQUASH,
     TRIAL_FRAMES,
@@ -18,6 +17,7 @@ from softpatch.building.input_choice import (
 )
 from softpatch.building.window import TooFewFrames
 from softpatch.images.geometry import Geometry
+from softpatch.manifest import InputChoice
 from softpatch.network.embed import UnknownFeatures
 from softpatch.network.graph import FeatureSet, lite0
 from softpatch.scoring.search import FlatSearch

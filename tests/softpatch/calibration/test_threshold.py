@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.stats import genextreme, gumbel_r, norm, skewnorm
 
-from softpatch.bank import Bank, Threshold, bank_from_bytes
+from softpatch.bank import Bank, bank_from_bytes
 from softpatch.calibration.extreme_value import EDGES, bin_scores, gev_grid, noise_share, posterior
 from softpatch.calibration.threshold import (
     LEAST_RATIO,
@@ -23,6 +23,7 @@ from softpatch.calibration.threshold import (
     threshold_of,
     why_uncertain,
 )
+from softpatch.manifest import Threshold
 
 DISTRIBUTIONS = {
     "light": genextreme(0.1, scale=0.05),

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from softpatch.bank import FORMAT_VERSION, Bank, bank_to_bytes, bank_version
+from softpatch.bank import Bank, bank_to_bytes, bank_version
 from softpatch.building.build import build_bank
+from softpatch.manifest import FORMAT_VERSION
 from tests.softpatch.random_embeddings import SETTINGS, MeanColours, names, window
 
 GOLDEN = Path(__file__).with_name(f"bank-v{FORMAT_VERSION}.safetensors")
