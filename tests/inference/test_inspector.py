@@ -232,6 +232,16 @@ def test_a_view_drowning_in_dead_letters_is_undecided_while_others_go_on(
     assert other.verdict is Verdict.PASS
 
 
+def test_a_frame_of_another_shape_is_undecided_and_keeps_its_score(bench: Bench, bank: Bank) -> None:
+    """Half of its rows are missing: the bank would see a squashed part, and may pass it."""
+    bench.put_in_force(bank)
+    half = encoded(picture(0)[:48])
+    cut, whole = bench.decisions(record(0, half), record(1, jpeg(0)))
+    assert (cut.verdict, cut.reason, cut.size_wh_px) == (Verdict.UNDECIDED, Reason.FRAME_SIZE, (96, 48))
+    assert cut.score is not None
+    assert whole.verdict is Verdict.PASS
+
+
 def one_broken_frame(embedder: OnnxEmbedder, shade: int) -> OnnxEmbedder:
     """The same embedder, except that it gives NaN for a frame of one flat shade."""
 
