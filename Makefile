@@ -15,6 +15,9 @@ PYTEST := $(BIN)/python -m pytest
 PARALLEL := --numprocesses $(WORKERS) --dist $(DIST)
 # One thread for OpenBLAS and OpenMP each: theirs wait by spinning, which slows workers that share the cores.
 ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
+# Folders of tests lie in memory where 4 GB of it are free: on a disk thousands of writes wait to be synced.
+IN_MEMORY := $(shell [ -w /dev/shm ] && [ $$(df --output=avail /dev/shm | tail -n 1) -gt 4000000 ] \
+	&& echo PYTEST_DEBUG_TEMPROOT=/dev/shm)
 # Empty is unset: without bytecode files each of the many processes compiles every package again, a second or two each.
 export PYTHONDONTWRITEBYTECODE :=
 TRIALS ?= 5
@@ -27,11 +30,11 @@ demo: $(VENV)/.installed-demo
 	$(BIN)/patchline demo --json patchline-demo/demo.json $(DEMO_FLAGS)
 
 test: $(VENV)/.installed-dev
-	$(ONE_THREAD) $(PYTEST) $(PARALLEL) $(TEST_FLAGS)
+	$(IN_MEMORY) $(ONE_THREAD) $(PYTEST) $(PARALLEL) $(TEST_FLAGS)
 
 # The tests that start no process and take half a second at most: for every change while you write it.
 quick: $(VENV)/.installed-dev
-	$(ONE_THREAD) $(PYTEST) $(PARALLEL) --quiet -m 'not process and not slow' $(TEST_FLAGS)
+	$(IN_MEMORY) $(ONE_THREAD) $(PYTEST) $(PARALLEL) --quiet -m 'not process and not slow' $(TEST_FLAGS)
 
 # The long run: each fault alone, TRIALS times, into LEDGER, which it goes on with; needs PATCHLINE_TEST_KAFKA_HOME.
 faults: $(VENV)/.installed-dev

@@ -52,6 +52,7 @@ def _assigned(body: list[ast.stmt]) -> Iterator[str]:
         yield from (target.id for target in targets if isinstance(target, ast.Name))
 
 
+@pytest.mark.slow
 def test_no_public_type_is_defined_twice() -> None:
     """Eighteen class names meant two or three things each: whoever read one had to find out which."""
     names: dict[str, list[str]] = defaultdict(list)

@@ -71,19 +71,18 @@ def detection_curve(results: Sequence[PlantResult], *, seed: int) -> DetectionCu
     log_size = np.log([each.size_px for each in results])
     found = np.array([each.found for each in results])
     largest = float(np.exp(log_size.max()))
-    intercept, slope = _fitted(log_size, found)
-    rng = np.random.default_rng((seed, 21))
-    again = [rng.integers(0, len(found), len(found)) for _ in range(_RESAMPLES)]
-    sizes = np.sort([_size(0.9, *_fitted(log_size[rows], found[rows])) for rows in again])
+    intercept, slope = _fitted(log_size[None], found[None])
+    rows = np.random.default_rng((seed, 21)).integers(0, len(found), (_RESAMPLES, len(found)))
+    sizes = np.sort(_size(0.9, *_fitted(log_size[rows], found[rows])))
     low, high = sizes[round(0.05 * (_RESAMPLES - 1))], sizes[round(0.95 * (_RESAMPLES - 1))]
     return DetectionCurve(
         planted=len(found),
         found=int(found.sum()),
-        intercept=intercept,
-        slope=slope,
+        intercept=float(intercept[0]),
+        slope=float(slope[0]),
         largest_px=largest,
-        a50_px=_reached(_size(0.5, intercept, slope), largest),
-        a90_px=_reached(_size(0.9, intercept, slope), largest),
+        a50_px=_reached(_size(0.5, intercept, slope)[0], largest),
+        a90_px=_reached(_size(0.9, intercept, slope)[0], largest),
         a90_low_px=_reached(low, largest),
         a90_high_px=_reached(high, largest),
         kinds=_by_kind(results),
@@ -91,26 +90,32 @@ def detection_curve(results: Sequence[PlantResult], *, seed: int) -> DetectionCu
     )
 
 
-def _fitted(log_size: Float64[np.ndarray, "n"], found: Bool[np.ndarray, "n"]) -> tuple[float, float]:
-    """Intercept and slope of the log odds, by Newton's method on the penalised likelihood."""
-    design = np.stack([np.ones_like(log_size), log_size - log_size.mean()], axis=1)
-    weights = np.zeros(2)
+def _fitted(
+    log_size: Float64[np.ndarray, "sets n"], found: Bool[np.ndarray, "sets n"]
+) -> tuple[Float64[np.ndarray, "sets"], Float64[np.ndarray, "sets"]]:
+    """Intercept and slope of the log odds of each set, by Newton's method on the penalised likelihood."""
+    mean = log_size.mean(axis=1)
+    design = np.stack([np.ones_like(log_size), log_size - mean[:, None]], axis=2)
+    weights = np.zeros((len(log_size), 2, 1))
     for _ in range(_STEPS):
         expected = 1 / (1 + np.exp(-np.clip(design @ weights, -30, 30)))
-        gradient = design.T @ (found - expected) - _RIDGE * weights
-        curvature = (design * (expected * (1 - expected))[:, None]).T @ design + _RIDGE * np.eye(2)
+        gradient = design.mT @ (found[..., None] - expected) - _RIDGE * weights
+        curvature = (design * (expected * (1 - expected))).mT @ design + _RIDGE * np.eye(2)
         step = np.linalg.solve(curvature, gradient)
         weights += step
         if np.abs(step).max() < _CONVERGED:
             break
-    return float(weights[0] - weights[1] * log_size.mean()), float(weights[1])
+    intercept, slope = weights[:, 0, 0], weights[:, 1, 0]
+    return intercept - slope * mean, slope
 
 
-def _size(probability: float, intercept: float, slope: float) -> float:
+def _size(
+    probability: float, intercept: Float64[np.ndarray, "sets"], slope: Float64[np.ndarray, "sets"]
+) -> Float64[np.ndarray, "sets"]:
     """The size found that often; infinite where it is not found more often the larger it is."""
-    if slope <= 0:
-        return float("inf")
-    return float(np.exp(min((np.log(probability / (1 - probability)) - intercept) / slope, 700.0)))
+    grows = slope > 0
+    log_size = (np.log(probability / (1 - probability)) - intercept) / np.where(grows, slope, 1.0)
+    return np.where(grows, np.exp(np.minimum(log_size, 700.0)), np.inf)
 
 
 def _reached(size_px: float, largest_px: float) -> float | None:

@@ -34,6 +34,7 @@ def judged(name: DiscriminatorName, frames: Float32[np.ndarray, "n p q d"]) -> F
     return discriminator(name).factors(frames, noise_floor=noise_floor(frames))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", EVERY)
 @few
 @given(seed=st.integers(0, 2**16), frames=st.integers(2, 40))

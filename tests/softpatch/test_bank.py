@@ -86,6 +86,7 @@ def test_a_bank_comes_back_as_it_was() -> None:
     assert bank_version(bank_to_bytes(read)) == bank_version(data)
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(
     key=st.text(min_size=1, max_size=8),

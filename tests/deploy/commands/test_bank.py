@@ -61,6 +61,7 @@ def test_a_file_shows_its_groups_and_golden_set_without_kafka(run: Run, tmp_path
     assert "threshold_from" not in facts
 
 
+@pytest.mark.slow
 def test_a_stored_bank_is_shown_where_no_broker_answers(run: Run, tmp_path: Path) -> None:
     """Without what is in force, which only Kafka knows."""
     bank = stored_bank(FsspecStore.open(str(tmp_path / "store")))

@@ -43,6 +43,7 @@ def test_a_plant_that_is_well(run: Run, cluster: CommandCluster, tmp_path: Path)
     assert cluster.store.paths("doctor") == []
 
 
+@pytest.mark.slow
 def test_a_plant_where_nothing_is_there(run: Run, tmp_path: Path) -> None:
     """Each line says what to do, and the exit code is 1; without a broker nothing else is asked of one."""
     (tmp_path / "file").write_text("")

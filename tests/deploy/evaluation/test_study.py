@@ -92,6 +92,7 @@ def test_a_study_finds_stains_in_every_setting_and_resumes_where_it_stopped(
     assert study(plates, cache, ledger, replace(plan, seeds=(0, 1), noises=(0.0,))) == ["patchcore", "padim"] * 2
 
 
+@pytest.mark.slow
 def test_scores_behind_a_row_cover_all_test_frames_and_say_which_count(
     plates: Path, cache: EmbeddingCache, tmp_path: Path
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from threading import Event
@@ -115,19 +116,36 @@ def settings() -> ConsoleSettings:
     return ConsoleSettings(time_zone="Europe/Berlin")
 
 
-@pytest.fixture
-def line(tmp_path: Path, settings: ConsoleSettings) -> Iterator[Line]:
+@dataclass(frozen=True)
+class RecordedLine:
+    """What was recorded of a line: a database, the pictures, and the version of its bank."""
+
+    folder: Path
+    version: str
+
+
+@pytest.fixture(scope="session")
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> RecordedLine:
     """Two minutes of a view with three rejects, a bank, an episode of drift; another view that is learning."""
-    store = FsspecStore.open(str(tmp_path / "store"))
+    folder = tmp_path_factory.mktemp("recorded")
+    store = FsspecStore.open(str(folder / "store"))
     bank = bank_to_bytes(calibrated_bank(0))
     version = bank_version(bank)
     store.put(bank_path(VIEW, version), bank)
-    with Database.open(f"sqlite:///{tmp_path}/record.sqlite") as database:
-        writer = RecordWriter(database, PassSample(0))
-        _fill(writer, version)
+    with Database.open(f"sqlite:///{folder}/record.sqlite") as database:
+        _fill(RecordWriter(database, PassSample(0)), version)
         keeper = PictureKeeper(database, store, Frames(), topic="frames", longer_px=32)
         while keeper.keep():
             pass
+    return RecordedLine(folder, version)
+
+
+@pytest.fixture
+def line(recorded: RecordedLine, tmp_path: Path, settings: ConsoleSettings) -> Iterator[Line]:
+    """The console over a copy of what was recorded, which a test may change."""
+    shutil.copytree(recorded.folder, tmp_path, dirs_exist_ok=True)
+    store = FsspecStore.open(str(tmp_path / "store"))
+    with Database.open(f"sqlite:///{tmp_path}/record.sqlite") as database:
         reader, banks, messages = RecordReader(database), RecentBanks(store), SentMessages()
         console = Console(
             settings=settings,
@@ -142,7 +160,7 @@ def line(tmp_path: Path, settings: ConsoleSettings) -> Iterator[Line]:
             shift_hours=hours_from(settings.shifts),
             clock=lambda: NOW,
         )
-        yield Line(console, writer, messages, version)
+        yield Line(console, RecordWriter(database, PassSample(0)), messages, recorded.version)
 
 
 def _fill(writer: RecordWriter, version: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import matplotlib.font_manager  # noqa: F401 -- the first time ever it starts `fc-list`, which no test here should
 import numpy as np
 import pytest
 

@@ -67,6 +67,7 @@ def test_the_same_seed_gives_the_same_bytes() -> None:
     assert bank_to_bytes(bank_of(window(), SETTINGS.model_copy(update={"seed": 1}))) != once
 
 
+@pytest.mark.slow
 def test_a_bank_read_back_scores_the_same() -> None:
     """Save and load change no score, and FAISS and the definition agree on them."""
     bank, frames = default_bank(), [encoded(picture(900)), encoded(picture(901, defect=True))]

@@ -66,6 +66,7 @@ def chosen(
         )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("blind", "expected"), [("wide", "fine"), ("fine", "wide")])
 def test_the_features_that_see_more_are_taken(blind: str, expected: str) -> None:
     """The trials say what each saw, the chosen one first."""
@@ -77,6 +78,7 @@ def test_the_features_that_see_more_are_taken(blind: str, expected: str) -> None
     assert found.choice.frames == 60
 
 
+@pytest.mark.slow
 def test_where_none_sees_more_the_widest_are_taken() -> None:
     """Both are blind: what one sees more of pure noise is no reason."""
 
@@ -108,6 +110,7 @@ def test_a_short_window_is_looked_at_by_the_widest_features() -> None:
     )
 
 
+@pytest.mark.slow
 def test_an_earlier_choice_stands_once_it_was_made_on_a_whole_sample() -> None:
     """Scores of another input would not compare with those before; a choice of a few frames is made anew."""
     sees_fine = TwoViews("fine", blind="wide")
@@ -119,6 +122,7 @@ def test_an_earlier_choice_stands_once_it_was_made_on_a_whole_sample() -> None:
     assert chosen(window(60, defects=0), otherwise, AUTO, earlier=whole).features == "fine"
 
 
+@pytest.mark.slow
 def test_an_earlier_choice_that_the_settings_rule_out_is_made_anew() -> None:
     """Somebody allowed fewer pixels."""
     sees_fine = TwoViews("fine", blind="wide")
@@ -161,6 +165,7 @@ def test_the_typical_size_is_the_median_of_what_can_be_read() -> None:
         typical_size([b"broken"])
 
 
+@pytest.mark.slow
 def test_a_build_says_what_it_sees_of_planted_defects() -> None:
     """The bank of plain pictures finds large ones and has a smallest one; without plants it says nothing."""
     from softpatch.building.build import build_bank  # noqa: PLC0415 - this one test builds
