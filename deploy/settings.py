@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from deploy.errors import UsageError
 from inference.settings import InferenceSettings, ViewInspection
+from ingest.claims import ClaimSettings
 from ingest.decoding import ImageSettings
 from ingest.kafka.settings import KafkaSettings
 from ingest.view import merged, settings_of_view
@@ -70,6 +71,7 @@ class Settings(BaseModel):
     store: StoreSettings = Field(default_factory=StoreSettings)
     runtime: RuntimeSettings = Field(default_factory=RuntimeSettings)
     images: ImageSettings = Field(default_factory=ImageSettings)
+    claims: ClaimSettings = Field(default_factory=ClaimSettings)
     inference: InferenceSettings = Field(default_factory=InferenceSettings)
     trainer: TrainerSettings = Field(default_factory=TrainerSettings)
     watch: WatchSettings = Field(default_factory=WatchSettings)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ import structlog
 
 from deploy.errors import UsageError
 from deploy.process.extras import refuse_both
+from ingest.claims import Claims
 from softpatch.network.embed import OnnxEmbedder
 from softpatch.network.graph import lite0, load_graph
 from softpatch.scoring.gpu_search import GpuFlatSearch
@@ -18,7 +20,7 @@ from softpatch.scoring.search import FlatSearch
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from deploy.settings import RuntimeSettings
+    from deploy.settings import RuntimeSettings, Settings
     from softpatch.network.graph import Graph
     from softpatch.scoring.search import Search
 
@@ -43,6 +45,11 @@ def graph_of(runtime: RuntimeSettings) -> Graph:
             "python -m softpatch.network.export makes one from any other network"
         )
     return load_graph(path)
+
+
+def claims_of(settings: Settings) -> Claims:
+    """What fetches the pictures that frames claim. Raises UnknownStore."""
+    return Claims(settings.claims, clock=time.monotonic)
 
 
 def embedder_of(runtime: RuntimeSettings) -> OnnxEmbedder:

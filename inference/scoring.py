@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator, Sequence
     from concurrent.futures import Executor
 
+    from ingest.claims import Claims
     from ingest.decoding import FrameDecoder
     from ingest.frame import Frame
     from softpatch.network.embed import Embedder
@@ -92,11 +93,18 @@ class FrameScoring:
     """Scores batches on one embedder, decoding in `pool`. One thread only."""
 
     def __init__(
-        self, embedder: Embedder, *, pool: Executor, decoder: FrameDecoder, clock: Callable[[], float]
+        self,
+        embedder: Embedder,
+        *,
+        pool: Executor,
+        decoder: FrameDecoder,
+        claims: Claims,
+        clock: Callable[[], float],
     ) -> None:
         self._embedder = embedder
         self._pool = pool
         self._decoder = decoder
+        self._claims = claims
         self._clock = clock
 
     def inspect(
@@ -118,16 +126,18 @@ class FrameScoring:
         ]
 
     def _decoded(self, frame: Frame, status: Serving | NoBank) -> _Shaped | BadFrame:
-        """Decode, shape and measure one frame; runs in the pool."""
+        """Fetch what it claims, decode, shape and measure one frame; runs in the pool."""
         started = self._clock()
         geometry, baseline = NO_BANK_GEOMETRY, InputBaseline()
         if isinstance(status, Serving):
             geometry, baseline = status.bank.manifest.geometry, status.baseline
         try:
-            shaped = self._decoder.shaped(frame.encoded, geometry, view=frame.view)
+            shaped = self._decoder.shaped(self._claims.encoded(frame), geometry, view=frame.view)
             seen = _seen(shaped.pixels, baseline, size_wh_px=shaped.size_wh_px)
             if isinstance(status, Serving):
                 seen = replace(seen, unlike_size=not status.bank.manifest.frame_px.fit(shaped.size_wh_px))
+        except BadFrame as refusal:
+            return refusal
         except UndecodableImage as error:
             return BadFrame(DeadLetterReason(error.reason), str(error))
         except Exception as error:  # whatever one picture does to a decoder, the line goes on

@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 
     from inference.assignment import AppendedAt, ReadTail
     from inference.settings import InferenceSettings, ViewInspection
+    from ingest.claims import Claims
     from ingest.decoding import ImageSettings
     from ingest.kafka.loop import Loop
     from ingest.kafka.records import Record
@@ -69,6 +70,7 @@ def serve(
     embedder: Embedder,
     store: Store,
     images: ImageSettings,
+    claims: Claims,
     stop: Event,
     make_search: Callable[[np.ndarray], Search] = FlatSearch,
     registry: CollectorRegistry | None = None,
@@ -106,7 +108,7 @@ def serve(
         sizes = AnswerSizes(lambda: largest_messages(kafka, ("decisions", "frames.dead-letter")))
         history = History(remembered_frame_ids=settings.remembered_frame_ids)
         inspector = Inspector(
-            scoring=_scoring(embedder, settings, images, stack, clock=clock),
+            scoring=_scoring(embedder, settings, images, claims, stack, clock=clock),
             banks=banks,
             history=history,
             inspection_of=inspection_of,
@@ -158,13 +160,14 @@ def _scoring(
     embedder: Embedder,
     settings: InferenceSettings,
     images: ImageSettings,
+    claims: Claims,
     stack: ExitStack,
     *,
     clock: Callable[[], float],
 ) -> FrameScoring:
     decoder = stack.enter_context(FrameDecoder(images, workers=settings.decode_threads, clock=clock))
     pool = stack.enter_context(ThreadPoolExecutor(settings.decode_threads, "decode"))
-    return FrameScoring(embedder, pool=pool, decoder=decoder, clock=clock)
+    return FrameScoring(embedder, pool=pool, decoder=decoder, claims=claims, clock=clock)
 
 
 def _assignment(

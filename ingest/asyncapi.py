@@ -41,8 +41,10 @@ FRAME_HEADERS: dict[str, str] = {
     frame.PART_SERIAL: "Serial number of the part.",
     frame.FILE_NAME: "The file that the picture came from.",
     frame.PATCHLINE_SCHEMA: f"Major version of this contract; default {SCHEMA}.",
-    frame.CLAIM_URI: "Claim check, where the value is empty: where the image stands (not enabled yet: a dead letter).",
-    frame.CLAIM_SHA256: "Claim check: sha256 of the image.",
+    frame.CLAIM_URI: (
+        "Claim check, where the value is empty: where the image lies, below one of the reader's claims.prefixes."
+    ),
+    frame.CLAIM_SHA256: "Claim check: sha256 of the image, 64 hexadecimal digits.",
     frame.CLAIM_SIZE: "Claim check: bytes of the image.",
     frame.REPLAY_OF: "The dead letter this frame replays, as topic:partition:offset.",
 }

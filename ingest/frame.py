@@ -1,12 +1,13 @@
 """The frame contract: any topic of keyed images works; headers say more where a camera knows more.
 
-Frames are the public API, so this module is liberal in what it takes. Only key, picture and, where there is one,
-product are needed; another header that cannot be read is left out and named in `Frame.unread_headers`, unknown ones are
-ignored. What cannot be taken is a `BadFrame` with the reason its dead letter carries.
+Frames are the public API, so this module is liberal in what it takes. Only key, picture (or a claim to one) and, where
+there is one, product are needed; another header that cannot be read is left out and named in `Frame.unread_headers`,
+unknown ones are ignored. What cannot be taken is a `BadFrame` with the reason its dead letter carries.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from datetime import datetime  # noqa: TC003 -- pydantic reads it at run time
 from enum import StrEnum
@@ -41,6 +42,7 @@ REPLAY_OF = "patchline-replay-of"
 MAX_HEADER_CHARACTERS = 256
 """Of the text of a header that a decision repeats."""
 MAX_HEADER_BYTES = 4 * MAX_HEADER_CHARACTERS
+SHA256_DIGITS = re.compile("[0-9a-fA-F]{64}")
 
 
 class DeadLetterReason(StrEnum):
@@ -51,6 +53,12 @@ class DeadLetterReason(StrEnum):
     BAD_HEADER = "bad_header"
     UNKNOWN_SCHEMA = "unknown_schema"
     CLAIM_CHECK_NOT_ENABLED = "claim_check_not_enabled"
+    CLAIM_REFUSED = "claim_refused"
+    """A claim outside the places that `claims.prefixes` allows, too large, or whose headers cannot be read."""
+    CLAIM_MISSING = "claim_missing"
+    """There is no such object, or its store does not give it in time."""
+    CLAIM_DIFFERS = "claim_differs"
+    """The object has another size or another hash than its claim says."""
     EMPTY = "empty"
     UNSUPPORTED_FORMAT = "unsupported_format"
     TRUNCATED = "truncated"
@@ -75,14 +83,25 @@ class BadFrame(ValueError):
 
 
 @dataclass(frozen=True)
+class PictureClaim:
+    """Where the picture of a frame without one lies, and what it must be: `ingest.claims.Claims` fetches it."""
+
+    uri: str
+    sha256: str
+    """64 lower-case hexadecimal digits."""
+    size_bytes: int
+
+
+@dataclass(frozen=True)
 class Frame:
-    """One frame as it came: the encoded image and what its camera recorded with it."""
+    """One frame as it came: the encoded image, or the claim to one, and what its camera recorded with it."""
 
     view: str
     key: str
     """`line/camera`: the Kafka key of the frame and of its decision."""
     frame_id: str
     encoded: bytes
+    """Empty where there is a claim."""
     source: SourceRecord
     appended_ms: int
     """Broker append time, milliseconds since the epoch."""
@@ -95,6 +114,7 @@ class Frame:
     file_name: str | None = None
     """Where the picture came from, as a folder camera says it."""
     replay_of: SourceRecord | None = None
+    claim: PictureClaim | None = None
     unread_headers: tuple[str, ...] = ()
     """Headers of the contract that say nothing we can read: they are left out, the frame is not."""
 
@@ -117,8 +137,7 @@ def parse_frame(
     optional = _OptionalHeaders({name: content for name, content in headers if name in _KNOWN})
     product = _needed(PRODUCT, optional.given.get(PRODUCT, b""), DeadLetterReason.BAD_HEADER) or None
     _refuse_newer(optional.read(PATCHLINE_SCHEMA, _schema))
-    if not value:
-        _refuse_without_picture(optional.given)
+    claim = None if value else _claim_in(optional.given)
     try:
         view = view_name(key_text, product)
     except BadViewName as error:
@@ -137,6 +156,7 @@ def parse_frame(
         part_serial=optional.read(PART_SERIAL, _short),
         file_name=optional.read(FILE_NAME, _short),
         replay_of=optional.read(REPLAY_OF, SourceRecord.parse),
+        claim=claim,
         unread_headers=tuple(optional.unread),
     )
 
@@ -205,11 +225,24 @@ def _refuse_newer(schema: int | None) -> None:
         )
 
 
-def _refuse_without_picture(given: Mapping[str, bytes]) -> None:
-    """A `uri` beside a picture is the sender's own affair; without one it is a claim."""
-    if CLAIM_URI in given:
-        raise BadFrame(DeadLetterReason.CLAIM_CHECK_NOT_ENABLED, "claim checks (header uri) are not enabled")
-    raise BadFrame(DeadLetterReason.EMPTY, "the record has no image bytes")
+def _claim_in(given: Mapping[str, bytes]) -> PictureClaim:
+    """What a record without a picture claims. A `uri` beside a picture is the sender's own affair."""
+    if not given.get(CLAIM_URI):
+        raise BadFrame(DeadLetterReason.EMPTY, "the record has no image bytes")
+    try:
+        uri, sha256, size = (_claimed(name, given) for name in (CLAIM_URI, CLAIM_SHA256, CLAIM_SIZE))
+        if not SHA256_DIGITS.fullmatch(sha256):
+            raise ValueError(f"{CLAIM_SHA256} is not 64 hexadecimal digits")  # noqa: TRY301 -- one place answers
+        return PictureClaim(uri, sha256.lower(), _whole_number(size))
+    except ValueError as error:
+        raise BadFrame(DeadLetterReason.CLAIM_REFUSED, f"the claim cannot be read: {error}") from error
+
+
+def _claimed(name: str, given: Mapping[str, bytes]) -> str:
+    content = given.get(name, b"")
+    if not 0 < len(content) <= MAX_HEADER_BYTES:
+        raise ValueError(f"header {name} is missing or too long")
+    return content.decode("utf-8")
 
 
 def _short(text: str) -> str:

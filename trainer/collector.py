@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ingest.bank_state import BankState
+    from ingest.claims import Claims
     from ingest.decoding import FrameDecoder
     from ingest.frame import Frame
     from ingest.kafka.records import Record
@@ -50,6 +51,7 @@ class Collector:
         *,
         baseline_of: Callable[[BankState], InputBaseline],
         decoder: FrameDecoder,
+        claims: Claims,
         clock: Callable[[], float],
     ) -> None:
         """`baseline_of`: how the frames of a view in this state look when nothing is wrong with its camera.
@@ -58,6 +60,7 @@ class Collector:
         """
         self._baseline_of = baseline_of
         self._decoder = decoder
+        self._claims = claims
         self._views = views
         self._windows = windows
         self._metrics = metrics
@@ -122,6 +125,11 @@ class Collector:
             self._examine(frame, view)
 
     def _examine(self, frame: Frame, view: OwnedView) -> None:
+        try:
+            frame = self._claims.filled(frame)
+        except BadFrame:
+            self._pass_by(frame, view, "bad_frame")
+            return
         sha256 = hashlib.sha256(frame.encoded).hexdigest()
         if holds_bytes(view.index, sha256):
             self._repeated(frame, view, run_with_bytes(view.index, sha256))

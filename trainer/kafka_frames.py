@@ -10,6 +10,7 @@ from ingest.kafka.records import Partition
 from trainer.transition import NotPossible
 
 if TYPE_CHECKING:
+    from ingest.claims import Claims
     from ingest.contract import SourceRecord
     from ingest.kafka.settings import KafkaSettings
 
@@ -20,9 +21,10 @@ FETCH_SECONDS = 10.0
 class KafkaFrames:
     """Fetches frames by their place in the topic of frames."""
 
-    def __init__(self, settings: KafkaSettings, topic: str) -> None:
+    def __init__(self, settings: KafkaSettings, topic: str, claims: Claims) -> None:
         self._settings = settings
         self._topic = topic
+        self._claims = claims
 
     def frame(self, source: SourceRecord) -> Frame:
         """The frame at this place.
@@ -38,6 +40,6 @@ class KafkaFrames:
         if record is None:
             raise NotPossible(f"Kafka has no frame at {source}: it expired, or never was")
         try:
-            return frame_of_record(record)
+            return self._claims.filled(frame_of_record(record))
         except BadFrame as error:
             raise NotPossible(f"the record at {source} is no frame: {error}") from error

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
     from ingest.bank_state import BankState
+    from ingest.claims import Claims
     from ingest.decoding import ImageSettings
     from ingest.kafka.records import Partition
     from ingest.kafka.settings import KafkaSettings
@@ -89,6 +90,7 @@ class _Shared:
     kafka_metrics: KafkaMetrics
     environment: BuildEnvironment
     decoder: FrameDecoder
+    claims: Claims
     clock: Callable[[], float]
     now: Callable[[], datetime]
 
@@ -107,6 +109,7 @@ def serve(
     provider: ProviderChoice,
     training_of: Callable[[str], ViewTraining],
     images: ImageSettings,
+    claims: Claims,
     stop: Event,
     registry: CollectorRegistry,
     clock: Callable[[], float] = time.monotonic,
@@ -137,6 +140,7 @@ def serve(
             kafka_metrics=declare_kafka(registry),
             environment=environment,
             decoder=stack.enter_context(FrameDecoder(images, workers=1, clock=clock)),
+            claims=claims,
             clock=clock,
             now=now,
         )
@@ -225,6 +229,7 @@ def _collector(shared: _Shared, views: OwnedViews) -> Collector:
         shared.metrics,
         baseline_of=shared.bank_store.input_baseline,
         decoder=shared.decoder,
+        claims=shared.claims,
         clock=shared.clock,
     )
 
@@ -243,7 +248,7 @@ def _controller(
         views=views,
         commands=MessageQueue(commands, Command),
         feedback=MessageQueue(feedback, Feedback),
-        frames=KafkaFrames(shared.kafka, shared.topics.frames),
+        frames=KafkaFrames(shared.kafka, shared.topics.frames, shared.claims),
         builds=shared.builds,
         bank_store=shared.bank_store,
         annotation_store=shared.annotation_store,

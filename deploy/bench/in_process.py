@@ -17,6 +17,7 @@ from inference.inspector import Destinations, Inspector, Queued
 from inference.known_views import KnownViews
 from inference.scoring import FrameScoring
 from ingest.bank_state import BankInForce, BankState, ViewState
+from ingest.claims import Claims, ClaimSettings
 from ingest.decision import Decision
 from ingest.decoding import FrameDecoder
 from ingest.kafka.records import Claim, Partition, Record
@@ -106,7 +107,13 @@ def _inspector(
     active = ActiveBanks(loader, BankNotices())
     active.take([Record("banks", 0, 0, 0, "log_append_time", state.view.encode(), state.to_bytes())])
     return Inspector(
-        scoring=FrameScoring(embedder, pool=pool, decoder=decoder, clock=time.perf_counter),
+        scoring=FrameScoring(
+            embedder,
+            pool=pool,
+            decoder=decoder,
+            claims=Claims(ClaimSettings(), clock=time.perf_counter),
+            clock=time.perf_counter,
+        ),
         banks=active,
         history=History(remembered_frame_ids=settings.inference.remembered_frame_ids),
         inspection_of=settings.inspection_of,

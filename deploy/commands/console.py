@@ -2,6 +2,7 @@
 
 from deploy.commands.options import Bootstrap, SetFlags, SettingsFile, load
 from deploy.process.service import begin_service
+from deploy.wiring import claims_of
 from ingest.store import FsspecStore
 from monitoring.console.service import serve
 
@@ -18,5 +19,6 @@ def console(*, settings: SettingsFile = None, flags: SetFlags = None, bootstrap:
         database=loaded.record.database,
         kafka=loaded.kafka,
         store=FsspecStore.open(loaded.store.url),
+        claims=claims_of(loaded),
         stop=stop,
     )

@@ -11,13 +11,14 @@ from rich.console import Console
 from deploy.commands.options import Bootstrap, JsonFile, SetFlags, SettingsFile, load
 from deploy.errors import CommandFailed, UsageError
 from deploy.history.banks import find_bank, find_view, stored_banks, view_states
-from deploy.history.named_frame import RECORD, frame_at, record_named
+from deploy.history.named_frame import RECORD, picture_at, record_named
 from deploy.offline.explain_image import Explanation, SourceFrames, explain_image
 from deploy.offline.opened_bank import OpenedBank
 from deploy.output.picture_file import write_picture
 from deploy.output.reports import write_json
 from deploy.pictures.explanation import render_explanation
 from deploy.settings import Settings
+from deploy.wiring import claims_of
 from ingest.store import FsspecStore
 from softpatch.bank import InvalidBank
 from softpatch.images.decode import UndecodableImage
@@ -106,7 +107,7 @@ def _picture(loaded: Settings, image: str) -> NamedPicture:
     source = record_named(image, topic=loaded.kafka.topic("frames"))
     if source is None:
         raise UsageError(f"{image} is neither a file nor PARTITION:OFFSET")
-    frame = frame_at(loaded.kafka, source)
+    frame = picture_at(loaded.kafka, claims_of(loaded), source)
     return NamedPicture(frame.encoded, frame.file_name or frame.frame_id, frame.view)
 
 

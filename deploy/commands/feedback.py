@@ -11,7 +11,7 @@ from deploy.errors import CommandFailed
 from deploy.history.annotations import exemplar_frames, find_word
 from deploy.history.banks import find_view, view_states
 from deploy.history.moments import moment_from
-from deploy.history.named_frame import find_frame, frame_at
+from deploy.history.named_frame import find_frame, picture_at
 from deploy.history.word_on_frame import FrameWord, box_from, feedback_on
 from deploy.offline.score_image import ImageScorer, ScoredImage
 from deploy.output.annotation_rows import CONSEQUENCES, frame_sentence, verdict_words
@@ -20,6 +20,7 @@ from deploy.output.event_line import print_event
 from deploy.output.reports import write_json
 from deploy.settings import Settings
 from deploy.trainer_commands import ANSWER_SECONDS, TrainerRequest, new_feedback
+from deploy.wiring import claims_of
 from inference.decide import Limits
 from ingest.bank_event import BankEvent, BankEventKind
 from ingest.bank_state import BankState
@@ -74,7 +75,7 @@ def feedback(
         named = find_frame(loaded.kafka, view, frame, since=moment_from(since, now=now), now=now)
         console.print(frame_sentence(named), highlight=False, soft_wrap=True)
         message = feedback_on(named, word, view=view, box_xyxy_px=box_px, why=why, at=now)
-        picture = frame_at(loaded.kafka, named.source).encoded if wait else None
+        picture = picture_at(loaded.kafka, claims_of(loaded), named.source).encoded if wait else None
     with TrainerRequest.sent(loaded, message) as request:
         answer = request.answer(ANSWER_SECONDS, what=message.kind.value)
         print_event(console, answer)

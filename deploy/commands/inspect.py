@@ -2,7 +2,7 @@
 
 from deploy.commands.options import Bootstrap, SetFlags, SettingsFile, load
 from deploy.process.service import begin_service
-from deploy.wiring import embedder_of, search_of
+from deploy.wiring import claims_of, embedder_of, search_of
 from inference.wiring import serve
 from ingest.store import FsspecStore
 
@@ -21,6 +21,7 @@ def inspect(*, settings: SettingsFile = None, flags: SetFlags = None, bootstrap:
         embedder=embedder_of(loaded.runtime),
         store=FsspecStore.open(loaded.store.url),
         images=loaded.images,
+        claims=claims_of(loaded),
         stop=stop,
         make_search=search_of(loaded.runtime),
     )

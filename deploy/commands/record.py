@@ -4,6 +4,7 @@ from prometheus_client import CollectorRegistry
 
 from deploy.commands.options import Bootstrap, SetFlags, SettingsFile, load
 from deploy.process.service import begin_service
+from deploy.wiring import claims_of
 from ingest.store import FsspecStore
 from monitoring.record.service import serve
 
@@ -19,6 +20,7 @@ def record(*, settings: SettingsFile = None, flags: SetFlags = None, bootstrap: 
         loaded.record,
         kafka=loaded.kafka,
         store=FsspecStore.open(loaded.store.url),
+        claims=claims_of(loaded),
         stop=stop,
         registry=CollectorRegistry(),
     )

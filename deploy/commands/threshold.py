@@ -34,6 +34,7 @@ from deploy.output.view_sentences import asked_words
 from deploy.pictures.changed_verdicts import changed_verdicts_sheet
 from deploy.settings import Settings
 from deploy.trainer_commands import send_command
+from deploy.wiring import claims_of
 from inference.decide import Limits
 from ingest.bank_event import BankEvent
 from ingest.bank_state import BankInForce, BankState
@@ -181,8 +182,10 @@ def _replay(
 def _draw(
     console: Console, loaded: Settings, replay: ThresholdReplay, stored: StoredBanks, *, title: str, out: Path
 ) -> None:
+    claims = claims_of(loaded)
+
     def picture_of(decision: Decision) -> bytes | None:
-        frame = frame_of(loaded.kafka, decision)
+        frame = frame_of(loaded.kafka, claims, decision)
         return None if frame is None else frame.encoded
 
     def geometry_of(decision: Decision) -> Geometry | None:

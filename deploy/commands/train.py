@@ -4,7 +4,7 @@ from prometheus_client import CollectorRegistry
 
 from deploy.commands.options import Bootstrap, SetFlags, SettingsFile, load
 from deploy.process.service import begin_service
-from deploy.wiring import graph_of
+from deploy.wiring import claims_of, graph_of
 from trainer.wiring import serve
 
 
@@ -20,6 +20,7 @@ def train(*, settings: SettingsFile = None, flags: SetFlags = None, bootstrap: B
         provider=loaded.runtime.provider,
         training_of=loaded.training_of,
         images=loaded.images,
+        claims=claims_of(loaded),
         stop=stop,
         registry=CollectorRegistry(),
     )

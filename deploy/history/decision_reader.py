@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
 
+    from ingest.claims import Claims
     from ingest.contract import SourceRecord
     from ingest.kafka.records import Record
     from ingest.kafka.settings import KafkaSettings
@@ -66,14 +67,17 @@ def decisions_of(kafka: KafkaSettings, view: str, *, since: datetime) -> Iterato
                 yield decision
 
 
-def frame_of(kafka: KafkaSettings, decision: Decision) -> Frame | None:
-    """The frame a decision was about; None where `frames` keeps it no more. Raises KafkaFailure."""
+def frame_of(kafka: KafkaSettings, claims: Claims, decision: Decision) -> Frame | None:
+    """The frame a decision was about; None where Kafka, or the store it lies in, keeps it no more.
+
+    Raises KafkaFailure.
+    """
     at = decision.source
     record = record_at(kafka, Partition(at.topic, at.partition), at.offset, timeout_seconds=FRAME_SECONDS)
     if record is None:
         return None
     try:
-        frame = frame_of_record(record)
+        frame = claims.filled(frame_of_record(record))
     except BadFrame:
         return None
     return frame if (frame.view, frame.frame_id) == (decision.view, decision.frame_id) else None

@@ -17,6 +17,7 @@ from ingest.kafka.records import Partition
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from ingest.claims import Claims
     from ingest.decision import Decision
     from ingest.frame import Frame
     from ingest.kafka.settings import KafkaSettings
@@ -94,6 +95,15 @@ def _at_record(kafka: KafkaSettings, view: str, source: SourceRecord) -> NamedFr
     begin = datetime.fromtimestamp(frame.appended_ms / 1000, UTC) - CLOCKS
     decision = next((each for each in decisions_of(kafka, view, since=begin) if each.source == source), None)
     return NamedFrame(source, decision)
+
+
+def picture_at(kafka: KafkaSettings, claims: Claims, source: SourceRecord) -> Frame:
+    """The frame in a record, with the picture that it claims. Raises CommandFailed where either is there no more."""
+    frame = frame_at(kafka, source)
+    try:
+        return claims.filled(frame)
+    except BadFrame as error:
+        raise CommandFailed(f"the frame {source.partition}:{source.offset} has no picture: {error}") from None
 
 
 def frame_at(kafka: KafkaSettings, source: SourceRecord) -> Frame:

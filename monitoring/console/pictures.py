@@ -23,6 +23,7 @@ from monitoring.record.schema import PictureState
 from softpatch.bank import Bank, InvalidBank, bank_from_bytes
 
 if TYPE_CHECKING:
+    from ingest.claims import Claims
     from ingest.decision import Decision
     from ingest.kafka.settings import KafkaSettings
     from ingest.store import Store
@@ -55,8 +56,9 @@ class NoPicture(Exception):
 class KafkaPictures:
     """Frames that Kafka still has, fetched one at a time. Any thread may use it."""
 
-    def __init__(self, settings: KafkaSettings) -> None:
+    def __init__(self, settings: KafkaSettings, claims: Claims) -> None:
         self._settings = settings
+        self._claims = claims
         self._fetcher: RecordFetcher | None = None
         self._lock = Lock()
 
@@ -68,13 +70,14 @@ class KafkaPictures:
                     self._fetcher = RecordFetcher.open(self._settings, give_up_seconds=FETCH_SECONDS)
                 place = Partition(source.topic, source.partition)
                 (record,) = self._fetcher.fetch(place, [source.offset], timeout_seconds=FETCH_SECONDS)
-                frame = None if record is None else frame_of_record(record)
-            except BadFrame:
-                return None
             except KafkaFailure as error:
                 log.warning("frame_not_fetched", source=str(source), cause=str(error))
                 return None
-        return frame.encoded if frame is not None and frame.view == view else None
+        try:
+            frame = None if record is None else frame_of_record(record)
+            return self._claims.encoded(frame) if frame is not None and frame.view == view else None
+        except BadFrame:
+            return None
 
     def close(self) -> None:
         """Disconnect."""

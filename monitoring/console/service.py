@@ -25,6 +25,7 @@ from monitoring.shifts import hours_from
 if TYPE_CHECKING:
     from threading import Event
 
+    from ingest.claims import Claims
     from ingest.kafka.settings import KafkaSettings
     from ingest.store import Store
     from monitoring.console.settings import ConsoleSettings
@@ -35,7 +36,9 @@ GRACE_SECONDS = 2
 """For answers under way once it is told to stop."""
 
 
-def serve(settings: ConsoleSettings, *, database: str, kafka: KafkaSettings, store: Store, stop: Event) -> None:
+def serve(
+    settings: ConsoleSettings, *, database: str, kafka: KafkaSettings, store: Store, claims: Claims, stop: Event
+) -> None:
     """Serve pages until `stop` is set.
 
     Raises:
@@ -45,7 +48,7 @@ def serve(settings: ConsoleSettings, *, database: str, kafka: KafkaSettings, sto
     """
     with ExitStack() as stack:
         opened = stack.enter_context(Database.open(database))
-        console = console_of_parts(settings, opened, kafka, store, stop)
+        console = console_of_parts(settings, opened, kafka=kafka, store=store, claims=claims, stop=stop)
         stack.callback(console.messages.close)
         console.live.start()
         listener = stack.enter_context(_listening(settings.host, settings.port))
@@ -66,7 +69,7 @@ def serve(settings: ConsoleSettings, *, database: str, kafka: KafkaSettings, sto
 
 
 def console_of_parts(
-    settings: ConsoleSettings, database: Database, kafka: KafkaSettings, store: Store, stop: Event
+    settings: ConsoleSettings, database: Database, *, kafka: KafkaSettings, store: Store, claims: Claims, stop: Event
 ) -> Console:
     """The objects behind the pages. Raises BadShifts."""
     reader, banks = RecordReader(database), RecentBanks(store)
@@ -77,7 +80,7 @@ def console_of_parts(
         tries=LoginTries(),
         store=store,
         banks=banks,
-        pictures=ConsolePictures(store, banks, KafkaPictures(kafka)),
+        pictures=ConsolePictures(store, banks, KafkaPictures(kafka, claims)),
         messages=TrainerMessages(kafka),
         live=LiveViews(reader, stop),
         shift_hours=hours_from(settings.shifts),

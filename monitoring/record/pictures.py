@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Row
 
+    from ingest.claims import Claims
     from ingest.kafka.records import Record
     from ingest.store import Store
     from monitoring.record.database import Database
@@ -64,7 +65,17 @@ def thumbnail(encoded: bytes, *, longer_px: int) -> bytes | None:
 class PictureKeeper:
     """Keeps what is waiting. One thread only."""
 
-    def __init__(self, database: Database, store: Store, source: RecordSource, *, topic: str, longer_px: int) -> None:
+    def __init__(
+        self,
+        database: Database,
+        store: Store,
+        source: RecordSource,
+        *,
+        claims: Claims,
+        topic: str,
+        longer_px: int,
+    ) -> None:
+        self._claims = claims
         self._database = database
         self._store = store
         self._source = source
@@ -113,7 +124,7 @@ class PictureKeeper:
         for row, record in zip(
             rows, self._source.fetch(partition, offsets, timeout_seconds=FETCH_SECONDS), strict=True
         ):
-            encoded = None if record is None else _picture_in(record, row.view)
+            encoded = None if record is None else _picture_in(record, row.view, self._claims)
             if encoded is None:
                 missing.append(row)
                 continue
@@ -130,13 +141,16 @@ class PictureKeeper:
         return len(encoded) + len(small or b"")
 
 
-def _picture_in(record: Record, view: str) -> bytes | None:
-    """The picture of a frame of the view; None where the topic was made anew and holds another record there."""
+def _picture_in(record: Record, view: str, claims: Claims) -> bytes | None:
+    """The picture of a frame of the view.
+
+    None where the topic was made anew and holds another record there, or what the frame claims is there no more.
+    """
     try:
         frame = frame_of_record(record)
+        return claims.encoded(frame) if frame.view == view else None
     except BadFrame:
         return None
-    return frame.encoded if frame.view == view else None
 
 
 class PictureRetention:

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
     from sqlalchemy import Table
 
+    from ingest.claims import Claims
     from ingest.kafka.loop import Loop
     from ingest.kafka.records import Claim, Record
     from ingest.kafka.settings import KafkaSettings, TopicName
@@ -239,7 +240,13 @@ class RecordProgress:
 
 
 def serve(
-    settings: RecordSettings, *, kafka: KafkaSettings, store: Store, stop: Event, registry: CollectorRegistry
+    settings: RecordSettings,
+    *,
+    kafka: KafkaSettings,
+    store: Store,
+    claims: Claims,
+    stop: Event,
+    registry: CollectorRegistry,
 ) -> None:
     """Run the recorder until `stop` is set.
 
@@ -278,7 +285,8 @@ def serve(
         stack.enter_context(GroupLag(kafka, loop, kafka_metrics, group_id=group, topic=topic))
         kafka_metrics.loop_silent.set_function(lambda: heartbeat.silent_seconds)
         stack.enter_context(Watchdog(heartbeat))
-        keeper = PictureKeeper(database, store, fetcher, topic=kafka.topic("frames"), longer_px=settings.thumbnail_px)
+        topic, longer_px = kafka.topic("frames"), settings.thumbnail_px
+        keeper = PictureKeeper(database, store, fetcher, claims=claims, topic=topic, longer_px=longer_px)
         retention = PictureRetention(database, store, settings, clock=now)
 
         def forget() -> int:

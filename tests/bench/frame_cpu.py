@@ -35,6 +35,7 @@ from softpatch.scoring.search import FlatSearch
 from tests.bench import loop_throughput
 from tests.brokers import KafkaBroker
 from tests.inference.sample_bank import encoded, picture, record, sample_bank, state, state_record, stored
+from tests.ingest.no_claims import NO_CLAIMS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -84,6 +85,7 @@ def made_inspector(store: FsspecStore, pool: Executor) -> Inspector:
             embedder,
             pool=pool,
             decoder=FrameDecoder(ImageSettings(), workers=1, clock=time.monotonic),
+            claims=NO_CLAIMS,
             clock=time.process_time,
         ),
         banks=active,

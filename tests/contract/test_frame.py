@@ -16,7 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from ingest.contract import BadMessage, SourceRecord
 from ingest.dead_letter import MAX_MESSAGE_BYTES, OURS, dead_letter_of, headers_of, parse_dead_letter
-from ingest.frame import OPTIONAL_HEADERS, BadFrame, DeadLetterReason, Frame, frame_of_record
+from ingest.frame import OPTIONAL_HEADERS, BadFrame, DeadLetterReason, Frame, PictureClaim, frame_of_record
 from ingest.kafka.records import Record
 from ingest.store import PART, FsspecStore
 from ingest.store_layout import bank_path, banks_among, exemplar_path, frame_path, views_among, window_index_path
@@ -44,6 +44,11 @@ def frame_of(
 ) -> Frame:
     """Parse a record at partition 2, offset 9."""
     return frame_of_record(Record("frames", 2, 9, 5, "log_append_time", key, value, headers))
+
+
+def claim_headers(**changes: bytes) -> tuple[tuple[str, bytes], ...]:
+    """Those of a right claim, but for the changes."""
+    return tuple(({"uri": b"s3://x/y", "sha256": b"a" * 64, "size": b"7"} | changes).items())
 
 
 def test_a_keyed_image_without_headers_is_a_frame() -> None:
@@ -98,7 +103,13 @@ def test_headers_say_more_and_unknown_ones_are_ignored() -> None:
         ({"value": b""}, DeadLetterReason.EMPTY),
         ({"headers": (("product", b"\xff"),)}, DeadLetterReason.BAD_HEADER),
         ({"headers": (("patchline-schema", b"2"),)}, DeadLetterReason.UNKNOWN_SCHEMA),
-        ({"value": b"", "headers": (("uri", b"s3://x"),)}, DeadLetterReason.CLAIM_CHECK_NOT_ENABLED),
+        ({"value": b"", "headers": (("uri", b"s3://x"),)}, DeadLetterReason.CLAIM_REFUSED),
+        ({"value": b"", "headers": claim_headers(sha256=b"00")}, DeadLetterReason.CLAIM_REFUSED),
+        ({"value": b"", "headers": claim_headers(size=b"-1")}, DeadLetterReason.CLAIM_REFUSED),
+        ({"value": b"", "headers": claim_headers(size=b"9" * 30)}, DeadLetterReason.CLAIM_REFUSED),
+        ({"value": b"", "headers": claim_headers(uri=b"s3://\xff")}, DeadLetterReason.CLAIM_REFUSED),
+        ({"value": b"", "headers": claim_headers(uri=b"s3://" + b"x" * 2000)}, DeadLetterReason.CLAIM_REFUSED),
+        ({"value": b"", "headers": claim_headers(uri=b"")}, DeadLetterReason.EMPTY),
         ({"headers": (("product", b"\n"),)}, DeadLetterReason.BAD_KEY),
     ],
 )
@@ -145,6 +156,13 @@ def test_an_empty_header_says_nothing(name: str) -> None:
     assert frame_of(headers=((name, b""),)) == frame_of()
 
 
+def test_a_frame_without_a_picture_may_say_where_it_lies() -> None:
+    """The claim is read; what it names is fetched by whoever needs the picture."""
+    frame = frame_of(value=b"", headers=claim_headers(sha256=b"AB" * 32))
+    assert (frame.encoded, frame.claim) == (b"", PictureClaim("s3://x/y", "ab" * 32, 7))
+    assert frame_of(value=b"jpeg", headers=claim_headers()).claim is None
+
+
 def test_an_address_beside_a_picture_is_the_senders_own() -> None:
     """`uri` is a claim only where there is no picture."""
     assert frame_of(headers=(("uri", b"opc.tcp://plc-7/cell"),)) == frame_of()
@@ -153,18 +171,15 @@ def test_an_address_beside_a_picture_is_the_senders_own() -> None:
 @given(
     st.none() | st.binary(max_size=20),
     st.none() | st.binary(max_size=20),
-    st.lists(
-        st.tuples(
-            st.sampled_from(["frame-id", "sequence", "captured-at", "product", "patchline-schema", "x"]), st.binary()
-        )
-    ),
+    st.lists(st.tuples(st.sampled_from([*OPTIONAL_HEADERS, "product", "uri", "sha256", "size", "x"]), st.binary())),
 )
 def test_any_record_is_a_frame_or_a_bad_frame(
     key: bytes | None, value: bytes | None, headers: list[tuple[str, bytes]]
 ) -> None:
     """Nothing a sender writes makes the reader crash."""
     with contextlib.suppress(BadFrame):
-        assert frame_of(key, value, tuple(headers)).encoded == value
+        frame = frame_of(key, value, tuple(headers))
+        assert frame.encoded == value or frame.claim is not None
 
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=60)

@@ -78,6 +78,7 @@ def wide(extension: str) -> bytes:
     return encoded(picture(0).astype(np.uint16) * 257, extension)
 
 
+CLAIM = (("uri", b"s3://bucket/frame"), ("sha256", b"0" * 64), ("size", b"9"))
 RECORDS: dict[str, Sent] = {
     "good JPEG": Sent(Verdict.PASS, GOOD),
     "defective JPEG": Sent(Verdict.FAIL, jpeg(1, defect=True)),
@@ -102,7 +103,7 @@ RECORDS: dict[str, Sent] = {
     "no key": Sent(DeadLetterReason.NO_KEY, GOOD, key=None),
     "key that is no text": Sent(DeadLetterReason.BAD_KEY, GOOD, key=b"\xff\xfe"),
     "newer schema": Sent(DeadLetterReason.UNKNOWN_SCHEMA, GOOD, headers=(("patchline-schema", b"2"),)),
-    "claim check": Sent(DeadLetterReason.CLAIM_CHECK_NOT_ENABLED, b"", headers=(("uri", b"s3://bucket/frame"),)),
+    "claim check": Sent(DeadLetterReason.CLAIM_CHECK_NOT_ENABLED, b"", headers=CLAIM),
     "sequence below 0": Sent(Verdict.PASS, GOOD, headers=(("sequence", b"-1"),)),
     "time without offset": Sent(Verdict.PASS, GOOD, headers=(("captured-at", b"2026-03-01T12:00:00"),)),
     "serial of a megabyte": Sent(Verdict.PASS, GOOD, headers=(("part-serial", b"x" * 1_100_000),)),

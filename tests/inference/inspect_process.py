@@ -18,6 +18,7 @@ from ingest.store import FsspecStore
 from softpatch.network.embed import OnnxEmbedder
 from softpatch.network.graph import lite0
 from softpatch.scoring.search import FlatSearch
+from tests.ingest.no_claims import NO_CLAIMS
 
 
 def main(kafka: str, inference: str, folder: str) -> None:
@@ -31,6 +32,7 @@ def main(kafka: str, inference: str, folder: str) -> None:
         embedder=OnnxEmbedder.open(lite0(), provider="cpu", threads=1),
         store=FsspecStore.open(folder),
         images=ImageSettings(),
+        claims=NO_CLAIMS,
         stop=stop,
         make_search=lambda vectors: FlatSearch(vectors, threads=1),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import struct
 import time
 import zlib
@@ -24,6 +25,7 @@ from inference.inspector import Destinations, FrameAnswer, Inspector, Queued
 from inference.known_views import KnownViews
 from inference.scoring import FrameScoring
 from inference.settings import ViewInspection
+from ingest.claims import Claims, ClaimSettings
 from ingest.contract import SourceRecord
 from ingest.dead_letter import DeadLetter, parse_dead_letter
 from ingest.decision import Decision, Reason, Verdict
@@ -46,10 +48,12 @@ from tests.inference.sample_bank import (
     state_record,
     stored,
 )
+from tests.ingest.no_claims import NO_CLAIMS
 from tests.ingest.pictures import scan_bomb
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from ingest.kafka.records import Record
     from ingest.store import FsspecStore
@@ -62,7 +66,7 @@ INSPECTION = ViewInspection(dead_letter_cap_ratio=0.2, dead_letter_window_record
 class Bench:
     """An inspector over a store, at a fixed moment."""
 
-    def __init__(self, store: FsspecStore, embedder: OnnxEmbedder) -> None:
+    def __init__(self, store: FsspecStore, embedder: OnnxEmbedder, claims: Claims = NO_CLAIMS) -> None:
         self.store = store
         self.now = AT
         self.largest = dict(AS_CREATED)
@@ -75,6 +79,7 @@ class Bench:
                 embedder,
                 pool=self._pool,
                 decoder=FrameDecoder(ImageSettings(), workers=2, clock=time.monotonic),
+                claims=claims,
                 clock=time.monotonic,
             ),
             banks=self.banks,
@@ -293,6 +298,7 @@ def bomb() -> bytes:
 
 
 SHADED = encoded(picture(0))
+CLAIM = (("uri", b"s3://x/y"), ("sha256", b"0" * 64), ("size", b"9"))
 BAD: list[tuple[str, Record, DeadLetterReason]] = [
     ("truncated JPEG", record(0, SHADED[: len(SHADED) // 2]), DeadLetterReason.TRUNCATED),
     ("no value", record(0, None), DeadLetterReason.EMPTY),
@@ -306,7 +312,7 @@ BAD: list[tuple[str, Record, DeadLetterReason]] = [
     ("key of another alphabet", record(0, SHADED, key=b"\xff\xfe"), DeadLetterReason.BAD_KEY),
     ("key with @", record(0, SHADED, key=b"line@cam"), DeadLetterReason.BAD_KEY),
     ("newer schema", record(0, SHADED, headers=(("patchline-schema", b"2"),)), DeadLetterReason.UNKNOWN_SCHEMA),
-    ("claim check", record(0, b"", headers=(("uri", b"s3://x/y"),)), DeadLetterReason.CLAIM_CHECK_NOT_ENABLED),
+    ("claim check", record(0, b"", headers=CLAIM), DeadLetterReason.CLAIM_CHECK_NOT_ENABLED),
     ("product that is no text", record(0, SHADED, headers=(("product", b"\xff"),)), DeadLetterReason.BAD_HEADER),
 ]
 
@@ -323,6 +329,29 @@ def test_bad_input_is_a_dead_letter_untouched_and_its_neighbours_are_decided(
     assert (letter.key, letter.value or b"", letter.headers) == (bad.key, bad.value or b"", bad.headers)
     assert letter.source.offset == 1
     assert [decision_of(each).verdict for each in (before, after)] == [Verdict.PASS, Verdict.PASS]
+
+
+def test_a_frame_may_claim_a_picture_that_lies_elsewhere(
+    store: FsspecStore, embedder: OnnxEmbedder, bank: Bank, tmp_path: Path
+) -> None:
+    """It is decided as if it carried it; one that is missing, or other than claimed, is a dead letter."""
+    good, gone = tmp_path / "good.jpg", tmp_path / "gone.jpg"
+    good.write_bytes(jpeg(0))
+    settings = ClaimSettings(prefixes=(str(tmp_path),), wait_seconds=0.1)
+    bench = Bench(store, embedder, claims=Claims(settings, clock=time.monotonic))
+    bench.put_in_force(bank)
+
+    def claim(offset: int, path: Path, sha256: str) -> Record:
+        size = str(len(jpeg(0))).encode()
+        return record(offset, None, headers=(("uri", str(path).encode()), ("sha256", sha256.encode()), ("size", size)))
+
+    right = hashlib.sha256(jpeg(0)).hexdigest()
+    found = bench.answers(claim(0, good, right), claim(1, gone, right), claim(2, good, "0" * 64), record(3, jpeg(1)))
+    bench.close()
+    assert [decision_of(found[each]).verdict for each in (0, 3)] == [Verdict.PASS, Verdict.PASS]
+    missing, differs = letter_of(found[1]), letter_of(found[2])
+    assert (missing.reason, differs.reason) == (DeadLetterReason.CLAIM_MISSING, DeadLetterReason.CLAIM_DIFFERS)
+    assert missing.headers == claim(1, gone, right).headers
 
 
 def test_headers_that_say_nothing_readable_are_left_out_and_the_part_is_decided(bench: Bench, bank: Bank) -> None:

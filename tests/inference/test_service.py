@@ -34,6 +34,7 @@ from softpatch.scoring.search import FlatSearch
 from tests.brokers import free_port
 from tests.inference.sample_bank import VIEW, jpeg, sample_bank, state, stored
 from tests.inference.test_inspector import BAD
+from tests.ingest.no_claims import NO_CLAIMS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -137,6 +138,7 @@ def running(
                 embedder=embedder,
                 store=store,
                 images=ImageSettings(),
+                claims=NO_CLAIMS,
                 stop=stop,
                 make_search=lambda vectors: FlatSearch(vectors, threads=1),
                 registry=CollectorRegistry(),

@@ -14,6 +14,7 @@ from ingest.kafka.records import Claim, Committed, Partition, Record
 from ingest.store import FsspecStore, StoreFull
 from monitoring.metrics import TrainerMetrics, declare_kafka, declare_trainer
 from softpatch.images.input_faults import InputBaseline
+from tests.ingest.no_claims import NO_CLAIMS
 from tests.trainer.views import AT, VIEW
 from trainer.collector import Collector
 from trainer.owned_views import OwnedViews
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ingest.bank_state import BankState
-    from ingest.kafka.records import Work
+    from ingest.claims import Claims
+    from ingest.kafka.records import Headers, Work
 
 TOPICS = Topics(frames="frames", banks="banks", bank_events="bank-events", commands="commands", feedback="feedback")
 FRAMES = Partition("frames", 0)
@@ -92,6 +94,7 @@ class CollectingTrainer:
     max_views: int = 1000
     baseline: InputBaseline = field(default_factory=InputBaseline)
     max_pixels: int = 50_000_000
+    claims: Claims = NO_CLAIMS
 
     def __post_init__(self) -> None:
         """Take over partition 0."""
@@ -116,6 +119,7 @@ class CollectingTrainer:
             self.metrics,
             baseline_of=lambda _: self.baseline,
             decoder=FrameDecoder(ImageSettings(max_pixels=self.max_pixels), workers=1, clock=lambda: self.now_seconds),
+            claims=self.claims,
             clock=lambda: self.now_seconds,
         )
         self.publisher = Publisher(
@@ -150,8 +154,13 @@ class CollectingTrainer:
 
 
 def record(
-    offset: int, value: bytes | None, *, key: bytes | None = VIEW.encode(), frame_id: str | None = None
+    offset: int,
+    value: bytes | None,
+    *,
+    key: bytes | None = VIEW.encode(),
+    frame_id: str | None = None,
+    headers: Headers = (),
 ) -> Record:
     """A record of partition 0."""
-    headers = () if frame_id is None else (("frame-id", frame_id.encode()),)
+    headers = headers if frame_id is None else (*headers, ("frame-id", frame_id.encode()))
     return Record("frames", 0, offset, offset, "log_append_time", key, value, headers, Claim(FRAMES, 1))

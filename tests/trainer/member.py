@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry
 from ingest.decoding import ImageSettings
 from ingest.kafka.settings import KafkaSettings
 from softpatch.network.graph import lite0
+from tests.ingest.no_claims import NO_CLAIMS
 from trainer.settings import TrainerSettings, ViewTraining
 from trainer.wiring import serve
 
@@ -28,6 +29,7 @@ def main(kafka: str, store: str, trainer: str, view: str) -> None:
         provider="cpu",
         training_of=lambda _: training,
         images=ImageSettings(),
+        claims=NO_CLAIMS,
         stop=stop,
         registry=CollectorRegistry(),
     )

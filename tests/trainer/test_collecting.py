@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import time
 from typing import TYPE_CHECKING
 
 import cv2
@@ -9,6 +11,7 @@ import numpy as np
 import pytest
 
 from ingest.bank_state import ViewState
+from ingest.claims import Claims, ClaimSettings
 from ingest.kafka.connecting import Deadline
 from ingest.kafka.errors import Aborted
 from ingest.store import NotInStore, StoreFull
@@ -24,6 +27,8 @@ from trainer.window import InvalidIndex, NewerIndex
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from ingest.kafka.records import Record
 
 TIGHT = ViewTraining(first_build_frames=2, window_frames=6, window_span_frames=20)
 PICTURES = [picture(number) for number in range(60)]
@@ -103,6 +108,23 @@ def test_a_frame_whose_file_is_gone_leaves_the_window(tmp_path: Path) -> None:
     trainer = fed(CollectingTrainer(tmp_path), 3)
     trainer.store.delete("windows/line-1%2Fcamera-1/0-1.frame")
     assert kept_by(CollectingTrainer(tmp_path)) == [0, 2]
+
+
+def test_a_picture_that_a_frame_claims_enters_the_window_itself(tmp_path: Path) -> None:
+    """The window holds the bytes, whatever becomes of where they lay; what is not there is passed by."""
+    claimed = tmp_path / "claimed.jpg"
+    claimed.write_bytes(PICTURES[0])
+    settings = ClaimSettings(prefixes=(str(tmp_path),), wait_seconds=0.1)
+    trainer = CollectingTrainer(tmp_path / "store", claims=Claims(settings, clock=time.monotonic))
+
+    def claim(offset: int, path: Path) -> Record:
+        sha256, size = hashlib.sha256(PICTURES[0]).hexdigest().encode(), str(len(PICTURES[0])).encode()
+        return record(offset, None, headers=(("uri", str(path).encode()), ("sha256", sha256), ("size", size)))
+
+    trainer.take(claim(0, claimed))
+    trainer.take(claim(1, tmp_path / "gone.jpg"))
+    assert (kept_by(trainer), trainer.skipped("bad_frame")) == ([0], 1)
+    assert trainer.store.get("windows/line-1%2Fcamera-1/0-0.frame") == PICTURES[0]
 
 
 def test_what_is_no_new_frame_is_skipped_and_counted(tmp_path: Path) -> None:

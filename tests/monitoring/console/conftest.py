@@ -35,6 +35,7 @@ from monitoring.record.schema import bank_events, drift_events
 from monitoring.record.writing import RecordWriter
 from monitoring.shifts import hours_from
 from softpatch.bank import bank_to_bytes, bank_version
+from tests.ingest.no_claims import NO_CLAIMS
 from tests.monitoring.decisions import AT, VIEW
 from tests.monitoring.record.lines import Frames, made
 from tests.monitoring.watch.banks_in_store import calibrated_bank
@@ -134,7 +135,7 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> RecordedLine:
     store.put(bank_path(VIEW, version), bank)
     with Database.open(f"sqlite:///{folder}/record.sqlite") as database:
         _fill(RecordWriter(database, PassSample(0)), version)
-        keeper = PictureKeeper(database, store, Frames(), topic="frames", longer_px=32)
+        keeper = PictureKeeper(database, store, Frames(), claims=NO_CLAIMS, topic="frames", longer_px=32)
         while keeper.keep():
             pass
     return RecordedLine(folder, version)

@@ -17,6 +17,7 @@ from monitoring.record.rows import PassSample
 from monitoring.record.schema import decisions, views
 from monitoring.record.settings import PictureLimits, RecordSettings
 from monitoring.record.writing import RecordWriter
+from tests.ingest.no_claims import NO_CLAIMS
 from tests.monitoring.decisions import AT, VIEW
 from tests.monitoring.record.lines import Frames, made, picture
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 def keeper(database: Database, store: FsspecStore, source: Frames) -> PictureKeeper:
     """One that makes thumbnails of 24 px."""
-    return PictureKeeper(database, store, source, topic="frames", longer_px=24)
+    return PictureKeeper(database, store, source, claims=NO_CLAIMS, topic="frames", longer_px=24)
 
 
 def states(database: Database) -> list[str]:
