@@ -69,12 +69,22 @@ class InputTrial(BaseModel):
     seen_ratio: float = Field(ge=0, le=1)
 
 
+class InputCost(BaseModel):
+    """What limited the candidates: a view's frame rate, and the seconds a frame took all cores at this input."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    frames_per_second: PositiveFloat
+    frame_seconds: NonNegativeFloat
+    most_input_px: PositiveInt
+
+
 class InputChoice(BaseModel):
-    """Which candidates were tried on how many frames, the chosen one first."""
+    """Which candidates were tried on how many frames, the chosen one first; `cost` is None where no rate was known."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     frames: PositiveInt
     trials: list[InputTrial] = Field(min_length=1)
+    cost: InputCost | None = None
 
 
 class Manifest(BaseModel):

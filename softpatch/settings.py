@@ -67,6 +67,13 @@ class BuildSettings(BaseModel):
         ge=32 * 32,
         description="Pixels of the network's input that `geometry: auto` may take: the time for a frame grows with it.",
     )
+    frames_per_second: float | None = Field(
+        default=None,
+        gt=0,
+        description="Frames that come to one inspection in a second, of all its cameras together: `geometry: auto` "
+        "takes an input that leaves half of the time, as measured here. Without it the view's own rate counts, once "
+        "its window spans a minute.",
+    )
     field_of_view_mm: float | None = Field(
         default=None, gt=0, description="Width of what the camera sees. With smallest_defect_mm it decides the size."
     )

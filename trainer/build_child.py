@@ -102,6 +102,7 @@ def _build(order: BuildOrder, steps: Steps) -> None:
     from ingest.store import FsspecStore  # noqa: PLC0415
     from softpatch.bank import bank_to_bytes  # noqa: PLC0415
     from softpatch.building.build import build_bank  # noqa: PLC0415
+    from softpatch.building.input_cost import Pace  # noqa: PLC0415
     from softpatch.network.embed import FrameShapes, OnnxEmbedder  # noqa: PLC0415
     from softpatch.network.graph import load_graph  # noqa: PLC0415
     from trainer.labelled_frames import labelled_frames  # noqa: PLC0415
@@ -123,6 +124,7 @@ def _build(order: BuildOrder, steps: Steps) -> None:
         provenance=order.provenance,
         parent=order.parent,
         earlier_choice=_earlier_choice(store, order),
+        pace=Pace(order.frames_per_second, _machine_clock(embedder.provider)),
         progress=steps.step,
         threads=order.threads,
         max_pixels=order.max_pixels,
@@ -131,6 +133,14 @@ def _build(order: BuildOrder, steps: Steps) -> None:
     beside = Path(order.result).with_suffix(".part")
     beside.write_bytes(bank_to_bytes(bank))
     beside.replace(order.result)
+
+
+def _machine_clock(provider: str) -> Callable[[], float]:
+    """Seconds of all cores' work in this process; by the wall where a GPU does it."""
+    from softpatch.threads import available_cores  # noqa: PLC0415 - as in _build
+
+    cores = available_cores()
+    return (lambda: time.process_time() / cores) if provider == "cpu" else time.perf_counter
 
 
 def _earlier_choice(store: Store, order: BuildOrder) -> InputChoice | None:

@@ -43,6 +43,8 @@ class BuildOrder(_Wire):
     created_at: str
     provenance: dict[str, Any]
     parent: str | None
+    frames_per_second: float | None = None
+    """That the view sends; None where its window does not tell."""
     max_pixels: int
     """Of a frame that is used; a larger one is left out."""
     result: str

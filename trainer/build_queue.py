@@ -11,6 +11,7 @@ import structlog
 from ingest.store_layout import frame_path
 from trainer.build_order import AnnotationOrder, BuildOrder
 from trainer.build_process import BuildProcess
+from trainer.frame_rate import frames_per_second
 from trainer.threshold_settings import build_settings_of
 
 if TYPE_CHECKING:
@@ -150,6 +151,7 @@ def order_for(
             "why": initiator.why,
         },
         parent=active.version if active else None,
+        frames_per_second=frames_per_second(frames),
         max_pixels=environment.max_pixels,
         result=str(environment.folder / f"{view.state.epoch}-{view.index.seen}.safetensors"),
     )

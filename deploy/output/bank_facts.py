@@ -75,10 +75,19 @@ def bank_facts(bank: Bank, version: str, size_bytes: int, *, interval_ratio_limi
 
 
 def _choice_words(choice: InputChoice | None) -> list[str]:
-    """What was tried, the chosen one first, and what each saw of planted defects."""
-    return [
+    """What was tried, the chosen one first, and what each saw of planted defects; then what limited it."""
+    if choice is None:
+        return []
+    tried = [
         f"{each.geometry.width_px} x {each.geometry.height_px} px {each.features}: {100 * each.seen_ratio:.0f} % seen"
-        for each in (choice.trials if choice else ())
+        for each in choice.trials
+    ]
+    if (cost := choice.cost) is None:
+        return tried
+    return [
+        *tried,
+        f"up to {cost.most_input_px} px of input, {1000 * cost.frame_seconds:.3g} ms a frame on this machine "
+        f"at {cost.frames_per_second:.3g} frames/s",
     ]
 
 

@@ -11,6 +11,7 @@ from softpatch.building.calibrate import calibrate
 from softpatch.building.calibration_blocks import calibration_blocks
 from softpatch.building.fit import fit
 from softpatch.building.input_choice import choose_input
+from softpatch.building.input_cost import Pace
 from softpatch.building.label_window import KnownLabels
 from softpatch.building.labels import LabelledFrames, exemplar_frames, exemplar_names, exemplars_of
 from softpatch.building.manifest import BankOrigin
@@ -40,13 +41,15 @@ def build_bank(
     max_pixels: int = MAX_PIXELS,
     labels: Sequence[LabelledFrames] = (),
     earlier_choice: InputChoice | None = None,
+    pace: Pace | None = None,
 ) -> Bank:
     """The bank of a window, oldest frame first. The same arguments give the same bank, byte for byte, on one machine.
 
     `graph_name` is for people (the hash decides; its first 12 digits are the default). Frames that cannot be decoded,
     or have more than `max_pixels`, are left out and counted in the manifest. `labels` are what is known of the view:
     groups that earlier builds found, and frames that people gave a word on. `earlier_choice` is the parent's, which
-    stands where it was made on a whole sample.
+    stands where it was made on a whole sample; `pace` may limit the input; with it, what the machine
+    measures decides, too.
 
     Raises:
         TooFewFrames: fewer usable frames than `settings.fewest_frames`.
@@ -61,6 +64,7 @@ def build_bank(
             embedder,
             settings,
             earlier=earlier_choice,
+            pace=pace,
             max_pixels=max_pixels,
             make_search=make_search,
             pool=pool,

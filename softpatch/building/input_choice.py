@@ -16,12 +16,13 @@ from softpatch.building.calibration_blocks import contiguous_blocks
 from softpatch.building.cross_fit import cross_fit
 from softpatch.building.fit import fit
 from softpatch.building.fitted_bank import SearchMaker
+from softpatch.building.input_cost import AFFORDED_RATIO, Pace, frame_seconds
 from softpatch.building.planting import planted_scores
 from softpatch.building.progress import BuildProgress, silent
 from softpatch.building.window import TooFewFrames, read_window
 from softpatch.images.geometry import Geometry
 from softpatch.images.header import UndecodableImage, read_header
-from softpatch.manifest import InputChoice, InputTrial
+from softpatch.manifest import InputChoice, InputCost, InputTrial
 from softpatch.network.embed import Embedder
 from softpatch.settings import FEWEST_BLOCKS, BuildSettings
 
@@ -51,7 +52,12 @@ LARGEST_SQUASH = 1.5
 LARGEST_PX = 2048 * 2048
 """Of an input whose size follows from the smallest defect."""
 
-_SIDE_MULTIPLE_PX = 32
+HALVINGS = 3
+"""How often the pixels of an input are halved, at most, until the machine can afford it."""
+
+
+class InputDoesNotFit(ValueError):
+    """The settings want an input that the network cannot take."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +75,7 @@ def choose_input(
     settings: BuildSettings,
     *,
     earlier: InputChoice | None,
+    pace: Pace | None = None,
     max_pixels: int,
     make_search: SearchMaker,
     pool: Executor,
@@ -76,24 +83,34 @@ def choose_input(
 ) -> ChosenInput:
     """By the settings where they say, and by trial on `FEWEST_TRIAL_FRAMES` to `TRIAL_FRAMES` of these otherwise.
 
-    An earlier choice stands where it was made on as many frames and is still among the candidates: another input makes
-    other scores, and a line should not see its scores change with every build.
+    An earlier choice stands where it was made on as many frames and is still among the candidates, at any number of
+    pixels: another input makes other scores, and a line should not see its scores change with every build.
+    `pace` is how the view was seen to send; the settings' own frames per second go before its. Without it nothing is
+    measured, and the same frames give the same choice on every machine.
 
     Raises:
         TooFewFrames: fewer usable frames than `settings.fewest_frames`.
         UnknownFeatures: the settings name features that the network does not have.
+        InputDoesNotFit: the sides of the settings' geometry are no multiples of what the network takes.
     """
     if settings.geometry is not None:
+        _refuse_other_multiples(settings.geometry, embedder.input_multiple_px)
         features = settings.features if settings.features != "auto" else next(iter(embedder.feature_sets))
         return ChosenInput(settings.geometry, embedder.with_features(features).features)
     sample = [frames[round(i)] for i in np.linspace(0, len(frames) - 1, min(TRIAL_FRAMES, len(frames)))]
-    candidates = input_candidates(typical_size(sample), embedder, settings)
-    if len(candidates) == 1 or len(sample) < FEWEST_TRIAL_FRAMES:
-        return ChosenInput(*candidates[-1])
+    size_wh = typical_size(sample)
     if earlier is not None and earlier.frames >= TRIAL_FRAMES:
         best = earlier.trials[0]
-        if (best.geometry, best.features) in candidates:
+        if (best.geometry, best.features) in _at_any_size(size_wh, embedder, settings):
             return ChosenInput(best.geometry, best.features, earlier)
+    cost = None
+    if pace is not None and (rate := settings.frames_per_second or pace.frames_per_second):
+        pace = Pace(rate, pace.clock)
+        cost = _affordable(sample, size_wh, embedder, settings, pace, max_pixels=max_pixels, make_search=make_search)
+        settings = settings.model_copy(update={"most_input_px": cost.most_input_px})
+    candidates = input_candidates(size_wh, embedder, settings)
+    if len(candidates) == 1 or len(sample) < FEWEST_TRIAL_FRAMES:
+        return ChosenInput(*candidates[-1])
     seen = []
     for number, (geometry, features) in enumerate(candidates):
         progress("choose", number, len(candidates))
@@ -105,7 +122,7 @@ def choose_input(
         InputTrial(geometry=candidates[i][0], features=candidates[i][1], seen_ratio=float(seen[i].mean()))
         for i in order
     ]
-    return ChosenInput(*candidates[order[0]], InputChoice(frames=len(sample), trials=trials))
+    return ChosenInput(*candidates[order[0]], InputChoice(frames=len(sample), trials=trials, cost=cost))
 
 
 def _best_first(seen: Sequence[Bool[np.ndarray, "plants"]]) -> list[int]:
@@ -116,6 +133,50 @@ def _best_first(seen: Sequence[Bool[np.ndarray, "plants"]]) -> list[int]:
         order.remove(len(seen) - 1)
         order.insert(0, len(seen) - 1)
     return order
+
+
+def _refuse_other_multiples(geometry: Geometry, multiple_px: int) -> None:
+    if geometry.height_px % multiple_px or geometry.width_px % multiple_px:
+        raise InputDoesNotFit(
+            f"build.geometry is {geometry.width_px} x {geometry.height_px} px, "
+            f"and this network takes sides that are multiples of {multiple_px}"
+        )
+
+
+def _affordable(
+    sample: Sequence[bytes],
+    size_wh: tuple[int, int],
+    embedder: Embedder,
+    settings: BuildSettings,
+    pace: Pace,
+    *,
+    max_pixels: int,
+    make_search: SearchMaker,
+) -> InputCost:
+    """The most pixels at which the widest features leave half of the time between two frames, by halving."""
+    rate = pace.frames_per_second or 0.0
+    for halvings in range(HALVINGS + 1):
+        pixels = settings.most_input_px >> halvings
+        at = settings.model_copy(update={"most_input_px": pixels})
+        geometry, features = input_candidates(size_wh, embedder, at)[-1]
+        seconds = frame_seconds(
+            sample,
+            embedder.with_features(features),
+            geometry,
+            settings,
+            clock=pace.clock,
+            max_pixels=max_pixels,
+            make_search=make_search,
+        )
+        if seconds * rate <= AFFORDED_RATIO:
+            break
+    return InputCost(frames_per_second=rate, frame_seconds=seconds, most_input_px=pixels)
+
+
+def _at_any_size(size_wh: tuple[int, int], embedder: Embedder, settings: BuildSettings) -> list[tuple[Geometry, str]]:
+    sizes = [settings.most_input_px >> halvings for halvings in range(HALVINGS + 1)]
+    allowed = [settings.model_copy(update={"most_input_px": pixels}) for pixels in sizes]
+    return [each for at in allowed for each in input_candidates(size_wh, embedder, at)]
 
 
 def typical_size(frames: Sequence[bytes]) -> tuple[int, int]:
@@ -146,23 +207,22 @@ def input_candidates(
             area = min(size_wh[0] * size_wh[1] * min(1.0, SEEN_PX / defect_px) ** 2, LARGEST_PX)
         else:
             area = float(settings.most_input_px)
-        found.append((shaped_input(size_wh, area / 4 if stride <= FINE_STRIDE_PX else area), features))
+        pixels = area / 4 if stride <= FINE_STRIDE_PX else area
+        found.append((shaped_input(size_wh, pixels, multiple_px=embedder.input_multiple_px), features))
     return found
 
 
-def shaped_input(size_wh: tuple[int, int], area_px: float) -> Geometry:
+def shaped_input(size_wh: tuple[int, int], area_px: float, *, multiple_px: int) -> Geometry:
     """An input of about that many pixels for frames of that size, its aspect ratio as near to 1 as may be.
 
     A square input has the fewest patches along the border; a frame is squashed by `LARGEST_SQUASH` at most.
     """
     aspect = size_wh[0] / size_wh[1]
     shape = max(aspect / LARGEST_SQUASH, 1.0) if aspect >= 1 else min(aspect * LARGEST_SQUASH, 1.0)
-    width, height = _side(np.sqrt(area_px * shape)), _side(np.sqrt(area_px / shape))
+    width, height = (
+        max(1, round(side / multiple_px)) * multiple_px for side in (np.sqrt(area_px * shape), np.sqrt(area_px / shape))
+    )
     return Geometry(mode="squash", height_px=height, width_px=width)
-
-
-def _side(length_px: float) -> int:
-    return max(1, round(length_px / _SIDE_MULTIPLE_PX)) * _SIDE_MULTIPLE_PX
 
 
 def _seen(

@@ -6,9 +6,19 @@ from typing import Annotated, Literal, NamedTuple
 import cv2
 import numpy as np
 from jaxtyping import Bool, UInt8
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-Side = Annotated[int, Field(ge=32, multiple_of=32)]
+PATCH_SIDES_PX = (14, 16)
+"""Of the patches of known networks: sides of an input are multiples of one of them (of 32 for most networks)."""
+
+
+def _whole_patches(side_px: int) -> int:
+    if not any(side_px % patch == 0 for patch in PATCH_SIDES_PX):
+        raise ValueError(f"{side_px} px is no multiple of 32, which most networks take, nor of 14 or 16")
+    return side_px
+
+
+Side = Annotated[int, Field(ge=14), AfterValidator(_whole_patches)]
 
 Box = tuple[int, int, int, int]  # x0, y0, x1, y1 in pixels; x1 and y1 lie outside
 

@@ -30,6 +30,7 @@ class Projected:
     graph_hash = "f" * 64
     features = "projected"
     feature_sets = MappingProxyType({"projected": FeatureSet(stride_px=CELL_PX, dimension=DIMENSION)})
+    input_multiple_px = 32
     provider = "cpu"
     precision = "fp32"
 

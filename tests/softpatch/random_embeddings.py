@@ -24,6 +24,7 @@ class MeanColours:
     graph_hash = "f" * 64
     features = "colours"
     feature_sets = MappingProxyType({"colours": FeatureSet(stride_px=8, dimension=6)})
+    input_multiple_px = 32
     provider = "cpu"
     precision = "fp32"
 

@@ -1,5 +1,6 @@
 """Where nobody says how a view is looked at, its own frames do."""
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 from types import MappingProxyType
 
@@ -10,11 +11,13 @@ from softpatch.building.input_choice import (
     LARGEST_SQUASH,
     TRIAL_FRAMES,
     ChosenInput,
+    InputDoesNotFit,
     choose_input,
     input_candidates,
     shaped_input,
     typical_size,
 )
+from softpatch.building.input_cost import Pace
 from softpatch.building.window import TooFewFrames
 from softpatch.images.geometry import Geometry
 from softpatch.manifest import InputChoice
@@ -57,12 +60,24 @@ class TwoViews(MeanColours):
 
 
 def chosen(
-    frames: list[bytes], embedder: MeanColours, settings: BuildSettings, earlier: InputChoice | None = None
+    frames: list[bytes],
+    embedder: MeanColours,
+    settings: BuildSettings,
+    earlier: InputChoice | None = None,
+    *,
+    frames_per_second: float | None = None,
 ) -> ChosenInput:
     """As a build chooses."""
     with ThreadPoolExecutor(2) as pool:
         return choose_input(
-            frames, embedder, settings, earlier=earlier, max_pixels=10**6, make_search=FlatSearch, pool=pool
+            frames,
+            embedder,
+            settings,
+            earlier=earlier,
+            pace=Pace(frames_per_second, time.process_time),
+            max_pixels=10**6,
+            make_search=FlatSearch,
+            pool=pool,
         )
 
 
@@ -135,10 +150,41 @@ def test_an_earlier_choice_that_the_settings_rule_out_is_made_anew() -> None:
     )
 
 
+def test_frames_that_come_too_fast_are_looked_at_smaller() -> None:
+    """A million a second: at an eighth of the pixels, the least. One a minute: as ever. What was measured is kept."""
+    blind = TwoViews("fine", blind="none")
+    fast = chosen(window(60, defects=0), blind, AUTO, frames_per_second=1e6)
+    slow = chosen(window(8, defects=0), blind, AUTO, frames_per_second=1 / 60)
+    assert slow.geometry == Geometry(height_px=256, width_px=256)
+    assert fast.geometry == Geometry(height_px=96, width_px=96)
+    assert fast.choice is not None
+    assert fast.choice.cost is not None
+    assert fast.choice.cost.most_input_px == 256 * 256 // 8
+    assert fast.choice.cost.frame_seconds > 0
+    said = AUTO.model_copy(update={"frames_per_second": 1 / 60})
+    assert chosen(window(8, defects=0), blind, said, frames_per_second=1e6).geometry == slow.geometry
+
+
+def test_a_choice_made_smaller_stands_when_frames_come_slower() -> None:
+    """A line should not see its scores change with every change of pace."""
+    blind = TwoViews("fine", blind="none")
+    choice = chosen(window(60, defects=0), blind, AUTO, frames_per_second=1e6).choice
+    assert choice is not None
+    whole = choice.model_copy(update={"frames": TRIAL_FRAMES})
+    assert chosen(window(60, defects=0), blind, AUTO, whole).geometry == choice.trials[0].geometry
+
+
+def test_an_input_that_the_network_cannot_take_is_refused() -> None:
+    """By one sentence."""
+    odd = BuildSettings(geometry=Geometry(height_px=28, width_px=64))
+    with pytest.raises(InputDoesNotFit, match="is 64 x 28 px, and this network takes sides that are multiples of 32"):
+        chosen(window(8, defects=0), TwoViews("fine", blind="none"), odd)
+
+
 @pytest.mark.parametrize("size_wh", [(512, 512), (560, 228), (300, 900), (8000, 1000), (640, 480)])
 def test_a_frame_is_never_squashed_by_more_than_half(size_wh: tuple[int, int]) -> None:
     """But for the rounding to multiples of 32 px; the pixels are about those asked for."""
-    shape = shaped_input(size_wh, 448.0 * 448.0)
+    shape = shaped_input(size_wh, 448.0 * 448.0, multiple_px=32)
     squash = (size_wh[0] / size_wh[1]) / (shape.width_px / shape.height_px)
     assert max(squash, 1 / squash) <= LARGEST_SQUASH * 1.12
     assert shape.width_px * shape.height_px == pytest.approx(448 * 448, rel=0.15)

@@ -27,8 +27,8 @@ def test_the_input_has_the_size_it_says(mode: str, height: int, width: int, rows
 
 
 @pytest.mark.parametrize("side", [0, 31, 100, -32])
-def test_sides_are_multiples_of_32(side: int) -> None:
-    """The backbone's coarsest layer has to fit."""
+def test_a_side_is_a_whole_number_of_patches(side: int) -> None:
+    """Of some network's."""
     with pytest.raises(ValidationError):
         Geometry(height_px=side)
 
