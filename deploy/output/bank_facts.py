@@ -84,11 +84,8 @@ def _choice_words(choice: InputChoice | None) -> list[str]:
     ]
     if (cost := choice.cost) is None:
         return tried
-    return [
-        *tried,
-        f"up to {cost.most_input_px} px of input, {1000 * cost.frame_seconds:.3g} ms a frame on this machine "
-        f"at {cost.frames_per_second:.3g} frames/s",
-    ]
+    taken = f"{1000 * cost.frame_seconds:.3g} ms a frame at {cost.frames_per_second:.3g} frames/s"
+    return [*tried, f"up to {cost.most_input_px} px of input: {taken}"]
 
 
 def detection_words(curve: DetectionCurve | None, frame_px: FrameSizes, *, field_of_view_mm: float | None) -> str:

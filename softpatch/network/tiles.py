@@ -58,4 +58,6 @@ def _spans(side_px: int, multiple_px: int) -> list[TileSpan]:
     parts, units = math.ceil(side_px / TILE_PX), side_px // multiple_px
     margin = math.ceil(MARGIN_PX / multiple_px) * multiple_px
     edges = [round(part * units / parts) * multiple_px for part in range(parts + 1)]
-    return [TileSpan(max(0, start - margin), min(side_px, stop + margin), start, stop) for start, stop in pairwise(edges)]
+    return [
+        TileSpan(max(0, start - margin), min(side_px, stop + margin), start, stop) for start, stop in pairwise(edges)
+    ]
