@@ -18,17 +18,28 @@ class BankEventKind(StrEnum):
     BUILD_FAILED = "build_failed"
     """With the fact `stopped`: a person chose another bank, or to learn anew, while it ran or waited."""
     GATED = "gated"
-    """A candidate passed the gate. Nothing writes it yet."""
+    """A candidate passed the gate and is not in force yet: it scores in shadow, or waits for a person.
+
+    One that comes into force at once has `promoted` alone.
+    """
     REFUSED = "refused"
-    """A candidate did not pass the gate. Nothing writes it yet."""
+    """A candidate did not pass the gate, or was decided otherwise too often in shadow.
+
+    The facts name the bounds that are broken, each with its value and `_limit`, and frames that show it.
+    """
     PROMOTED = "promoted"
     ROLLED_BACK = "rolled_back"
     THRESHOLD_CHANGED = "threshold_changed"
     PINNED = "pinned"
+    UNPINNED = "unpinned"
     RETIRED = "retired"
     RELEARNING = "relearning"
     HELD = "held"
-    """The view learns nothing until a person decides. Nothing writes it yet."""
+    """The view learns nothing until a person decides: a person said so, or its line has changed."""
+    RELEASED = "released"
+    """A held view learns again."""
+    BUILD_CANCELLED = "build_cancelled"
+    """A person stopped a build, running or asked for."""
     COMMAND_REFUSED = "command_refused"
     GROUP_FOUND = "group_found"
     """A build found frames that are alike and unlike the many. They are not learnt; a person is asked once."""

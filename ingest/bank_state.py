@@ -24,7 +24,7 @@ class ViewState(StrEnum):
     """Verdicts count, but the threshold's interval is still wide or the first bank's review list is open."""
     ACTIVE = "active"
     HELD = "held"
-    """Verdicts go on by the active bank, and nothing is learnt until a person decides. Nothing writes it yet."""
+    """Verdicts go on by the active bank, and nothing is learnt until a person decides: they, or the gate, held it."""
     RETIRED = "retired"
     """A person said that the view has ended: no bank, no window. A frame of it begins it anew."""
 
@@ -50,6 +50,14 @@ class BankInForce(FrozenModel):
         return self
 
 
+class RefusedBank(FrozenModel):
+    """A bank that the gate, or its time in shadow, kept out of force."""
+
+    version: Sha256
+    why: str
+    at: Moment
+
+
 class BankState(Message):
     """A view's whole bank state."""
 
@@ -65,8 +73,13 @@ class BankState(Message):
     previous: BankInForce | None = None
     """What a rollback brings back."""
     shadow: BankInForce | None = None
-    """A bank that scores beside the active one, without deciding. Nothing writes it yet."""
+    """A bank that scores a sample of frames beside the active one, without deciding; it is the candidate, too."""
+    shadow_since: Moment | None = None
+    """When it began to."""
     candidate: BankInForce | None = None
+    """A bank that passed the gate and is not yet in force."""
+    refused: RefusedBank | None = None
+    """The newest bank that was kept out of force, until another one comes into force."""
     pinned: Sha256 | None = None
     """The reference bank a person chose; the gate measures how far a candidate is from it."""
     commands_through: Annotated[int, Field(ge=0)] = 0

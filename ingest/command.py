@@ -26,6 +26,14 @@ class CommandKind(StrEnum):
     """The view has ended: remove its banks, its window and what is known of its frames."""
     PIN = "pin"
     """Make `bank_version` the reference; none: the active bank."""
+    UNPIN = "unpin"
+    """There is no reference any more."""
+    HOLD = "hold"
+    """Learn nothing, and build nothing, until a person decides; decisions go on by the bank in force."""
+    RELEASE = "release"
+    """Let a held view learn again, by the bank in force."""
+    CANCEL_BUILD = "cancel_build"
+    """Stop the view's build, running or asked for; the next one comes by its schedule."""
     SET_THRESHOLD = "set_threshold"
     """Change the threshold in force: to `threshold`, or to what the bank's calibration gives for `false_reject_ratio`.
 

@@ -6,6 +6,7 @@
     windows/<view>/index-<hash>.journal     what changed since the index of that hash was written
     positions/<topic>/<partition>           how far a partition of frames was read
     annotations/<view>/<annotation>/<number>.frame   one encoded frame that shows what an annotation is about
+    gates/<view>/<time>-<version>.json      what the gate said of a bank; the time is of the examination, UTC
     pictures/<view>/<day>/<decision>.frame  the encoded frame of a recorded decision
     pictures/<view>/<day>/<decision>.jpg    the same, small
 
@@ -29,6 +30,7 @@ BANKS = "banks"
 WINDOWS = "windows"
 POSITIONS = "positions"
 ANNOTATIONS = "annotations"
+GATES = "gates"
 PICTURES = "pictures"
 BANK_SUFFIX = ".safetensors"
 INDEX = "index.json"
@@ -106,6 +108,16 @@ def exemplar_path(view: str, annotation: str, number: int) -> str:
     if len(folder) > MAX_FILE_NAME_BYTES:
         folder = hashlib.sha256(annotation.encode()).hexdigest()
     return f"{annotation_folder(view)}/{folder}/{number}.frame"
+
+
+def gate_folder(view: str) -> str:
+    """The folder of what the gate said of a view's banks."""
+    return f"{GATES}/{file_name(view)}"
+
+
+def gate_record_path(view: str, at: datetime, version: str) -> str:
+    """Where the record of one examination lies; names sort by time."""
+    return f"{gate_folder(view)}/{at.astimezone(UTC):%Y%m%dT%H%M%S%f}-{version}.json"
 
 
 def picture_path(view: str, decided_at: datetime, decision: str) -> str:

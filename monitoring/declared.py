@@ -12,7 +12,9 @@ from prometheus_client import Counter, Gauge, Histogram, Info, disable_created_m
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
-MetricLabel = Literal["view", "stage", "verdict", "reason", "label", "partition", "statistic", "header", "service"]
+MetricLabel = Literal[
+    "view", "stage", "verdict", "reason", "label", "partition", "statistic", "header", "service", "bound"
+]
 """All that may part a metric's series: each is bounded by the line itself. Bank versions are in an info metric."""
 
 OPEN: tuple[str, ...] = ()

@@ -131,8 +131,9 @@ class BankStore:
 def named_versions(state: BankState) -> frozenset[str]:
     """The banks that a state still needs."""
     banks = (state.active, state.previous, state.shadow, state.candidate)
-    pinned = () if state.pinned is None else (state.pinned,)
-    return frozenset([*(bank.version for bank in banks if bank is not None), *pinned])
+    others = [] if state.pinned is None else [state.pinned]
+    others += [] if state.refused is None else [state.refused.version]
+    return frozenset([*(bank.version for bank in banks if bank is not None), *others])
 
 
 def facts_of(bank: Bank) -> EventFacts:

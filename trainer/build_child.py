@@ -14,12 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, overload
 
 from ingest.parent_process import ParentGone, die_with_parent
-from ingest.store_layout import bank_path
 from trainer.build_order import BuildAnswer, BuildFailed, BuildFinished, BuildOrder, BuildStep, line_of
 
 if TYPE_CHECKING:
     from ingest.store import Store
-    from softpatch.manifest import InputChoice
+    from softpatch.gate.measures import GateMeasures
 
 
 def main(order_file: str, parent_pid: str) -> int:
@@ -33,11 +32,11 @@ def main(order_file: str, parent_pid: str) -> int:
     os.nice(order.niceness)
     steps = Steps(answers)
     try:
-        _build(order, steps)
+        measures = _build(order, steps)
     except Exception as error:  # noqa: BLE001 -- whatever it was, the view's history names it
         steps.send(BuildFailed(failed=sentence(error)))
         return 1
-    steps.send(steps.finished())
+    steps.send(steps.finished(measures))
     return 0
 
 
@@ -68,13 +67,13 @@ class Steps:
         self._answers.write(line_of(answer))
         self._answers.flush()
 
-    def finished(self) -> BuildFinished:
+    def finished(self, measures: GateMeasures | None = None) -> BuildFinished:
         """The stages with their seconds; a stage that came more than once counts all its times."""
         ends = [at for _, at in self._began[1:]] + [self._clock()]
         seconds: dict[str, float] = {}
         for (stage, began), end in zip(self._began, ends, strict=True):
             seconds[stage] = seconds.get(stage, 0.0) + end - began
-        return BuildFinished(stage_seconds=seconds)
+        return BuildFinished(stage_seconds=seconds, measures=measures)
 
 
 class StoredFrames(Sequence[bytes]):
@@ -97,22 +96,24 @@ class StoredFrames(Sequence[bytes]):
         return self._store.get(self._paths[place])
 
 
-def _build(order: BuildOrder, steps: Steps) -> None:
+def _build(order: BuildOrder, steps: Steps) -> GateMeasures | None:
     # Imported here, after the process has lowered its priority: loading these takes seconds of CPU.
     from ingest.store import FsspecStore  # noqa: PLC0415
     from softpatch.bank import bank_to_bytes  # noqa: PLC0415
-    from softpatch.building.build import build_bank  # noqa: PLC0415
+    from softpatch.building.build import build_and_examine  # noqa: PLC0415
     from softpatch.building.input_cost import Pace  # noqa: PLC0415
     from softpatch.network.embed import FrameShapes, OnnxEmbedder  # noqa: PLC0415
     from softpatch.network.graph import load_graph  # noqa: PLC0415
     from trainer.labelled_frames import labelled_frames  # noqa: PLC0415
+    from trainer.prior_banks import input_choice_of, prior_banks, stored_bank  # noqa: PLC0415
 
     geometry = order.settings.measured_geometry
     shapes = FrameShapes(geometry.height_px, geometry.width_px)
     graph = load_graph(Path(order.graph))
     embedder = OnnxEmbedder.open(graph, provider=order.provider, threads=order.threads, shapes=shapes)
     store = FsspecStore.open(order.store_url)
-    bank = build_bank(
+    parent = stored_bank(store, order.view, order.parent)
+    bank, measures = build_and_examine(
         StoredFrames(store, order.frames),
         embedder,
         order.settings,
@@ -123,7 +124,8 @@ def _build(order: BuildOrder, steps: Steps) -> None:
         graph_name=graph.name,
         provenance=order.provenance,
         parent=order.parent,
-        earlier_choice=_earlier_choice(store, order),
+        earlier_choice=input_choice_of(parent),
+        before=prior_banks(store, order, parent),
         pace=Pace(order.frames_per_second, _machine_clock(embedder.provider)),
         progress=steps.step,
         threads=order.threads,
@@ -133,6 +135,7 @@ def _build(order: BuildOrder, steps: Steps) -> None:
     beside = Path(order.result).with_suffix(".part")
     beside.write_bytes(bank_to_bytes(bank))
     beside.replace(order.result)
+    return None if order.gate is None else measures
 
 
 def _machine_clock(provider: str) -> Callable[[], float]:
@@ -141,19 +144,6 @@ def _machine_clock(provider: str) -> Callable[[], float]:
 
     cores = available_cores()
     return (lambda: time.process_time() / cores) if provider == "cpu" else time.perf_counter
-
-
-def _earlier_choice(store: Store, order: BuildOrder) -> InputChoice | None:
-    """Of the parent bank; None where there is none that can be read: a lost bank must not stop the next."""
-    from ingest.store import NotInStore  # noqa: PLC0415 - as in _build
-    from softpatch.bank import InvalidBank, bank_from_bytes  # noqa: PLC0415
-
-    if order.parent is None:
-        return None
-    try:
-        return bank_from_bytes(store.get(bank_path(order.view, order.parent))).manifest.input_choice
-    except (NotInStore, InvalidBank):
-        return None
 
 
 def _take_stdout() -> BinaryIO:

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
+from softpatch.gate.measures import GateMeasures
 from softpatch.manifest import GroupLabel
 from softpatch.settings import BuildSettings
 
@@ -24,6 +25,14 @@ class AnnotationOrder(_Wire):
     origin: Literal["group", "feedback"]
     box_xyxy: tuple[float, float, float, float] | None
     frames: tuple[str, ...]
+
+
+class GateOrder(_Wire):
+    """What the new bank is held against: the parent with the threshold in force, and a reference; versions."""
+
+    parent_threshold: float | None
+    reference: str | None
+    quarantine_frames: int | None
 
 
 class BuildOrder(_Wire):
@@ -45,6 +54,8 @@ class BuildOrder(_Wire):
     parent: str | None
     frames_per_second: float | None = None
     """That the view sends; None where its window does not tell."""
+    gate: GateOrder | None = None
+    """None: the bank is not examined."""
     max_pixels: int
     """Of a frame that is used; a larger one is left out."""
     result: str
@@ -63,6 +74,8 @@ class BuildFinished(_Wire):
     """The bank lies where the order wanted it. Seconds each stage took, from its first step to the next one's."""
 
     stage_seconds: dict[str, float]
+    measures: GateMeasures | None = None
+    """For the gate, where the order asked for them."""
 
 
 class BuildFailed(_Wire):

@@ -1,11 +1,8 @@
-"""When a view builds a bank, and what its state becomes: functions of values, no clock, no files, no Kafka.
+"""When a view builds a bank, and what becomes of a build that gave none: functions of values, no clock, no files.
 
-A view opens as `learning`. A bank makes it `provisional`, or `active` where it was built from a full window and the
-threshold's interval is narrow enough (high / low at most `provisional_interval_ratio`); a person who puts a bank in
-force ends `provisional`, too. Every view builds again each time its frames have doubled, until its window is full,
-however certain its threshold is: a bank of few frames misses defects that one of many frames finds. A held view learns
-nothing until a person promotes, rolls back, rebuilds or relearns. A view whose bank in force has lost its file builds
-as one that has no bank.
+Every view builds again each time its frames have doubled, until its window is full, however certain its threshold is: a
+bank of few frames misses defects that one of many frames finds. A held view learns nothing until a person releases it,
+promotes, rolls back, rebuilds or relearns. A view whose bank in force has lost its file builds as one that has no bank.
 """
 
 from __future__ import annotations
@@ -15,13 +12,13 @@ from typing import TYPE_CHECKING
 
 from ingest.bank_event import BankEventKind
 from ingest.bank_state import BankInForce, BankState, ViewState
-from softpatch.calibration.threshold import frames_needed, why_uncertain
 from trainer.transition import TRAINER, Effect, EventFacts, Initiator, Transition, changed, event_of
 from trainer.window import lost
 
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from softpatch.gate.measures import GateMeasures
     from softpatch.manifest import GroupRecord, Threshold
     from trainer.settings import ViewTraining
     from trainer.window import WindowIndex
@@ -41,6 +38,8 @@ class BuiltBank:
     """Whether it was built from a full window."""
     replaces_lost: bool = False
     """Whether it stands in for a bank whose file is gone."""
+    measures: GateMeasures | None = None
+    """What the gate knows of it; None where it was not examined."""
 
     @property
     def interval_ratio(self) -> float:
@@ -75,45 +74,6 @@ def build_due(index: WindowIndex, state: BankState, training: ViewTraining, *, g
     return _again(index, training)
 
 
-def after_build(
-    state: BankState, built: BuiltBank, initiator: Initiator, *, training: ViewTraining, at: datetime
-) -> Transition:
-    """The new bank becomes the candidate and, since nothing stands between yet, is promoted."""
-    candidate = changed(state, initiator, at, candidate=built.bank)
-    event = event_of(candidate, BankEventKind.BUILT, initiator, bank=built.bank, facts=built.facts, at=at)
-    promoted = promote_candidate(candidate, built, initiator, training=training, at=at)
-    return Transition(promoted.state, (event, *promoted.events))
-
-
-def promote_candidate(
-    state: BankState, built: BuiltBank, initiator: Initiator, *, training: ViewTraining, at: datetime
-) -> Transition:
-    """The candidate comes into force; whatever is to examine it first stands between `after_build` and this."""
-    certain = built.window_full and built.interval_ratio <= training.provisional_interval_ratio
-    settled = certain or (state.state is ViewState.ACTIVE and not built.replaces_lost)
-    doubt: dict[str, str | int] = {} if settled else _doubt(built, training)
-    promoted = changed(
-        state,
-        initiator,
-        at,
-        epoch=state.epoch,  # candidate and promotion are one change
-        state=ViewState.ACTIVE if settled else ViewState.PROVISIONAL,
-        **doubt,
-        active=built.bank,
-        previous=state.active or state.previous,
-        candidate=None,
-    )
-    facts: EventFacts = {
-        "threshold": built.bank.threshold,
-        "interval_ratio": built.interval_ratio,
-        "provisional": not settled,
-        **doubt,
-    }
-    return Transition(
-        promoted, (event_of(promoted, BankEventKind.PROMOTED, initiator, bank=built.bank, facts=facts, at=at),)
-    )
-
-
 def after_failed_build(state: BankState, reason: str, initiator: Initiator, *, at: datetime) -> Transition:
     """The state stays; the event says why there is no new bank."""
     failed = Initiator(initiator.who, reason, initiator.command_id)
@@ -139,18 +99,6 @@ def after_bank_lost(state: BankState, index: WindowIndex, training: ViewTraining
     facts: EventFacts = {"frames": len(index.frames), "read_again": read_again}
     event = event_of(state, BankEventKind.BANK_LOST, finder, bank=state.active, facts=facts, at=at)
     return Transition(None, (event,), Effect.READ_AGAIN if read_again else Effect.KEEP_WINDOW)
-
-
-def _doubt(built: BuiltBank, training: ViewTraining) -> dict[str, str | int]:
-    """Why a bank leaves its view provisional, and about how many frames it still needs: fields of state and event."""
-    limit = training.provisional_interval_ratio
-    wide = why_uncertain(built.threshold, frames=built.frames, interval_ratio_limit=limit)
-    needed = frames_needed(built.threshold, frames=built.frames, interval_ratio_limit=limit)
-    if built.window_full:
-        return {"provisional_because": wide or "", "frames_needed": needed}
-    few = f"the bank was built from {built.frames} frames, a full window has {training.window_frames}"
-    missing = max(needed, training.window_frames - built.frames)
-    return {"provisional_because": f"{few}; {wide}" if wide else few, "frames_needed": missing}
 
 
 def _why_first(index: WindowIndex, state: BankState, graph_hash: str) -> str | None:

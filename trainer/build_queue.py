@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from ingest.store_layout import frame_path
-from trainer.build_order import AnnotationOrder, BuildOrder
+from trainer.build_order import AnnotationOrder, BuildOrder, GateOrder
 from trainer.build_process import BuildProcess
 from trainer.frame_rate import frames_per_second
 from trainer.threshold_settings import build_settings_of
@@ -152,8 +152,20 @@ def order_for(
         },
         parent=active.version if active else None,
         frames_per_second=frames_per_second(frames),
+        gate=_gate_order(view),
         max_pixels=environment.max_pixels,
         result=str(environment.folder / f"{view.state.epoch}-{view.index.seen}.safetensors"),
+    )
+
+
+def _gate_order(view: OwnedView) -> GateOrder | None:
+    gate, active = view.training.gate, view.state.active
+    if not gate.enabled:
+        return None
+    return GateOrder(
+        parent_threshold=active.threshold if active else None,
+        reference=view.state.pinned if gate.anchored_drift is not None else None,
+        quarantine_frames=gate.quarantine_frames,
     )
 
 

@@ -54,6 +54,8 @@ class CommandContext:
     training: ViewTraining
     banks: Banks
     at: datetime
+    builds: bool = False
+    """Whether a build of the view runs or was asked for."""
 
     @property
     def initiator(self) -> Initiator:
@@ -103,6 +105,9 @@ def _promote(context: CommandContext) -> Transition:
         active=bank,
         previous=context.state.active or context.state.previous,
         candidate=None,
+        shadow=None,
+        shadow_since=None,
+        refused=None,
     )
 
 
@@ -123,6 +128,9 @@ def _roll_back(context: CommandContext) -> Transition:
         active=bank,
         previous=context.state.active,
         candidate=None,
+        shadow=None,
+        shadow_since=None,
+        refused=None,
     )
 
 
@@ -160,6 +168,8 @@ def _relearn(context: CommandContext) -> Transition:
         active=None,
         previous=context.state.active or context.state.previous,
         shadow=None,
+        shadow_since=None,
+        refused=None,
         candidate=None,
         pinned=None,
     )
@@ -171,6 +181,32 @@ def _pin(context: CommandContext) -> Transition:
         raise NotPossible("no bank is in force: name the bank to pin")
     bank = context.state.active if version is None else _named(context, version)
     return context.done(BankEventKind.PINNED, bank=bank, pinned=bank.version if bank else None)
+
+
+def _unpin(context: CommandContext) -> Transition:
+    if context.state.pinned is None:
+        raise NotPossible("no bank is pinned")
+    return context.done(BankEventKind.UNPINNED, facts={"was": context.state.pinned}, pinned=None)
+
+
+def _hold(context: CommandContext) -> Transition:
+    if context.state.state is ViewState.HELD:
+        raise NotPossible(f"it is held already, by {context.state.by}: {context.state.why}")
+    if context.state.active is None:
+        raise NotPossible("it has no bank in force that decisions could go on by")
+    return context.done(BankEventKind.HELD, Effect.POSTPONE, bank=context.state.active, state=ViewState.HELD)
+
+
+def _release(context: CommandContext) -> Transition:
+    if context.state.state is not ViewState.HELD:
+        raise NotPossible(f"it is not held, it is {context.state.state.value}")
+    return context.done(BankEventKind.RELEASED, bank=context.state.active, state=ViewState.ACTIVE)
+
+
+def _cancel_build(context: CommandContext) -> Transition:
+    if not context.builds:
+        raise NotPossible("no build of it runs or was asked for")
+    return context.done(BankEventKind.BUILD_CANCELLED, Effect.POSTPONE)
 
 
 def _set_threshold(context: CommandContext) -> Transition:
@@ -263,6 +299,8 @@ def _retire(context: CommandContext) -> Transition:
         active=None,
         previous=None,
         shadow=None,
+        shadow_since=None,
+        refused=None,
         candidate=None,
         pinned=None,
         false_reject_ratio=None,
@@ -278,6 +316,10 @@ _TRANSITIONS: dict[CommandKind, Callable[[CommandContext], Transition]] = {
     CommandKind.REBUILD: _rebuild,
     CommandKind.RELEARN: _relearn,
     CommandKind.PIN: _pin,
+    CommandKind.UNPIN: _unpin,
+    CommandKind.HOLD: _hold,
+    CommandKind.RELEASE: _release,
+    CommandKind.CANCEL_BUILD: _cancel_build,
     CommandKind.RETIRE: _retire,
     CommandKind.SET_THRESHOLD: _set_threshold,
 }

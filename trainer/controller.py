@@ -14,20 +14,22 @@ from ingest.store import StoreError
 from softpatch.bank import InvalidBank
 from trainer.bank_store import named_versions
 from trainer.build_order import BuildFailed, BuildFinished, BuildStep
-from trainer.build_policy import after_build, after_failed_build, build_due
+from trainer.build_policy import after_failed_build, build_due
 from trainer.build_process import progress_ratio
 from trainer.commands import CommandContext, after_command, failed_command
 from trainer.commands import build_request_of as command_request
 from trainer.feedback import FeedbackContext, after_feedback, failed_word
 from trainer.feedback import build_request_of as feedback_request
+from trainer.gate_records import show_examination
 from trainer.groups import frames_of, with_groups
 from trainer.modes import with_modes
 from trainer.owned_views import each_in_turn
+from trainer.promotion import after_build
 from trainer.publisher import NotOurs
 from trainer.set_aside import NotTaken
 from trainer.threshold_settings import false_reject_ratio_of, undecided_band_of, with_band
 from trainer.transition import Effect, Transition
-from trainer.window import LastBuild, lost
+from trainer.window import LastBuild, lost, without_frames
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,12 +37,14 @@ if TYPE_CHECKING:
     from ingest.command import Command
     from ingest.feedback import Feedback
     from monitoring.metrics import TrainerMetrics
+    from softpatch.gate.verdict import GateVerdict
     from trainer.annotation_store import AnnotationStore
     from trainer.bank_store import BankStore
     from trainer.build_policy import BuiltBank
     from trainer.build_queue import BuildQueue, Job
     from trainer.effects import WindowEffects
     from trainer.feedback import Frames
+    from trainer.gate_records import GateRecords
     from trainer.message_queue import MessageQueue
     from trainer.owned_views import OwnedView, OwnedViews
     from trainer.publisher import Publisher
@@ -70,6 +74,7 @@ class ViewController:
         bank_store: BankStore,
         annotation_store: AnnotationStore,
         windows: WindowStore,
+        gate_records: GateRecords,
         files: ViewFiles,
         publisher: Publisher,
         effects: WindowEffects,
@@ -86,6 +91,7 @@ class ViewController:
         self._bank_store = bank_store
         self._annotation_store = annotation_store
         self._windows = windows
+        self._gate_records = gate_records
         self._files = files
         self._publisher = publisher
         self._effects = effects
@@ -133,7 +139,10 @@ class ViewController:
         if self._commands.made_anew(view.name, through=view.state.commands_through):
             view.published(view.state.model_copy(update={"commands_through": 0}))
         for offset, command in self._commands.waiting(view.name, through=view.state.commands_through):
-            context = CommandContext(command, view.state, view.index, view.training, self._bank_store, self._now())
+            builds = self._builds.reads(view.name) or view.index.build_request is not None
+            context = CommandContext(
+                command, view.state, view.index, view.training, self._bank_store, self._now(), builds
+            )
             try:
                 self._carry_out(view, context, offset)
             except PASSING:
@@ -228,19 +237,23 @@ class ViewController:
             self._builds.clear()
             return
         try:
-            built = self._built(view, job)
+            built = replace(self._built(view, job), measures=finished.measures)
         except InvalidBank as error:
             self._fail(job, f"the bank is not valid: {error}")
             return
         except OSError as error:  # swept away with other temporary files, say: waiting would hold up every view
             self._fail(job, f"the bank that was built cannot be read: {error}")
             return
+        verdict = None
         if built.bank.version not in named_versions(view.state):  # else an abort was none: it had been committed
-            self._promote(view, job, built)
+            verdict = self._examine(view, job, built)
         self._show_built(view, built, finished)
         view.change_window(self._with_modes(view, job, built))
-        self._end(job, view, "built")
+        if verdict is not None and verdict.line_changed and built.measures is not None:
+            view.change_window(without_frames(view.index, frozenset(built.measures.failing)))
+        self._end(job, view, "built" if verdict is None or verdict.passed else "refused")
         self._bank_store.tidy(view.state)
+        self._gate_records.tidy(view.name)
 
     def _built(self, view: OwnedView, job: Job) -> BuiltBank:
         """The bank that a build gave, stored, with the threshold and the band that the view has now."""
@@ -254,13 +267,18 @@ class ViewController:
             replaces_lost=lost(view.state, view.index),
         )
 
-    def _promote(self, view: OwnedView, job: Job, built: BuiltBank) -> None:
+    def _examine(self, view: OwnedView, job: Job, built: BuiltBank) -> GateVerdict | None:
+        """Publish what follows from the build, with the groups that it found; what the gate said of it."""
         now = self._now()
-        promoted = after_build(view.state, built, job.initiator, training=view.training, at=now)
-        transition = with_groups(promoted, built.groups, frames_of(job.process.order), at=now)
+        examined = after_build(view.state, built, job.initiator, training=view.training, at=now)
+        transition = with_groups(examined.transition, built.groups, frames_of(job.process.order), at=now)
+        transition = self._gate_records.with_record(transition, view, built, examined.verdict, at=now)
         self._annotation_store.write(transition.files)
         self._publisher.publish(view, transition)
         self._annotation_store.tidy(view.state)
+        if examined.verdict is not None and built.measures is not None:
+            show_examination(self._metrics, view.name, built.measures, examined.verdict)
+        return examined.verdict
 
     def _with_modes(self, view: OwnedView, job: Job, built: BuiltBank) -> Change:
         names = frozenset(job.process.order.frame_names)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from ingest.decision import InputFaultPolicy
+from softpatch.gate.settings import GateSettings
 from softpatch.images.input_faults import FROZEN_FRAMES
 from softpatch.settings import BuildSettings
 
 MIB = 2**20
+
+PromotionPolicy = Literal["at_once", "after_shadow", "by_person"]
 
 
 class TrainerSettings(BaseModel):
@@ -47,6 +50,14 @@ class TrainerSettings(BaseModel):
         gt=0,
         description="A view without a bank that is silent for so long is retired, with its window; it comes back with "
         "its next frame.",
+    )
+    gate_key_file: str | None = Field(
+        default=None,
+        description="A file whose bytes sign the record of each examination by the gate (HMAC-SHA256); none: unsigned.",
+    )
+    keep_gate_records: int = Field(default=500, ge=1, description="Records of examinations kept of each view, newest.")
+    build_memory_bytes: int | None = Field(
+        default=None, ge=64 * MIB, description="Memory of its own that a build may take; more stops it. None: no limit."
     )
     keep_banks: int = Field(
         default=5, ge=0, description="Bank files kept of each view, newest first, besides those its state names."
@@ -95,6 +106,27 @@ class ViewTraining(BaseModel):
     frozen_frames: int = Field(
         default=FROZEN_FRAMES, ge=3, description="So many frames in a row that show the same instant are frozen."
     )
+    review_hours: float = Field(
+        default=72,
+        ge=0,
+        description="For so long a group that waits for a word keeps a view provisional, from when it was found.",
+    )
+    promotion: PromotionPolicy = Field(
+        default="at_once",
+        description="When a bank that passed the gate comes into force: `at_once`, `after_shadow` (it scores a sample "
+        "of frames beside the bank in force first) or `by_person` (the same, until a person puts it in force).",
+    )
+    shadow_frames: int = Field(default=200, ge=1, description="Frames that a bank scores in shadow at most.")
+    shadow_hours: float = Field(
+        default=24, gt=0, description="Hours after which those that it has scored by then are enough."
+    )
+    shadow_flip_ratio: float = Field(
+        default=0.05,
+        ge=0,
+        le=1,
+        description="Share of them that may be decided otherwise than by the bank in force.",
+    )
+    gate: GateSettings = GateSettings()
     build: BuildSettings = BuildSettings()
 
     @model_validator(mode="after")
@@ -129,4 +161,4 @@ class ViewTraining(BaseModel):
     @property
     def facts(self) -> dict[str, Any]:
         """What of these settings shaped the window: for a bank's provenance, beside its build settings."""
-        return self.model_dump(mode="json", exclude={"build"})
+        return self.model_dump(mode="json", exclude={"build", "gate"})

@@ -237,6 +237,12 @@ def without(index: WindowIndex, lost: frozenset[str]) -> WindowIndex:
     return index.model_copy(update={"frames": tuple(frame for frame in index.frames if frame.name not in lost)})
 
 
+def without_frames(index: WindowIndex, frame_ids: frozenset[str]) -> Change:
+    """The index without the frames of these ids, which are not to be learnt."""
+    gone = tuple(frame for frame in index.frames if frame.frame_id in frame_ids)
+    return Change(without(index, frozenset(frame.name for frame in gone)), None, gone)
+
+
 def forgotten(index: WindowIndex) -> Change:
     """The empty window of a view that is learnt anew; it reads on where it was."""
     fresh = index.model_copy(

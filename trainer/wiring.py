@@ -6,6 +6,7 @@ import time
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ingest.bank_updates import bank_states
@@ -26,6 +27,7 @@ from trainer.build_workdir import build_workdir
 from trainer.collector import Collector
 from trainer.controller import ViewController
 from trainer.effects import WindowEffects
+from trainer.gate_records import GateRecords
 from trainer.kafka_frames import KafkaFrames
 from trainer.lost_banks import LostBanks
 from trainer.message_queue import MessageQueue
@@ -84,6 +86,7 @@ class _Shared:
     windows: WindowStore
     bank_store: BankStore
     annotation_store: AnnotationStore
+    gate_records: GateRecords
     files: ViewFiles
     builds: BuildQueue
     metrics: TrainerMetrics
@@ -134,6 +137,7 @@ def serve(
             windows=WindowStore(store),
             bank_store=BankStore(store, graph_hash=graph.hash, keep=settings.keep_banks),
             annotation_store=AnnotationStore(store),
+            gate_records=GateRecords(store, key=_gate_key(settings), keep=settings.keep_gate_records),
             files=ViewFiles(store),
             builds=BuildQueue(environment, settings, clock=clock, now=now),
             metrics=declare_trainer(registry),
@@ -252,6 +256,7 @@ def _controller(
         builds=shared.builds,
         bank_store=shared.bank_store,
         annotation_store=shared.annotation_store,
+        gate_records=shared.gate_records,
         files=shared.files,
         windows=shared.windows,
         publisher=publisher,
@@ -275,6 +280,11 @@ def _lost_banks(shared: _Shared, views: OwnedViews, publisher: Publisher, effect
         clock=shared.clock,
         now=shared.now,
     )
+
+
+def _gate_key(settings: TrainerSettings) -> bytes | None:
+    """Raises OSError where the file is not there: unsigned records would go unnoticed."""
+    return None if settings.gate_key_file is None else Path(settings.gate_key_file).read_bytes()
 
 
 def _health(

@@ -32,7 +32,7 @@ class StoredBank:
     view: str
     version: str
     role: str
-    """active, previous, shadow, candidate, pinned, or empty."""
+    """active, previous, shadow, candidate, refused, pinned, or empty."""
 
     @property
     def path(self) -> str:
@@ -119,7 +119,8 @@ def role_of(state: BankState | None, version: str) -> str:
         return ""
     roles = {"active": state.active, "previous": state.previous, "shadow": state.shadow, "candidate": state.candidate}
     named = [name for name, bank in roles.items() if bank is not None and bank.version == version]
-    return ", ".join([*named, *(["pinned"] if state.pinned == version else [])])
+    refused = state.refused is not None and state.refused.version == version
+    return ", ".join([*named, *(["refused"] if refused else []), *(["pinned"] if state.pinned == version else [])])
 
 
 def find_view(known: Collection[str], view: str) -> str:

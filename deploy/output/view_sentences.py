@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from deploy.output.bank_facts import short_version
+from ingest.bank_state import ViewState
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -19,6 +20,15 @@ def view_sentences(state: BankState, stored_versions: Collection[str]) -> Iterat
         yield (
             f"{view}: the store has no file of bank {short_version(active.version)}, which is in force. The trainer "
             "builds a new one from the frames that Kafka still has, if its store is this one (store.url)."
+        )
+    if state.state is ViewState.HELD:
+        yield f"{view} is held by {state.by}, nothing is learnt: {state.why}"
+    if state.refused is not None:
+        yield f"{view}: bank {short_version(state.refused.version)} is not in force: {state.refused.why}."
+    if state.shadow is not None:
+        yield (
+            f"{view}: bank {short_version(state.shadow.version)} scores beside the one in force; "
+            f"patchline shadow {view} shows what it decides otherwise."
         )
     if state.provisional_because is not None:
         yield f"{view} is provisional: {state.provisional_because}."

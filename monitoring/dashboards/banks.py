@@ -20,6 +20,16 @@ BANKS = Dashboard(
             (Query("sum by (view, verdict) (increase(patchline_builds_total[1h]))", "{{view}} {{verdict}}"),),
         ),
         Panel(
+            "What the gate measures",
+            "Of the newest bank: shares of its window, a ratio of thresholds, words not followed.",
+            (Query("max by (view, bound) (patchline_gate_measure)", "{{view}} {{bound}}"),),
+        ),
+        Panel(
+            "Bounds that refused banks broke",
+            "Within the hour; the bank in force stays where a new one is refused.",
+            (Query("sum by (view, bound) (increase(patchline_gate_refusals_total[1h]))", "{{view}} {{bound}}"),),
+        ),
+        Panel(
             "Store does not take files",
             "1 while nothing can be learnt: the store is full, or away.",
             (Query("max by (instance) (patchline_store_failing)", "{{instance}}"),),
@@ -91,7 +101,7 @@ BANKS = Dashboard(
         ),
         Panel(
             "Views by state",
-            "Learning: nothing is decided. Provisional: decided by a first bank. Held: a person stopped learning.",
+            "Learning: nothing decides. Provisional: a first bank. Held: nothing is learnt until a person decides.",
             (Query("sum by (stage) (max by (view, stage) (patchline_view_state))", "{{stage}}"),),
         ),
         Panel(

@@ -15,6 +15,7 @@ from monitoring.metrics.values import (
     BY_VIEW,
     COMMAND_VERDICTS,
     FEEDBACK_VERDICTS,
+    GATE_BOUNDS,
     GROUP_LABELS,
     SKIP_REASONS,
     VIEW_STATES,
@@ -66,6 +67,24 @@ class TrainerMetrics:
             "builds",
             "Builds ended; refused: built, and the gate kept it out of force.",
             {"view": OPEN, "verdict": BUILD_VERDICTS},
+        ),
+    ]
+    gate_refusals: Annotated[
+        Counter,
+        Metric(
+            "patchline_gate_refusals_total",
+            "refusals",
+            "Bounds that refused banks broke; one bank may break several.",
+            {"view": OPEN, "bound": GATE_BOUNDS},
+        ),
+    ]
+    gate_measure: Annotated[
+        Gauge,
+        Metric(
+            "patchline_gate_measure",
+            "",
+            "What the gate measured of the newest bank, by bound: shares, a ratio of thresholds, words not followed.",
+            {"view": OPEN, "bound": GATE_BOUNDS},
         ),
     ]
     build_seconds: Annotated[

@@ -63,6 +63,18 @@ BUILD_STAGES = ("embed", "denoise", "subsample", "calibrate")
 BUILD_VERDICTS = ("built", "failed", "refused")
 COMMAND_VERDICTS = ("done", "refused")
 FEEDBACK_VERDICTS = ("done", "refused")
+GATE_BOUNDS = (
+    "line_changed",
+    "anchored_drift",
+    "verdict_churn",
+    "threshold_ratio",
+    "score_shift",
+    "noise_estimate",
+    "coverage",
+    "detection_drop",
+    "golden_wrong",
+    "shadow_flips",
+)
 GROUP_LABELS = ("open", "good", "defect", "no_part", "ignore")
 INPUT_FAULTS = ("black", "overexposed", "frozen")
 OF_NO_VIEW = ("bad_frame", "too_many_views", "other_partition")

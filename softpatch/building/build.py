@@ -1,14 +1,15 @@
-"""From a window of unfiltered encoded frames to a bank: every step of a build, in order."""
+"""From a window of unfiltered encoded frames to a bank, and what the gate knows of it: every step, in order."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
-from typing import Any
+from functools import partial, wraps
+from typing import Any, NamedTuple, ParamSpec
 
 from softpatch.bank import Bank
 from softpatch.building.assemble import assemble
 from softpatch.building.calibrate import calibrate
 from softpatch.building.calibration_blocks import calibration_blocks
+from softpatch.building.examine import PriorBanks, examined, nothing_before, window_scores
 from softpatch.building.fit import fit
 from softpatch.building.input_choice import choose_input
 from softpatch.building.input_cost import Pace
@@ -17,6 +18,7 @@ from softpatch.building.labels import LabelledFrames, exemplar_frames, exemplar_
 from softpatch.building.manifest import BankOrigin
 from softpatch.building.progress import BuildProgress, silent
 from softpatch.building.window import read_window
+from softpatch.gate.measures import GateMeasures
 from softpatch.images.decode import MAX_PIXELS
 from softpatch.manifest import InputChoice
 from softpatch.network.embed import Embedder
@@ -25,7 +27,14 @@ from softpatch.settings import BuildSettings
 from softpatch.threads import available_cores
 
 
-def build_bank(
+class ExaminedBank(NamedTuple):
+    """A bank, and what the gate knows of it."""
+
+    bank: Bank
+    measures: GateMeasures
+
+
+def build_and_examine(
     frames: Sequence[bytes],
     embedder: Embedder,
     settings: BuildSettings,
@@ -42,14 +51,16 @@ def build_bank(
     labels: Sequence[LabelledFrames] = (),
     earlier_choice: InputChoice | None = None,
     pace: Pace | None = None,
-) -> Bank:
+    before: PriorBanks = nothing_before,
+) -> ExaminedBank:
     """The bank of a window, oldest frame first. The same arguments give the same bank, byte for byte, on one machine.
 
     `graph_name` is for people (the hash decides; its first 12 digits are the default). Frames that cannot be decoded,
     or have more than `max_pixels`, are left out and counted in the manifest. `labels` are what is known of the view:
     groups that earlier builds found, and frames that people gave a word on. `earlier_choice` is the parent's, which
     stands where it was made on a whole sample; `pace` may limit the input; with it, what the machine
-    measures decides, too.
+    measures decides, too. `before` are the bank in force and a reference: what the former fails, alike, is kept out of
+    the bank, and the measures compare with both.
 
     Raises:
         TooFewFrames: fewer usable frames than `settings.fewest_frames`.
@@ -82,7 +93,24 @@ def build_bank(
             progress=progress,
         )
         exemplars = exemplars_of(labels, [number for number, _ in behind], window, chosen.geometry)
-        known = KnownLabels(window.window_frames, exemplars)
+        scores = window_scores(
+            before,
+            window,
+            chosen,
+            embedder,
+            read=lambda prior: read_window(
+                frames,
+                embedder.with_features(prior.features),
+                prior.geometry,
+                labelled=[frame for _, frame in behind],
+                fewest=settings.fewest_frames,
+                max_pixels=max_pixels,
+                pool=pool,
+                progress=progress,
+            ),
+            make_search=make_search,
+        )
+        known = KnownLabels(window.window_frames, exemplars, scores.quarantine(window, chosen, settings))
         blocks = calibration_blocks(window.window_frames, settings.calibration_blocks)
         fitted = fit(window.embeddings, settings, pool, known=known, blocks=blocks, progress=progress)
         calibration = calibrate(
@@ -104,6 +132,22 @@ def build_bank(
         parent=parent,
         provenance=provenance or {},
     )
-    return assemble(
+    bank = assemble(
         window, fitted, calibration, embedder, chosen=chosen, origin=origin, frames=frames, make_search=make_search
     )
+    return ExaminedBank(bank, examined(bank, window, fitted, scores))
+
+
+P = ParamSpec("P")
+
+
+def _bank_alone(build: Callable[P, ExaminedBank]) -> Callable[P, Bank]:
+    @wraps(build)
+    def bank(*args: P.args, **kwargs: P.kwargs) -> Bank:
+        return build(*args, **kwargs).bank
+
+    return bank
+
+
+build_bank = _bank_alone(build_and_examine)
+"""The same, for those who ask nothing of a gate."""

@@ -1,6 +1,6 @@
 """From outlier factors and known labels to the groups of a window and the masks that follow from all labels."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -12,6 +12,7 @@ from softpatch.building.labels import Exemplars
 from softpatch.building.minority_groups import MinorityGroup, minority_groups
 from softpatch.building.negatives import negative_patches, vouching_patches
 from softpatch.building.projection import ProjectedGroups
+from softpatch.building.quarantine import with_quarantined
 from softpatch.building.unaligned_groups import unaligned_groups
 from softpatch.building.window import TooFewFrames
 from softpatch.settings import BuildSettings
@@ -19,10 +20,14 @@ from softpatch.settings import BuildSettings
 
 @dataclass(frozen=True)
 class KnownLabels:
-    """What is known before a build: the frames read behind the window's, and which of all frames have which label."""
+    """What is known before a build: the frames read behind the window's, and which of all frames have which label.
+
+    `quarantined` gives the groups that the bank in force fails, by whether parts lie alike in every frame.
+    """
 
     window_frames: int
     exemplars: Sequence[Exemplars] = field(default_factory=tuple)
+    quarantined: Callable[[bool], Sequence[MinorityGroup]] = lambda _: ()
 
 
 @dataclass(frozen=True)
@@ -41,6 +46,12 @@ class WindowLabels:
         rows |= {row for each in self.known.exemplars if each.labelled.label == "no_part" for row in each.rows}
         return sorted(rows)
 
+    @property
+    def known_not_learnt(self) -> Bool[np.ndarray, "frames"]:
+        """The window's frames of groups that earlier builds found, and of words, that are not learnt."""
+        known = [each for each in self.groups if each.id is not None]
+        return frames_not_learnt(known, self.known.exemplars, window_frames=self.known.window_frames)
+
 
 def label_window(
     projected: ProjectedGroups, mask: NoiseMask, settings: BuildSettings, known: KnownLabels
@@ -50,7 +61,7 @@ def label_window(
     Raises:
         TooFewFrames: when fewer frames are left to learn from than a bank needs.
     """
-    found = _found(projected, mask, settings)
+    found = with_quarantined(_found(projected, mask, settings), known.quarantined(mask.aligned))
     groups = labelled_groups(found, known.exemplars, window_frames=known.window_frames)
     not_learnt = frames_not_learnt(groups, known.exemplars, window_frames=known.window_frames)
     patches = patch_labels(mask.factors, groups, known.exemplars, window_frames=known.window_frames)

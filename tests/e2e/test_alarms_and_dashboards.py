@@ -47,6 +47,7 @@ RIGHTLY_ZERO = {
     "patchline_kafka_consumer_lag_records": "every frame is taken at once",
     "patchline_bank_refusals_total": "no bank is damaged here",
     "patchline_camera_frames_failed_total": "the broker takes every frame",
+    "patchline_gate_refusals_total": "every bank keeps the bounds here",
     "patchline_groups": "nothing repeats on this line",
     "patchline_feedback_total": "nobody says a word here",
     "patchline_bank_lost_total": "the store loses no bank here",

@@ -22,6 +22,7 @@ from trainer.build_order import BuildAnswer, BuildFinished, BuildOrder
 from trainer.build_queue import BuildEnvironment, BuildQueue
 from trainer.controller import ViewController
 from trainer.effects import WindowEffects
+from trainer.gate_records import GateRecords
 from trainer.lost_banks import LostBanks
 from trainer.message_queue import MessageQueue
 from trainer.set_aside import SetAside
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ingest.contract import SourceRecord
+    from softpatch.gate.measures import GateMeasures
 
 TRAINING = ViewTraining(first_build_frames=6, rebuild_every_frames=10, window_frames=20)
 PICTURES = [picture(number) for number in range(40)]
@@ -57,10 +59,10 @@ class FakeBuild:
         """Note it."""
         self.killed = True
 
-    def succeed_with(self, data: bytes) -> None:
-        """End with this bank file."""
+    def succeed_with(self, data: bytes, measures: GateMeasures | None = None) -> None:
+        """End with this bank file, and with what the gate is to know of it."""
         Path(self.order.result).write_bytes(data)
-        self.answer = DONE
+        self.answer = DONE.model_copy(update={"measures": measures})
 
 
 class FakeTopic:
@@ -133,6 +135,7 @@ class BuildingTrainer:
             builds=self.builds,
             bank_store=self.bank_store,
             annotation_store=self.annotation_store,
+            gate_records=GateRecords(store, key=b"a key", keep=3),
             files=ViewFiles(store),
             windows=self.collecting.windows,
             publisher=publisher,
@@ -200,10 +203,16 @@ class BuildingTrainer:
         self.seconds += 30
         self.lost_banks.check()
 
-    def finish_build(self, created_at: str = "2026-05-04T12:00:00.000+00:00", **what: Any) -> None:  # noqa: ANN401
+    def finish_build(
+        self,
+        created_at: str = "2026-05-04T12:00:00.000+00:00",
+        *,
+        measures: GateMeasures | None = None,
+        **what: Any,  # noqa: ANN401
+    ) -> None:
         """The build whose turn it is ends well; `what` is found, as `bank_file` takes it."""
         self.controller.follow_builds()
-        self.started[-1].succeed_with(bank_file(created_at=created_at, **what))
+        self.started[-1].succeed_with(bank_file(created_at=created_at, **what), measures)
         self.controller.follow_builds()
 
     @property

@@ -11,12 +11,12 @@ from tests.trainer.views import AT, GRAPH, LATER, VIEW, bank, state, window
 from trainer.build_policy import (
     BuiltBank,
     after_bank_lost,
-    after_build,
     after_failed_build,
     after_stopped_build,
     build_due,
     opened,
 )
+from trainer.promotion import after_build
 from trainer.settings import ViewTraining
 from trainer.transition import Effect, Initiator
 from trainer.window import BuildRequest, LastBuild, WindowIndex
@@ -127,7 +127,7 @@ def test_provisional_ends_with_a_full_window_and_a_narrow_interval_and_does_not_
     A bank of 30 frames whose interval happened to be narrow was `active` at once, and missed 42 of 127 defects.
     """
     built = BuiltBank(bank("c"), suggested(high), 30, window_full=full)
-    after = after_build(before, built, SCHEDULE, training=TRAINING, at=LATER).state
+    after = after_build(before, built, SCHEDULE, training=TRAINING, at=LATER).transition.state
     assert after is not None
     assert after.state is expected
     assert (after.provisional_because is not None) is (expected is ViewState.PROVISIONAL)
@@ -136,7 +136,7 @@ def test_provisional_ends_with_a_full_window_and_a_narrow_interval_and_does_not_
 def test_a_bank_that_stands_in_for_a_lost_one_is_provisional_again() -> None:
     """It is built as a first bank is, though the view was active."""
     built = BuiltBank(bank("c"), suggested(2.4), 30, replaces_lost=True)
-    after = after_build(state(), built, SCHEDULE, training=TRAINING, at=LATER).state
+    after = after_build(state(), built, SCHEDULE, training=TRAINING, at=LATER).transition.state
     assert after is not None
     assert (after.state, after.active) == (ViewState.PROVISIONAL, bank("c"))
 
@@ -154,7 +154,7 @@ def test_a_provisional_view_says_why_and_how_many_frames_it_needs(
 ) -> None:
     """In its state and in the event of the promotion: log 1.5 / log 1.25 is 1.817, its square 3.302: 2.302 x 30."""
     built = BuiltBank(bank("c"), suggested(high), 30, window_full=full)
-    transition = after_build(LEARNING, built, SCHEDULE, training=TRAINING, at=LATER)
+    transition = after_build(LEARNING, built, SCHEDULE, training=TRAINING, at=LATER).transition
     assert transition.state is not None
     assert transition.state.frames_needed == needed
     assert transition.state.provisional_because is not None
@@ -184,7 +184,9 @@ def test_a_lost_bank_is_told_and_its_state_stays(left: int, effect: Effect, why:
 def test_a_build_is_promoted_and_the_bank_before_it_kept() -> None:
     """One new epoch, two events in order, each with the bank and its figures."""
     built = BuiltBank(bank("c"), suggested(3.0), 30, {"patches": 4000})
-    transition = after_build(state(), built, Initiator("ana", "new lamp", "c-1"), training=TRAINING, at=LATER)
+    transition = after_build(
+        state(), built, Initiator("ana", "new lamp", "c-1"), training=TRAINING, at=LATER
+    ).transition
     assert transition.state == state(epoch=8, active=bank("c"), previous=bank("a"), by="ana", why="new lamp", at=LATER)
     assert [(event.kind, event.epoch, event.bank_version, event.command_id) for event in transition.events] == [
         (BankEventKind.BUILT, 8, "c" * 64, "c-1"),
@@ -197,7 +199,8 @@ def test_a_build_is_promoted_and_the_bank_before_it_kept() -> None:
 def test_a_view_that_was_learnt_anew_can_still_go_back() -> None:
     """The bank from before the relearning stays the previous one when the first new bank comes."""
     before = state(ViewState.LEARNING, previous=bank("b"))
-    after = after_build(before, BuiltBank(bank("c"), suggested(3.0), 30), SCHEDULE, training=TRAINING, at=LATER).state
+    built = BuiltBank(bank("c"), suggested(3.0), 30)
+    after = after_build(before, built, SCHEDULE, training=TRAINING, at=LATER).transition.state
     assert after is not None
     assert after.previous == bank("b")
 
