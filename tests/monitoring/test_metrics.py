@@ -40,6 +40,8 @@ def everything(
     gauges = ("window_frames", "window_bytes", "build_progress", "bank_created", "bank_patches", "noise_estimate")
     for gauge in (*gauges, "planted_found", "smallest_found"):
         getattr(trainer, gauge).labels(view=VIEW).set(1)
+    for bound in values.GATE_BOUNDS:
+        trainer.gate_measure.labels(view=VIEW, bound=bound).set(0.1)
     for gauge in ("noticed", "evidence", "rejected", "rejected_before", "calibration_frames", "decided"):
         getattr(watch, gauge).labels(view=VIEW).set(1)
     for statistic in values.DRIFT_STATISTICS:
