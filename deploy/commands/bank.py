@@ -91,7 +91,10 @@ def show(
 def promote(
     *,
     view: ViewArgument,
-    version: Annotated[str, typer.Argument(metavar="VERSION", help="The bank's version, or its start.")],
+    version: Annotated[
+        str | None,
+        typer.Argument(metavar="[VERSION]", help="The bank's version, or its start. [dim]The one in shadow.[/]"),
+    ] = None,
     settings: SettingsFile = None,
     flags: SetFlags = None,
     bootstrap: Bootstrap = None,
@@ -100,8 +103,12 @@ def promote(
 ) -> None:
     """Put a bank in force and wait until it is."""
     loaded = load(settings, flags, bootstrap=bootstrap)
-    banks.find_view(banks.view_states(loaded), view)
-    chosen = banks.find_bank(banks.stored_banks(FsspecStore.open(loaded.store.url), {}, view=view), version)
+    states = banks.view_states(loaded)
+    candidate = states[banks.find_view(states, view)].candidate
+    if version is None and candidate is None:
+        raise UsageError(f"no bank of {view} waits for being put in force: name one; patchline bank list shows them")
+    start = version or (candidate.version if candidate else "")
+    chosen = banks.find_bank(banks.stored_banks(FsspecStore.open(loaded.store.url), {}, view=view), start)
     command = new_command(CommandKind.PROMOTE, view, why=why, at=datetime.now(UTC), version=chosen.version)
     report_event(send_command(loaded, command), json)
 

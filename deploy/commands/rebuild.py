@@ -9,7 +9,7 @@ from deploy.commands.options import Bootstrap, JsonFile, SetFlags, SettingsFile,
 from deploy.errors import UsageError
 from deploy.history.banks import find_view, view_states
 from deploy.output.event_line import report_event
-from deploy.trainer_commands import new_command, send_command
+from deploy.trainer_commands import ANSWER_SECONDS, new_command, send_command
 from ingest.command import CommandKind
 
 Yes = Annotated[bool, typer.Option("--yes", help="Do it: the window is forgotten.")]
@@ -18,9 +18,13 @@ BUILD_SECONDS = 600.0
 """For the builds of other views that come first, and for this one."""
 
 
+Cancel = Annotated[bool, typer.Option("--cancel", help="Stop the build that runs or was asked for.")]
+
+
 def rebuild(
     *,
     view: ViewArgument,
+    cancel: Cancel = False,
     why: Why = "by hand",
     settings: SettingsFile = None,
     flags: SetFlags = None,
@@ -29,12 +33,13 @@ def rebuild(
 ) -> None:
     """Build a bank of a view now, and wait for it.
 
-    From the frames of its window, as they are; the bank comes into force as any other.
+    From the frames of its window, as they are; the bank is examined, and comes into force, as any other.
     """
     loaded = load(settings, flags, bootstrap=bootstrap)
     find_view(view_states(loaded), view)
-    command = new_command(CommandKind.REBUILD, view, why=why, at=datetime.now(UTC))
-    event = send_command(loaded, command, seconds=BUILD_SECONDS)
+    kind = CommandKind.CANCEL_BUILD if cancel else CommandKind.REBUILD
+    command = new_command(kind, view, why=why, at=datetime.now(UTC))
+    event = send_command(loaded, command, seconds=ANSWER_SECONDS if cancel else BUILD_SECONDS)
     report_event(event, json)
 
 

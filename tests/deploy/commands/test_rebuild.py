@@ -26,6 +26,11 @@ pytestmark = pytest.mark.embedded
     ("arguments", "kind", "answer"),
     [
         (["rebuild"], CommandKind.REBUILD, BankEventKind.BUILT),
+        (["rebuild", "--cancel"], CommandKind.CANCEL_BUILD, BankEventKind.BUILD_CANCELLED),
+        (["hold"], CommandKind.HOLD, BankEventKind.HELD),
+        (["release"], CommandKind.RELEASE, BankEventKind.RELEASED),
+        (["pin"], CommandKind.PIN, BankEventKind.PINNED),
+        (["unpin"], CommandKind.UNPIN, BankEventKind.UNPINNED),
         (["relearn", "--yes"], CommandKind.RELEARN, BankEventKind.RELEARNING),
         (["views", "retire", "--yes"], CommandKind.RETIRE, BankEventKind.RETIRED),
     ],
@@ -35,14 +40,14 @@ def test_the_command_is_sent_and_its_answer_printed(
 ) -> None:
     """Nobody writes a message by hand; the reason goes along."""
     cluster.publish(view_state())
-    name = [word for word in arguments if word != "--yes"]
+    name = [word for word in arguments if not word.startswith("--")]
     flags = arguments[len(name) :]
     with AnsweringTrainer(cluster.settings, cluster.sender, answer) as trainer:
         ended = run(*name, VIEW, *flags, "--why", "new tool", *cluster.arguments)
     assert ended.code == 0, ended.err
     assert isinstance(trainer.heard, Command)
     assert (trainer.heard.kind, trainer.heard.view, trainer.heard.why) == (kind, VIEW, "new tool")
-    assert ended.out == f"{answer.value} for line-1/camera-1, epoch 1, by ana: to see\n"
+    assert ended.out == f"{answer.value.replace('_', ' ')} for line-1/camera-1, epoch 1, by ana: to see\n"
 
 
 def test_a_build_that_fails_ends_the_command(run: Run, cluster: CommandCluster) -> None:
