@@ -23,8 +23,9 @@ export PYTHONDONTWRITEBYTECODE :=
 TRIALS ?= 5
 EXTRAS ?= cpu
 LEDGER ?= faults.jsonl
+RECORDS ?= 10000
 
-.PHONY: demo test quick faults overload wheelhouse check screenshots clean
+.PHONY: demo test quick faults fuzz overload wheelhouse check screenshots clean
 
 demo: $(VENV)/.installed-demo
 	$(BIN)/patchline demo --json patchline-demo/demo.json $(DEMO_FLAGS)
@@ -43,6 +44,10 @@ faults: $(VENV)/.installed-dev
 # Ten times more frames than can be scored, for five minutes; prints what the inspection held in memory.
 overload: $(VENV)/.installed-dev
 	PATCHLINE_TEST_OVERLOAD_SECONDS=300 $(PYTEST) -s -q tests/e2e/test_overload.py
+
+# 10,000 frames and headers, mutated, to services on a real Kafka; needs PATCHLINE_TEST_KAFKA_HOME.
+fuzz: $(VENV)/.installed-dev
+	PATCHLINE_TEST_FUZZ_RECORDS=$(RECORDS) $(PYTEST) -q tests/e2e/test_fuzz.py
 
 # All that a machine without internet needs: docs/install.md.
 wheelhouse: | $(BIN)/python

@@ -72,7 +72,7 @@ class NoKafka(KafkaPictures):
     """Has no frame any more."""
 
     def __init__(self) -> None:
-        super().__init__(KafkaSettings())
+        super().__init__(KafkaSettings(), NO_CLAIMS)
 
     def encoded(self, source: SourceRecord, view: str) -> bytes | None:
         """None of them."""
