@@ -2,6 +2,7 @@
 
 PYTHON ?= python3
 VENV ?= .venv
+TOOLS := .tools
 BIN := $(VENV)/bin
 # --no-compile: Python compiles what runs; compiling all that never does would take another 80 MB.
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --constraint constraints.txt
@@ -25,7 +26,7 @@ EXTRAS ?= cpu
 LEDGER ?= faults.jsonl
 RECORDS ?= 10000
 
-.PHONY: demo test quick faults fuzz overload wheelhouse check screenshots clean
+.PHONY: demo test quick faults fuzz overload wheelhouse audit sbom check screenshots clean
 
 demo: $(VENV)/.installed-demo
 	$(BIN)/patchline demo --json patchline-demo/demo.json $(DEMO_FLAGS)
@@ -54,6 +55,19 @@ wheelhouse: | $(BIN)/python
 	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --constraint constraints.txt \
 		--wheel-dir wheelhouse '.[$(EXTRAS)]'
 
+# Known vulnerabilities of the pinned versions; asks pypi.org, so it runs where that can be reached.
+audit: $(TOOLS)/.installed
+	$(TOOLS)/bin/pip-audit --requirement constraints.txt --no-deps --disable-pip --strict
+
+# What an installation consists of, as CycloneDX: sbom.json.
+sbom: $(TOOLS)/.installed
+	rm -rf $(TOOLS)/sbom
+	$(PYTHON) -m venv --without-pip $(TOOLS)/sbom
+	$(TOOLS)/bin/python -m pip --python $(TOOLS)/sbom/bin/python install --quiet --disable-pip-version-check \
+		--no-compile --constraint constraints.txt '.[$(EXTRAS)]'
+	$(TOOLS)/bin/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible \
+		--output-file sbom.json $(TOOLS)/sbom/bin/python
+
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -65,7 +79,7 @@ screenshots: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.browser.screenshots patchline-screenshots
 
 clean:
-	rm -rf $(VENV) patchline-demo patchline-screenshots patchline-bench wheelhouse build *.egg-info
+	rm -rf $(VENV) patchline-demo patchline-screenshots patchline-bench wheelhouse build $(TOOLS) sbom.json *.egg-info
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
@@ -79,3 +93,9 @@ $(VENV)/.installed-demo: pyproject.toml constraints.txt | $(BIN)/python
 $(VENV)/.installed-dev: pyproject.toml constraints.txt | $(BIN)/python
 	$(INSTALL) --editable '.[cpu,demo,dev]'
 	@touch $@ $(VENV)/.installed-demo
+
+# Apart from .venv: what they need must not decide over what Patchline is tested with.
+$(TOOLS)/.installed: | $(BIN)/python
+	$(PYTHON) -m venv $(TOOLS)
+	$(TOOLS)/bin/python -m pip install --quiet --disable-pip-version-check 'pip>=24' 'pip-audit>=2.7,<3' 'cyclonedx-bom>=7,<8'
+	@touch $@

@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -19,7 +20,7 @@ from deploy.local_stack.embedded_broker import EmbeddedBroker
 from deploy.local_stack.supervisor import Program, Supervisor, WillNotRun
 from deploy.local_stack.supervisor_health import SupervisorReporting, readiness_of
 from deploy.process.service import begin_service
-from deploy.settings import UpSettings
+from deploy.settings import Settings, UpSettings
 from ingest.kafka.connecting import addresses
 from ingest.kafka.errors import BrokerUnreachable
 from ingest.kafka.topics import create_topics
@@ -71,7 +72,7 @@ def up(
             raise
         stack.enter_context(supervisor)
         for program in programs(settings_file(settings), flags or (), bootstrap=bootstrap):
-            supervisor.start(program)
+            supervisor.start(replace(program, health_port=_health_port(loaded, program.name)))
         try:
             supervisor.watch(stop, looked=looked)
         except WillNotRun as error:
@@ -96,6 +97,17 @@ def programs(
         )
         for service in SERVICES
     ]
+
+
+def _health_port(loaded: Settings, service: str) -> int | None:
+    """Where a service has its /healthz; None where it has none, or on a port that only it knows."""
+    ports = {
+        "train": loaded.trainer.metrics_port,
+        "inspect": loaded.inference.metrics_port,
+        "watch": loaded.watch.metrics_port,
+        "record": loaded.record.metrics_port,
+    }
+    return ports.get(service) or None
 
 
 def _health(stack: ExitStack, settings: UpSettings, supervisor: Supervisor) -> Callable[[], None]:

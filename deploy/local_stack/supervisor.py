@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Self
 
 import structlog
 
+from deploy.local_stack.health_watch import HealthWatch
 from ingest.parent_process import ends_with_parent
 
 if TYPE_CHECKING:
@@ -68,6 +69,8 @@ class Program:
     arguments: Sequence[str]
     environ: Mapping[str, str]
     log_file: Path | None = None
+    health_port: int | None = None
+    """Of its /healthz; one that fails there for a minute is killed, and started again. None: it is not asked."""
 
 
 @dataclass
@@ -80,6 +83,7 @@ class _Running:
     """When to start it again; None while it runs."""
     restarts: int = 0
     exit_code: int | None = None
+    health: HealthWatch | None = None
 
 
 @dataclass
@@ -90,11 +94,16 @@ class Supervisor:
     restart_seconds: float = RESTART_SECONDS
     give_up: bool = False
     """Whether a program that ends at once every time is given up."""
+    watch_health: Callable[[int], HealthWatch] = lambda port: HealthWatch(port, clock=time.monotonic)
+    """Who asks for the health of a program with this port."""
     _running: list[_Running] = field(default_factory=list)
 
     def start(self, program: Program) -> None:
         """Start a program and look after it from now on."""
-        self._running.append(_Running(program, _spawn(program), self.clock()))
+        health = None if program.health_port is None else self.watch_health(program.health_port)
+        self._running.append(_Running(program, _spawn(program), self.clock(), health=health))
+        if health is not None:
+            health.started()
         structlog.get_logger().info("started", program=program.name, pid=self._running[-1].process.pid)
 
     def watch(self, until: threading.Event, *, looked: Callable[[], None] = lambda: None) -> None:
@@ -111,12 +120,15 @@ class Supervisor:
         """One round of `watch`."""
         for running in self._running:
             if running.due is None:
+                _end_unwell(running)
                 self._note_death(running)
                 self._note_life(running)
             elif self.clock() >= running.due:
                 running.process, running.due = _spawn(running.program), None
                 running.started_at = self.clock()
                 running.restarts += 1
+                if running.health is not None:
+                    running.health.started()
                 structlog.get_logger().info("restarted", program=running.program.name, pid=running.process.pid)
 
     def states(self) -> tuple[ProgramState, ...]:
@@ -141,6 +153,8 @@ class Supervisor:
                 running.process.terminate()
         deadline = self.clock() + STOP_SECONDS
         for running in reversed(self._running):
+            if running.health is not None:
+                running.health.stop()
             _reap(running, max(0.0, deadline - self.clock()))
         self._running.clear()
 
@@ -183,6 +197,15 @@ def _spawn(program: Program) -> subprocess.Popen[bytes]:
             process_group=0,  # Ctrl-C reaches the supervisor alone, which then stops them in order
             preexec_fn=ends_with_parent(signal.SIGTERM),  # noqa: PLW1509 -- two system calls, no locks taken
         )
+
+
+def _end_unwell(running: _Running) -> None:
+    """SIGKILL: what does not answer would not end in good order. Its death is noted as any other."""
+    fault = running.health.fault if running.health is not None else None
+    if fault is not None and running.process.poll() is None:
+        structlog.get_logger().error("replaced", program=running.program.name, cause=fault)
+        running.process.kill()
+        running.process.wait()
 
 
 def _reap(running: _Running, seconds: float) -> None:

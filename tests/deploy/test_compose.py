@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 DEPLOY = ROOT / "deploy"
 SERVICES = services()
 OURS = [name for name, service in SERVICES.items() if service.get("build")]
+CHECK = ["CMD", "python", "-m", "monitoring.healthcheck"]
 DOCKERFILE = (DEPLOY / "Dockerfile").read_text()
 
 
@@ -221,7 +222,7 @@ def test_each_service_of_ours_says_whether_it_is_alive_on_the_port_it_serves() -
     for name in OURS:
         port = served_at(name)
         if port is not None:
-            assert SERVICES[name]["healthcheck"]["test"] == ["CMD", "python", "-m", "monitoring.healthcheck", str(port)]
+            assert SERVICES[name]["healthcheck"]["test"] == [*CHECK, str(port), "--end-after", "60"]
 
 
 def test_kafka_takes_the_largest_message_that_a_topic_takes() -> None:

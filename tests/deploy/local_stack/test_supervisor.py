@@ -12,9 +12,12 @@ from typing import TYPE_CHECKING
 import pytest
 from prometheus_client import CollectorRegistry
 
+from deploy.local_stack.health_watch import HealthWatch
 from deploy.local_stack.supervisor import Program, Supervisor, WillNotRun
 from deploy.local_stack.supervisor_health import SupervisorReporting, readiness_of
+from monitoring.healthcheck import alive as answering
 from monitoring.metrics import declare_up
+from tests.brokers import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -146,6 +149,31 @@ def test_a_process_that_lived_a_while_is_always_restarted() -> None:
                 return supervisor.restarts()["sleeper"] == death
 
             until(looks(supervisor, restarted))
+
+
+def test_a_program_whose_health_page_fails_is_replaced(tmp_path: Path) -> None:
+    """It answers, then hangs whole (SIGSTOP): it is killed and started again, and answers again."""
+    port = free_port()
+    code = (
+        "import http.server\n"
+        "class H(http.server.BaseHTTPRequestHandler):\n"
+        "    def do_GET(self): self.send_response(200); self.end_headers()\n"
+        f"http.server.HTTPServer(('127.0.0.1', {port}), H).serve_forever()"
+    )
+
+    def watched(at: int) -> HealthWatch:
+        return HealthWatch(at, clock=time.monotonic, limit_seconds=4, start_seconds=60, ask_seconds=0.1)
+
+    page = Program("page", [sys.executable, "-c", code], dict(os.environ), tmp_path / "log", health_port=port)
+    with Supervisor(watch_health=watched) as supervisor:
+        supervisor.start(page)
+        until(looks(supervisor, lambda: answering(port) is None), 60)
+        first = supervisor.pid("page")
+        os.kill(first, signal.SIGSTOP)
+        until(looks(supervisor, lambda: supervisor.restarts()["page"] == 1), 60)
+        assert not alive(first)
+        until(looks(supervisor, lambda: answering(port) is None), 60)
+        assert supervisor.restarts()["page"] == 1
 
 
 def test_leaving_stops_everything() -> None:
