@@ -10,7 +10,11 @@ import pytest
 ROOT = Path(__file__).parents[1]
 CONTRACTS = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
 PACKAGES = ("softpatch", "ingest", "trainer", "inference", "monitoring", "deploy")
-MAY_IMPORT_TORCH = {"softpatch.network.export", "softpatch.scoring.gpu_search"}
+MAY_IMPORT_TORCH = {
+    "softpatch.network.export",
+    "softpatch.network.vision_transformer",
+    "softpatch.scoring.gpu_search",
+}
 
 
 def modules(package: str) -> set[str]:
@@ -31,9 +35,9 @@ def within(module: str, packages: list[str]) -> bool:
 
 
 @pytest.mark.parametrize("package", PACKAGES)
-def test_every_module_is_forbidden_torch_but_two(package: str) -> None:
+def test_every_module_is_forbidden_torch_but_those(package: str) -> None:
     """A new module of softpatch must be listed as a source of the contract."""
-    sources = contract("torch and timm only in")["source_modules"]
+    sources = contract("torch and timm only")["source_modules"]
     missing = {module for module in modules(package) if not within(module, sources)} - MAY_IMPORT_TORCH
     assert not missing, f"list {sorted(missing)} as sources of the contract on torch in pyproject.toml"
     assert not any(within(module, sources) for module in MAY_IMPORT_TORCH)

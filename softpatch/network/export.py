@@ -1,8 +1,9 @@
-"""Makes graphs from PyTorch networks; the only file that knows torch and timm (the `export` extra). Run it as a script.
+"""Makes graphs from PyTorch networks, which need the `export` extra. Run it as a script.
 
 `lite0`, `wide_resnet50_2`, any timm name, or `resnet18=FILE` for the weights in a state-dict file:
 
     python -m softpatch.network.export lite0 --out softpatch/network/graphs/lite0.onnx
+    python -m softpatch.network.export vit_small_patch14_dinov2 --out dinov2.onnx
     python -m softpatch.network.export resnet18=weights.pth --out resnet18.onnx
 """
 
@@ -26,6 +27,7 @@ except ModuleNotFoundError as error:
     ) from error
 
 from softpatch.network.graph import INPUT, INPUT_MULTIPLE_PX, FeatureSet, graph_metadata
+from softpatch.network.vision_transformer import TokenNetwork, is_vision_transformer, token_network
 
 RGB = tuple[float, float, float]
 OPSET = 18
@@ -34,7 +36,7 @@ WIDE_DIMENSION = 128
 """Of wide embeddings, which a random projection brings down to it: 432 channels of Lite0 cost search and build three
 times as much and find no more (docs/quality.md)."""
 WIDE_SEED = 0
-TRACED_SIDE_PX = 224
+TRACED_PATCHES = 224 // INPUT_MULTIPLE_PX
 LITE0 = "tf_efficientnet_lite0"
 LITE0_MEAN, LITE0_STD = (127 / 255,) * 3, (128 / 255,) * 3  # what Google trained it with; timm's table says 0.5
 PUBLISHED = "wide_resnet50_2"
@@ -119,6 +121,11 @@ class Network(nn.Module):
         self.register_buffer("std", 255 * torch.tensor(std).view(1, 3, 1, 1))
 
     @property
+    def input_multiple_px(self) -> int:
+        """What the sides of an input are multiples of."""
+        return INPUT_MULTIPLE_PX
+
+    @property
     def strides_px(self) -> dict[str, int]:
         """Of each feature set, by its name, in the order of `forward`."""
         return {"fine": 8, "medium": 16} | ({} if self.wide is None else {"wide": 16})
@@ -156,7 +163,7 @@ def export(source: str, out: Path, *, pretrained: bool = True) -> None:
     same bytes under the same versions of torch and onnx.
 
     Raises:
-        CannotExport: an unknown name, weights that do not fit, or no features at stride 8 and 16.
+        CannotExport: an unknown name, weights that do not fit, or neither features at stride 8 and 16 nor patch tokens.
     """
     name, _, file = source.partition("=")
     network = lite0_network() if source == "lite0" else timm_network(name, file=file, pretrained=pretrained)
@@ -192,11 +199,16 @@ def lite0_network() -> Network:
     return Network(backbone, FineEmbedding(), mean=LITE0_MEAN, std=LITE0_STD)
 
 
-def timm_network(name: str, *, file: str = "", pretrained: bool = True) -> Network:
-    """Any timm network with features at stride 8 and 16; the weights of a state-dict file, if one is named.
+def timm_network(name: str, *, file: str = "", pretrained: bool = True) -> Network | TokenNetwork:
+    """Any timm network with features at stride 8 and 16, or a vision transformer; weights of a file, if one is named.
 
     A file that ends before stride 32 gives a network without wide embeddings.
     """
+    if is_vision_transformer(name):
+        network = token_network(name, pretrained=pretrained and not file)
+        if file:
+            load_weights(network.backbone, _read_weights(Path(file)))
+        return network
     weights = _read_weights(Path(file)) if file else None
     backbone = _features(name, pretrained=pretrained and not file)
     if weights is not None:
@@ -224,12 +236,14 @@ def load_weights(backbone: nn.Module, weights: Mapping[str, Tensor]) -> None:
         raise CannotExport(f"the weights lack {', '.join(absent[:5])}{' and more' * (len(absent) > 5)}")  # noqa: PLR2004
 
 
-def to_onnx(network: Network, *, name: str) -> bytes:
+def to_onnx(network: Network | TokenNetwork, *, name: str) -> bytes:
     """One ONNX file with dynamic frame count, height and width, batch norms folded, and our metadata."""
     network = _static(network.eval())
-    example = torch.zeros(2, TRACED_SIDE_PX, TRACED_SIDE_PX, 3, dtype=torch.uint8)
+    multiple = network.input_multiple_px
+    side = TRACED_PATCHES * multiple
+    example = torch.zeros(2, side, side, 3, dtype=torch.uint8)
     count, *blocks = (torch.export.Dim(axis, min=1) for axis in ("frames", "height", "width"))
-    axes = {0: count} | {axis: INPUT_MULTIPLE_PX * block for axis, block in enumerate(blocks, start=1)}
+    axes = {0: count} | {axis: multiple * block for axis, block in enumerate(blocks, start=1)}
     with torch.inference_mode(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter warns of its own deprecations
         dimensions = [each.shape[-1] for each in network(example)]
@@ -248,7 +262,7 @@ def to_onnx(network: Network, *, name: str) -> bytes:
         features: FeatureSet(stride_px=stride, dimension=dimension)
         for (features, stride), dimension in zip(network.strides_px.items(), dimensions, strict=True)
     }
-    return _labelled(program.model_proto, graph_metadata(name, features, input_multiple_px=INPUT_MULTIPLE_PX))
+    return _labelled(program.model_proto, graph_metadata(name, features, input_multiple_px=multiple))
 
 
 def _labelled(model: onnx.ModelProto, metadata: Mapping[str, str]) -> bytes:

@@ -176,11 +176,9 @@ def test_an_unknown_name_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_network_without_stride_8_is_refused(tmp_path: Path) -> None:
-    """A plain vision transformer has one stride."""
-    with pytest.raises(
-        CannotExport, match=r"vit_tiny_patch16_224 has features at strides \[16, 16, 16.*\], not at 8 and 16"
-    ):
-        export("vit_tiny_patch16_224", tmp_path / "graph.onnx", pretrained=False)
+    """A mixer of patches has one stride."""
+    with pytest.raises(CannotExport, match=r"mixer_s16_224 has features at strides \[16, 16, 16.*\], not at 8 and 16"):
+        export("mixer_s16_224", tmp_path / "graph.onnx", pretrained=False)
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
@@ -188,3 +186,28 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(CannotExport) as caught:
         export(f"resnet18={tmp_path / 'none.pth'}", tmp_path / "graph.onnx")
     assert str(caught.value) == f"cannot read {tmp_path / 'none.pth'}: No such file or directory"
+
+
+@pytest.mark.parametrize(
+    ("name", "patch", "dimension"), [("vit_small_patch14_dinov2", 14, 384), ("vit_small_patch16_dinov3", 16, 384)]
+)
+def test_a_vision_transformer_gives_its_patch_tokens(name: str, patch: int, dimension: int, tmp_path: Path) -> None:
+    """Those of timm, at inputs of other sizes than the traced one; random weights, as the real ones are downloaded."""
+    torch.manual_seed(1)
+    export(name, tmp_path / "vit.onnx", pretrained=False)
+    torch.manual_seed(1)
+    network = timm.create_model(name, pretrained=False, num_classes=0, dynamic_img_size=True).eval()
+    graph = load_graph(tmp_path / "vit.onnx")
+    assert graph.input_multiple_px == patch
+    assert {key: (each.stride_px, each.dimension) for key, each in graph.features.items()} == {
+        "tokens": (patch, dimension)
+    }
+    embedder = OnnxEmbedder.open(graph, provider="cpu")
+    mean, std = (torch.tensor(each).view(3, 1, 1) for each in (network.default_cfg["mean"], network.default_cfg["std"]))
+    for rows, columns in ((5, 9), (16, 16), (20, 12)):
+        frames = np.random.default_rng(rows).integers(0, 256, (2, rows * patch, columns * patch, 3), dtype=np.uint8)
+        with torch.inference_mode():
+            pixels = torch.from_numpy(frames).permute(0, 3, 1, 2) / 255
+            tokens = network.forward_features((pixels - mean) / std)[:, network.num_prefix_tokens :]
+        expected = functional.normalize(tokens, dim=-1).reshape(2, rows, columns, dimension)
+        np.testing.assert_allclose(embedder.embed(frames), expected, atol=1e-5)
