@@ -73,6 +73,7 @@ COMMANDS = (
             _command("list", "bank:list_banks", "List the banks in the store, and which of them is in force."),
             _command("show", "bank:show", "Show what a bank was built from and what it decides by."),
             _command("promote", "bank:promote", "Put a bank in force and wait until it is."),
+            _command("sign", "bank_sign:sign", "Sign the banks in the store, by the key of trainer.signing_key_file."),
             _command("rollback", "bank:rollback", "Put the previous bank back in force and wait until it is."),
             _command("diff", "bank_diff:diff", "Show what two banks of a view see differently."),
             _command("gc", "bank_gc:gc", "Delete bank files that no view needs any more."),

@@ -33,6 +33,7 @@ EXPECTED = (
     ("ingest.store", "UnknownStore", UsageError),
     ("ingest.store", "StoreError", CommandFailed),
     ("inference.answer_sizes", "NoRoomForAnswers", CommandFailed),
+    ("ingest.bank_signature", "BadKey", UsageError),
     ("ingest.view", "BadViewName", UsageError),
     ("ingest.contract", "BadMessage", CommandFailed),
     ("ingest.cameras.source", "EmptySource", UsageError),

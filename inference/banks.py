@@ -14,10 +14,12 @@ import structlog
 
 from inference.bank_notices import BankNotices, BankNotPutInForce, BankPutInForce
 from inference.decide import InForce, Limits, NoBank
+from ingest.bank_signature import NotSigned
 from ingest.bank_state import BankInForce, BankState, ViewState
 from ingest.bank_updates import bank_updates
 from ingest.decision import Reason
 from ingest.store import NotInStore, StoreError
+from ingest.store_layout import signature_path
 from softpatch.bank import Bank, InvalidBank, bank_from_bytes, bank_version
 from softpatch.scoring.input_baseline import input_baseline_of
 from softpatch.scoring.no_part import NoPartCheck
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     import numpy as np
     from jaxtyping import Float32
 
+    from ingest.bank_signature import BankVerifier
     from ingest.kafka.records import Record
     from ingest.store import Store
     from softpatch.images.input_faults import InputBaseline
@@ -67,7 +70,15 @@ BankStatus = Serving | NoBank
 class BankLoader:
     """From a bank in force to one that passed its self-test on this process's embedder."""
 
-    def __init__(self, store: Store, embedder: Embedder, make_search: Callable[[np.ndarray], Search]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        embedder: Embedder,
+        make_search: Callable[[np.ndarray], Search],
+        verifier: BankVerifier | None = None,
+    ) -> None:
+        """`verifier`: knows whose banks come into force; None: anybody's."""
+        self._verifier = verifier
         self._store = store
         self._embedder = embedder
         self._make_search = make_search
@@ -100,6 +111,8 @@ class BankLoader:
         data = self._store.get(wanted.uri)
         if (found := bank_version(data)) != wanted.version:
             raise BankRefused(f"the file {wanted.uri} has changed: its sha256 is {found[:12]}")
+        if self._verifier is not None:
+            self._check_signature(self._verifier, wanted)
         try:
             bank = bank_from_bytes(data)
         except InvalidBank as error:
@@ -108,6 +121,14 @@ class BankLoader:
         if (manifest.view, manifest.graph_hash) != (view, wanted.graph_hash):
             raise BankRefused(f"it was built for view {manifest.view!r} and graph {manifest.graph_hash[:12]}")
         return bank
+
+    def _check_signature(self, verifier: BankVerifier, wanted: BankInForce) -> None:
+        try:
+            verifier.check(wanted.version, self._store.get(signature_path(wanted.uri)))
+        except NotSigned as error:
+            raise BankRefused(str(error)) from error
+        except NotInStore as error:
+            raise BankRefused("it is not signed, as inference.bank_keys demands: patchline bank sign") from error
 
 
 class ActiveBanks:

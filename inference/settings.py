@@ -35,6 +35,8 @@ class InferenceSettings(BaseModel):
     """Where this machine's clock and the broker's are farther apart than this, every frame is undecided."""
     bank_retry_seconds: PositiveFloat = 5.0
     """Between two attempts to fetch a bank that the store does not give."""
+    bank_keys: tuple[str, ...] = ()
+    """PEM files of Ed25519 public keys: only banks that one of them signed come into force (the signing extra)."""
     max_views: PositiveInt = 1000
     """Views decided at once; of further ones without a bank every frame is a dead letter, `too_many_views`."""
     forget_after_seconds: PositiveFloat = 3600.0

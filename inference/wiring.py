@@ -25,6 +25,7 @@ from inference.reporting import InspectionReporting
 from inference.scoring import FrameScoring
 from inference.service import Service
 from inference.worker import Worker
+from ingest.bank_signature import BankVerifier
 from ingest.decoding import FrameDecoder
 from ingest.kafka.broker_clock import BrokerClock
 from ingest.kafka.errors import BrokerUnreachable
@@ -80,6 +81,7 @@ def serve(
     """Run the inference service until `stop` is set. `make_search` makes the search over a bank's vectors.
 
     Raises:
+        BadKey: a key of `bank_keys` cannot be used.
         BrokerUnreachable: `stop` was set before a broker answered.
         TopicMissing: `patchline topics create` has not been run.
         Fenced, Refused: see `Service.run`.
@@ -92,7 +94,8 @@ def serve(
     handoff = HandoffQueue(room_frames=settings.queue_frames, room_bytes=settings.queue_bytes)
     kafka_metrics = declare_kafka(registry)
     reporting = InspectionReporting(metrics, kafka_metrics, provider=embedder.provider, precision=embedder.precision)
-    loader = BankLoader(store, embedder, make_search)
+    verifier = BankVerifier.open(settings.bank_keys) if settings.bank_keys else None
+    loader = BankLoader(store, embedder, make_search, verifier)
     notices = BankNotices()
     banks = ActiveBanks(loader, notices)
     follower = BankFollower(banks, kafka, retry_seconds=settings.bank_retry_seconds, clock=clock)

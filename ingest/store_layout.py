@@ -1,6 +1,7 @@
 """Where files lie in the store: the one place that knows its folders.
 
     banks/<view>/<version>.safetensors      a memory bank
+    banks/<view>/<version>.signature        the signature of that bank, where banks are signed
     windows/<view>/<partition>-<offset>.frame   one encoded frame of a view's window
     windows/<view>/index.json               what the window holds
     windows/<view>/index-<hash>.journal     what changed since the index of that hash was written
@@ -33,6 +34,7 @@ ANNOTATIONS = "annotations"
 GATES = "gates"
 PICTURES = "pictures"
 BANK_SUFFIX = ".safetensors"
+SIGNATURE_SUFFIX = ".signature"
 INDEX = "index.json"
 JOURNAL_SUFFIX = ".journal"
 
@@ -52,6 +54,11 @@ def bank_folder(view: str) -> str:
 def bank_path(view: str, version: str) -> str:
     """Where a bank lies; `BankInForce.uri` holds it."""
     return f"{bank_folder(view)}/{version}{BANK_SUFFIX}"
+
+
+def signature_path(bank: str) -> str:
+    """Where the signature of the bank at a path lies."""
+    return bank.removesuffix(BANK_SUFFIX) + SIGNATURE_SUFFIX
 
 
 def banks_among(paths: Iterable[str]) -> Iterator[BankPath]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import structlog
 
 from ingest.bank_state import BankInForce, BankState
 from ingest.store import NotInStore, StoreError
-from ingest.store_layout import bank_folder, bank_path, banks_among
+from ingest.store_layout import bank_folder, bank_path, banks_among, signature_path
 from softpatch.bank import InvalidBank, bank_from_bytes, bank_version
 from softpatch.calibration.threshold import ratio_of, threshold_for, threshold_of
 from softpatch.images.decode import UndecodableImage
@@ -18,6 +19,7 @@ from trainer.build_policy import BuiltBank
 from trainer.transition import NotPossible
 
 if TYPE_CHECKING:
+    from ingest.bank_signature import BankSigner
     from ingest.store import Store
     from softpatch.bank import Bank
     from softpatch.manifest import Threshold
@@ -29,8 +31,10 @@ log = structlog.get_logger(__name__)
 class BankStore:
     """The bank files of all views. Methods raise StoreError where the store does not do its part."""
 
-    def __init__(self, store: Store, *, graph_hash: str, keep: int) -> None:
+    def __init__(self, store: Store, *, graph_hash: str, keep: int, signer: BankSigner | None = None) -> None:
+        """`signer` signs every bank that is put; None: none is signed."""
         self._store = store
+        self._signer = signer
         self.graph_hash = graph_hash
         self._keep = keep
         self._created: dict[str, str] = {}
@@ -46,6 +50,8 @@ class BankStore:
         threshold = threshold_for(bank, false_reject_ratio)
         in_force = _in_force(bank, bank_version(data)).model_copy(update={"threshold": threshold.value})
         self._store.put(in_force.uri, data)
+        if self._signer is not None:
+            self._store.put(signature_path(in_force.uri), self._signer.signature(in_force.version))
         return BuiltBank(
             in_force,
             threshold,
@@ -104,7 +110,7 @@ class BankStore:
         unnamed = [version for version in stored if version not in named_versions(state)]
         unnamed.sort(key=lambda version: self.created_at(state.view, version), reverse=True)
         for version in unnamed[self._keep :]:
-            self._store.delete(bank_path(state.view, version))
+            delete_bank(self._store, bank_path(state.view, version))
             self._created.pop(version, None)
         return len(unnamed[self._keep :])
 
@@ -126,6 +132,13 @@ class BankStore:
             ) from error
         except InvalidBank as error:
             raise NotPossible(f"bank {version[:12]} cannot be used: {error}") from error
+
+
+def delete_bank(store: Store, path: str) -> None:
+    """Remove a bank file and its signature. Raises NotInStore, StoreError."""
+    store.delete(path)
+    with suppress(NotInStore):
+        store.delete(signature_path(path))
 
 
 def named_versions(state: BankState) -> frozenset[str]:

@@ -62,6 +62,10 @@ class TrainerSettings(BaseModel):
     keep_banks: int = Field(
         default=5, ge=0, description="Bank files kept of each view, newest first, besides those its state names."
     )
+    signing_key_file: str | None = Field(
+        default=None,
+        description="PEM file of an Ed25519 private key that signs every bank (the signing extra); none: unsigned.",
+    )
     heartbeat_limit_seconds: float = Field(
         default=60, gt=0, description="Longest silence of the trainer's loop before /healthz says it hangs."
     )

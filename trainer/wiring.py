@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ingest.bank_signature import BankSigner
 from ingest.bank_updates import bank_states
 from ingest.command import Command
 from ingest.decoding import FrameDecoder
@@ -121,6 +122,7 @@ def serve(
     """Run the trainer until `stop`. Call it on the thread that lives as long as the process: builds die with it.
 
     Raises:
+        BadKey: the key that banks are signed with cannot be used.
         PortInUse, StoreError, TopicMissing: the metrics port is taken, the store or a topic is not there.
         BrokerUnreachable: `stop` came before a broker.
         Fenced, Refused: another process took our place, or Kafka denies what we need; the process must end.
@@ -128,6 +130,7 @@ def serve(
     """
     heartbeat, progress = Heartbeat(limit_seconds=settings.heartbeat_limit_seconds, clock=clock), StartProgress()
     store = FsspecStore.open(store_url)
+    signer = None if settings.signing_key_file is None else BankSigner.open(settings.signing_key_file)
     with ExitStack() as stack:
         stack.enter_context(_health(settings, registry, heartbeat, progress))
         environment = _build_environment(stack, graph, provider, store_url, max_pixels=images.max_pixels)
@@ -135,7 +138,7 @@ def serve(
             settings=settings,
             kafka=kafka,
             windows=WindowStore(store),
-            bank_store=BankStore(store, graph_hash=graph.hash, keep=settings.keep_banks),
+            bank_store=BankStore(store, graph_hash=graph.hash, keep=settings.keep_banks, signer=signer),
             annotation_store=AnnotationStore(store),
             gate_records=GateRecords(store, key=_gate_key(settings), keep=settings.keep_gate_records),
             files=ViewFiles(store),

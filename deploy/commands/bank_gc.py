@@ -12,6 +12,7 @@ from deploy.history import banks
 from deploy.output.bank_facts import short_version
 from deploy.output.reports import write_json
 from ingest.store import FsspecStore, NotInStore
+from trainer.bank_store import delete_bank
 
 Keep = Annotated[
     int | None,
@@ -47,7 +48,7 @@ def gc(
     for bank in gone:
         if not dry_run:
             with suppress(NotInStore):
-                store.delete(bank.path)
+                delete_bank(store, bank.path)
         Console().print(
             f"{'would delete' if dry_run else 'deleted'} {short_version(bank.version)} of {bank.view}", highlight=False
         )

@@ -11,14 +11,19 @@ import pytest
 from inference.bank_notices import BankNotices, BankNotPutInForce, BankPutInForce
 from inference.banks import ActiveBanks, BankLoader, BankStatus, Serving
 from inference.decide import InForce, Limits, NoBank
+from ingest.bank_signature import BankSigner, BankVerifier
 from ingest.bank_state import BankState, ViewState
 from ingest.decision import Reason
 from ingest.kafka.records import Record
+from ingest.store_layout import signature_path
 from softpatch.bank import bank_to_bytes
 from softpatch.scoring.search import FlatSearch
 from tests.inference.sample_bank import VIEW, sample_bank, state, state_record, stored
+from tests.ingest.bank_keys import key_files
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from inference.bank_notices import BankNotice
     from ingest.store import FsspecStore
     from softpatch.bank import Bank
@@ -31,10 +36,10 @@ LEARNING = NoBank(Reason.LEARNING)
 class Watched:
     """Active banks, with the notices they gave."""
 
-    def __init__(self, store: FsspecStore, embedder: OnnxEmbedder) -> None:
+    def __init__(self, store: FsspecStore, embedder: OnnxEmbedder, verifier: BankVerifier | None = None) -> None:
         self._queue = BankNotices()
         self._notices: list[BankNotice] = []
-        loader = BankLoader(store, embedder, lambda vectors: FlatSearch(vectors, threads=1))
+        loader = BankLoader(store, embedder, lambda vectors: FlatSearch(vectors, threads=1), verifier)
         self.banks = ActiveBanks(loader, self._queue)
 
     @property
@@ -242,3 +247,20 @@ def test_at_the_start_an_unreadable_state_does_not_hide_the_one_before_it(
     watched.banks.take([state_record(state(active)), unreadable])
     assert version_of(watched.banks.status(VIEW)) == active.version
     assert watched.counted() == (1, 1)
+
+
+def test_where_keys_are_given_only_a_signed_bank_comes_into_force(
+    store: FsspecStore, embedder: OnnxEmbedder, bank: Bank, second: Bank, tmp_path: Path
+) -> None:
+    """Not one without a signature, by another key, or with that of another bank; the one before goes on."""
+    ours, others = key_files(tmp_path, "ours"), key_files(tmp_path, "others")
+    watched = Watched(store, embedder, BankVerifier.open([ours.public]))
+    first, other = stored(store, bank).in_force, stored(store, second).in_force
+    assert watched.after(state(first, epoch=1)) == REFUSED
+    signer = BankSigner.open(ours.private)
+    store.put(signature_path(first.uri), signer.signature(first.version))
+    assert version_of(watched.after(state(first, epoch=2))) == first.version
+    for epoch, signature in ((3, BankSigner.open(others.private).signature(other.version)), (4, signer.signature("0"))):
+        store.put(signature_path(other.uri), signature)
+        assert version_of(watched.after(state(other, epoch=epoch))) == first.version
+    assert watched.counted() == (1, 3)

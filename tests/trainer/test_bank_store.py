@@ -8,12 +8,14 @@ import cv2
 import numpy as np
 import pytest
 
+from ingest.bank_signature import BankSigner, BankVerifier
 from ingest.bank_state import BankState, ViewState
 from ingest.store import FsspecStore
-from ingest.store_layout import bank_path
+from ingest.store_layout import bank_path, signature_path
 from softpatch.bank import InvalidBank, bank_from_bytes, bank_version
 from softpatch.calibration.threshold import suggest
 from softpatch.images.input_faults import InputBaseline
+from tests.ingest.bank_keys import key_files
 from tests.trainer.bank_files import bank_file
 from tests.trainer.views import AT, GRAPH, VIEW, state
 from trainer.bank_store import BankStore
@@ -147,3 +149,16 @@ def test_old_banks_go_and_named_ones_stay(store: FsspecStore) -> None:
     kept = {banks[number].uri for number in (0, 1, 8, 9)}
     assert set(store.paths("banks")) == kept | {"banks/other/x.safetensors"}
     assert bank_store.tidy(state) == 0
+
+
+def test_a_bank_is_signed_before_anybody_hears_of_it_and_its_signature_goes_with_it(
+    store: FsspecStore, tmp_path: Path
+) -> None:
+    """By the key of the trainer."""
+    keys = key_files(tmp_path)
+    bank_store = BankStore(store, graph_hash=GRAPH, keep=0, signer=BankSigner.open(keys.private))
+    built = bank_store.put(bank_file(), false_reject_ratio=0.02).bank
+    signature = store.get(signature_path(built.uri))
+    BankVerifier.open([keys.public]).check(built.version, signature)
+    assert bank_store.tidy(state()) == 1
+    assert not store.exists(signature_path(built.uri))

@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from ingest.bank_signature import BankVerifier
 from ingest.bank_state import BankInForce
 from ingest.store import FsspecStore
-from ingest.store_layout import bank_path
+from ingest.store_layout import bank_path, signature_path
 from softpatch.bank import bank_from_bytes, bank_to_bytes, bank_version
 from softpatch.manifest import GoldenResult, GroupRecord
 from tests.brokers import free_port
 from tests.deploy.annotations import VIEW, annotation, view_state
+from tests.ingest.bank_keys import key_files
 from tests.trainer.bank_files import bank_file
 
 if TYPE_CHECKING:
@@ -44,6 +46,19 @@ def stored_bank(store: Store) -> BankInForce:
     path = bank_path(VIEW, bank_version(data))
     store.put(path, data)
     return BankInForce(version=bank_version(data), uri=path, graph_hash="0" * 64, threshold=3.5)
+
+
+def test_banks_of_before_the_trainer_had_a_key_are_signed(run: Run, tmp_path: Path) -> None:
+    """All of the store, or those of one view; without a broker."""
+    store, keys = FsspecStore.open(str(tmp_path / "store")), key_files(tmp_path)
+    bank = stored_bank(store)
+    where, key = f"store.url={tmp_path / 'store'}", f"trainer.signing_key_file={keys.private}"
+    refused = run("bank", "sign", "--set", where)
+    assert (refused.code, "names no key" in refused.err) == (2, True)
+    run("bank", "sign", "--view", "line-9/other", "--set", where, "--set", key)
+    assert not store.exists(signature_path(bank.uri))
+    assert bank.version[:12] in run("bank", "sign", "--set", where, "--set", key).out
+    BankVerifier.open([keys.public]).check(bank.version, store.get(signature_path(bank.uri)))
 
 
 def test_a_file_shows_its_groups_and_golden_set_without_kafka(run: Run, tmp_path: Path) -> None:
