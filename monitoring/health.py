@@ -13,7 +13,9 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Self
 
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST
+
+from monitoring.exposition import exposition
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -91,7 +93,7 @@ class HealthServer:
             OSError: the address cannot be listened on for another reason.
         """
         pages = {
-            "/metrics": lambda: _Answer(HTTPStatus.OK, generate_latest(registry), CONTENT_TYPE_LATEST),
+            "/metrics": lambda: _Answer(HTTPStatus.OK, exposition(registry), CONTENT_TYPE_LATEST),
             "/healthz": lambda: _health(heartbeat),
             "/readyz": lambda: _readiness(ready, heartbeat),
         }

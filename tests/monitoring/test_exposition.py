@@ -1,0 +1,77 @@
+"""What is scraped is what the library would write, byte for byte."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Enum,
+    Gauge,
+    Histogram,
+    Info,
+    PlatformCollector,
+    ProcessCollector,
+    Summary,
+    disable_created_metrics,
+    enable_created_metrics,
+    generate_latest,
+)
+from prometheus_client.core import GaugeMetricFamily
+
+from monitoring.exposition import exposition
+from monitoring.metrics import declare_inference, declare_kafka, open_view
+
+VALUES = st.floats() | st.integers(-(10**20), 10**20)
+LABELS = st.text(st.characters(codec="utf-8"), max_size=8)
+
+
+@given(st.lists(st.tuples(LABELS, LABELS, VALUES), max_size=6))
+@example([('"\\\n', "", 99_999.5), ("a", "b", 1e5), ("c", "d", 0.1), ("e", "f", math.nan), ("g", "h", -0.0)])
+def test_any_labels_and_values_are_written_as_the_library_does(series: list[tuple[str, str, float]]) -> None:
+    """With two labels in the order of their names, escaped; numbers as Go writes them."""
+    registry = CollectorRegistry()
+    gauge = Gauge("level", "A help with \\ and\na second line.", ["zone", "area"], registry=registry)
+    histogram = Histogram("took_seconds", "Time.", ["zone"], buckets=(0.5, 1e6, 1e7), registry=registry)
+    counter = Counter("seen", "Times.", registry=registry)
+    for zone, area, value in series:
+        gauge.labels(zone=zone, area=area).set(value)
+        histogram.labels(zone=zone).observe(value)
+        counter.inc(abs(value))
+    assert exposition(registry) == generate_latest(registry)
+
+
+class Dated:
+    """A collector of a sample with a time of its own."""
+
+    def collect(self) -> list[GaugeMetricFamily]:
+        """One sample."""
+        family = GaugeMetricFamily("dated", "With a time.", labels=["of"])
+        family.add_metric(["x"], 1.5, timestamp=1234.5678)
+        return [family]
+
+
+@pytest.mark.parametrize("created", [False, True])
+def test_every_kind_of_metric_is_written_as_the_library_does(*, created: bool) -> None:
+    """Those left to it, too: summaries, states, facts, times of creation, what the process says of itself."""
+    (enable_created_metrics if created else disable_created_metrics)()
+    try:
+        registry = CollectorRegistry()
+        declare_kafka(registry)
+        open_view(declare_inference(registry), "line-1/camera-1")
+        Summary("size", "Of it.", registry=registry).observe(3)
+        Info("build", "Of this.", registry=registry).info({"version": "1"})
+        Enum("state", "Of it.", states=["on", "off"], registry=registry).state("off")
+        Counter("made", "Times.", registry=registry).inc()
+        Histogram("wait", "Time.", registry=registry).observe(2)
+        registry.register(Dated())
+        PlatformCollector(registry=registry)
+        assert exposition(registry) == generate_latest(registry)
+        ProcessCollector(registry=registry)
+        assert b"process_open_fds" in exposition(registry)
+    finally:
+        disable_created_metrics()
