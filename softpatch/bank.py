@@ -38,8 +38,9 @@ TENSORS: Mapping[str, tuple[str, tuple[int | str, ...]]] = MappingProxyType(
 )
 """Every tensor of a file: its dtype and its axes; an axis of the same name has the same length everywhere."""
 
-LABEL_TENSORS: Mapping[str, tuple[str, tuple[int | str, ...]]] = MappingProxyType(
+OPTIONAL_TENSORS: Mapping[str, tuple[str, tuple[int | str, ...]]] = MappingProxyType(
     {
+        "second_frame_within": ("float32", ("patches",)),
         "confirmed": ("bool", ("patches",)),
         "ignored": ("bool", ("rows", "columns")),
         "calibration_excluded": ("bool", ("frames",)),
@@ -47,7 +48,7 @@ LABEL_TENSORS: Mapping[str, tuple[str, tuple[int | str, ...]]] = MappingProxyTyp
         "negative_vectors": ("float32", ("negatives", "dimension")),
     }
 )
-"""Those of a bank whose window holds groups, or whose view has labelled frames; a bank without them lacks them."""
+"""Those that a bank may lack: all but the first where its window holds no groups and its view no labelled frames."""
 
 
 class InvalidBank(ValueError):
@@ -62,7 +63,8 @@ class Bank:
     `calibration_scores` are cross-fitted: comparable with this bank's scores. L2 units throughout. `confirmed` patches
     are of frames that a person called good; `ignored` positions never score; `calibration_excluded` frames belong to
     groups that are not learnt, so that no threshold is drawn from them. `negative_vectors` are patches of defects that
-    people named.
+    people named. Within `second_frame_within` of a patch the window held others like it, of two blocks of time, whether
+    or not they are in the bank; infinite where it is not known to.
     """
 
     manifest: Manifest
@@ -76,6 +78,7 @@ class Bank:
     probe_frames: Int32[np.ndarray, "probes"]
     probe_scores: Float32[np.ndarray, "probes"]
     probes: tuple[bytes, ...]
+    second_frame_within: Float32[np.ndarray, "patches"] | None = None
     confirmed: Bool[np.ndarray, "patches"] | None = None
     ignored: Bool[np.ndarray, "rows columns"] | None = None
     calibration_excluded: Bool[np.ndarray, "frames"] | None = None
@@ -114,8 +117,8 @@ def bank_to_bytes(bank: Bank) -> bytes:
         "probe_sizes": np.array([len(probe) for probe in bank.probes], np.int64),
         "probe_bytes": np.frombuffer(b"".join(bank.probes), np.uint8),
     }
-    labels = {name: getattr(bank, name) for name in LABEL_TENSORS}
-    tensors |= {name: np.ascontiguousarray(tensor) for name, tensor in labels.items() if tensor is not None}
+    optional = {name: getattr(bank, name) for name in OPTIONAL_TENSORS}
+    tensors |= {name: np.ascontiguousarray(tensor) for name, tensor in optional.items() if tensor is not None}
     manifest = json.dumps(bank.manifest.model_dump(mode="json"), sort_keys=True, separators=(",", ":"), allow_nan=False)
     # One metadata key only: safetensors keeps metadata in a hash map, and two keys would change places between runs.
     return save(tensors, {"manifest": manifest})
@@ -135,7 +138,7 @@ def bank_from_bytes(data: bytes) -> Bank:
         manifest=manifest,
         probes=_split(tensors["probe_bytes"], tensors["probe_sizes"]),
         **{name: tensors[name] for name in TENSORS if name not in ("probe_sizes", "probe_bytes")},
-        **{name: tensors[name] for name in LABEL_TENSORS if name in tensors},
+        **{name: tensors[name] for name in OPTIONAL_TENSORS if name in tensors},
     )
 
 
@@ -189,7 +192,7 @@ def _read_tensors(data: bytes) -> dict[str, np.ndarray]:
         raise InvalidBank(f"the tensors cannot be read: {error}") from error
     if missing := sorted(TENSORS.keys() - tensors.keys()):
         raise InvalidBank(f"missing tensors: {', '.join(missing)}")
-    if unknown := sorted(tensors.keys() - TENSORS.keys() - LABEL_TENSORS.keys()):
+    if unknown := sorted(tensors.keys() - TENSORS.keys() - OPTIONAL_TENSORS.keys()):
         raise InvalidBank(f"unknown tensors: {', '.join(unknown)}")
     return tensors
 
@@ -198,7 +201,7 @@ def _check_axes(tensors: Mapping[str, np.ndarray], manifest: Manifest) -> None:
     frames = len(manifest.frame_names) - manifest.labelled_frames
     lengths: dict[str, int] = {"dimension": manifest.dimension, "frames": frames}
     lengths |= dict(zip(("rows", "columns"), manifest.grid, strict=True))
-    for name, (dtype, axes) in (*TENSORS.items(), *LABEL_TENSORS.items()):
+    for name, (dtype, axes) in (*TENSORS.items(), *OPTIONAL_TENSORS.items()):
         if name not in tensors:
             continue
         tensor = tensors[name]
@@ -215,10 +218,12 @@ def _check_axes(tensors: Mapping[str, np.ndarray], manifest: Manifest) -> None:
 def _check_values(tensors: Mapping[str, np.ndarray], manifest: Manifest) -> None:
     _check_counts(tensors, manifest)
     for name, tensor in tensors.items():
-        if tensor.dtype == np.float32 and not np.isfinite(tensor).all():
+        if tensor.dtype == np.float32 and name != "second_frame_within" and not np.isfinite(tensor).all():
             raise InvalidBank(f"tensor {name} holds values that are not finite")
     if (tensors["soft_weights"] <= 0).any():
         raise InvalidBank("tensor soft_weights holds values that are not positive")
+    if not (tensors.get("second_frame_within", np.zeros(1)) >= 0).all():
+        raise InvalidBank("tensor second_frame_within holds values that are no distances")
     for name in ("calibration_scores", "probe_scores"):
         if (tensors[name] < 0).any():
             raise InvalidBank(f"tensor {name} holds negative scores")

@@ -56,6 +56,7 @@ def assemble(
         probe_frames=probed,
         probe_scores=np.zeros(len(probed), np.float32),
         probes=tuple(bytes(frames[window.sources[frame]]) for frame in probed.tolist()),
+        second_frame_within=fitted.bank.second_frame_within,
         confirmed=_if_any(fitted.bank.confirmed),
         ignored=fitted.bank.ignored,
         negative_vectors=fitted.bank.negative_vectors,

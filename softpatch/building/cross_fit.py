@@ -1,5 +1,7 @@
 """Step 4: cross-fitted scores, what each frame scores against the bank as it would be without that block of time."""
 
+from dataclasses import replace
+
 import numpy as np
 from jaxtyping import Float32
 
@@ -7,6 +9,7 @@ from softpatch.building.embedding_buffer import EmbeddingBuffer
 from softpatch.building.fit import Fit
 from softpatch.building.fitted_bank import FittedBank, SearchMaker, fitted_bank
 from softpatch.building.progress import BuildProgress, silent
+from softpatch.building.second_frames import vouched_within
 
 _FRAMES_AT_ONCE = 16
 
@@ -33,7 +36,8 @@ def bank_without(number: int, fitted: Fit) -> FittedBank:
     """The final bank without the patches of that block, and with what replaces them."""
     block = fitted.blocks[number]
     parts = []
-    for patches, new in zip(fitted.coresets, fitted.replacements[number], strict=True):
-        left = patches.rows((patches.frame < block.start) | (patches.frame >= block.stop))
+    for patches, second, new in zip(fitted.coresets, fitted.second_frames, fitted.replacements[number], strict=True):
+        outside = replace(patches, second_frame_within=vouched_within(np.delete(second, number, axis=1)))
+        left = outside.rows((patches.frame < block.start) | (patches.frame >= block.stop))
         parts.append([left, new])
     return fitted_bank(parts, fitted.mask, fitted.settings)

@@ -16,6 +16,7 @@ from softpatch.building.patches import Patches
 from softpatch.building.progress import BuildProgress, silent
 from softpatch.building.projection import projected_groups
 from softpatch.building.replacements import Replacements, draw_replacements
+from softpatch.building.second_frames import ByBlock
 from softpatch.building.subsample import subsample
 from softpatch.settings import BuildSettings
 
@@ -28,6 +29,7 @@ class Fit:
     mask: NoiseMask
     labels: WindowLabels
     coresets: tuple[Patches, ...]
+    second_frames: tuple[ByBlock, ...]
     blocks: Sequence[range]
     replacements: Sequence[Replacements]
     settings: BuildSettings
@@ -52,8 +54,9 @@ def fit(
     labels = label_window(projected, denoised, settings, known or KnownLabels(len(embeddings)))
     mask = replace(denoised, labels=labels.patches)
     step = partial(progress, "subsample")
-    drawn = subsample(projected, mask, settings, pool, step)
+    drawn = subsample(projected, mask, settings, pool, step, blocks=blocks)
     replacements = draw_replacements(blocks, embeddings, mask, drawn, settings=settings, pool=pool, progress=step)
     coresets = tuple(coreset.patches for coreset in drawn)
     bank = fitted_bank([[patches] for patches in coresets], mask, settings)
-    return Fit(bank, mask, labels, coresets, blocks, replacements, settings, projected.matrix)
+    second = tuple(coreset.second_frames for coreset in drawn)
+    return Fit(bank, mask, labels, coresets, second, blocks, replacements, settings, projected.matrix)

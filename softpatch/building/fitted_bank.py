@@ -37,6 +37,11 @@ class FittedBank:
         """Which frame of the window each patch is from."""
         return self.patches.frame
 
+    @property
+    def second_frame_within(self) -> Float32[np.ndarray, "m"]:
+        """At what distance from each patch lie those of other frames, of two blocks of time, picked or not."""
+        return self.patches.second_frame_within
+
     def scorer(self, make_search: SearchMaker) -> Scorer:
         """A scorer against these patches."""
         return Scorer(self, make_search(self.patches.vectors))
@@ -51,6 +56,7 @@ def fitted_bank(coresets: Sequence[Sequence[Patches]], mask: NoiseMask, settings
         frame=np.concatenate([part.frame for part in parts]),
         position=np.concatenate([part.position for part in parts]),
         confirmed=np.concatenate([part.confirmed for part in parts]),
+        second_frame_within=np.concatenate([part.second_frame_within for part in parts]),
     )
     trusted = sum(len(part) for part in coresets[0])
     weights = np.ones(len(patches), np.float32)

@@ -12,24 +12,34 @@ from softpatch.building.embedding_buffer import EmbeddingBuffer
 
 @dataclass(frozen=True)
 class Patches:
-    """Picked patches; row i of every array is the same patch. `confirmed` ones are of frames a person called good."""
+    """Picked patches; row i of every array is the same patch. `confirmed` ones are of frames a person called good.
+
+    `second_frame_within`: at that distance lie patches of other frames, picked or not, of two blocks of time; infinite
+    where none are known to.
+    """
 
     vectors: Float32[np.ndarray, "m d"]
     factors: Float32[np.ndarray, "m"]
     frame: Int32[np.ndarray, "m"]
     position: Int16[np.ndarray, "m 2"]
     confirmed: Bool[np.ndarray, "m"]
+    second_frame_within: Float32[np.ndarray, "m"]
 
     def __len__(self) -> int:
         return len(self.vectors)
 
     def rows(self, which: Bool[np.ndarray, "m"]) -> "Patches":
         """Those patches, in order."""
-        fields = (self.vectors, self.factors, self.frame, self.position, self.confirmed)
+        fields = (self.vectors, self.factors, self.frame, self.position, self.confirmed, self.second_frame_within)
         return Patches(*(each[which] for each in fields))
 
 
-def read_patches(embeddings: EmbeddingBuffer, mask: NoiseMask, picks: Candidates) -> Patches:
+def read_patches(
+    embeddings: EmbeddingBuffer,
+    mask: NoiseMask,
+    picks: Candidates,
+    second_frame_within: Float32[np.ndarray, "m"],
+) -> Patches:
     """The full embeddings and outlier factors of candidates that were picked."""
     vectors = np.empty((len(picks.frame), embeddings.dimension), np.float32)
     for vector, frame, (row, column) in zip(vectors, picks.frame.tolist(), picks.position, strict=True):
@@ -38,4 +48,5 @@ def read_patches(embeddings: EmbeddingBuffer, mask: NoiseMask, picks: Candidates
     confirmed = np.zeros(len(row), np.bool_)
     if mask.labels is not None:
         confirmed = mask.labels.confirmed[picks.frame, row, column]
-    return Patches(vectors, mask.factors[picks.frame, row, column], picks.frame, picks.position, confirmed)
+    factors = mask.factors[picks.frame, row, column]
+    return Patches(vectors, factors, picks.frame, picks.position, confirmed, second_frame_within)

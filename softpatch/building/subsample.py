@@ -1,5 +1,6 @@
 """Step 3: from a denoised window to the coresets a bank is made of, merged and reduced where the window is long."""
 
+from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 
@@ -13,6 +14,7 @@ from softpatch.building.frame_groups import interleaved_groups
 from softpatch.building.patches import Patches, read_patches
 from softpatch.building.progress import StageProgress
 from softpatch.building.projection import ProjectedGroups
+from softpatch.building.second_frames import ByBlock, second_frames, vouched_within
 from softpatch.settings import BuildSettings
 
 UNTRUSTED_SHARE = 0.2
@@ -26,10 +28,17 @@ class DrawnCoreset:
     patches: Patches
     candidates: Candidates
     coreset: Coreset
+    second_frames: ByBlock
 
 
 def subsample(
-    projected: ProjectedGroups, mask: NoiseMask, settings: BuildSettings, pool: Executor, progress: StageProgress
+    projected: ProjectedGroups,
+    mask: NoiseMask,
+    settings: BuildSettings,
+    pool: Executor,
+    progress: StageProgress,
+    *,
+    blocks: Sequence[range],
 ) -> list[DrawnCoreset]:
     """The coreset of trusted patches and, where they count, the coreset of untrusted ones.
 
@@ -42,10 +51,14 @@ def subsample(
     for keep, size in _strata(mask, settings):
         of = _candidates(projected, keep, size, settings, pool)
         drawing.append((of, pool.submit(SAMPLERS[settings.sampler].draw, of.projected, size, seed=settings.seed)))
-    drawn = [(of, coreset.result()) for of, coreset in drawing]
-    picked = [read_patches(projected.embeddings, mask, of.rows(coreset.picks)) for of, coreset in drawn]
+    drawn = []
+    for of, drawing_one in drawing:
+        coreset = drawing_one.result()
+        seconds = second_frames(of, coreset, blocks)
+        patches = read_patches(projected.embeddings, mask, of.rows(coreset.picks), vouched_within(seconds))
+        drawn.append(DrawnCoreset(patches, of, coreset, seconds))
     progress(1, 1)
-    return [DrawnCoreset(patches, *each) for patches, each in zip(picked, drawn, strict=True)]
+    return drawn
 
 
 def _strata(mask: NoiseMask, settings: BuildSettings) -> list[tuple[Bool[np.ndarray, "n p q"], int]]:

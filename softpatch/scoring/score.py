@@ -76,6 +76,11 @@ class WeightedPatches(Protocol):
         ...
 
     @property
+    def second_frame_within(self) -> Float32[np.ndarray, "m"] | None:
+        """At what distance from each patch the window held others like it; infinite where it is not known to."""
+        ...
+
+    @property
     def negative_vectors(self) -> Float32[np.ndarray, "k d"] | None:
         """Patches of defects that people named; None where there are none."""
         ...
@@ -95,6 +100,7 @@ class Scorer:
         self._soft_weights = bank.soft_weights[:trusted]
         self._frames = bank.source_frame[:trusted]
         self._confirmed = None if bank.confirmed is None else bank.confirmed[:trusted]
+        self._within = None if bank.second_frame_within is None else bank.second_frame_within[:trusted]
         self._ignored = bank.ignored
         self._negatives = bank.negative_vectors
         self._trusted, self._untrusted = search, None
@@ -108,7 +114,8 @@ class Scorer:
 
         - The distance counts as at least that to the second-frame neighbour (the nearest patch of another frame), less
           1 - `second_frame_ratio` of itself. A defect in the bank is near only to the one frame it was on, so it does
-          not lower its own score.
+          not lower its own score. Of patches that are alike the bank holds one: where the window showed others within
+          some distance of it, the second frame is no farther than that and the nearest patch together.
           Patches of frames that a person called good need no second frame.
         - An untrusted patch that is nearer lowers the score by 1 - `untrusted_ratio` of its own distance, and never
           below that distance: a rejected defect does not lower its own score either.
@@ -140,8 +147,11 @@ class Scorer:
         if self._rule.second_frame_ratio == 0:
             return self._trusted.nearest(queries)
         nearest = self._trusted.nearest_two_frames(queries, self._frames)
+        second = nearest.second_frame_distance
+        if self._within is not None:
+            second = np.minimum(second, nearest.distance + self._within[nearest.row])
         credit = np.float32(1 - self._rule.second_frame_ratio) * nearest.distance
-        distance = np.maximum(nearest.distance, nearest.second_frame_distance - credit)
+        distance = np.maximum(nearest.distance, second - credit)
         if self._confirmed is None:
             return distance, nearest.row
         return np.where(self._confirmed[nearest.row], nearest.distance, distance), nearest.row

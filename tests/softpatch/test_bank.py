@@ -181,6 +181,10 @@ CORRUPT = {
         lambda: with_field(trusted_patches=10_000),
         "manifest field trusted_patches: 10000 of {patches} patches",
     ),
+    "no distance to a second frame": (
+        lambda: changed("second_frame_within", np.nan),
+        "tensor second_frame_within holds values that are no distances",
+    ),
     "a negative score": (lambda: changed("probe_scores", -1), "tensor probe_scores holds negative scores"),
     "a frame too far": (lambda: changed("source_frame", 12), "tensor source_frame points outside 0 to 11"),
     "a probe frame too far": (lambda: changed("probe_frames", -1), "tensor probe_frames points outside 0 to 11"),
@@ -199,13 +203,13 @@ def test_each_way_to_be_corrupt_has_its_sentence(way: str) -> None:
         assert str(caught.value) == message.format(patches=len(small().vectors))
 
 
+OF_PATCHES = ("vectors", "soft_weights", "source_frame", "source_position", "second_frame_within")
+
+
 def test_an_empty_bank_is_refused() -> None:
     """No patches: nothing could be scored."""
     tensors, manifest = parts()
-    empty = {
-        name: tensor[:0] if name in ("vectors", "soft_weights", "source_frame", "source_position") else tensor
-        for name, tensor in tensors.items()
-    }
+    empty = {name: tensor[:0] if name in OF_PATCHES else tensor for name, tensor in tensors.items()}
     with pytest.raises(InvalidBank, match=r"^the bank holds no patches$"):
         bank_from_bytes(save(empty, {"manifest": json.dumps(manifest)}))
 

@@ -27,6 +27,7 @@ class TinyBank:
     confirmed: np.ndarray | None = None
     ignored: np.ndarray | None = None
     negative_vectors: np.ndarray | None = None
+    second_frame_within: np.ndarray | None = None
 
 
 def on_a_line(*places: float, frames: list[int], untrusted: int = 0, scoring: ScoringRule = PAPER) -> TinyBank:
@@ -58,6 +59,14 @@ def test_what_one_frame_alone_shows_scores_by_its_second_frame_neighbour() -> No
     """A patch of frame 0 scores by the distance to frame 1, less half of that to frame 0; others by the nearest."""
     bank = on_a_line(0, 10, 10.5, 60, frames=[0, 0, 1, 0], scoring=ScoringRule(second_frame_ratio=0.5))
     assert scores_of(bank, 10, 12, 60, 59) == pytest.approx([0.5, 1.5, 49.5, 48])
+
+
+def test_a_second_frame_that_the_bank_does_not_hold_is_as_near_as_the_window_showed() -> None:
+    """The window held another frame's patch at 1 of the first patch, and none is known of the second and third."""
+    bank = on_a_line(0, 10, 30, frames=[0, 1, 1], scoring=ScoringRule(second_frame_ratio=0.5))
+    within = replace(bank, second_frame_within=np.array([1, np.inf, np.inf], np.float32))
+    assert scores_of(bank, 0, 2, 10, 31) == pytest.approx([10, 7, 10, 30.5])
+    assert scores_of(within, 0, 2, 10, 31) == pytest.approx([1, 2, 10, 30.5])
 
 
 @pytest.mark.slow
