@@ -21,7 +21,7 @@ from inference.evidence import evidence_of
 from ingest.decision import ImageFacts
 from ingest.frame import BadFrame, DeadLetterReason
 from softpatch.images.decode import UndecodableImage
-from softpatch.images.geometry import Geometry
+from softpatch.images.geometry import FrameGeometry
 from softpatch.images.input_faults import FrameThumbnail, InputBaseline, exposure_fault
 from softpatch.images.statistics import difference_hash, measure
 
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-NO_BANK_GEOMETRY = Geometry()
+NO_BANK_GEOMETRY = FrameGeometry(bit_depth=None)
 """At which a frame without a bank is measured: that of the default network."""
 
 GRAY_LEVELS = 255.0
@@ -133,7 +133,7 @@ class FrameScoring:
             geometry, baseline = status.bank.manifest.geometry, status.baseline
         try:
             shaped = self._decoder.shaped(self._claims.encoded(frame), geometry, view=frame.view)
-            seen = _seen(shaped.pixels, baseline, size_wh_px=shaped.size_wh_px)
+            seen = _seen(shaped.pixels, baseline, geometry, size_wh_px=shaped.size_wh_px)
             if isinstance(status, Serving):
                 seen = replace(seen, unlike_size=not status.bank.manifest.frame_px.fit(shaped.size_wh_px))
         except BadFrame as refusal:
@@ -210,9 +210,9 @@ def _inspected(shaped: _Shaped, evidence: ScoreEvidence | None, shared: dict[str
     return Inspected(shaped.seen, evidence, {"decode": shaped.decode_seconds} | (shared if evidence else {}))
 
 
-def _seen(pixels: np.ndarray, baseline: InputBaseline, *, size_wh_px: tuple[int, int]) -> Seen:
+def _seen(pixels: np.ndarray, baseline: InputBaseline, geometry: FrameGeometry, *, size_wh_px: tuple[int, int]) -> Seen:
     """Measured on the network's input, as the bank's calibration is, so that it compares whatever the resolution."""
-    measured = measure(pixels)
+    measured = measure(pixels, geometry.inspected(size_wh_px))
     return Seen(
         image=ImageFacts(
             brightness=measured.brightness * GRAY_LEVELS,

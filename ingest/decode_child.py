@@ -18,7 +18,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from softpatch.images.decode import UndecodableImage, decode
-from softpatch.images.geometry import Geometry
+from softpatch.images.geometry import FrameGeometry
 from softpatch.images.header import UndecodableReason
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class DecodeOrder(BaseModel):
     """What comes before the encoded bytes of a picture."""
 
     model_config = ConfigDict(frozen=True)
-    geometry: Geometry
+    geometry: FrameGeometry
 
 
 class DecodeAnswer(BaseModel):
@@ -67,9 +67,9 @@ def main(descriptor: int, seconds: float, memory_bytes: int) -> None:
             return
 
 
-def _answer(encoded: bytes, geometry: Geometry) -> tuple[DecodeAnswer, UInt8[np.ndarray, "height width 3"] | None]:
+def _answer(encoded: bytes, geometry: FrameGeometry) -> tuple[DecodeAnswer, UInt8[np.ndarray, "height width 3"] | None]:
     try:
-        return DecodeAnswer(), geometry.apply(decode(encoded, max_pixels=None))
+        return DecodeAnswer(), geometry.apply(geometry.decode(encoded, max_pixels=None))
     except UndecodableImage as error:
         return DecodeAnswer(reason=error.reason, detail=str(error).removeprefix(f"{error.reason}: ")), None
     except MemoryError:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from jaxtyping import UInt8
 
-    from softpatch.images.geometry import Geometry
+    from softpatch.images.geometry import FrameGeometry
     from softpatch.images.header import Header
 
 MIB = 2**20
@@ -75,7 +75,7 @@ class FrameDecoder:
         self._child = child
         self._idle: LifoQueue[_DecodeProcess] = LifoQueue()
 
-    def shaped(self, encoded: bytes, geometry: Geometry, *, view: str) -> NetworkInput:
+    def shaped(self, encoded: bytes, geometry: FrameGeometry, *, view: str) -> NetworkInput:
         """The network's input of a frame of this view.
 
         Raises:
@@ -87,7 +87,8 @@ class FrameDecoder:
             size_wh = (header.width_px, header.height_px)
             if header.work_bytes <= COSTLY_BYTES:
                 self._share.seen(view)
-                return NetworkInput(geometry.apply(decode_checked(encoded, header)), size_wh)
+                image = decode_checked(encoded, header, bit_depth=geometry.bit_depth)
+                return NetworkInput(geometry.apply(image), size_wh)
             with self._share.taken(view):
                 return NetworkInput(self._apart(encoded, geometry), size_wh)
         except UndecodableImage:
@@ -111,7 +112,7 @@ class FrameDecoder:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _apart(self, encoded: bytes, geometry: Geometry) -> UInt8[np.ndarray, "height width 3"]:
+    def _apart(self, encoded: bytes, geometry: FrameGeometry) -> UInt8[np.ndarray, "height width 3"]:
         """In a process; one that answered is kept, one that did not is killed."""
         try:
             process = self._idle.get_nowait()
@@ -227,7 +228,7 @@ class _DecodeProcess:
             self.end()
             raise UndecodableImage("too_costly", "the process that decodes large pictures did not start")
 
-    def shaped(self, encoded: bytes, geometry: Geometry, *, seconds: float) -> UInt8[np.ndarray, "height width 3"]:
+    def shaped(self, encoded: bytes, geometry: FrameGeometry, *, seconds: float) -> UInt8[np.ndarray, "height width 3"]:
         """Raises UndecodableImage; too_costly where the process is of no use any more."""
         gone = UndecodableImage(
             "too_costly", "the decoder died of this picture, by its memory or by a fault of its own"

@@ -5,8 +5,9 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
 from softpatch.calibration.detection import DetectionCurve
+from softpatch.images.decode import FULL_DEPTH
 from softpatch.images.frame_sizes import FrameSizes
-from softpatch.images.geometry import Geometry
+from softpatch.images.geometry import FrameGeometry, Geometry
 from softpatch.settings import BuildSettings
 
 FORMAT_VERSION: Literal[1] = 1
@@ -102,7 +103,7 @@ class Manifest(BaseModel):
     view: str
     graph_name: str
     graph_hash: str
-    geometry: Geometry
+    geometry: FrameGeometry
     features: str
     input_choice: InputChoice | None = None
     detection: DetectionCurve | None = None
@@ -125,3 +126,15 @@ class Manifest(BaseModel):
     parent: str | None
     provenance: dict[str, Any]
     created_at: str
+
+    @property
+    def remarks(self) -> list[str]:
+        """What somebody should know of how the frames were read, a sentence each; mostly nothing."""
+        found = self.settings.regions.outside((self.frame_px.width_px, self.frame_px.height_px))
+        depth = self.geometry.bit_depth
+        if self.settings.bit_depth == "auto" and depth is not None and depth < FULL_DEPTH:
+            found.append(
+                f"The 16-bit pictures use {depth} bits: no sample of the window is above {2**depth - 1}, which counts "
+                f"as white. build.bit_depth: {depth} in the settings says so for good"
+            )
+        return found

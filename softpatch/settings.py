@@ -5,7 +5,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from softpatch.images.geometry import Geometry
+from softpatch.images.decode import FULL_DEPTH, SHALLOWEST
+from softpatch.images.geometry import FrameGeometry, Geometry
+from softpatch.images.regions import InspectedRegions
 
 DiscriminatorName = Literal["expected-nearest", "lof", "gaussian", "nearest", "none"]
 RemovalName = Literal["frames", "patches"]
@@ -36,6 +38,19 @@ def _share_or_auto(given: object) -> object:
         raise ValueError("must be a share from 0 to below 1, or auto")
     return share
 
+
+def _depth_or_auto(given: object) -> object:
+    """Whole bits or `auto`, and one error text for everything else; the environment gives numbers as text."""
+    if given == "auto":
+        return given
+    whole = isinstance(given, int) and not isinstance(given, bool)
+    depth = int(given) if whole or (isinstance(given, str) and given.isdigit()) else 0  # type: ignore[call-overload]
+    if not SHALLOWEST <= depth <= FULL_DEPTH:
+        raise ValueError(f"must be a number of bits from {SHALLOWEST} to {FULL_DEPTH}, or auto")
+    return depth
+
+
+BitDepth = Annotated[int | Literal["auto"], BeforeValidator(_depth_or_auto)]
 
 NoiseRatio = Annotated[float | Literal["auto"], BeforeValidator(_share_or_auto)]
 
@@ -79,6 +94,15 @@ class BuildSettings(BaseModel):
     )
     smallest_defect_mm: float | None = Field(
         default=None, gt=0, description="The smallest defect that has to be found, in the longer direction."
+    )
+    bit_depth: BitDepth = Field(
+        default="auto",
+        description="Bits of a sample that 16-bit pictures use: 12 where a 12-bit camera fills the lower ones. `auto`: "
+        "the least of 10, 12, 14 and 16 that holds the largest sample of the window. 8-bit pictures need none.",
+    )
+    regions: InspectedRegions = Field(
+        default_factory=InspectedRegions,
+        description="Polygons of the frame to `inspect` and to `ignore`, as lists of corners [x, y] in its pixels.",
     )
     detection_plants: int = Field(
         default=200,
@@ -179,9 +203,10 @@ class BuildSettings(BaseModel):
         return self
 
     @property
-    def measured_geometry(self) -> Geometry:
+    def measured_geometry(self) -> FrameGeometry:
         """At which frames are measured before a bank says what its input is."""
-        return FAST if self.geometry is None else self.geometry
+        depth = None if self.bit_depth == "auto" else self.bit_depth
+        return FrameGeometry.of(self.geometry or FAST, bit_depth=depth, regions=self.regions)
 
     @property
     def scoring(self) -> ScoringRule:

@@ -167,6 +167,8 @@ def facts_of(bank: Bank) -> EventFacts:
         facts["planted_found_ratio"] = manifest.detection.found / manifest.detection.planted
         if manifest.detection.a90_px is not None:
             facts["smallest_found_px"] = manifest.detection.a90_px
+    if manifest.remarks:
+        facts["remarks"] = ". ".join(manifest.remarks)
     if manifest.golden.wrong:
         facts["golden_wrong_ids"] = " ".join(manifest.golden.wrong)
     return facts

@@ -105,7 +105,7 @@ def _build(order: BuildOrder, steps: Steps) -> GateMeasures | None:
     from softpatch.network.embed import FrameShapes, OnnxEmbedder  # noqa: PLC0415
     from softpatch.network.graph import load_graph  # noqa: PLC0415
     from trainer.labelled_frames import labelled_frames  # noqa: PLC0415
-    from trainer.prior_banks import input_choice_of, prior_banks, stored_bank  # noqa: PLC0415
+    from trainer.prior_banks import prior_banks, stored_bank  # noqa: PLC0415
 
     geometry = order.settings.measured_geometry
     shapes = FrameShapes(geometry.height_px, geometry.width_px)
@@ -124,7 +124,7 @@ def _build(order: BuildOrder, steps: Steps) -> GateMeasures | None:
         graph_name=graph.name,
         provenance=order.provenance,
         parent=order.parent,
-        earlier_choice=input_choice_of(parent),
+        earlier=None if parent is None else parent.manifest,
         before=prior_banks(store, order, parent),
         pace=Pace(order.frames_per_second, _machine_clock(embedder.provider)),
         progress=steps.step,

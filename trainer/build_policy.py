@@ -66,12 +66,11 @@ def build_due(index: WindowIndex, state: BankState, training: ViewTraining, *, g
     if index.build_request is not None:
         request = index.build_request
         return Initiator(request.who, request.why, request.command_id, urgent=request.urgent)
-    if state.state is ViewState.HELD or _failed_lately(index, training):
+    if state.state is ViewState.HELD:
         return None
-    first = _why_first(index, state, graph_hash)
-    if first is not None:
-        return _at(index.seen, training.first_build_frames, f"{first}: {{}} frames came")
-    return _again(index, training)
+    if index.last_build is not None and (outdated := index.last_build.outdated(training.build)):
+        return Initiator(TRAINER, outdated)
+    return None if _failed_lately(index, training) else _by_frames(index, state, training, graph_hash)
 
 
 def after_failed_build(state: BankState, reason: str, initiator: Initiator, *, at: datetime) -> Transition:
@@ -99,6 +98,13 @@ def after_bank_lost(state: BankState, index: WindowIndex, training: ViewTraining
     facts: EventFacts = {"frames": len(index.frames), "read_again": read_again}
     event = event_of(state, BankEventKind.BANK_LOST, finder, bank=state.active, facts=facts, at=at)
     return Transition(None, (event,), Effect.READ_AGAIN if read_again else Effect.KEEP_WINDOW)
+
+
+def _by_frames(index: WindowIndex, state: BankState, training: ViewTraining, graph_hash: str) -> Initiator | None:
+    first = _why_first(index, state, graph_hash)
+    if first is not None:
+        return _at(index.seen, training.first_build_frames, f"{first}: {{}} frames came")
+    return _again(index, training)
 
 
 def _why_first(index: WindowIndex, state: BankState, graph_hash: str) -> str | None:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from ingest.annotation import FrameAnnotation
+    from softpatch.settings import BuildSettings
     from trainer.build_order import BuildAnswer, ProviderChoice
     from trainer.owned_views import OwnedView
     from trainer.settings import TrainerSettings
@@ -51,6 +52,7 @@ class Job:
     seen: int
     before: LastBuild | None
     window_full: bool
+    settings: BuildSettings
     process: BuildProcess
 
 
@@ -79,7 +81,7 @@ class BuildQueue:
         order = order_for(view, initiator, self._environment, self._settings, created_at=self._now())
         process = self._start(order, timeout_seconds=self._settings.build_timeout_seconds, clock=self._clock)
         full = view.index.full(view.bounds)
-        self.running = Job(view.name, initiator, view.index.seen, view.index.last_build, full, process)
+        self.running = Job(view.name, initiator, view.index.seen, view.index.last_build, full, order.settings, process)
         self._began[view.name] = self._clock()
         log.info("build_started", view=view.name, frames=len(order.frames), why=initiator.why, pid=process.pid)
         return self.running

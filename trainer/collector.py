@@ -134,14 +134,18 @@ class Collector:
         if holds_bytes(view.index, sha256):
             self._repeated(frame, view, run_with_bytes(view.index, sha256))
             return
+        baseline = self._baseline_of(view.state)
+        geometry = view.training.build.measured_geometry
+        if geometry.bit_depth is None:
+            geometry = geometry.model_copy(update={"bit_depth": baseline.bit_depth})
         try:
-            pixels = self._decoder.shaped(frame.encoded, view.training.build.measured_geometry, view=view.name).pixels
+            shaped = self._decoder.shaped(frame.encoded, geometry, view=view.name)
         except UndecodableImage:
             self._pass_by(frame, view, "bad_frame")
             return
-        baseline = self._baseline_of(view.state)
+        pixels, inspected = shaped.pixels, geometry.inspected(shaped.size_wh_px)
         run = run_with(view.index, pixels, sha256, baseline)
-        fault = fault_of(pixels, run, view.training, baseline)
+        fault = fault_of(pixels, run, view.training, baseline, inspected=inspected)
         if fault is None:
             self._offer_to_mode(frame, view, sha256, run, difference_hash=f"{hash_of(pixels):016x}")
         elif fault is InputFault.FROZEN:

@@ -302,7 +302,7 @@ class ViewController:
 
     def _end(self, job: Job, view: OwnedView, verdict: str) -> None:
         failed = verdict == "failed"
-        change: dict[str, object] = {"last_build": LastBuild(seen=job.seen, failed=failed)}
+        change: dict[str, object] = {"last_build": LastBuild.of(job.settings, seen=job.seen, failed=failed)}
         request = view.index.build_request
         if request is not None and request.command_id == job.initiator.command_id:
             change["build_request"] = None  # any other one came while this build ran, and stays

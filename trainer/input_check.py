@@ -17,12 +17,20 @@ if TYPE_CHECKING:
 
 
 def fault_of(
-    pixels: np.ndarray, run: FrozenRunState, training: ViewTraining, baseline: InputBaseline
+    pixels: np.ndarray,
+    run: FrozenRunState,
+    training: ViewTraining,
+    baseline: InputBaseline,
+    *,
+    inspected: np.ndarray | None,
 ) -> InputFault | None:
-    """Why a frame (uint8 RGB at the network's input) shows nothing to learn from; `run` ends with it."""
+    """Why a frame (uint8 RGB at the network's input) shows nothing to learn from; `run` ends with it.
+
+    Where `inspected` is given, pixels count where it is not 0.
+    """
     if training.input_fault == "inspect":
         return None
-    fault = exposure_fault(measure(pixels), baseline)
+    fault = exposure_fault(measure(pixels, inspected), baseline)
     return fault or (InputFault.FROZEN if too_long(run, training) else None)
 
 

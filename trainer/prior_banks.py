@@ -16,7 +16,6 @@ from softpatch.gate.prior_scores import PriorBank
 if TYPE_CHECKING:
     from ingest.store import Store
     from softpatch.bank import Bank
-    from softpatch.manifest import InputChoice
     from trainer.build_order import BuildOrder
 
 log = structlog.get_logger(__name__)
@@ -31,11 +30,6 @@ def stored_bank(store: Store, view: str, version: str | None) -> Bank | None:
     except (NotInStore, InvalidBank) as error:
         log.warning("bank_not_compared_with", view=view, version=version, cause=str(error))
         return None
-
-
-def input_choice_of(bank: Bank | None) -> InputChoice | None:
-    """How the input of a bank was chosen."""
-    return None if bank is None else bank.manifest.input_choice
 
 
 def prior_banks(store: Store, order: BuildOrder, parent: Bank | None) -> PriorBanks:

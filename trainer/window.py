@@ -19,16 +19,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Self
 
 from pydantic import Field, StringConstraints, ValidationError
 
 from ingest.contract import FrozenModel, Sha256
 from ingest.store_layout import frame_file_name
 from ingest.view import ViewName
+from softpatch.images.regions import InspectedRegions
 
 if TYPE_CHECKING:
     from ingest.bank_state import BankState
+    from softpatch.settings import BuildSettings
 
 Count = Annotated[int, Field(ge=0)]
 FORMAT_VERSION = 1
@@ -75,10 +77,29 @@ class KeptFrame(FrozenModel):
 
 
 class LastBuild(FrozenModel):
-    """The latest build of a view: how many frames had been seen when it began, and how it ended."""
+    """The latest build of a view: how many frames had been seen when it began, how it read them, and how it ended."""
 
     seen: Count
     failed: bool
+    regions: InspectedRegions | None = None
+    bit_depth: int | None = None
+    """None: it followed from the frames."""
+
+    @classmethod
+    def of(cls, settings: BuildSettings, *, seen: int, failed: bool) -> Self:
+        """A build by those settings."""
+        depth = None if settings.bit_depth == "auto" else settings.bit_depth
+        return cls(seen=seen, failed=failed, regions=settings.regions or None, bit_depth=depth)
+
+    def outdated(self, settings: BuildSettings) -> str | None:
+        """Why its bank is not what the settings ask for any more, as a clause; None where it is."""
+        asked = LastBuild.of(settings, seen=self.seen, failed=self.failed)
+        if self.regions != asked.regions:
+            return "the regions to inspect or to ignore were changed in the settings"
+        if self.bit_depth != asked.bit_depth:
+            before, now = (depth or "auto" for depth in (self.bit_depth, asked.bit_depth))
+            return f"bit_depth was changed in the settings from {before} to {now}"
+        return None
 
 
 class FrozenRunState(FrozenModel):

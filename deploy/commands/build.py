@@ -18,7 +18,7 @@ from deploy.output.build_progress import BuildStages
 from deploy.output.picture_file import write_picture
 from deploy.output.progress import ProgressDisplay
 from deploy.output.reports import write_json
-from deploy.pictures.group_sheet import group_frames, group_header, render_group
+from deploy.pictures.group_sheet import GroupFrame, group_frames, group_header, render_group
 from deploy.place_on_frame import group_place
 from softpatch.bank import Bank, bank_from_bytes, bank_version
 from softpatch.building.labels import LabelledFrames
@@ -77,6 +77,8 @@ def build(
         soft_wrap=True,
         highlight=False,
     )
+    for remark in bank.manifest.remarks:
+        console.print(f"[yellow]{remark}[/]", soft_wrap=True, highlight=False)
     if bank.manifest.groups:
         _print_groups(console, bank.manifest.groups)
         pictures = groups_out or out.with_name(f"{out.stem}-groups")
@@ -106,11 +108,17 @@ def _print_groups(console: Console, groups: Sequence[GroupRecord]) -> None:
         console.print("Open groups are not learnt: --label GROUP=good learns one, --label GROUP=defect never does.")
 
 
+def _frames_of(members: Sequence[tuple[str, bytes]], bank: Bank, *, max_pixels: int) -> Sequence[GroupFrame]:
+    if not members:
+        return []
+    return group_frames(members, frame_outside(bank), max_pixels=max_pixels, geometry=bank.manifest.geometry)
+
+
 def _draw_groups(bank: Bank, folder: Path, out: Path, *, max_pixels: int) -> None:
     """A sheet for every group that still has pictures in the folder."""
     for group in bank.manifest.groups:
         members = example_frames(folder, group)
-        frames = group_frames(members, frame_outside(bank), max_pixels=max_pixels) if members else []
+        frames = _frames_of(members, bank, max_pixels=max_pixels)
         if frames:
             title, place = f"Group {group.id}", group_place(group)
             header = group_header(

@@ -135,7 +135,12 @@ def _draw(loaded: Settings, state: BankState, found: FrameAnnotation, out: Path)
     store = FsspecStore.open(loaded.store.url)
     bank = None if state.active is None else StoredBanks(store, state.view).get(state.active.version)
     outside = None if bank is None else frame_outside(bank)
-    frames = group_frames(exemplar_frames(store, found), outside, max_pixels=loaded.images.max_pixels)
+    frames = group_frames(
+        exemplar_frames(store, found),
+        outside,
+        max_pixels=loaded.images.max_pixels,
+        geometry=None if bank is None else bank.manifest.geometry,
+    )
     title = f"Group {found.id}" if found.origin == "group" else "One frame"
     header = group_header(
         title, state.view, found.box_xyxy, frames=found.frames, share=found.share, label=found.label.value

@@ -43,7 +43,7 @@ from ingest.store import FsspecStore
 from monitoring.shifts import hours_from
 from softpatch.bank import Bank
 from softpatch.calibration.threshold import cheapest_ratio
-from softpatch.images.geometry import Geometry
+from softpatch.images.geometry import FrameGeometry
 
 FalseReject = Annotated[
     float | None,
@@ -188,7 +188,7 @@ def _draw(
         frame = frame_of(loaded.kafka, claims, decision)
         return None if frame is None else frame.encoded
 
-    def geometry_of(decision: Decision) -> Geometry | None:
+    def geometry_of(decision: Decision) -> FrameGeometry | None:
         bank = stored.get(decision.bank.version) if decision.bank else None
         return None if bank is None else bank.manifest.geometry
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Self
 from deploy.errors import CommandFailed
 from deploy.wiring import embedder_of
 from softpatch.bank import bank_from_bytes, bank_version
-from softpatch.images.decode import decode
 from softpatch.scoring.no_part import NoPartCheck
 from softpatch.scoring.score import Scorer
 from softpatch.scoring.search import FlatSearch
@@ -53,7 +52,7 @@ class OpenedBank:
 
     def decoded(self, encoded: bytes) -> UInt8[np.ndarray, "h w 3"]:
         """A picture's pixels. Raises UndecodableImage."""
-        return decode(encoded, max_pixels=self.max_pixels)
+        return self.bank.manifest.geometry.decode(encoded, max_pixels=self.max_pixels)
 
     def scored(
         self, image: UInt8[np.ndarray, "h w 3"]

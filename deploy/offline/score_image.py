@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from deploy.settings import Settings
     from inference.decide import Ruling
     from ingest.decision import InputFaultPolicy
+    from softpatch.images.geometry import FrameGeometry
     from softpatch.images.input_faults import InputBaseline, InputFault
     from softpatch.scoring.score import FrameScore
 
@@ -41,6 +42,8 @@ class ScoredImage:
     """Score over threshold, per pixel."""
     regions: tuple[tuple[PixelBox, float], ...]
     """Where it exceeds the threshold, with the highest score there; worst first."""
+    geometry: FrameGeometry
+    """By which the bank looks at it."""
 
     @property
     def ratio(self) -> float:
@@ -87,8 +90,9 @@ class ImageScorer:
         """Score one picture. Raises UndecodableImage."""
         image = self.opened.decoded(encoded)
         found, embedding, on_input = self.opened.scored(image)
-        fault = exposure_fault(measure(on_input), self.baseline)
-        threshold, geometry = self.limits.threshold, self.opened.bank.manifest.geometry
+        geometry = self.opened.bank.manifest.geometry
+        fault = exposure_fault(measure(on_input, geometry.inspected(_size_wh(image))), self.baseline)
+        threshold = self.limits.threshold
         smooth = anomaly_map(found.patch_scores, height_px=geometry.height_px, width_px=geometry.width_px)
         return ScoredImage(
             image=image,
@@ -98,6 +102,7 @@ class ImageScorer:
             input_fault=fault,
             heat=on_source(smooth / np.float32(threshold), geometry, _size_wh(image)),
             regions=self._regions(found, smooth, _size_wh(image)),
+            geometry=geometry,
         )
 
     def _ruling(self, score: float, embedding: Float32[np.ndarray, "p q d"], input_fault: InputFault | None) -> Ruling:

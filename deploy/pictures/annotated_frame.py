@@ -10,7 +10,6 @@ import numpy as np
 
 from ingest.cameras.source import GOOD
 from monitoring.heat_map import decision_heat
-from softpatch.images.decode import decode
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
     from jaxtyping import Bool, Float32, UInt8
 
     from ingest.decision import Decision, Verdict
-    from softpatch.images.geometry import Geometry
+    from softpatch.images.geometry import FrameGeometry
 
 DIMMED = 0.75
 """Brightness of the gray picture under a heat map."""
@@ -39,7 +38,7 @@ class AnnotatedFrame:
     name: str
     encoded: bytes
     decision: Decision
-    geometry: Geometry
+    geometry: FrameGeometry
     label: str | None = None
     """`good`, the type of defect, or None where nobody knows."""
     mask: Bool[np.ndarray, "h w"] | None = None
@@ -49,7 +48,7 @@ class AnnotatedFrame:
     @property
     def image(self) -> UInt8[np.ndarray, "h w 3"]:
         """The frame as it came."""
-        return decode(self.encoded)
+        return self.geometry.decode(self.encoded)
 
     @property
     def heat(self) -> Float32[np.ndarray, "h w"]:

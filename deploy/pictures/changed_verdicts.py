@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from deploy.history.threshold_replay import ChangedVerdict, ThresholdReplay
     from ingest.decision import Decision
-    from softpatch.images.geometry import Geometry
+    from softpatch.images.geometry import FrameGeometry
 
 MOST = 12
 """Pictures of each kind."""
@@ -32,7 +32,7 @@ def changed_verdicts_sheet(
     title: str,
     *,
     picture_of: Callable[[Decision], bytes | None],
-    geometry_of: Callable[[Decision], Geometry | None],
+    geometry_of: Callable[[Decision], FrameGeometry | None],
 ) -> tuple[UInt8[np.ndarray, "h w 3"] | None, int]:
     """The sheet, RGB, and how many of its pictures are no longer kept; None where there is none to show."""
     groups, shown, expired = [], 0, 0
@@ -54,7 +54,7 @@ def changed_verdicts_sheet(
 def _annotated(
     change: ChangedVerdict,
     picture_of: Callable[[Decision], bytes | None],
-    geometry_of: Callable[[Decision], Geometry | None],
+    geometry_of: Callable[[Decision], FrameGeometry | None],
 ) -> AnnotatedFrame | None:
     was = change.was
     geometry, encoded = geometry_of(was), picture_of(was)

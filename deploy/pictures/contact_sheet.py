@@ -230,6 +230,7 @@ def _framed(each: AnnotatedFrame, place: CanvasBox, *, hot: bool, truth: bool) -
         heat = np.asarray(cv2.resize(each.heat, fit_wh, interpolation=cv2.INTER_LINEAR))
         boxes = [region.box_xyxy_px for region in each.decision.regions]
         image = boxed(heated(image, heat), boxes, (fit_wh[0] / columns, fit_wh[1] / rows))
+    image = each.geometry.outlined(image, (columns, rows))
     if truth:
         image = outlined(image, each.mask)
     return centred(image, room_wh, LINE)

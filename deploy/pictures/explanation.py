@@ -96,7 +96,7 @@ def _whole(canvas: Canvas, found: Explanation, wh: tuple[int, int]) -> None:
         top = HEADER + number * (wh[1] + 52)
         canvas.text(words, (MARGIN, top + 16), size=18, colour=INK, weight=BOLD)
         box = (MARGIN, top + 28, MARGIN + wh[0], top + 28 + wh[1])
-        canvas.picture(resized(image, wh), box, radius_px=8)
+        canvas.picture(geometry.outlined(resized(image, wh), size_wh), box, radius_px=8)
         for place, each in enumerate(found.patches):
             at = _cells(found).box(each.position, size_wh)
             _mark(canvas, at, size_wh, box)

@@ -29,7 +29,8 @@ from deploy.pictures.contact_sheet import (
 )
 from deploy.pictures.fitting import centred, fitted_wh, resized
 from deploy.place_on_frame import described_place
-from softpatch.images.decode import UndecodableImage, decode
+from softpatch.images.decode import UndecodableImage
+from softpatch.images.geometry import FrameGeometry
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -56,23 +57,29 @@ class GroupFrame:
 
 
 def group_frames(
-    members: Sequence[tuple[str, bytes]], outside: tuple[str, bytes] | None, *, max_pixels: int
+    members: Sequence[tuple[str, bytes]],
+    outside: tuple[str, bytes] | None,
+    *,
+    max_pixels: int,
+    geometry: FrameGeometry | None = None,
 ) -> list[GroupFrame]:
     """Named frames of a group, decoded, after one that is in no group; at most two rows of the sheet.
 
-    What cannot be decoded is left out.
+    What cannot be decoded is left out. With a bank's geometry they are read as by it, and its regions are drawn.
     """
-    found = [] if outside is None else _decoded(*outside, in_group=False, max_pixels=max_pixels)
+    by = geometry or FrameGeometry(bit_depth=None)
+    found = [] if outside is None else _decoded(*outside, in_group=False, max_pixels=max_pixels, by=by)
     for name, encoded in members:
-        found += _decoded(name, encoded, in_group=True, max_pixels=max_pixels)
+        found += _decoded(name, encoded, in_group=True, max_pixels=max_pixels, by=by)
     return found[: 2 * COLUMNS]
 
 
-def _decoded(name: str, encoded: bytes, *, in_group: bool, max_pixels: int) -> list[GroupFrame]:
+def _decoded(name: str, encoded: bytes, *, in_group: bool, max_pixels: int, by: FrameGeometry) -> list[GroupFrame]:
     try:
-        return [GroupFrame(name, decode(encoded, max_pixels=max_pixels), in_group)]
+        image = by.decode(encoded, max_pixels=max_pixels)
     except UndecodableImage:
         return []
+    return [GroupFrame(name, by.outlined(image, (image.shape[1], image.shape[0])), in_group)]
 
 
 def group_header(

@@ -15,4 +15,5 @@ if TYPE_CHECKING:
 
 def render_overlay(scored: ScoredImage) -> UInt8[np.ndarray, "h w 3"]:
     """The picture in gray under its heat map, with a box around each region above the threshold, RGB."""
-    return boxed(heated(scored.image, scored.heat), [box for box, _ in scored.regions], (1.0, 1.0))
+    hot = boxed(heated(scored.image, scored.heat), [box for box, _ in scored.regions], (1.0, 1.0))
+    return scored.geometry.outlined(hot, (hot.shape[1], hot.shape[0]))

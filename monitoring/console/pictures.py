@@ -18,7 +18,7 @@ from ingest.kafka.records import Partition
 from ingest.store import NotInStore, StoreError
 from ingest.store_layout import bank_path, frame_path, picture_path, thumbnail_path
 from monitoring.heat_map import decision_heat
-from monitoring.record.pictures import thumbnail
+from monitoring.record.pictures import picture, small_jpeg
 from monitoring.record.schema import PictureState
 from softpatch.bank import Bank, InvalidBank, bank_from_bytes
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from ingest.kafka.settings import KafkaSettings
     from ingest.store import Store
     from monitoring.record.queries import RecordedDecision
+    from softpatch.images.geometry import FrameGeometry
 
 log = structlog.get_logger(__name__)
 
@@ -36,7 +37,7 @@ SMALL_PX = 320
 LARGE_PX = 1600
 """A browser is sent no larger picture."""
 HEAT_PX = 480
-BANKS_KEPT, SMALL_KEPT = 12, 400
+BANKS_KEPT, SMALL_KEPT, GEOMETRIES_KEPT = 12, 400, 1000
 CONTEXT_CELLS = 2.0
 """A patch is shown with so many cells around it."""
 FULL_HEAT = 1.8
@@ -118,21 +119,24 @@ class ConsolePictures:
         self._banks = banks
         self._kafka = kafka
         self._small: OrderedDict[str, bytes] = OrderedDict()
+        self._geometries: OrderedDict[tuple[str, str], FrameGeometry] = OrderedDict()
 
     def frame(self, found: RecordedDecision) -> bytes:
         """The frame as a JPEG that a browser shows. Raises NoPicture."""
-        return shown(self.encoded(found), LARGE_PX)
+        return shown(self.encoded(found), LARGE_PX, self._geometry(found.decision))
 
     def small(self, found: RecordedDecision) -> bytes:
         """The same, small. Raises NoPicture."""
         decision = found.decision
         if found.picture is PictureState.KEPT:
             try:
-                return self._store.get(thumbnail_path(decision.view, decision.decided_at, decision.id))
+                small = self._store.get(thumbnail_path(decision.view, decision.decided_at, decision.id))
             except NotInStore:
                 pass
+            else:
+                return self._outlined(small, decision)
         if decision.id not in self._small:
-            self._small[decision.id] = shown(self.encoded(found), SMALL_PX)
+            self._small[decision.id] = shown(self.encoded(found), SMALL_PX, self._geometry(decision))
             if len(self._small) > SMALL_KEPT:
                 self._small.popitem(last=False)
         return self._small[decision.id]
@@ -201,6 +205,27 @@ class ConsolePictures:
             source = SourceRecord(topic=topic, partition=at[0], offset=at[1])
             return None if self._kafka is None else self._kafka.encoded(source, bank.manifest.view)
 
+    def _geometry(self, decision: Decision) -> FrameGeometry | None:
+        """By which the frame was looked at; None where no bank says it."""
+        if decision.bank is None:
+            return None
+        key = (decision.view, decision.bank.version)
+        if key not in self._geometries:
+            bank = self._banks.get(*key)
+            if bank is None:
+                return None
+            self._geometries[key] = bank.manifest.geometry
+            if len(self._geometries) > GEOMETRIES_KEPT:
+                self._geometries.popitem(last=False)
+        return self._geometries[key]
+
+    def _outlined(self, small: bytes, decision: Decision) -> bytes:
+        """A picture that the recorder made small, with the outlines of regions, where the view has some."""
+        geometry = self._geometry(decision)
+        if geometry is None or geometry.regions is None:
+            return small
+        return shown(small, SMALL_PX, geometry, frame_wh=decision.size_wh_px)
+
     def file(self, path: str, longer_px: int = SMALL_PX) -> bytes:
         """A frame by its path in the store, as a JPEG. Raises NoPicture."""
         try:
@@ -209,8 +234,8 @@ class ConsolePictures:
             raise NoPicture(PictureState.EXPIRED) from None
 
     def _patch(self, decision: Decision, encoded: bytes, cell: tuple[int, int]) -> bytes:
-        image = decoded(encoded)
         bank = self._banks.get(decision.view, decision.bank.version) if decision.bank else None
+        image = None if bank is None else picture(encoded, bit_depth=bank.manifest.geometry.bit_depth)
         if image is None or bank is None:
             raise NoPicture(PictureState.MISSING)
         geometry, (rows, columns) = bank.manifest.geometry, bank.manifest.grid
@@ -233,15 +258,25 @@ class ConsolePictures:
         return marked_crop(image[top:bottom, left:right], [a - b for a, b in zip(inner, (left, top) * 2, strict=True)])
 
 
-def decoded(encoded: bytes) -> np.ndarray | None:
-    """The picture, blue first; None where it cannot be decoded."""
-    image: np.ndarray | None = cv2.imdecode(np.frombuffer(encoded or b"\0", np.uint8), cv2.IMREAD_COLOR)
-    return image
+def shown(
+    encoded: bytes,
+    longer_px: int,
+    geometry: FrameGeometry | None = None,
+    *,
+    frame_wh: tuple[int, int] | None = None,
+) -> bytes:
+    """A picture as a JPEG of a limited size. Raises NoPicture where it is none.
 
-
-def shown(encoded: bytes, longer_px: int) -> bytes:
-    """A picture as a JPEG of a limited size. Raises NoPicture where it is none."""
-    small = thumbnail(encoded, longer_px=longer_px)
+    With a bank's geometry it is read as by the bank, and the view's regions are drawn; `frame_wh` is the size of the
+    frame where the picture has another.
+    """
+    image = picture(encoded, bit_depth=None if geometry is None else geometry.bit_depth)
+    if image is None:
+        raise NoPicture(PictureState.MISSING)
+    if geometry is not None and geometry.regions is not None:
+        rgb = np.ascontiguousarray(image[..., ::-1])
+        image = geometry.outlined(rgb, frame_wh or (image.shape[1], image.shape[0]))[..., ::-1]
+    small = small_jpeg(np.ascontiguousarray(image), longer_px=longer_px)
     if small is None:
         raise NoPicture(PictureState.MISSING)
     return small

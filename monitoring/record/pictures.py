@@ -22,6 +22,7 @@ from ingest.store import NotInStore
 from ingest.store_layout import picture_path, thumbnail_path
 from monitoring.record.schema import PictureState, decisions
 from monitoring.record.writing import set_picture
+from softpatch.images.decode import least_depth
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -50,11 +51,28 @@ class RecordSource(Protocol):
         ...
 
 
+def picture(encoded: bytes, *, bit_depth: int | None = None) -> np.ndarray | None:
+    """A picture for people, uint8 [h, w, 3], blue first; None where it cannot be decoded.
+
+    Of 16-bit samples the lowest `bit_depth` bits count; None: as few as hold the largest sample.
+    """
+    data = np.frombuffer(encoded or b"\0", np.uint8)
+    image: np.ndarray | None = cv2.imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
+    if image is None or image.dtype == np.uint8:
+        return image
+    if image.dtype != np.uint16:
+        return cv2.imdecode(data, cv2.IMREAD_COLOR)
+    return np.asarray(cv2.convertScaleAbs(image, alpha=255 / (2 ** (bit_depth or least_depth(int(image.max()))) - 1)))
+
+
 def thumbnail(encoded: bytes, *, longer_px: int) -> bytes | None:
     """A small JPEG of a picture; None where it cannot be decoded."""
-    image = cv2.imdecode(np.frombuffer(encoded or b"\0", np.uint8), cv2.IMREAD_COLOR)
-    if image is None:
-        return None
+    image = picture(encoded)
+    return None if image is None else small_jpeg(image, longer_px=longer_px)
+
+
+def small_jpeg(image: np.ndarray, *, longer_px: int) -> bytes | None:
+    """A picture (uint8, blue first) as a JPEG whose longer side has so many pixels at most."""
     scale = min(1.0, longer_px / max(image.shape[:2]))
     if scale < 1.0:
         image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)

@@ -11,6 +11,8 @@ from softpatch.building.calibrate import calibrate
 from softpatch.building.calibration_blocks import calibration_blocks
 from softpatch.building.examine import PriorBanks, examined, nothing_before, window_scores
 from softpatch.building.fit import fit
+from softpatch.building.frame_reading import frame_reading
+from softpatch.building.ignored_cells import ignored_cells
 from softpatch.building.input_choice import choose_input
 from softpatch.building.input_cost import Pace
 from softpatch.building.label_window import KnownLabels
@@ -20,7 +22,7 @@ from softpatch.building.progress import BuildProgress, silent
 from softpatch.building.window import read_window
 from softpatch.gate.measures import GateMeasures
 from softpatch.images.decode import MAX_PIXELS
-from softpatch.manifest import InputChoice
+from softpatch.manifest import Manifest
 from softpatch.network.embed import Embedder
 from softpatch.scoring.search import FlatSearch
 from softpatch.settings import BuildSettings
@@ -49,7 +51,7 @@ def build_and_examine(
     threads: int | None = None,
     max_pixels: int = MAX_PIXELS,
     labels: Sequence[LabelledFrames] = (),
-    earlier_choice: InputChoice | None = None,
+    earlier: Manifest | None = None,
     pace: Pace | None = None,
     before: PriorBanks = nothing_before,
 ) -> ExaminedBank:
@@ -57,24 +59,29 @@ def build_and_examine(
 
     `graph_name` is for people (the hash decides; its first 12 digits are the default). Frames that cannot be decoded,
     or have more than `max_pixels`, are left out and counted in the manifest. `labels` are what is known of the view:
-    groups that earlier builds found, and frames that people gave a word on. `earlier_choice` is the parent's, which
-    stands where it was made on a whole sample; `pace` may limit the input; with it, what the machine
-    measures decides, too. `before` are the bank in force and a reference: what the former fails, alike, is kept out of
-    the bank, and the measures compare with both.
+    groups that earlier builds found, and frames that people gave a word on. `earlier` is the parent's manifest: what
+    it says of the input stands where it was found on a whole sample. `pace` may limit the input; with it, what the
+    machine measures decides, too. `before` are the bank in force and a reference: what the former fails, alike, is kept
+    out of the bank, and the measures compare with both.
 
     Raises:
         TooFewFrames: fewer usable frames than `settings.fewest_frames`.
+        NothingInspected: the regions leave nothing to inspect.
     """
     if len(frames) != len(frame_names):
         raise ValueError(f"{len(frames)} frames but {len(frame_names)} frame names")
     make_search = partial(FlatSearch, threads=threads)
     behind = exemplar_frames(labels)
+    reading = frame_reading(
+        frames, settings, labels, earlier_depth=None if earlier is None else earlier.geometry.bit_depth
+    )
     with ThreadPoolExecutor(threads or available_cores(), "build") as pool:
         chosen = choose_input(
             frames,
             embedder,
             settings,
-            earlier=earlier_choice,
+            reading=reading,
+            earlier=None if earlier is None else earlier.input_choice,
             pace=pace,
             max_pixels=max_pixels,
             make_search=make_search,
@@ -110,7 +117,12 @@ def build_and_examine(
             ),
             make_search=make_search,
         )
-        known = KnownLabels(window.window_frames, exemplars, scores.quarantine(window, chosen, settings))
+        known = KnownLabels(
+            window.window_frames,
+            exemplars,
+            scores.quarantine(window, chosen, settings),
+            ignored=ignored_cells(chosen.geometry, window),
+        )
         blocks = calibration_blocks(window.window_frames, settings.calibration_blocks)
         fitted = fit(window.embeddings, settings, pool, known=known, blocks=blocks, progress=progress)
         calibration = calibrate(

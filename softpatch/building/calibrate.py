@@ -15,7 +15,7 @@ from softpatch.building.progress import BuildProgress, silent
 from softpatch.building.window import Window
 from softpatch.calibration.detection import DetectionCurve, PlantResult, detection_curve
 from softpatch.calibration.threshold import Suggestion, suggest
-from softpatch.images.geometry import Geometry
+from softpatch.images.geometry import FrameGeometry
 from softpatch.network.embed import Embedder
 
 
@@ -33,7 +33,7 @@ def calibrate(
     window: Window,
     fitted: Fit,
     embedder: Embedder,
-    geometry: Geometry,
+    geometry: FrameGeometry,
     *,
     make_search: SearchMaker,
     pool: Executor,

@@ -53,6 +53,11 @@ class NoiseMask:
             return np.asarray(~self.keep)
         return np.asarray(~self.keep & ~self.labels.excluded & ~self.labels.ignored)
 
+    def kept_ratio(self, frames: int) -> float:
+        """Of the patches of the first so many frames, but for ignored ones, the share that is kept."""
+        keep = self.keep[:frames]
+        return float((keep if self.labels is None else keep[:, ~self.labels.ignored]).mean())
+
     @property
     def median_kept(self) -> float:
         """The median factor of kept patches."""

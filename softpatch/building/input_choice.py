@@ -16,11 +16,14 @@ from softpatch.building.calibration_blocks import contiguous_blocks
 from softpatch.building.cross_fit import cross_fit
 from softpatch.building.fit import fit
 from softpatch.building.fitted_bank import SearchMaker
+from softpatch.building.frame_reading import WHOLE_FRAMES, FrameReading
+from softpatch.building.ignored_cells import ignored_cells
 from softpatch.building.input_cost import AFFORDED_RATIO, Pace, frame_seconds
+from softpatch.building.label_window import KnownLabels
 from softpatch.building.planting import planted_scores
 from softpatch.building.progress import BuildProgress, silent
 from softpatch.building.window import TooFewFrames, read_window
-from softpatch.images.geometry import Geometry
+from softpatch.images.geometry import FrameGeometry, Geometry
 from softpatch.images.header import UndecodableImage, read_header
 from softpatch.manifest import InputChoice, InputCost, InputTrial
 from softpatch.network.embed import Embedder
@@ -64,7 +67,7 @@ class InputDoesNotFit(ValueError):
 class ChosenInput:
     """What a window is built with; `choice` is None where the settings said it."""
 
-    geometry: Geometry
+    geometry: FrameGeometry
     features: str
     choice: InputChoice | None = None
 
@@ -74,6 +77,7 @@ def choose_input(
     embedder: Embedder,
     settings: BuildSettings,
     *,
+    reading: FrameReading = WHOLE_FRAMES,
     earlier: InputChoice | None,
     pace: Pace | None = None,
     max_pixels: int,
@@ -96,13 +100,13 @@ def choose_input(
     if settings.geometry is not None:
         _refuse_other_multiples(settings.geometry, embedder.input_multiple_px)
         features = settings.features if settings.features != "auto" else next(iter(embedder.feature_sets))
-        return ChosenInput(settings.geometry, embedder.with_features(features).features)
+        return ChosenInput(reading.of(settings.geometry), embedder.with_features(features).features)
     sample = [frames[round(i)] for i in np.linspace(0, len(frames) - 1, min(TRIAL_FRAMES, len(frames)))]
     size_wh = typical_size(sample)
     if earlier is not None and earlier.frames >= TRIAL_FRAMES:
         best = earlier.trials[0]
         if (best.geometry, best.features) in _at_any_size(size_wh, embedder, settings):
-            return ChosenInput(best.geometry, best.features, earlier)
+            return ChosenInput(reading.of(best.geometry), best.features, earlier)
     cost = None
     if pace is not None and (rate := settings.frames_per_second or pace.frames_per_second):
         pace = Pace(rate, pace.clock)
@@ -110,19 +114,31 @@ def choose_input(
         settings = settings.model_copy(update={"most_input_px": cost.most_input_px})
     candidates = input_candidates(size_wh, embedder, settings)
     if len(candidates) == 1 or len(sample) < FEWEST_TRIAL_FRAMES:
-        return ChosenInput(*candidates[-1])
+        geometry, features = candidates[-1]
+        return ChosenInput(reading.of(geometry), features)
     seen = []
     for number, (geometry, features) in enumerate(candidates):
         progress("choose", number, len(candidates))
         trial = embedder.with_features(features)
-        seen.append(_seen(sample, trial, geometry, settings, max_pixels=max_pixels, make_search=make_search, pool=pool))
+        seen.append(
+            _seen(
+                sample,
+                trial,
+                reading.of(geometry),
+                settings,
+                max_pixels=max_pixels,
+                make_search=make_search,
+                pool=pool,
+            )
+        )
     progress("choose", len(candidates), len(candidates))
     order = _best_first(seen)
     trials = [
         InputTrial(geometry=candidates[i][0], features=candidates[i][1], seen_ratio=float(seen[i].mean()))
         for i in order
     ]
-    return ChosenInput(*candidates[order[0]], InputChoice(frames=len(sample), trials=trials, cost=cost))
+    geometry, features = candidates[order[0]]
+    return ChosenInput(reading.of(geometry), features, InputChoice(frames=len(sample), trials=trials, cost=cost))
 
 
 def _best_first(seen: Sequence[Bool[np.ndarray, "plants"]]) -> list[int]:
@@ -228,7 +244,7 @@ def shaped_input(size_wh: tuple[int, int], area_px: float, *, multiple_px: int) 
 def _seen(
     sample: Sequence[bytes],
     embedder: Embedder,
-    geometry: Geometry,
+    geometry: FrameGeometry,
     settings: BuildSettings,
     *,
     max_pixels: int,
@@ -236,13 +252,12 @@ def _seen(
     pool: Executor,
 ) -> Bool[np.ndarray, "plants"]:
     """Which planted defects score above nearly all of the sample's frames."""
-    quick = settings.model_copy(
-        update={"groups": "learn", "coreset_cap": min(settings.coreset_cap, TRIAL_CORESET), "geometry": geometry}
-    )
+    quick = settings.model_copy(update={"groups": "learn", "coreset_cap": min(settings.coreset_cap, TRIAL_CORESET)})
     window = read_window(
         sample, embedder, geometry, fewest=settings.fewest_frames, max_pixels=max_pixels, pool=pool, progress=silent
     )
-    fitted = fit(window.embeddings, quick, pool, blocks=contiguous_blocks(len(window), FEWEST_BLOCKS))
+    known = KnownLabels(len(window), ignored=ignored_cells(geometry, window))
+    fitted = fit(window.embeddings, quick, pool, known=known, blocks=contiguous_blocks(len(window), FEWEST_BLOCKS))
     scores = cross_fit(window.embeddings, fitted, make_search=make_search)
     limit = np.quantile(scores, PASSING_RATIO)
     planted = planted_scores(

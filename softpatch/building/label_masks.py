@@ -119,25 +119,25 @@ def patch_labels(
     *,
     window_frames: int,
 ) -> PatchLabels:
-    """The masks of all labels. Frames behind the window are learnt only where a person called them good."""
+    """The masks of all labels. Frames behind the window are learnt only where a person called them good.
+
+    A place to ignore is none of them: it is one of the view's regions.
+    """
     excluded, confirmed = np.zeros(factors.shape, np.bool_), np.zeros(factors.shape, np.bool_)
-    ignored = np.zeros(factors.shape[1:], np.bool_)
     excluded[window_frames:] = True
     for each in groups:
         rows = _typical(each, factors) if each.label == "good" else list(each.rows)
         places = _places(each, rows)
-        if each.label == "ignore":
-            ignored |= with_margin(each.core)
-        elif each.label == "good":
+        if each.label == "good":
             confirmed[rows] |= with_margin(places)
-        else:
+        elif each.label != "ignore":
             excluded[rows] |= True if each.label == "no_part" else with_margin(places)
     for labelled in exemplars:
         if labelled.labelled.label == "good":
             confirmed[list(labelled.rows)] |= labelled.cells
         elif labelled.labelled.origin == "feedback":
             excluded[list(labelled.rows)] = True
-    return PatchLabels(excluded & ~confirmed, confirmed, ignored)
+    return PatchLabels(excluded & ~confirmed, confirmed, np.zeros(factors.shape[1:], np.bool_))
 
 
 def _places(each: LabelledGroup, rows: Sequence[int]) -> Bool[np.ndarray, "r p q"]:

@@ -28,6 +28,8 @@ class KnownLabels:
     window_frames: int
     exemplars: Sequence[Exemplars] = field(default_factory=tuple)
     quarantined: Callable[[bool], Sequence[MinorityGroup]] = lambda _: ()
+    ignored: Bool[np.ndarray, "p q"] | None = None
+    """Grid positions that never score, by the view's regions."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,8 @@ def label_window(
     groups = labelled_groups(found, known.exemplars, window_frames=known.window_frames)
     not_learnt = frames_not_learnt(groups, known.exemplars, window_frames=known.window_frames)
     patches = patch_labels(mask.factors, groups, known.exemplars, window_frames=known.window_frames)
+    if known.ignored is not None:
+        patches = replace(patches, ignored=known.ignored)
     defects = [
         each for each in known.exemplars if (each.labelled.label, each.labelled.origin) == ("defect", "feedback")
     ]

@@ -63,7 +63,7 @@ def manifest_of(
         groups=group_records(fitted.labels.groups, window, origin.frame_names, chosen.geometry),
         no_part_limit=None if no_part is None else no_part.limit,
         noise_floor=fitted.mask.noise_floor,
-        kept_ratio=float(fitted.mask.keep[: window.window_frames].mean()),
+        kept_ratio=fitted.mask.kept_ratio(window.window_frames),
         trusted_patches=fitted.bank.trusted_patches,
         threshold=calibration.suggestion.threshold,
         noise_estimate=calibration.suggestion.noise_estimate,

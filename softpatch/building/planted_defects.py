@@ -11,7 +11,7 @@ from typing import Literal
 
 import cv2
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Int64, UInt8
 
 DefectKind = Literal["scratch", "stain", "dent", "patch", "blur"]
 KINDS: tuple[DefectKind, ...] = ("scratch", "stain", "dent", "patch", "blur")
@@ -36,11 +36,17 @@ class PlantedDefect:
 
 
 def plant(
-    image: Image, kinds: Sequence[DefectKind], sizes_px: Sequence[float], *, rng: np.random.Generator
+    image: Image,
+    kinds: Sequence[DefectKind],
+    sizes_px: Sequence[float],
+    *,
+    rng: np.random.Generator,
+    inspected: UInt8[np.ndarray, "h w"] | None = None,
 ) -> tuple[Image, tuple[PlantedDefect, ...]]:
     """A copy of the image with one defect in each quarter, of that kind and size (at most a quarter's).
 
-    Each lies at a random place that shows more than a plain ground.
+    Each lies at a random place that shows more than a plain ground, and wholly where `inspected` is not 0; a quarter
+    without such a place has none.
     """
     height, width = image.shape[:2]
     contrast = max(float(image.std()), LEAST_DEVIATION)
@@ -49,7 +55,10 @@ def plant(
         quarter_wh = max(1, width // 2), max(1, height // 2)
         quarter = (x * (width - quarter_wh[0]), y * (height - quarter_wh[1]), *quarter_wh)
         side = min(max(SMALLEST_PX, round(size_px)), *quarter_wh)
-        left, top = _place(image, quarter, side, rng)
+        place = _place(image, quarter, side, rng, inspected)
+        if place is None:
+            continue
+        left, top = place
         inside = (slice(top, top + side), slice(left, left + side))
         planted[inside] = _DRAWN[kind](image, inside, contrast * rng.uniform(LOW_CONTRAST, HIGH_CONTRAST), rng)
         defects.append(PlantedDefect(kind, float(side), (left, top, left + side, top + side)))
@@ -62,14 +71,28 @@ DEFECTS_A_FRAME = len(_QUARTERS)
 
 
 def _place(
-    image: Image, quarter_xywh: tuple[int, int, int, int], side: int, rng: np.random.Generator
-) -> tuple[int, int]:
-    """Of a few random places the one where the frame varies most: parts lie on grounds that nobody inspects."""
+    image: Image,
+    quarter_xywh: tuple[int, int, int, int],
+    side: int,
+    rng: np.random.Generator,
+    inspected: UInt8[np.ndarray, "h w"] | None,
+) -> tuple[int, int] | None:
+    """Of a few random places the one where the frame varies most: parts lie on grounds that nobody inspects.
+
+    None where no place is wholly inspected.
+    """
     x0, y0, width, height = quarter_xywh
-    places = [
-        (x0 + int(rng.integers(0, width - side + 1)), y0 + int(rng.integers(0, height - side + 1)))
-        for _ in range(PLACES_TRIED)
-    ]
+    if inspected is None:
+        places = [
+            (x0 + int(rng.integers(0, width - side + 1)), y0 + int(rng.integers(0, height - side + 1)))
+            for _ in range(PLACES_TRIED)
+        ]
+    else:
+        free = _free_places(inspected[y0 : y0 + height, x0 : x0 + width], side)
+        if not len(free):
+            return None
+        drawn = free[rng.integers(0, len(free), PLACES_TRIED)]
+        places = [(x0 + int(x), y0 + int(y)) for y, x in drawn.tolist()]
     around = max(side, min(height, width) // 4)
 
     def variation(place: tuple[int, int]) -> float:
@@ -77,6 +100,13 @@ def _place(
         return float(image[y : y + around, x : x + around].std())
 
     return max(places, key=variation)
+
+
+def _free_places(inspected: UInt8[np.ndarray, "h w"], side: int) -> Int64[np.ndarray, "places 2"]:
+    """Row and column of the upper left corner of every square of that side that is inspected to the last pixel."""
+    total = np.asarray(cv2.integral((inspected > 0).astype(np.uint8)))
+    squares = total[side:, side:] - total[:-side, side:] - total[side:, :-side] + total[:-side, :-side]
+    return np.argwhere(squares == side * side)
 
 
 _Inside = tuple[slice, slice]

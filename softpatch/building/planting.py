@@ -14,8 +14,7 @@ from softpatch.building.fitted_bank import SearchMaker
 from softpatch.building.planted_defects import DEFECTS_A_FRAME, KINDS, PlantedDefect, plant
 from softpatch.building.progress import BuildProgress, silent
 from softpatch.building.window import Window
-from softpatch.images.decode import decode
-from softpatch.images.geometry import Geometry, box_cells
+from softpatch.images.geometry import FrameGeometry, Geometry, box_cells
 from softpatch.network.embed import Embedder
 
 SMALLEST_SHARE, LARGEST_SHARE = 0.02, 0.3
@@ -52,7 +51,7 @@ def planted_scores(
     window: Window,
     fitted: Fit,
     embedder: Embedder,
-    geometry: Geometry,
+    geometry: FrameGeometry,
     *,
     passing: Sequence[int],
     plants: int,
@@ -61,6 +60,8 @@ def planted_scores(
     progress: BuildProgress = silent,
 ) -> PlantedScores:
     """Plants at least that many defects, spread evenly over these frames, which pass as they are, and scores each.
+
+    Where regions leave part of a frame out, none lies there, and there are fewer.
 
     The same frames, number and seed give the same defects, whatever the geometry and the features: banks compare.
     """
@@ -73,11 +74,18 @@ def planted_scores(
 
     def planted(one: _Task) -> _Planted:
         rng = np.random.default_rng((seed, 31, one.number))
-        image = decode(frames[window.sources[one.frame]], max_pixels=None)
+        image = geometry.decode(frames[window.sources[one.frame]], max_pixels=None)
+        size_wh = image.shape[1], image.shape[0]
         shares = np.exp(rng.uniform(np.log(SMALLEST_SHARE), np.log(LARGEST_SHARE), DEFECTS_A_FRAME))
         kinds = [KINDS[(one.number + quarter) % len(KINDS)] for quarter in range(DEFECTS_A_FRAME)]
-        marked, defects = plant(image, kinds, (shares * min(image.shape[:2])).tolist(), rng=rng)
-        return _Planted((image.shape[1], image.shape[0]), geometry.apply(marked), defects)
+        marked, defects = plant(
+            image,
+            kinds,
+            (shares * min(size_wh)).tolist(),
+            rng=rng,
+            inspected=geometry.inspected_source(size_wh),
+        )
+        return _Planted(size_wh, geometry.apply(marked), defects)
 
     for number, members in _by_block(tasks, fitted.blocks).items():
         scorer = bank_without(number, fitted).scorer(make_search)

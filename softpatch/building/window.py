@@ -13,8 +13,8 @@ from jaxtyping import Float32, UInt8
 
 from softpatch.building.embedding_buffer import EmbeddingBuffer, buffer_for
 from softpatch.building.progress import BuildProgress
-from softpatch.images.decode import UndecodableImage, decode
-from softpatch.images.geometry import Geometry
+from softpatch.images.decode import UndecodableImage
+from softpatch.images.geometry import FrameGeometry
 from softpatch.images.statistics import measure
 from softpatch.network.embed import Embedder
 from softpatch.network.sketch import sketch
@@ -61,7 +61,7 @@ class Window:
 def read_window(
     frames: Sequence[bytes],
     embedder: Embedder,
-    geometry: Geometry,
+    geometry: FrameGeometry,
     *,
     labelled: Sequence[bytes] = (),
     fewest: int,
@@ -87,7 +87,7 @@ def read_window(
             embeddings = buffer_for(count, embedded.shape[1:])
         embeddings.append(embedded)
         usable += [(each.source, each.digest, each.frame_wh) for each in batch]
-        statistics += [astuple(measure(each.image)) for each in batch]
+        statistics += [astuple(measure(each.image, geometry.inspected(each.frame_wh))) for each in batch]
         sketches += [sketch(one, embedder.graph_hash) for one in embedded]
         progress("embed", read, count)
     of_window = sum(source < len(frames) for source, _, _ in usable)
@@ -118,14 +118,14 @@ class _Usable:
 
 
 def _usable_batches(
-    frames: Sequence[bytes], labelled: Sequence[bytes], geometry: Geometry, pool: Executor, *, max_pixels: int
+    frames: Sequence[bytes], labelled: Sequence[bytes], geometry: FrameGeometry, pool: Executor, *, max_pixels: int
 ) -> Iterator[tuple[int, list[_Usable]]]:
     """How many frames have been read, and the next decodable ones; a bounded number waits decoded."""
 
     def shaped(place: int) -> _Usable | None:
         encoded = frames[place] if place < len(frames) else labelled[place - len(frames)]
         try:
-            image = decode(encoded, max_pixels=max_pixels)
+            image = geometry.decode(encoded, max_pixels=max_pixels)
         except UndecodableImage:
             return None  # the window does without it; `sources` shows the gap
         size_wh = (image.shape[1], image.shape[0])

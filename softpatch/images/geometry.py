@@ -8,6 +8,9 @@ import numpy as np
 from jaxtyping import Bool, UInt8
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from softpatch.images.decode import FULL_DEPTH, MAX_PIXELS, SHALLOWEST, decode
+from softpatch.images.regions import InspectedRegions, with_outlines
+
 PATCH_SIDES_PX = (14, 16)
 """Of the patches of known networks: sides of an input are multiples of one of them (of 32 for most networks)."""
 
@@ -86,6 +89,76 @@ class Geometry(BaseModel):
             min(max(math.ceil(x1 - _SLACK), 0), width),
             min(max(math.ceil(y1 - _SLACK), 0), height),
         )
+
+
+class FrameGeometry(Geometry):
+    """The geometry of a view: how its encoded frames are read, and which parts of them the network sees.
+
+    What is not inspected is painted in the network's gray before it sees the frame, so that nothing there moves the
+    score of what lies beside it.
+    """
+
+    bit_depth: int | None = Field(default=FULL_DEPTH, ge=SHALLOWEST, le=FULL_DEPTH)
+    """Bits of a sample that 16-bit pictures use, from the lowest on; 8-bit pictures use all of theirs.
+
+    None before a bank says it: the fewest that hold the picture's own largest sample.
+    """
+    regions: InspectedRegions | None = None
+
+    @classmethod
+    def of(cls, geometry: Geometry, *, bit_depth: int | None, regions: InspectedRegions | None) -> "FrameGeometry":
+        """That geometry for a view whose frames are read so."""
+        return cls(
+            mode=geometry.mode,
+            height_px=geometry.height_px,
+            width_px=geometry.width_px,
+            bit_depth=bit_depth,
+            regions=regions or None,
+        )
+
+    def decode(self, encoded: bytes, *, max_pixels: int | None = MAX_PIXELS) -> UInt8[np.ndarray, "h w 3"]:
+        """The frame as 8-bit RGB. Raises UndecodableImage."""
+        return decode(encoded, max_pixels=max_pixels, bit_depth=self.bit_depth)
+
+    def apply(self, image: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "height width 3"]:
+        """The network's input, height_px x width_px."""
+        shaped = super().apply(image)
+        inspected = self.inspected((image.shape[1], image.shape[0]))
+        if inspected is None:
+            return shaped
+        return np.where(inspected[..., None] > 0, shaped, np.uint8(PADDING))
+
+    def outlined(self, picture: UInt8[np.ndarray, "h w 3"], frame_wh: tuple[int, int]) -> UInt8[np.ndarray, "h w 3"]:
+        """A picture (RGB, of any size) of a frame of that size, with the outlines of its regions."""
+        return with_outlines(picture, self.regions, frame_wh)
+
+    def inspected(self, source_wh: tuple[int, int]) -> UInt8[np.ndarray, "height width"] | None:
+        """1 where the network's input of a frame of this size is inspected, 0 elsewhere; None: all of it is."""
+        if self.regions is None:
+            return None
+        place = self.placement(source_wh)
+        width, height = self.regions.frame_wh or source_wh
+        return self.regions.mask(
+            (self.width_px, self.height_px),
+            scale_xy=(place.width_px / width, place.height_px / height),
+            offset_xy=(float(place.left_px), float(place.top_px)),
+        )
+
+    def inspected_source(self, source_wh: tuple[int, int]) -> UInt8[np.ndarray, "h w"] | None:
+        """The same for the pixels of the frame as it came."""
+        if self.regions is None:
+            return None
+        width, height = self.regions.frame_wh or source_wh
+        return self.regions.mask(source_wh, scale_xy=(source_wh[0] / width, source_wh[1] / height))
+
+    def ignored_cells(self, grid: tuple[int, int], source_wh: tuple[int, int]) -> Bool[np.ndarray, "p q"] | None:
+        """The grid positions without one inspected pixel; None where every position may score."""
+        inspected = self.inspected(source_wh)
+        if inspected is None:
+            return None
+        rows, columns = grid
+        cells = inspected.reshape(rows, self.height_px // rows, columns, self.width_px // columns)
+        return np.asarray(cells.max(axis=(1, 3)) == 0)
 
 
 _SLACK = 1e-6  # so that 63.9999999 and 64.0000001 both mean 64

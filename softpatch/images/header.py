@@ -79,6 +79,8 @@ class Header:
     tile_pixels: int = 0
     stored_bytes: int = 3
     """Of one decoded pixel, as the file keeps it."""
+    sample_bits: int = 8
+    """Of one sample, as the file says it; the decoder makes 16 of 9 to 16."""
     scans: int = 1
     """How often the decoder passes over the pixels."""
     coefficients: bool = False
@@ -200,7 +202,8 @@ def _png(encoded: bytes) -> Header:
         if end > len(encoded):
             raise _cut(len(encoded))
         if encoded.startswith(b"IEND", offset + 4):
-            return Header("png", width, height, stored_bytes=PNG_CHANNELS.get(colour, 4) * (2 if bits > 8 else 1))  # noqa: PLR2004
+            stored_bytes = PNG_CHANNELS.get(colour, 4) * (2 if bits > 8 else 1)  # noqa: PLR2004
+            return Header("png", width, height, stored_bytes=stored_bytes, sample_bits=bits)
         offset = end
     raise UndecodableImage("corrupt", f"no end within the first {PNG_MAX_CHUNKS} PNG chunks")
 
@@ -235,7 +238,7 @@ def _tiff(encoded: bytes) -> Header:
     width, height, tile_width, tile_height = (largest.get(tag, 0) for tag in TIFF_SIDES)
     # Few colours become three or four channels, one byte each.
     stored_bytes = max(samples, 4) if bits <= 8 else 2 * samples  # noqa: PLR2004
-    return Header("tiff", width, height, tile_width * tile_height, stored_bytes=stored_bytes)
+    return Header("tiff", width, height, tile_width * tile_height, stored_bytes=stored_bytes, sample_bits=bits)
 
 
 def _decoded_samples(bits: int, sample_format: int, compression: int) -> None:

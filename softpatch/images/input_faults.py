@@ -72,15 +72,23 @@ class InputBaseline:
 
     The largest dark and saturated share and the least contrast of its calibration frames but the few most extreme, 0 to
     1. `noise_floor` is half the least difference of any two of its probe frames: nearer ones show the same instant.
+    `bit_depth` is that of its frames, by which others are to be measured; None while nothing says it.
     """
 
     dark_ratio: float = 0.96
     saturated_ratio: float = 0.96
     contrast: float = 1.0
     noise_floor: float = 0.0
+    bit_depth: int | None = None
 
     @classmethod
-    def of(cls, statistics: Float32[np.ndarray, "frames 5"], thumbnails: Sequence[FrameThumbnail]) -> "InputBaseline":
+    def of(
+        cls,
+        statistics: Float32[np.ndarray, "frames 5"],
+        thumbnails: Sequence[FrameThumbnail],
+        *,
+        bit_depth: int | None = None,
+    ) -> "InputBaseline":
         """From image statistics (brightness, contrast, sharpness, dark, saturated) and thumbnails of some frames."""
         differences = [difference(a, b) for a, b in combinations(thumbnails, 2)]
         return cls(
@@ -88,6 +96,7 @@ class InputBaseline:
             saturated_ratio=-_least(-statistics[:, 4]),
             contrast=_least(statistics[:, 1]),
             noise_floor=min(differences, default=0.0) / 2,
+            bit_depth=bit_depth,
         )
 
 

@@ -37,14 +37,19 @@ class ImageStatistics:
     saturated_ratio: float
 
 
-def measure(image: UInt8[np.ndarray, "h w 3"]) -> ImageStatistics:
-    """The statistics of a frame at the size it is given; sharpness compares only between frames of one size."""
+def measure(image: UInt8[np.ndarray, "h w 3"], inspected: UInt8[np.ndarray, "h w"] | None = None) -> ImageStatistics:
+    """The statistics of a frame at the size it is given; sharpness compares only between frames of one size.
+
+    Where `inspected` is given, of the pixels where it is not 0; of all where there are none.
+    """
+    if inspected is not None and not inspected.any():
+        inspected = None
     luma = luma_of(image)
-    histogram = np.asarray(cv2.calcHist([luma], [0], None, [WHITE + 1], [0, WHITE + 1]), np.float64).ravel()
-    level, total = np.arange(WHITE + 1), luma.size
+    histogram = np.asarray(cv2.calcHist([luma], [0], inspected, [WHITE + 1], [0, WHITE + 1]), np.float64).ravel()
+    level, total = np.arange(WHITE + 1), float(histogram.sum())
     mean = float(histogram @ level) / total
     variance = float(histogram @ (level - mean) ** 2) / total
-    _, edge = cv2.meanStdDev(cv2.Laplacian(luma, cv2.CV_16S))
+    _, edge = cv2.meanStdDev(cv2.Laplacian(luma, cv2.CV_16S), mask=inspected)
     return ImageStatistics(
         brightness=mean / WHITE,
         contrast=variance**0.5 / WHITE,

@@ -1,7 +1,6 @@
 """The input baseline of a view, from what its bank holds."""
 
 from softpatch.bank import Bank
-from softpatch.images.decode import decode
 from softpatch.images.input_faults import FrameThumbnail, InputBaseline
 
 
@@ -11,5 +10,6 @@ def input_baseline_of(bank: Bank) -> InputBaseline:
     Raises UndecodableImage for a bank whose probes are no pictures.
     """
     geometry = bank.manifest.geometry
-    probes = [geometry.apply(decode(probe, max_pixels=None)) for probe in bank.probes]
-    return InputBaseline.of(bank.calibration_statistics, [FrameThumbnail.of(each) for each in probes])
+    probes = [geometry.apply(geometry.decode(probe, max_pixels=None)) for probe in bank.probes]
+    thumbnails = [FrameThumbnail.of(each) for each in probes]
+    return InputBaseline.of(bank.calibration_statistics, thumbnails, bit_depth=geometry.bit_depth)

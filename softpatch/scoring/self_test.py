@@ -6,7 +6,6 @@ import numpy as np
 from jaxtyping import Float32
 
 from softpatch.bank import Bank
-from softpatch.images.decode import decode
 from softpatch.network.embed import Embedder, Precision
 from softpatch.scoring.score import Scorer
 from softpatch.scoring.search import Search
@@ -66,5 +65,5 @@ def probe_scores(
     """What these encoded frames score against the bank, one at a time: any batch size must agree."""
     scorer, geometry = Scorer(bank, search), bank.manifest.geometry
     embedder = embedder.with_features(bank.manifest.features)
-    embedded = [embedder.embed(geometry.apply(decode(probe, max_pixels=None))[None]) for probe in probes]
+    embedded = [embedder.embed(geometry.apply(geometry.decode(probe, max_pixels=None))[None]) for probe in probes]
     return np.array([scorer.score(one)[0].score for one in embedded], np.float32)

@@ -11,7 +11,7 @@ import numpy as np
 from deploy.pictures.annotated_frame import AnnotatedFrame
 from ingest.contract import SourceRecord
 from ingest.decision import BankRef, Decision, DefectRegion, Reason, SmallMap, Verdict, decision_id
-from softpatch.images.geometry import Geometry
+from softpatch.images.geometry import FrameGeometry
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -62,4 +62,4 @@ def shown(
     """A gray frame, ready for a contact sheet."""
     image = np.full((size_wh[1], size_wh[0], 3), 128, np.uint8)
     encoded = cv2.imencode(".png", image)[1].tobytes()
-    return AnnotatedFrame(name, encoded, decided(ratio, size_wh=size_wh), Geometry(), label)
+    return AnnotatedFrame(name, encoded, decided(ratio, size_wh=size_wh), FrameGeometry(), label)

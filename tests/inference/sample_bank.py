@@ -17,7 +17,7 @@ from ingest.view import file_name
 from softpatch.bank import Bank, bank_to_bytes, bank_version
 from softpatch.images.decode import decode
 from softpatch.images.frame_sizes import FrameSizes
-from softpatch.images.geometry import Geometry
+from softpatch.images.geometry import FrameGeometry
 from softpatch.images.input_faults import FrameThumbnail
 from softpatch.images.statistics import measure
 from softpatch.manifest import Manifest, Threshold
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 VIEW = "line/cam"
-GEOMETRY = Geometry(mode="squash", height_px=64, width_px=64)
+GEOMETRY = FrameGeometry(mode="squash", height_px=64, width_px=64)
 
 
 def picture(seed: int, *, defect: bool = False, size_px: int = 96) -> np.ndarray:
@@ -56,7 +56,7 @@ def jpeg(seed: int, *, defect: bool = False) -> bytes:
 
 
 def sample_bank(
-    embedder: Embedder, *, view: str = VIEW, seed: int = 0, frames: int = 8, geometry: Geometry = GEOMETRY
+    embedder: Embedder, *, view: str = VIEW, seed: int = 0, frames: int = 8, geometry: FrameGeometry = GEOMETRY
 ) -> Bank:
     """A bank of all patches of some good frames; its threshold lies between other good frames and defective ones."""
     window = [jpeg(1000 * (seed + 1) + i) for i in range(frames)]
@@ -102,7 +102,7 @@ def sample_bank(
     )
 
 
-def _manifest(embedder: Embedder, view: str, geometry: Geometry, grid: tuple[int, int], frames: int) -> Manifest:
+def _manifest(embedder: Embedder, view: str, geometry: FrameGeometry, grid: tuple[int, int], frames: int) -> Manifest:
     return Manifest(
         view=view,
         graph_name="lite0",

@@ -33,7 +33,7 @@ from ingest.decoding import FrameDecoder, ImageSettings
 from ingest.frame import DeadLetterReason
 from ingest.kafka.records import Unread
 from softpatch.images.decode import decode
-from softpatch.images.geometry import Geometry
+from softpatch.images.geometry import FrameGeometry
 from softpatch.scoring.score import Scorer
 from softpatch.scoring.search import BruteSearch, FlatSearch
 from tests.inference.sample_bank import (
@@ -172,7 +172,7 @@ def test_views_banks_and_geometries_share_a_batch_and_keep_their_own_scores(
 ) -> None:
     """Each frame scores the same alone and among frames of three other views, one of which has no bank."""
     wide = sample_bank(
-        embedder, view="line/wide", geometry=Geometry(mode="squash", height_px=64, width_px=96), frames=4
+        embedder, view="line/wide", geometry=FrameGeometry(mode="squash", height_px=64, width_px=96), frames=4
     )
     same = sample_bank(embedder, view="line/same", seed=3, frames=4)
     for each in (bank, wide, same):
@@ -258,6 +258,7 @@ def one_broken_frame(embedder: OnnxEmbedder, shade: int) -> OnnxEmbedder:
             embedder.provider,
             embedder.precision,
         )
+        input_multiple_px = embedder.input_multiple_px
 
         def with_features(self, features: str) -> OnnxEmbedder:
             assert features == embedder.features

@@ -15,13 +15,13 @@ import pytest
 import ingest.decoding
 from ingest.decoding import DecodeShare, FrameDecoder, ImageSettings
 from softpatch.images.decode import UndecodableImage, decode
-from softpatch.images.geometry import Geometry
+from softpatch.images.geometry import FrameGeometry
 from tests.ingest.pictures import deep_png, scan_bomb
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-GEOMETRY = Geometry(mode="squash", height_px=64, width_px=96)
+GEOMETRY = FrameGeometry(mode="squash", height_px=64, width_px=96)
 CONNECTED = "import sys; from multiprocessing.connection import Connection as C; c = C(int(sys.argv[1])); "
 STUCK = (sys.executable, "-c", CONNECTED + "c.send_bytes(b'ready'); [c.recv_bytes() for _ in range(3)]")
 DYING = (sys.executable, "-c", CONNECTED + "c.send_bytes(b'ready'); c.recv_bytes(); sys.exit(11)")
@@ -159,7 +159,7 @@ def test_its_processes_end_with_it() -> None:
 def test_whatever_a_library_raises_is_corrupt(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
     """An answer, not the end of a service."""
 
-    def failing(*_: object) -> None:
+    def failing(*_: object, **_more: object) -> None:
         raise error
 
     monkeypatch.setattr(ingest.decoding, "decode_checked", failing)
@@ -169,7 +169,7 @@ def test_whatever_a_library_raises_is_corrupt(monkeypatch: pytest.MonkeyPatch, e
 def test_memory_that_is_not_there_is_too_costly(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same for an allocation that fails."""
 
-    def failing(*_: object) -> None:
+    def failing(*_: object, **_more: object) -> None:
         raise MemoryError
 
     monkeypatch.setattr(ingest.decoding, "decode_checked", failing)

@@ -8,7 +8,7 @@ import numpy as np
 
 from softpatch.bank import Bank, bank_to_bytes
 from softpatch.images.frame_sizes import FrameSizes
-from softpatch.images.geometry import Geometry
+from softpatch.images.geometry import FrameGeometry
 from softpatch.manifest import GoldenResult, GroupRecord, Manifest, Threshold
 from softpatch.settings import BuildSettings
 from tests.trainer.views import GRAPH, VIEW
@@ -44,7 +44,7 @@ def bank_file(
         view=VIEW,
         graph_name="toy",
         graph_hash=graph_hash,
-        geometry=Geometry(mode="squash", height_px=32, width_px=32),
+        geometry=FrameGeometry(mode="squash", height_px=32, width_px=32),
         features="toy",
         frame_px=FrameSizes.of([(32, 32)]),
         dimension=3,

@@ -6,6 +6,7 @@ import pytest
 
 from ingest.bank_event import BankEventKind
 from ingest.bank_state import BankState, ViewState
+from softpatch.images.regions import InspectedRegions
 from softpatch.manifest import Threshold
 from tests.trainer.views import AT, GRAPH, LATER, VIEW, bank, state, window
 from trainer.build_policy import (
@@ -99,6 +100,31 @@ def test_a_view_builds_when_it_is_due(index: WindowIndex, view_state: BankState,
     """First after `first_build_frames`, again every `rebuild_every_frames`, and when it is asked to."""
     initiator = build_due(index, view_state, TRAINING, graph_hash=GRAPH)
     assert (initiator and initiator.why) == why
+
+
+LAMP = InspectedRegions(ignore=(((585, 25), (615, 25), (615, 55)),))
+
+
+@pytest.mark.parametrize(
+    ("last", "change", "why"),
+    [
+        (OK_AT_60, {"regions": LAMP}, "the regions to inspect or to ignore were changed in the settings"),
+        (FAILED_AT_30, {"regions": LAMP}, "the regions to inspect or to ignore were changed in the settings"),
+        (OK_AT_60, {"bit_depth": 12}, "bit_depth was changed in the settings from auto to 12"),
+        (LastBuild(seen=60, failed=False, regions=LAMP, bit_depth=12), {"regions": LAMP, "bit_depth": 12}, None),
+        (LastBuild(seen=60, failed=True, regions=LAMP), {"regions": LAMP}, None),
+    ],
+)
+def test_changed_regions_or_bits_build_at_once(last: LastBuild, change: dict[str, object], why: str | None) -> None:
+    """With the reason, once: also after a build that failed by what was changed, and not while the view is held."""
+    training = TRAINING.model_copy(update={"build": TRAINING.build.model_copy(update=change)})
+    index = window(50, seen=100, last_build=last)
+    initiator = build_due(index, state(), training, graph_hash=GRAPH)
+    assert (initiator and initiator.why) == why
+    assert build_due(index, state(ViewState.HELD), training, graph_hash=GRAPH) is None
+    if initiator is not None:
+        built = window(50, seen=100, last_build=LastBuild.of(training.build, seen=100, failed=True))
+        assert build_due(built, state(), training, graph_hash=GRAPH) is None
 
 
 def test_a_view_opens_as_learning() -> None:

@@ -89,4 +89,4 @@ def learnt(request: Request, version: str, number: int, name: ViewQuery) -> Resp
     bank = console_of(request).banks.get(name, version)
     if bank is None or not 0 <= number < len(bank.probes):
         raise NotThere
-    return _answer(request, lambda: shown(bank.probes[number], SMALL_PX), "image/jpeg")
+    return _answer(request, lambda: shown(bank.probes[number], SMALL_PX, bank.manifest.geometry), "image/jpeg")

@@ -10,7 +10,7 @@ from ingest.bank_state import BankInForce, BankState, ViewState
 from ingest.kafka.records import Claim, Partition, Record
 from softpatch.bank import Bank, bank_to_bytes, bank_version
 from softpatch.images.frame_sizes import FrameSizes
-from softpatch.images.geometry import Geometry
+from softpatch.images.geometry import FrameGeometry
 from softpatch.manifest import Manifest, Threshold
 from softpatch.settings import BuildSettings
 from tests.monitoring.decisions import AT, VIEW, decision
@@ -93,7 +93,7 @@ def records(published: Iterable[Decision], *, first: int = 0, partition: int = 0
 
 
 def _manifest(view: str, count: int) -> Manifest:
-    geometry = Geometry(mode="squash", height_px=64, width_px=64)
+    geometry = FrameGeometry(mode="squash", height_px=64, width_px=64)
     return Manifest(
         view=view,
         graph_name="lite0",

@@ -19,7 +19,7 @@ from softpatch.building.input_choice import (
 )
 from softpatch.building.input_cost import Pace
 from softpatch.building.window import TooFewFrames
-from softpatch.images.geometry import Geometry
+from softpatch.images.geometry import FrameGeometry, Geometry
 from softpatch.manifest import InputChoice
 from softpatch.network.embed import UnknownFeatures
 from softpatch.network.graph import FeatureSet, lite0
@@ -107,13 +107,13 @@ def test_where_none_sees_more_the_widest_are_taken() -> None:
 
 def test_what_the_settings_say_is_not_tried() -> None:
     """A geometry alone takes the network's first features; both are taken as they are."""
-    small = Geometry(height_px=32, width_px=64)
+    small = FrameGeometry(height_px=32, width_px=64)
     blind = TwoViews("fine", blind="none")
     assert chosen(window(8, defects=0), blind, BuildSettings(geometry=small)) == ChosenInput(small, "fine")
     assert chosen(window(8, defects=0), blind, BuildSettings(geometry=small, features="wide")) == ChosenInput(
         small, "wide"
     )
-    assert chosen(window(8, defects=0), blind, BuildSettings(geometry="fast")).geometry == Geometry()
+    assert chosen(window(8, defects=0), blind, BuildSettings(geometry="fast")).geometry == FrameGeometry()
     with pytest.raises(UnknownFeatures):
         chosen(window(8, defects=0), blind, BuildSettings(geometry=small, features="tokens"))
 
@@ -121,7 +121,7 @@ def test_what_the_settings_say_is_not_tried() -> None:
 def test_a_short_window_is_looked_at_by_the_widest_features() -> None:
     """Nothing is tried: the first bank is wanted soon, and a few frames tell no difference."""
     assert chosen(window(59, defects=0), TwoViews("fine", blind="wide"), AUTO) == ChosenInput(
-        Geometry(height_px=256, width_px=256), "wide"
+        FrameGeometry(height_px=256, width_px=256), "wide"
     )
 
 
@@ -145,7 +145,7 @@ def test_an_earlier_choice_that_the_settings_rule_out_is_made_anew() -> None:
     assert first is not None
     whole = first.model_copy(update={"frames": TRIAL_FRAMES})
     fewer = AUTO.model_copy(update={"most_input_px": 64 * 64})
-    assert chosen(window(60, defects=0), sees_fine, fewer, earlier=whole).geometry == Geometry(
+    assert chosen(window(60, defects=0), sees_fine, fewer, earlier=whole).geometry == FrameGeometry(
         height_px=32, width_px=32
     )
 

@@ -46,3 +46,19 @@ def test_small_frames_have_room_for_what_fits(shape: tuple[int, int, int]) -> No
     planted, defects = plant(image, KINDS[:DEFECTS_A_FRAME], SIZES_PX, rng=np.random.default_rng(1))
     assert planted.shape == shape
     assert all(each.box_xyxy[2] <= shape[1] and each.box_xyxy[3] <= shape[0] for each in defects)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_defects_lie_wholly_where_the_frame_is_inspected(seed: int) -> None:
+    """A quarter without room for its defect has none."""
+    inspected = np.zeros((64, 64), np.uint8)
+    inspected[4:30, 4:60] = 1
+    inspected[40:50, 2:10] = 1
+    image = picture(seed)
+    planted, defects = plant(
+        image, KINDS[:DEFECTS_A_FRAME], (12.0, 12.0, 9.0, 5.0), rng=np.random.default_rng(seed), inspected=inspected
+    )
+    assert [each.size_px for each in defects] == [12, 12]
+    for x0, y0, x1, y1 in (each.box_xyxy for each in defects):
+        assert inspected[y0:y1, x0:x1].all()
+    np.testing.assert_array_equal(planted[inspected == 0], image[inspected == 0])
