@@ -159,7 +159,7 @@ def test_its_processes_end_with_it() -> None:
 def test_whatever_a_library_raises_is_corrupt(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
     """An answer, not the end of a service."""
 
-    def failing(*_: object, **_more: object) -> None:
+    def failing(*_: object, **__: object) -> None:
         raise error
 
     monkeypatch.setattr(ingest.decoding, "decode_checked", failing)
@@ -169,7 +169,7 @@ def test_whatever_a_library_raises_is_corrupt(monkeypatch: pytest.MonkeyPatch, e
 def test_memory_that_is_not_there_is_too_costly(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same for an allocation that fails."""
 
-    def failing(*_: object, **_more: object) -> None:
+    def failing(*_: object, **__: object) -> None:
         raise MemoryError
 
     monkeypatch.setattr(ingest.decoding, "decode_checked", failing)

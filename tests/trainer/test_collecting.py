@@ -168,7 +168,7 @@ def test_a_decoder_that_fails_costs_its_own_frame(
 ) -> None:
     """The trainer ended at it, was started again, and met it again."""
 
-    def failing(*_: object, **_more: object) -> None:
+    def failing(*_: object, **__: object) -> None:
         raise error
 
     trainer = CollectingTrainer(tmp_path)
