@@ -9,6 +9,7 @@ DriftVerdictLabel = Literal[
     "camera_out_of_focus",
     "camera_contrast_changed",
     "camera_frozen",
+    "frame_size_changed",
     "frames_lost",
     "lens_or_fixture_changed",
     "product_changed",

@@ -7,7 +7,7 @@ are no single supermartingale): among N frames an undisturbed line alarms with p
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
@@ -24,6 +24,7 @@ from monitoring.drift.diagnosis import (
 )
 from monitoring.drift.episode import Episode, EpisodeCause, likeliest_bet
 from monitoring.drift.evidence import FRAMES_PER_FALSE_ALARM, DriftEvidence
+from monitoring.drift.frame_size import OtherSizes, size_words
 from monitoring.drift.frozen_camera import FrozenCamera
 from monitoring.drift.mmd import mmd
 from monitoring.drift.psi import psi, psi_p_value
@@ -72,6 +73,7 @@ class DriftState:
     sketches: Float64[np.ndarray, "64 32"]
     seen: int = 0
     rank_alarming: int = 0
+    other_sizes: OtherSizes = field(default_factory=OtherSizes)
     episode: Episode | None = None
 
     @classmethod
@@ -123,6 +125,12 @@ def follow(
     frames_per_false_alarm: float = FRAMES_PER_FALSE_ALARM,
 ) -> DriftState:
     """One decision later. No bet is taken while an episode is open; it ends when its cause is back within bounds."""
+    sizes = state.other_sizes.after(observation)
+    state = replace(state, other_sizes=sizes)
+    if observation.other_size_wh is not None:
+        return _of_another_size(state, observation.other_size_wh, baseline)
+    if state.episode is not None and state.episode.verdict is DriftVerdict.FRAME_SIZE_CHANGED:
+        return state if sizes.count else _recovered(state, baseline)
     state = _remembered(state, observation, baseline)
     if state.episode is not None:
         return _at_one_place(_later(state, state.episode, baseline), observation)
@@ -160,6 +168,15 @@ def _remembered(state: DriftState, observation: Observation, baseline: Baseline)
     watched[row, WATCHED.index("rank")] = state.past.p_value(observation.values[0])
     sketches[row] = observation.sketch
     return replace(state, continuity=continuity, watched=watched, sketches=sketches, seen=state.seen + 1)
+
+
+def _of_another_size(state: DriftState, size_wh: tuple[int, int], baseline: Baseline) -> DriftState:
+    """It is no evidence of anything else. Another episode gives way: nobody can tell whether it goes on."""
+    known = state.episode is not None and state.episode.verdict is DriftVerdict.FRAME_SIZE_CHANGED
+    if known or not state.other_sizes.changed:
+        return state
+    detail = size_words(baseline.reference.frame_wh, size_wh)
+    return _opened(state, DriftVerdict.FRAME_SIZE_CHANGED, state.other_sizes.count, None, detail)
 
 
 def _stood_still(state: DriftState) -> DriftState:
@@ -206,8 +223,10 @@ def _diagnosed(state: DriftState, bets: Bets, bet: int, since: int, baseline: Ba
     return _opened(state, verdict_of(recent, baseline.reference, driver=driver, side=int(cause.side)), since, cause)
 
 
-def _opened(state: DriftState, verdict: DriftVerdict, since: int, cause: EpisodeCause | None) -> DriftState:
-    return replace(state, episode=Episode(verdict, state.seen - since, state.seen, cause))
+def _opened(
+    state: DriftState, verdict: DriftVerdict, since: int, cause: EpisodeCause | None, detail: str = ""
+) -> DriftState:
+    return replace(state, episode=Episode(verdict, state.seen - since, state.seen, cause, detail=detail))
 
 
 def _later(state: DriftState, episode: Episode, baseline: Baseline) -> DriftState:

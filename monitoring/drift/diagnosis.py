@@ -40,6 +40,7 @@ class DriftVerdict(StrEnum):
     OUT_OF_FOCUS = "camera out of focus"
     CONTRAST_CHANGED = "camera contrast changed"
     FROZEN = "camera frozen"
+    FRAME_SIZE_CHANGED = "frame size changed"
     FRAMES_LOST = "frames lost"
     LENS_OR_FIXTURE = "lens or fixture changed"
     PRODUCT_CHANGED = "product changed"

@@ -58,8 +58,8 @@ class EpisodeCause:
 class Episode:
     """Something is wrong since about `began` and was noticed at `noticed`, both counted in frames of the baseline.
 
-    `cause` is None for a camera that repeats one picture. `calm` counts the frames since the likeliest repair and
-    `relief` is how likely one is.
+    `cause` is None for a camera that repeats one picture, and for frames of another size. `calm` counts the frames
+    since the likeliest repair and `relief` is how likely one is.
     """
 
     verdict: DriftVerdict
@@ -68,6 +68,8 @@ class Episode:
     cause: EpisodeCause | None
     calm: int = 0
     relief: float = 1.0
+    detail: str = ""
+    """What the verdict leaves out, where there is something: from which size to which."""
 
     def after(self, watched: Float64[np.ndarray, "9"]) -> Episode:
         """One frame later."""

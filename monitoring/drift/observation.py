@@ -26,7 +26,8 @@ class Observation:
     """One decided frame. `values` are those of MEASURED: score in the bank's units, brightness and contrast of 255.
 
     `missing`: frames that the camera numbered and nobody received, just before this one. `same_place`: it fails, with
-    most frames of its view, at the same place.
+    most frames of its view, at the same place. `other_size_wh`: its size in pixels, where that is none that the bank
+    learnt; nothing else of it compares then.
     """
 
     values: Float64[np.ndarray, "6"]
@@ -34,6 +35,7 @@ class Observation:
     difference_hash: str
     missing: int = 0
     same_place: bool = False
+    other_size_wh: tuple[int, int] | None = None
 
 
 def observation_of(decision: Decision, *, missing: int = 0) -> Observation:
@@ -48,4 +50,5 @@ def observation_of(decision: Decision, *, missing: int = 0) -> Observation:
         raise NotMeasured(f"decision {decision.id} cannot be compared with a bank")
     facts = (getattr(image, name) for name in MEASURED[1:])
     values, same_place = np.array([decision.score, *facts]), decision.line_change is LineChange.SAME_PLACE
-    return Observation(values, np.array(sketch), fingerprint, missing, same_place)
+    other_size_wh = decision.size_wh_px if decision.reason is Reason.FRAME_SIZE else None
+    return Observation(values, np.array(sketch), fingerprint, missing, same_place, other_size_wh)

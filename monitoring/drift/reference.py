@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -33,7 +33,7 @@ class Reference:
 
     `values[:, j]` is QUANTITIES[j] of each frame; in `ordered` every column is sorted for itself. `still` is the
     distance of sketches below which two frames show the same instant: half the least of any two there.
-    `threshold` is the one in force, in the bank's units.
+    `threshold` is the one in force, in the bank's units, `frame_wh` the size in pixels of most of its frames.
     """
 
     values: Float64[np.ndarray, "frames 7"]
@@ -41,6 +41,7 @@ class Reference:
     sketches: Float64[np.ndarray, "frames 32"]
     still: float
     threshold: float
+    frame_wh: tuple[int, int] | None = None
 
 
 def reference_of(
@@ -73,7 +74,8 @@ def reference_of_bank(bank: Bank, *, threshold: float) -> Reference:
     kept = _with_a_part(bank)
     statistics = bank.calibration_statistics[kept] * np.array([GRAY_LEVELS, GRAY_LEVELS, 1, 1, 1])
     scores, sketches = bank.calibration_scores[kept], bank.calibration_sketches[kept]
-    return reference_of(scores, statistics, sketches, threshold=threshold)
+    found, size = reference_of(scores, statistics, sketches, threshold=threshold), bank.manifest.frame_px
+    return replace(found, frame_wh=(size.width_px, size.height_px))
 
 
 def _with_a_part(bank: Bank) -> Bool[np.ndarray, "frames"]:

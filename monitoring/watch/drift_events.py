@@ -24,10 +24,15 @@ def drift_event(decision: Decision, result: Followed | Skipped) -> DriftEvent | 
         return _event(decision, DriftEventKind.OVER, before, "new bank" if result.first else "back within bounds")
     frames = after.noticed - after.began + result.lasted
     if before is None:
-        return _event(decision, DriftEventKind.NOTICED, after, "unlike the bank's window", frames)
+        return _event(decision, DriftEventKind.NOTICED, after, after.detail or "unlike the bank's window", frames)
     if before.verdict is not after.verdict:
-        return _event(decision, DriftEventKind.RENAMED, after, f"first called: {before.verdict.value}", frames)
+        return _event(decision, DriftEventKind.RENAMED, after, _renamed(before, after), frames)
     return None
+
+
+def _renamed(before: Episode, after: Episode) -> str:
+    first = f"first called: {before.verdict.value}"
+    return f"{after.detail}; {first}" if after.detail else first
 
 
 def _event(decision: Decision, kind: DriftEventKind, episode: Episode, why: str, frames: int = 0) -> DriftEvent:

@@ -134,6 +134,7 @@ class DriftReporting:
             view=view.name,
             verdict=episode.verdict.value,
             since_frames=episode.noticed - episode.began,
+            detail=episode.detail,
             decided_at=datetime.fromtimestamp(view.decided_at, UTC).isoformat(timespec="milliseconds"),
             replayed=again,
         )

@@ -204,6 +204,49 @@ def test_a_camera_that_sends_one_black_picture_sees_nothing() -> None:
     assert state.episode.verdict is DriftVerdict.COVERED
 
 
+def test_frames_of_another_size_are_told_by_their_sizes_and_by_nothing_else() -> None:
+    """Twelve of them open the episode; they are no evidence of darkness. Twelve of the right size end it."""
+    baseline, state, rng = settled(1)
+    baseline = replace(baseline, reference=replace(baseline.reference, frame_wh=(640, 480)))
+    other = [replace(darker(frame), other_size_wh=(320, 240)) for frame in frames(rng, 200)]
+    for frame in other[:11]:
+        state = follow(state, frame, baseline)
+        assert state.episode is None
+    for frame in other[11:]:
+        state = follow(state, frame, baseline)
+        assert state.episode is not None
+        assert state.episode.verdict is DriftVerdict.FRAME_SIZE_CHANGED
+    assert state.episode is not None
+    assert state.episode.detail == "from 640 x 480 to 320 x 240 px"
+    assert state.episode.noticed - state.episode.began == 12
+    open_after = []
+    for frame in frames(rng, 12):
+        state = follow(state, frame, baseline)
+        open_after.append(state.episode is not None)
+    assert open_after == [True] * 11 + [False]
+
+
+def test_a_few_frames_of_another_size_among_many_are_none() -> None:
+    """Every third one, from another camera's program, say: each right one takes one back."""
+    baseline, state, rng = settled(1)
+    mixed = (
+        replace(frame, other_size_wh=(320, 240)) if number % 3 == 0 else frame
+        for number, frame in enumerate(frames(rng, 200))
+    )
+    assert followed(state, mixed, baseline).episode is None
+
+
+def test_frames_of_another_size_take_the_place_of_another_episode() -> None:
+    """What was wrong before cannot be told on them."""
+    baseline, state, rng = settled(3)
+    state = followed(state, map(darker, frames(rng, 50)), baseline)
+    assert state.episode is not None
+    for frame in frames(rng, 12):
+        state = follow(state, replace(frame, other_size_wh=(640, 360)), baseline)
+    assert state.episode is not None
+    assert (state.episode.verdict, state.episode.detail) == (DriftVerdict.FRAME_SIZE_CHANGED, "to 640 x 360 px")
+
+
 def test_frames_lost_before_kafka_are_told() -> None:
     """One frame of ten missing: the pictures are as ever."""
     baseline, state, rng = settled(2)

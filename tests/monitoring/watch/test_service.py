@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from structlog.testing import capture_logs
 
 from ingest.command import Command, CommandKind
+from ingest.decision import Reason, Verdict
 from ingest.kafka.connecting import Deadline
 from ingest.kafka.records import Claim, Partition, Record
 from ingest.kafka.transactions import State
@@ -82,6 +83,28 @@ def test_a_knock_is_shown_and_logged_and_so_is_its_repair(
     noticed = process.value("patchline_drift_noticed_timestamp_seconds")
     assert noticed is not None
     assert 150 < noticed - knocked(bank)[0].decided_at.timestamp() < 200
+
+
+def test_frames_of_another_size_are_told_with_both_sizes(
+    store: FsspecStore, clock: HandClock, bank: BankInForce
+) -> None:
+    """In the event, in the log and as a verdict; what such frames score is no drift of anything."""
+    rng = np.random.default_rng(1)
+    usual = decisions(frames(rng, 100), bank)
+    other = [
+        each.model_copy(update={"verdict": Verdict.UNDECIDED, "reason": Reason.FRAME_SIZE, "size_wh_px": (320, 240)})
+        for each in decisions(map(darker, frames(rng, 50)), bank, first=100)
+    ]
+    loop = HeldPartition(records([*usual, *other]))
+    process = Process(loop, store, clock, bank)
+    loop.committed = 0
+    with capture_logs() as logs:
+        process.until_read()
+    assert process.verdicts() == ["frame_size_changed"]
+    (event,) = loop.drift_events
+    assert (event.verdict, event.why) == ("frame size changed", "from 64 x 64 to 320 x 240 px")
+    (line,) = [one for one in logs if one["event"] == "drift_noticed"]
+    assert line["detail"] == event.why
 
 
 def test_a_restart_knows_what_was_known_and_counts_nothing_twice(
