@@ -74,6 +74,8 @@ def demo(
 
     def reported(report: DemoReport) -> None:
         console.print(figures_table(report, plan, rate_per_second=rate))
+        for sentence in report.findings:
+            console.print(sentence, soft_wrap=True, highlight=False, markup=False)
         console.print(f"Contact sheet: [bold]{report.contact_sheet}[/]", soft_wrap=True)
         write_json(json, report.to_json())
         if keep:

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from deploy.demo.findings import findings, misses_by_kind
 from deploy.demo.summary import (
     JudgedFrame,
     false_reject_ratio,
@@ -55,6 +56,12 @@ class DemoReport:
     bank_patches: int
     threshold: float
     contact_sheet: str
+    missed_by_kind: dict[str, tuple[int, int]]
+    """Of each kind of defect the parts that passed, and all of them."""
+    smallest_found_px: float | None
+    """The size that the bank finds nine times in ten, of planted defects; None where it finds none so often."""
+    findings: list[str]
+    """What the run teaches, in sentences."""
 
     def to_json(self) -> dict[str, object]:
         """The JSON document."""
@@ -90,6 +97,9 @@ def report_of(
         bank_patches=len(bank.vectors),
         threshold=bank.manifest.threshold.value,
         contact_sheet=str(sheet),
+        missed_by_kind=misses_by_kind(judged),
+        smallest_found_px=None if bank.manifest.detection is None else bank.manifest.detection.a90_px,
+        findings=findings(judged, bank),
     )
 
 

@@ -147,7 +147,7 @@ def _sheet(
 
 def title_of(words: str, count: int, *, room: int) -> str:
     """The title over `count` frames, with how many are shown where there is no room for all."""
-    return f"{words}: {count}" if count <= room else f"{words}: {room} of {count}"
+    return f"{words}: {count}" if count <= room else f"{words}: {count}, of which {room} are shown"
 
 
 class _Layout:

@@ -35,7 +35,7 @@ def test_every_wrong_decision_is_counted_where_only_some_are_shown() -> None:
     """Six misses on a sheet must not look like all there were."""
     missed = [shown(0.3 + i / 100, label="crack", size_wh=SQUARE) for i in range(WORST + 5)]
     assert len(choose(missed, strip=4).missed) == 5
-    assert title_of("Missed", 5, room=4) == "Missed: 4 of 5"
+    assert title_of("Missed", 5, room=4) == "Missed: 5, of which 4 are shown"
     assert title_of("Missed", 4, room=4) == "Missed: 4"
 
 
