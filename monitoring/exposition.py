@@ -40,8 +40,13 @@ def _texts(metric: Metric) -> Iterator[str]:
     yield f"# HELP {name} {documentation}\n# TYPE {name} {metric.type}\n"
     for each, labels, value, timestamp, *_ in metric.samples:
         stamp = "" if timestamp is None else f" {int(float(timestamp) * 1000):d}"
-        number = repr(value) if type(value) is float and 0 <= value < PLAIN_BELOW else floatToGoString(value)
+        number = repr(value) if type(value) is float and 0 <= value < PLAIN_BELOW else _as_go_does(value)
         yield f"{each}{_labels(labels)} {number}{stamp}\n"
+
+
+def _as_go_does(value: float) -> str:
+    text: str = floatToGoString(value)  # type: ignore[no-untyped-call]  # the library has no annotations there
+    return text
 
 
 def _labels(labels: Mapping[str, str]) -> str:
