@@ -17,6 +17,7 @@ from deploy.output.bank_facts import bank_facts, detection_words, group_words, r
 from deploy.output.event_line import report_event
 from deploy.output.reports import write_json
 from deploy.output.view_sentences import threshold_facts, view_sentences
+from deploy.pictures.detection_plot import plot_detection
 from deploy.settings import Settings
 from deploy.trainer_commands import new_command, send_command
 from ingest.bank_state import BankState
@@ -24,6 +25,7 @@ from ingest.command import CommandKind
 from ingest.kafka.errors import KafkaFailure
 from ingest.store import FsspecStore
 from softpatch.bank import bank_from_bytes, bank_version
+from softpatch.manifest import Manifest
 
 STATE_SECONDS = 3.0
 """For what is in force, where a bank can be shown without it."""
@@ -63,6 +65,9 @@ def show(
     flags: SetFlags = None,
     bootstrap: Bootstrap = None,
     json: JsonFile = None,
+    plot: Annotated[
+        Path | None, typer.Option(metavar="FILE.png", help="Draw how often it finds planted defects, by size.")
+    ] = None,
 ) -> None:
     """Show what a bank was built from and what it decides by.
 
@@ -86,6 +91,20 @@ def show(
     }
     Console().print(_facts_table(facts | said))
     write_json(json, facts)
+    if plot is not None:
+        _plot(manifest, plot)
+
+
+def _plot(manifest: Manifest, path: Path) -> None:
+    if manifest.detection is None:
+        raise UsageError("no defects were planted for this bank: set build.detection_plants above 0 and build anew")
+    width_mm = manifest.settings.field_of_view_mm
+    plot_detection(
+        manifest.detection,
+        path,
+        title=f"{manifest.view}, {manifest.created_at[:16].replace('T', ' ')}: defects planted and found",
+        px_per_mm=None if width_mm is None else manifest.frame_px.width_px / width_mm,
+    )
 
 
 def promote(

@@ -12,6 +12,8 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from softpatch.calibration.detection import DetectionCurve
+
 WIDTH, HEIGHT = 240.0, 48.0
 TOP_RATIO = 2.0
 """Higher score ratios are drawn there."""
@@ -52,6 +54,57 @@ def histogram_path(values: Sequence[float], *, low: float, high: float, bins: in
         y = HEIGHT - (HEIGHT - 2) * count / most
         corners.append(f"L{place * width:.1f} {y:.1f} L{(place + 1) * width:.1f} {y:.1f}")
     return " ".join([*corners, f"L{WIDTH} {HEIGHT} Z"])
+
+
+DETECTION_STEPS = 60
+
+
+@dataclass(frozen=True)
+class DetectionDrawing:
+    """How often planted defects are found, by the log of their size, in a box of 240 x 48.
+
+    A dot for each class of sizes: x, y, how many were found and planted. `a90_x` and the ends of its interval are None
+    where no size that was planted is found nine times in ten.
+    """
+
+    path: str
+    dots: Sequence[tuple[float, float, int, int]]
+    line_y: float
+    a90_x: float | None
+    interval_x: tuple[float, float] | None
+    smallest_px: float
+    largest_px: float
+
+
+def detection_drawing(curve: DetectionCurve) -> DetectionDrawing:
+    """The drawing of a bank's detection curve."""
+    smallest, largest = curve.sizes[0].low_px, curve.largest_px
+    span = max(np.log(largest / smallest), 1e-9)
+
+    def x(size_px: float) -> float:
+        return float(WIDTH * np.clip(np.log(size_px / smallest) / span, 0, 1))
+
+    def y(share: float) -> float:
+        return HEIGHT - 2 - (HEIGHT - 4) * share
+
+    sizes = np.geomspace(smallest, largest, DETECTION_STEPS).tolist()
+    corners = [f"{x(size):.1f} {y(curve.probability(size)):.1f}" for size in sizes]
+    dots = [
+        (x(float(np.sqrt(each.low_px * each.high_px))), y(each.found / each.planted), each.found, each.planted)
+        for each in curve.sizes
+        if each.planted
+    ]
+    known = curve.a90_px is not None
+    low, high = curve.a90_low_px or smallest, curve.a90_high_px or largest
+    return DetectionDrawing(
+        path=f"M{' L'.join(corners)}",
+        dots=dots,
+        line_y=y(0.9),
+        a90_x=None if curve.a90_px is None else x(curve.a90_px),
+        interval_x=(x(low), x(high)) if known else None,
+        smallest_px=smallest,
+        largest_px=largest,
+    )
 
 
 def _y(ratio: float) -> float:

@@ -1,6 +1,7 @@
 """The pages: fleet, view, part, banks, drift, shift report."""
 
 import json
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Annotated, Any
 
@@ -12,7 +13,7 @@ from ingest.annotation import Label
 from ingest.bank_state import BankState
 from ingest.decision import Reason, Verdict
 from ingest.store_layout import bank_folder, banks_among
-from monitoring.console.bank_facts import bank_facts, calibration_of
+from monitoring.console.bank_facts import BankFacts, bank_facts, calibration_of
 from monitoring.console.context import Console, NotThere, ViewQuery, console_of, may_look
 from monitoring.console.drift_data import drift_data
 from monitoring.console.fleet import ViewTile, by_need, episodes, open_episodes, tile_of
@@ -143,10 +144,17 @@ def banks(request: Request, name: ViewQuery, first: str = "", second: str = "") 
         groups=() if state is None else sorted(state.annotations, key=lambda each: each.label is not Label.OPEN),
         events=console.reader.bank_events(name, most=100),
         banks=facts,
+        shown_bank=_shown(facts, state),
         compared=[(version, bank_facts(bank), calibration_of(bank)) for version, bank in chosen],
         first=first,
         second=second,
     )
+
+
+def _shown(facts: Sequence[tuple[str, BankFacts]], state: BankState | None) -> tuple[str, BankFacts] | None:
+    """The bank in force, or the newest where the store lacks that."""
+    in_force = None if state is None or state.active is None else state.active.version
+    return next((each for each in facts if each[0] == in_force), facts[0] if facts else None)
 
 
 @router.get("/drift")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from threading import Event
 from typing import TYPE_CHECKING
@@ -34,7 +34,9 @@ from monitoring.record.rows import PassSample
 from monitoring.record.schema import bank_events, drift_events
 from monitoring.record.writing import RecordWriter
 from monitoring.shifts import hours_from
-from softpatch.bank import bank_to_bytes, bank_version
+from softpatch.bank import Bank, bank_to_bytes, bank_version
+from softpatch.calibration.detection import PlantResult, detection_curve
+from softpatch.images.regions import InspectedRegions
 from tests.ingest.no_claims import NO_CLAIMS
 from tests.monitoring.decisions import AT, VIEW
 from tests.monitoring.record.lines import Frames, made
@@ -125,12 +127,24 @@ class RecordedLine:
     version: str
 
 
+REGIONS = InspectedRegions(ignore=(((0, 0), (30, 0), (30, 20), (0, 20)),), frame_wh=(90, 60))
+"""The upper left third of a frame."""
+
+
+def seeing_bank() -> Bank:
+    """A bank with regions, which finds every planted defect from 20 px on."""
+    bank = calibrated_bank(0)
+    curve = detection_curve([PlantResult("stain", 4.0 + n, n >= 16) for n in range(40)], seed=0)
+    geometry = bank.manifest.geometry.model_copy(update={"regions": REGIONS})
+    return replace(bank, manifest=bank.manifest.model_copy(update={"detection": curve, "geometry": geometry}))
+
+
 @pytest.fixture(scope="session")
 def recorded(tmp_path_factory: pytest.TempPathFactory) -> RecordedLine:
     """Two minutes of a view with three rejects, a bank, an episode of drift; another view that is learning."""
     folder = tmp_path_factory.mktemp("recorded")
     store = FsspecStore.open(str(folder / "store"))
-    bank = bank_to_bytes(calibrated_bank(0))
+    bank = bank_to_bytes(seeing_bank())
     version = bank_version(bank)
     store.put(bank_path(VIEW, version), bank)
     with Database.open(f"sqlite:///{folder}/record.sqlite") as database:

@@ -111,6 +111,27 @@ def test_pictures_are_the_frame_and_its_heat(line: Line) -> None:
     assert heat[-1, -1, 3] < heat[..., 3].max()
 
 
+def test_pictures_show_what_is_ignored(line: Line) -> None:
+    """The outline of the view's regions, on the frame as on the small picture that the recorder kept."""
+    client = line.client()
+    for name in ("frame.jpg", "small.jpg"):
+        shown = image(client.get(part_url(made(119), f"/{name}"))).astype(int)
+        height, width = shown.shape[:2]
+        corner = shown[: height // 3, : width // 3]
+        rest = shown[height // 2 :, width // 2 :]
+        assert corner.std() > 3 * rest.std()
+
+
+def test_the_page_of_banks_says_how_small_a_defect_the_bank_finds(line: Line) -> None:
+    """In words, and drawn with the interval; of each kind the share that is found."""
+    page = line.client().get(f"/banks?name={VIEW}").text
+    assert re.search(r"Nine in ten are found from \d+ px on \(\d+ to \d+ px\)\.", page) is not None
+    assert "24 of 40 were found in all." in page
+    assert "Stains 60" in page
+    assert page.count('class="spark-dot"') == 6
+    assert 'class="spark-band"' in page
+
+
 def test_a_picture_that_is_not_kept_has_a_named_state(line: Line) -> None:
     """Its place on a page says why it is empty."""
     newest = made(121)

@@ -17,6 +17,7 @@ from monitoring.console.roles import Role
 from monitoring.console.texts import LANGUAGES, catalogue, preferred
 from monitoring.record.schema import PictureState
 from monitoring.verdicts import DRIFT_VERDICTS
+from softpatch.building.planted_defects import KINDS
 from softpatch.images.input_faults import InputFault
 
 TEMPLATES = sorted((Path(__file__).parents[3] / "monitoring/console/templates").glob("*.html"))
@@ -71,6 +72,7 @@ def test_what_templates_name_is_in_the_catalogue() -> None:
         ("label", list(Label)),
         ("role", list(Role)),
         ("drift_verdict", list(DRIFT_VERDICTS)),
+        ("planted_kind", list(KINDS)),
     ],
 )
 def test_every_word_of_a_contract_has_a_text(group: str, words: list[str]) -> None:

@@ -15,12 +15,13 @@ from scipy.stats import binomtest
 
 from ingest.decision import DefectRegion, Verdict
 from ingest.drift_event import DriftEvent, DriftEventKind
-from monitoring.console.drawing import histogram_path, sparkline
+from monitoring.console.drawing import WIDTH, detection_drawing, histogram_path, sparkline
 from monitoring.console.fleet import episodes, open_episodes
 from monitoring.console.formats import Formats
 from monitoring.console.looks import kinds_of, usual_distance
 from monitoring.console.report_file import report_html
 from monitoring.console.shift_report import shift_report, wilson
+from softpatch.calibration.detection import PlantResult, detection_curve
 from tests.monitoring.console.conftest import FAILS, NOW, Line
 from tests.monitoring.decisions import AT, VIEW
 from tests.monitoring.record.lines import made
@@ -168,3 +169,18 @@ def test_a_report_is_one_file_with_its_pictures_inside(line: Line) -> None:
     assert set(re.findall(r'(?:src|href)="(.{5})', text)) == {"data:"}
     assert "Ausschuss nach Aussehen" in text
     assert "24.11.2026 07:00:00 CET" in text
+
+
+def test_a_detection_curve_rises_to_the_right_with_a_dot_for_each_class() -> None:
+    """Sizes by their log from the left edge to the right one, what is found from the bottom to the top."""
+    curve = detection_curve([PlantResult("stain", 4.0 + n, n >= 16) for n in range(40)], seed=0)
+    drawn = detection_drawing(curve)
+    corners = [tuple(map(float, each.split())) for each in drawn.path.removeprefix("M").split(" L")]
+    assert (corners[0][0], corners[-1][0]) == (0.0, WIDTH)
+    assert corners[0][1] > drawn.line_y > corners[-1][1]
+    assert drawn.a90_x is not None
+    assert drawn.interval_x is not None
+    assert drawn.interval_x[0] <= drawn.a90_x <= drawn.interval_x[1]
+    assert [(found, planted) for _, _, found, planted in drawn.dots] == [(s.found, s.planted) for s in curve.sizes]
+    never = detection_drawing(detection_curve([PlantResult("blur", 4.0 + n, found=False) for n in range(9)], seed=0))
+    assert (never.a90_x, never.interval_x) == (None, None)
