@@ -18,7 +18,12 @@ LARGEST_COORDINATE = 1e6
 """Of a corner, in pixels: more is a slip of the pen, and too much for a drawing routine."""
 
 
+FEWEST_CORNERS = 3
+
+
 def _with_area(corners: tuple[Corner, ...]) -> tuple[Corner, ...]:
+    if len(corners) < FEWEST_CORNERS:
+        raise ValueError(f"a region has at least three corners, each [x, y], and this one has {len(corners)}")
     if max(abs(side) for corner in corners for side in corner) > LARGEST_COORDINATE:
         raise ValueError(f"a corner lies more than {LARGEST_COORDINATE:.0f} px away")
     if cv2.contourArea(np.array(corners, np.float32)) == 0:
@@ -26,7 +31,7 @@ def _with_area(corners: tuple[Corner, ...]) -> tuple[Corner, ...]:
     return corners
 
 
-Polygon = Annotated[tuple[Corner, ...], Field(min_length=3), AfterValidator(_with_area)]
+Polygon = Annotated[tuple[Corner, ...], AfterValidator(_with_area)]
 
 
 class InspectedRegions(BaseModel):

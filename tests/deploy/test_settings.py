@@ -202,3 +202,19 @@ def test_a_password_never_shows() -> None:
         read_settings(None, {**environ, "PATCHLINE__KAFKA__SECURITY": "plaintext"})
     assert "0123456" not in str(refused.value)
     assert "security plaintext sends no password: set security to sasl_tls" in str(refused.value)
+
+
+def test_regions_and_bits_are_settings_of_a_view_and_a_slip_in_them_has_its_place(tmp_path: Path) -> None:
+    """Corners are pixels of the frame; a polygon of two corners names itself."""
+    path = written(
+        tmp_path, "views: {line-3/*: {build: {bit_depth: 12, regions: {ignore: [[[0, 0], [9, 0], [9, 9]]]}}}}\n"
+    )
+    build = read_settings(path, {}).training_of("line-3/top").build
+    assert (build.bit_depth, build.regions.ignore) == (12, (((0, 0), (9, 0), (9, 9)),))
+    slip = written(tmp_path, "views: {line-3/*: {build: {regions: {ignore: [[[0, 0], [9, 0]]]}}}}\n")
+    assert sentence(slip) == (
+        f"{slip}: views.line-3/*.build.regions.ignore.0: a region has at least three corners, each [x, y], and this "
+        "one has 2"
+    )
+    deep = written(tmp_path, "views: {line-3/*: {build: {bit_depth: 20}}}\n")
+    assert sentence(deep) == f"{deep}: views.line-3/*.build.bit_depth: must be a number of bits from 8 to 16, or auto"

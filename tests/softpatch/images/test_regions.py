@@ -92,7 +92,7 @@ def test_polygons_beyond_the_frame_are_told() -> None:
 @pytest.mark.parametrize(
     ("corners", "words"),
     [
-        ([[0, 0], [5, 5]], "at least 3"),
+        ([[0, 0], [5, 5]], "at least three corners, each .x, y., and this one has 2"),
         ([[0, 0], [5, 5], [9, 9]], "lie on one line"),
         ([[0, 0], [5, 5], [2e6, 9]], "px away"),
         ([[0, 0], [5, 5], [float("nan"), 9]], "finite"),
