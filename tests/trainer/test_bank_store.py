@@ -100,7 +100,7 @@ def test_what_a_view_usually_looks_like_comes_from_its_bank_in_force(store: Fssp
     pictured = bank_store.put(bank_file(probe=black.tobytes()), false_reject_ratio=0.02).bank
     plain = bank_store.put(bank_file(), false_reject_ratio=0.02).bank
     assert bank_store.input_baseline(state(active=pictured)) == InputBaseline(
-        dark_ratio=0.0, saturated_ratio=0.0, contrast=0.0
+        dark_ratio=0.0, saturated_ratio=0.0, contrast=0.0, bit_depth=16
     )
     assert bank_store.input_baseline(state(active=plain)) == InputBaseline()
     assert bank_store.input_baseline(state(ViewState.LEARNING)) == InputBaseline()
