@@ -208,7 +208,8 @@ class ServiceProgress:
         if self.loop is None or self.loop.state not in (State.OWNING, State.COMMITTING):
             return Readiness(ready=False, sentence="Not ready: joining the consumer group.")
         waiting = f" {len(self.banks.unfetched)} banks are not in the store yet." if self.banks.unfetched else ""
-        return Readiness(ready=True, sentence=f"Ready: {len(self.loop.claims)} partitions.{waiting}")
+        taken_over = f" {self.loop.taken_over}" if self.loop.taken_over else ""
+        return Readiness(ready=True, sentence=f"Ready: {len(self.loop.claims)} partitions.{waiting}{taken_over}")
 
 
 def _opened_loop(

@@ -75,7 +75,9 @@ class StartProgress:
             return Readiness(ready=False, sentence=f"Not ready: {self.loop.state.value}.")
         if self.store is not None and self.store.write_fault is not None:
             return Readiness(ready=False, sentence=f"Not ready: nothing is learnt: {self.store.write_fault}.")
-        return Readiness(ready=True, sentence=f"Ready: {len(self.loop.claims)} partitions of frames are read.")
+        taken_over = f" {self.loop.taken_over}" if self.loop.taken_over else ""
+        sentence = f"Ready: {len(self.loop.claims)} partitions of frames are read.{taken_over}"
+        return Readiness(ready=True, sentence=sentence)
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,11 @@ class Loop(Protocol):
         """The partitions owned now."""
         ...
 
+    @property
+    def taken_over(self) -> str | None:
+        """Which other process had our instance id when we started, in a sentence; None where none had."""
+        ...
+
     def poll(self, timeout_seconds: float, *, room: int) -> Sequence[Record]:
         """The next records, at most `room`. Raises Aborted."""
         ...

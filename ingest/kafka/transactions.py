@@ -23,11 +23,12 @@ from typing import TYPE_CHECKING, Any, Self
 import structlog
 from kafka import KafkaConsumer, TopicPartition
 from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
-from kafka.errors import KafkaError, KafkaTimeoutError, RetriableError
+from kafka.errors import FencedInstanceIdError, KafkaError, KafkaTimeoutError, RetriableError
 from kafka.structs import MemberState, OffsetAndMetadata
 
 from ingest.kafka.connecting import Deadline, client_options, connected, require_topics
 from ingest.kafka.errors import Aborted, Fenced, KafkaFailure, Refused, TooLarge
+from ingest.kafka.instance_holder import Holder, client_id
 from ingest.kafka.ownership import CommittedOffsets, Ownership, Revocations
 from ingest.kafka.producing import HOPELESS, TOO_LARGE, TransactionalProducer, WrongClock, is_fenced
 from ingest.kafka.records import Claim, Committed, Partition, Record, Work
@@ -73,7 +74,10 @@ class TransactionLoop:
         ownership: Ownership,
         clock: BrokerClock | None = None,
         lost: Callable[[Partition, int], None] = lambda _, __: None,
+        taken_over: str | None = None,
     ) -> None:
+        self._was_silent = False
+        self._taken_over = taken_over
         self._lost = lost
         self._next: dict[Partition, int] = {}
         self._clock = clock
@@ -120,6 +124,7 @@ class TransactionLoop:
         revocations = Revocations()
         consumer = connected(lambda: _consumer(settings, group_id), settings, stop=stop)
         require_topics(consumer.partitions_for_topic, [*reads, *writes], otherwise=consumer.close)
+        taken_over = _taken_over(settings, group_id)
         producer = TransactionalProducer(
             settings, transactional_id=f"{group_id}-{settings.instance_id}", group_id=group_id, writes=writes
         )
@@ -132,7 +137,13 @@ class TransactionLoop:
             ownership=ownership or CommittedOffsets(),
             clock=clock,
             lost=lost,
+            taken_over=taken_over,
         )
+
+    @property
+    def taken_over(self) -> str | None:
+        """Which other process had our instance id when we started, in a sentence; None where none had."""
+        return self._taken_over
 
     @property
     def state(self) -> State:
@@ -161,6 +172,7 @@ class TransactionLoop:
             if not self._producer.ready(deadline):
                 return []
             fetched = self._fetch(timeout_seconds, room)
+            self._require_heartbeats()
             self._drop(self._revocations.drain())
             moved = self._settle(deadline)
             self._note_lost({each: record for each, record in reversed(fetched) if each in self._claims})
@@ -221,6 +233,19 @@ class TransactionLoop:
             coordinator.request_rejoin()
             coordinator.ensure_active_group(timeout_ms=int(JOIN_SECONDS * 1000))
         return [(Partition(*each), record) for each, records in batches.items() for record in records]
+
+    def _require_heartbeats(self) -> None:
+        """Raises FencedInstanceIdError where another process has our instance id.
+
+        kafka-python's heartbeats end then without a word, and a member that has nothing to commit would go on for ever
+        as if it owned its partitions. While a group is stable they end for no other reason.
+        """
+        coordinator = self._consumer._coordinator  # noqa: SLF001  nothing else tells
+        stable = coordinator.stable() and not coordinator.rejoining
+        silent = stable and not coordinator._heartbeat_enabled  # noqa: SLF001  the same
+        if silent and self._was_silent:  # one look may fall between the end of a join and the first heartbeat
+            raise FencedInstanceIdError(self._settings.instance_id)
+        self._was_silent = silent
 
     def _settle(self, deadline: Deadline) -> frozenset[Partition]:
         """Where the group has a new generation, take over what it gives us; returns the partitions sought anew."""
@@ -345,6 +370,17 @@ class TransactionLoop:
             raise KafkaFailure("this loop is closed")
 
 
+def _taken_over(settings: KafkaSettings, group_id: str) -> str | None:
+    """A sentence on the other process that has our instance id, said before we throw it out; None where none has."""
+    holder = Holder.of(settings, group_id)
+    if holder is None or not holder.is_other:
+        return None
+    sentence = f"Instance id {settings.instance_id!r} was taken over from {holder.words}."
+    what = "where it still runs, both throw each other out: give each process its own kafka.instance_id"
+    log.warning("instance_id_taken_over", instance_id=settings.instance_id, holder=holder.words, detail=what)
+    return sentence
+
+
 def next_offsets(works: Iterable[Work]) -> dict[Partition, int]:
     """Per partition the offset that remains to be done after all of `works`."""
     offsets: dict[Partition, int] = {}
@@ -368,6 +404,7 @@ def _consumer(settings: KafkaSettings, group_id: str) -> Untyped:
         **fetch_options(settings),
         group_id=group_id,
         group_instance_id=settings.instance_id,
+        client_id=client_id(),
         partition_assignment_strategy=[CooperativeStickyAssignor],
         session_timeout_ms=int(settings.session_timeout_seconds * 1000),
         # A rebalance starts for us at the next heartbeat.

@@ -236,7 +236,8 @@ class RecordProgress:
             return Readiness(ready=False, sentence="Not ready: waiting for a broker.")
         if self.loop.state not in (State.OWNING, State.COMMITTING):
             return Readiness(ready=False, sentence="Not ready: joining the consumer group.")
-        return Readiness(ready=True, sentence=f"Ready: {len(self.loop.claims)} partitions are recorded.")
+        taken_over = f" {self.loop.taken_over}" if self.loop.taken_over else ""
+        return Readiness(ready=True, sentence=f"Ready: {len(self.loop.claims)} partitions are recorded.{taken_over}")
 
 
 def serve(

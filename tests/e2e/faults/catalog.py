@@ -44,6 +44,7 @@ from tests.e2e.faults.foreign_faults import (
     hostile_messages,
     serial_numbers,
 )
+from tests.e2e.faults.store_faults import check_claims, check_verdicts_go_on, claims, store_back, store_gone
 from tests.e2e.faults.stream import view_of
 from tests.e2e.services import wait_until
 from tests.inference.sample_bank import jpeg
@@ -304,6 +305,15 @@ FAULTS: dict[str, Fault] = {
         Fault("messages that break parsers", hostile_messages, check=check_learning_goes_on, trainer_lives=True),
         Fault("foreign headers", foreign_headers, check=check_decided, trainer_lives=True),
         Fault("serial numbers in the key", serial_numbers, check=check_others_are_decided, trainer_lives=True),
+        Fault("claimed pictures, late, missing and changed", claims, check=check_claims, trainer_lives=True),
+        Fault(
+            "the store gone",
+            store_gone,
+            (8.0, 12.0),
+            store_back,
+            lambda rig, seen: [*check_verdicts_go_on(rig, seen), *check_learning_goes_on(rig, seen)],
+            trainer_lives=True,
+        ),
         Fault("a bit flipped on the broker's disk", bit_flipped_on_disk, (0.1, 0.5), resume_all, check_told),
     )
 }

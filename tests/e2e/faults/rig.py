@@ -132,6 +132,11 @@ class Rig:
         return self.services.folder / "told"
 
     @property
+    def claimed(self) -> Path:
+        """The folder whose pictures frames may claim."""
+        return self.services.folder / "claimed"
+
+    @property
     def inspections(self) -> list[Member]:
         """Those that inspect."""
         return [each for each in self.members.values() if each.name.startswith("inspect")]
@@ -149,7 +154,11 @@ class Rig:
     def add(self, service: str, instance: str) -> Member:
         """Start one more member."""
         port, section = free_port(), {"inspect": "inference", "train": "trainer"}[service]
-        settings = (f"kafka.instance_id={instance}", f"{section}.metrics_port={port}")
+        settings = (
+            f"kafka.instance_id={instance}",
+            f"{section}.metrics_port={port}",
+            f"claims.prefixes=[{self.claimed}]",
+        )
         command = [sys.executable, "-m", "tests.e2e.faults.process", str(self.deed_file), service]
         command += ["--settings", str(self.services.settings_file())]
         command += [word for setting in settings for word in ("--set", setting)]

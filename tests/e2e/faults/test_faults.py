@@ -33,6 +33,8 @@ KINDS = {
     "the broker dies": ("broker killed inside a transaction", "broker killed"),
     "the broker hangs": ("broker paused beyond the timeouts",),
     "the store is full": ("no room for windows and banks", "no room for a bank"),
+    "the store is gone": ("the store gone",),
+    "pictures are claimed": ("claimed pictures, late, missing and changed",),
     "a bank is refused": (
         "a bank in force whose probes disagree",
         "the bank in force truncated",

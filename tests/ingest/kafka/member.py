@@ -26,12 +26,14 @@ def main(settings: KafkaSettings, pause_seconds: float) -> int:
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     with open_loop(settings) as loop:
+        print(loop.taken_over, flush=True)  # noqa: T201 -- the same
         while not stop.is_set():
             try:
                 _step(settings, loop, pause_seconds)
             except Aborted:
                 continue
-            except Fenced:
+            except Fenced as error:
+                print(error, flush=True)  # noqa: T201 -- for the test to read
                 return FENCED
     return 0
 

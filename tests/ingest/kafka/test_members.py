@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -13,6 +14,7 @@ import pytest
 
 from ingest.kafka.readers import WholeTopicReader
 from tests.brokers import KafkaBroker
+from tests.ingest.kafka.member import FENCED
 from tests.ingest.kafka.streams import Source, answered, once, send_numbered, topics_made
 
 if TYPE_CHECKING:
@@ -29,12 +31,12 @@ def member(settings: KafkaSettings, instance_id: str) -> Iterator[subprocess.Pop
     """A member process, ended with the test."""
     own = settings.model_copy(update={"instance_id": instance_id})
     command = [sys.executable, "-m", "tests.ingest.kafka.member", own.model_dump_json(), "0.03"]
-    process = subprocess.Popen(command)
+    process = subprocess.Popen(command, stdout=subprocess.PIPE)
     try:
         yield process
     finally:
         process.kill()
-        process.wait(10)
+        process.communicate(timeout=10)
 
 
 def quick(broker: KafkaBroker) -> KafkaSettings:
@@ -117,3 +119,21 @@ def test_a_broker_killed_and_started_again_is_survived(kafka_home: Path, tmp_pat
             all_answered_once(settings, sources)
     finally:
         broker.stop()
+
+
+def test_two_processes_with_one_instance_id_are_told_of_each_other(kafka_broker: KafkaBroker) -> None:
+    """Who comes is told by name whom it throws out, who goes ends and says why; one that is alone is told nothing."""
+    settings = quick(kafka_broker)
+    sources = send_numbered(settings, range(60))
+    with ExitStack() as members:
+        first = members.enter_context(member(settings, "a"))
+        wait_for_answers(settings, 30, seconds=30)
+        second = members.enter_context(member(settings, "a"))
+        said, _ = first.communicate(timeout=60)
+        assert first.returncode == FENCED
+        assert "another process took over instance id 'a'" in said.decode()
+        all_answered_once(settings, sources)
+        second.terminate()
+        told = second.communicate(timeout=30)[0].decode()
+        assert f"Instance id 'a' was taken over from process {first.pid} on {socket.gethostname()} (127.0.0.1)." in told
+        assert "None" in said.decode().splitlines()

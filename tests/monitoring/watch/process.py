@@ -38,6 +38,7 @@ class HeldPartition:
     def __init__(self, log: list[Record]) -> None:
         self.log = log
         self.claims: Mapping[Partition, Claim] = {}
+        self.taken_over: str | None = None
         self.committed: int | None = None
         self.aborts = False
         self.state = State.JOINING
