@@ -11,6 +11,8 @@ from ingest.decision import Verdict
 from ingest.frame import DeadLetterReason
 from ingest.kafka.records import Outgoing
 from ingest.kafka.writers import KafkaSender
+from tests.e2e.faults.stream import whole
+from tests.e2e.services import wait_until
 from tests.inference.sample_bank import jpeg
 
 if TYPE_CHECKING:
@@ -56,7 +58,9 @@ def check_claims(rig: Rig, seen: Seen) -> list[str]:  # noqa: ARG001 -- the sign
 
 
 def store_gone(rig: Rig, moments: Random) -> None:  # noqa: ARG001 -- the signature of a fault
-    """In the store's place lies a file: nothing can be read there, nor written."""
+    """In the store's place lies a file: nothing can be read there, nor written; banks are in force by then."""
+    kafka = rig.services.kafka
+    wait_until(lambda: any(each.bank for each in whole(kafka).decisions), "a decision by a bank")
     store = Path(rig.services.store)
     store.rename(store.with_name("store-away"))
     store.write_bytes(b"")
