@@ -215,7 +215,9 @@ class FollowProgress:
             return Readiness(ready=False, sentence="Not ready: waiting for a broker, then for what `banks` says.")
         if self.loop.state not in (State.OWNING, State.COMMITTING):
             return Readiness(ready=False, sentence="Not ready: joining the consumer group.")
-        return Readiness(ready=True, sentence=f"Ready: {len(self.loop.claims)} partitions of decisions are followed.")
+        taken_over = f" {self.loop.taken_over}" if self.loop.taken_over else ""
+        sentence = f"Ready: {len(self.loop.claims)} partitions of decisions are followed.{taken_over}"
+        return Readiness(ready=True, sentence=sentence)
 
 
 def serve(

@@ -346,6 +346,11 @@ def test_it_is_ready_with_a_place_in_the_group() -> None:
     loop.state, loop.claims = State.OWNING, {HOME: Claim(HOME, 1)}
     assert progress.readiness().ready
     assert progress.readiness().sentence == "Ready: 1 partitions of decisions are followed."
+    loop.taken_over = "Instance id '0' was taken over from process 7 on pc-4 (10.0.0.4)."
+    assert progress.readiness().sentence == (
+        "Ready: 1 partitions of decisions are followed. "
+        "Instance id '0' was taken over from process 7 on pc-4 (10.0.0.4)."
+    )
 
 
 @pytest.mark.process
