@@ -1,9 +1,9 @@
 """What many views cost that go on sending: `python -m tests.bench.steady_views FOLDER`, with PATCHLINE_TEST_KAFKA_HOME.
 
 Sends each of VIEWS views a frame a second to a real Kafka while inspection and trainer run, and takes a sample every
-ten seconds: memory, series, the time of a scrape and what waits. In the end each service is started again. FOLDER keeps
-broker, store and samples (`samples.jsonl`): the same command goes on where an earlier one ended, until SECONDS are
-sampled. A machine that is too slow for the rate shows it by what waits.
+ten seconds at least: memory, series, the time of a scrape and what waits. In the end each service is started again.
+FOLDER keeps broker, store and samples (`samples.jsonl`): the same command goes on where an earlier one ended, until
+SECONDS are sampled. A machine that is too slow for the rate shows it by what waits.
 """
 
 from __future__ import annotations
@@ -55,8 +55,7 @@ def run(services: Services, samples: Path, *, views: int, seconds: int) -> None:
     for service in running.values():
         services.until_ready(service)
     topic, pictures = services.kafka.topic("frames"), [jpeg(number) for number in range(PICTURES)]
-    begun, sent = time.monotonic(), 0
-    due = SAMPLE_SECONDS
+    begun, sent, before = time.monotonic(), 0, 0.0
     with KafkaSender.open(services.kafka) as sender:
         while sampled(samples) < seconds:
             elapsed = time.monotonic() - begun
@@ -64,10 +63,10 @@ def run(services: Services, samples: Path, *, views: int, seconds: int) -> None:
                 key = f"line-{sent % 10}/camera-{sent % views}".encode()
                 sender.send(Outgoing(topic, key, pictures[sent % PICTURES]))
                 sent += 1
-            if elapsed >= due:
-                due += SAMPLE_SECONDS
+            if elapsed >= before + SAMPLE_SECONDS:
                 shown = {name: facts(services, service) for name, service in running.items()}
-                note(samples, {"views": views, "sent_a_second": round(sent / elapsed), **shown})
+                note(samples, {"views": views, "seconds": round(elapsed - before, 1), "sent": sent, **shown})
+                before = elapsed
             time.sleep(0.01)
     for name, service in running.items():
         service.stop()
@@ -85,19 +84,21 @@ def facts(services: Services, service: Service) -> dict[str, Any]:
     at = time.monotonic()
     text = page(services.port_of(service), "/metrics") or ""
     seconds = time.monotonic() - at
+    lines = [line for line in text.splitlines() if not line.startswith("#")]
+    lag = [float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith("patchline_kafka_consumer_lag_records")]
     return {
         "memory_mib": round(memory_kb / 1024),
-        "series": sum(not line.startswith("#") for line in text.splitlines()),
+        "series": len(lines),
         "scrape_seconds": round(seconds, 2),
         "cpu_seconds": sum(map(int, ticks)) / os.sysconf("SC_CLK_TCK"),
-        "lag_records": services.metric(service, "patchline_kafka_consumer_lag_records"),
+        "lag_records": sum(lag),
     }
 
 
-def sampled(samples: Path) -> int:
+def sampled(samples: Path) -> float:
     """Seconds that were sampled so far."""
     lines = samples.read_text().splitlines() if samples.exists() else []
-    return SAMPLE_SECONDS * sum("sent_a_second" in line for line in lines)
+    return sum(json.loads(line).get("seconds", 0) for line in lines)
 
 
 def note(samples: Path, sample: dict[str, Any]) -> None:
