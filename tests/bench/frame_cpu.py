@@ -28,7 +28,7 @@ from inference.scoring import FrameScoring
 from inference.settings import ViewInspection
 from ingest.decoding import FrameDecoder, ImageSettings
 from ingest.store import FsspecStore
-from softpatch.images.geometry import Geometry
+from softpatch.images.geometry import FrameGeometry
 from softpatch.network.embed import OnnxEmbedder
 from softpatch.network.graph import lite0
 from softpatch.scoring.search import FlatSearch
@@ -78,7 +78,7 @@ def made_inspector(store: FsspecStore, pool: Executor) -> Inspector:
     embedder = OnnxEmbedder.open(lite0(), provider="cpu", threads=1)
     loader = BankLoader(store, embedder, lambda vectors: FlatSearch(vectors, threads=1))
     active = ActiveBanks(loader, BankNotices())
-    bank = sample_bank(embedder, geometry=Geometry(mode="squash", height_px=INPUT_PX, width_px=INPUT_PX), frames=5)
+    bank = sample_bank(embedder, geometry=FrameGeometry(mode="squash", height_px=INPUT_PX, width_px=INPUT_PX), frames=5)
     active.take([state_record(state(stored(store, bank).in_force))])
     return Inspector(
         scoring=FrameScoring(

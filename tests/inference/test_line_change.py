@@ -18,7 +18,7 @@ from inference.settings import ViewInspection
 from ingest.contract import SourceRecord
 from ingest.decision import LineChange, Reason, Verdict
 from ingest.frame import Frame
-from softpatch.images.geometry import Geometry
+from softpatch.images.geometry import FrameGeometry
 from softpatch.images.input_faults import InputBaseline, InputFault
 from tests.inference.sample_bank import VIEW, encoded, picture, record, sample_bank, shown
 from tests.inference.test_decide import BANDED, PLAIN, facts
@@ -204,7 +204,7 @@ def test_zero_frames_switch_it_off() -> None:
     assert [line.frame(offset, FAIL, frames=0) for offset in range(40)] == [None] * 40
 
 
-SQUARE = Geometry(mode="squash", height_px=128, width_px=128)
+SQUARE = FrameGeometry(mode="squash", height_px=128, width_px=128)
 SPECK_XY = (76, 20)
 """Of the 96 px pictures: at the upper right, beside the part."""
 

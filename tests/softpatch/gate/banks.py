@@ -9,14 +9,14 @@ import numpy as np
 from softpatch.bank import Bank
 from softpatch.building.embedding_buffer import MemoryBuffer
 from softpatch.images.frame_sizes import FrameSizes
-from softpatch.images.geometry import Geometry
+from softpatch.images.geometry import FrameGeometry
 from softpatch.manifest import GoldenResult, Manifest, Threshold
 from softpatch.settings import BuildSettings
 
 if TYPE_CHECKING:
     from softpatch.calibration.detection import DetectionCurve
 
-GEOMETRY = Geometry(mode="squash", height_px=32, width_px=32)
+GEOMETRY = FrameGeometry(mode="squash", height_px=32, width_px=32)
 GRID = (4, 4)
 PAPER = BuildSettings(second_frame_ratio=0.0, untrusted_ratio=1.0, blur_cells=0.0)
 """Scores that are plain distances."""
