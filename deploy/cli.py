@@ -105,6 +105,7 @@ COMMANDS = (
     ),
     _command("feedback", "feedback:feedback", "Say of one frame that it was decided wrongly; take a word back.", RUN),
     _command("rebuild", "rebuild:rebuild", "Build a bank of a view now, and wait for it.", RUN),
+    _command("shadow", "shadow:shadow", "Show what a bank that is being tried decides otherwise.", RUN),
     _command("hold", "hold:hold", "Let a view learn nothing until it is released.", RUN),
     _command("release", "hold:release", "Let a held view learn again, by the bank in force.", RUN),
     _command("pin", "hold:pin", "Make a bank the reference that new ones are held against.", RUN),

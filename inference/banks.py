@@ -139,12 +139,17 @@ class ActiveBanks:
         self._loader = loader
         self._notices = notices
         self._statuses: dict[str, BankStatus] = {}
+        self._shadows: dict[str, Serving] = {}
         self._unfetched: dict[str, BankState] = {}
         self._store_fault: str | None = None
 
     def status(self, view: str) -> BankStatus:
         """By which bank a view is scored now."""
         return self._statuses.get(view, NoBank(Reason.LEARNING))
+
+    def shadow(self, view: str) -> Serving | None:
+        """The bank that a view's frames are scored by beside the one in force; None where there is none."""
+        return self._shadows.get(view)
 
     @property
     def unfetched(self) -> frozenset[str]:
@@ -162,9 +167,11 @@ class ActiveBanks:
         for view, state in updates.states.items():
             if state is None:
                 self._unfetched.pop(view, None)
+                self._shadows.pop(view, None)
                 self._put(view, NoBank(Reason.LEARNING))
             else:
                 self._apply(state)
+                self._try(state)
         for view, error in updates.unreadable.items():
             self._refuse(view, f"its state cannot be read: {error}")
 
@@ -190,20 +197,37 @@ class ActiveBanks:
         if self._without_bank(state.view) and state.previous is not None:
             self._fall_back(state, state.previous)
 
+    def _try(self, state: BankState) -> None:
+        """Load the bank that the state names as shadow, if it names one; one that cannot be loaded is not tried."""
+        wanted, now = state.shadow, self._shadows.get(state.view)
+        if wanted is None:
+            self._shadows.pop(state.view, None)
+            return
+        in_force = _in_force(state, wanted)
+        if now is not None and now.in_force.version == wanted.version:
+            self._shadows[state.view] = replace(now, in_force=in_force)
+            return
+        self._shadows.pop(state.view, None)
+        try:
+            self._shadows[state.view] = Serving(in_force, *self._loader.load(state.view, wanted))
+        except (BankRefused, StoreError) as error:
+            log.warning("shadow_not_tried", view=state.view, version=wanted.version, cause=str(error))
+        else:
+            log.info("bank_in_shadow", view=state.view, version=wanted.version)
+
     def _serve(self, state: BankState, wanted: BankInForce) -> None:
         """Put a bank in force; where it already serves, only what decides by it changes."""
-        in_force = InForce(
-            version=wanted.version,
-            epoch=state.epoch,
-            limits=Limits.of(wanted),
-            provisional=state.state is ViewState.PROVISIONAL,
-        )
+        in_force = _in_force(state, wanted)
         now = self.status(state.view)
         if isinstance(now, Serving) and now.in_force.version == wanted.version:
             self._put(state.view, replace(now, in_force=in_force))
             self._notices.put(BankPutInForce(state.view, in_force, swapped=False))
             return
-        self._put(state.view, Serving(in_force, *self._loader.load(state.view, wanted)))
+        tried = self._shadows.get(state.view)
+        if tried is not None and tried.in_force.version == wanted.version:
+            self._put(state.view, replace(tried, in_force=in_force))
+        else:
+            self._put(state.view, Serving(in_force, *self._loader.load(state.view, wanted)))
         self._store_fault = None
         self._notices.put(BankPutInForce(state.view, in_force, swapped=True))
         log.info("bank_in_force", view=state.view, version=wanted.version, epoch=state.epoch)
@@ -232,3 +256,12 @@ class ActiveBanks:
             self._statuses.pop(view, None)
         else:
             self._statuses[view] = status
+
+
+def _in_force(state: BankState, bank: BankInForce) -> InForce:
+    return InForce(
+        version=bank.version,
+        epoch=state.epoch,
+        limits=Limits.of(bank),
+        provisional=state.state is ViewState.PROVISIONAL,
+    )

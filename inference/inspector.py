@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from inference.known_views import KnownViews
     from inference.scoring import FrameScoring, Inspected
     from inference.settings import ViewInspection
+    from inference.shadow import ShadowScoring
     from ingest.decision import Decision
 
 log = structlog.get_logger(__name__)
@@ -96,6 +97,7 @@ class Inspector:
         clock: Callable[[], float],
         now: Callable[[], datetime],
         wrong_clock: Callable[[], bool] = lambda: False,
+        shadow: ShadowScoring | None = None,
     ) -> None:
         """`now` is the broker's time, as well as it is known; `wrong_clock`: whether no age can be trusted."""
         self._scoring = scoring
@@ -109,6 +111,7 @@ class Inspector:
         self._clock = clock
         self._now = now
         self._wrong_clock = wrong_clock
+        self._shadow = shadow
 
     def inspect(self, batch: Sequence[Queued]) -> AnswerBatch:
         """One answer per record, in order."""
@@ -172,6 +175,8 @@ class Inspector:
             )
         outgoing = Outgoing(self._destinations.decisions, frame.key.encode(), value, partition=record.partition)
         self._tell_unread(frame)
+        if self._shadow is not None:
+            self._shadow.offer(facts, decision, partition=record.partition, every=inspection.shadow_every)
         return FrameAnswer(
             Work.of(record, (outgoing,)),
             frame.view,

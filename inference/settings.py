@@ -68,5 +68,7 @@ class ViewInspection(BaseModel):
     """So many frames in a row that show the same instant are frozen."""
     line_changed_frames: Annotated[int, Field(ge=0)] = 20
     """How many last frames say whether the line has changed; 0: never, every frame that fails is a fail."""
+    shadow_every: PositiveInt = 4
+    """One frame in so many is scored by a bank in shadow, too, where there is one; under load fewer are, or none."""
     line_changed_ratio: Annotated[float, Field(gt=0.5, le=1)] = 0.9
     """From this share of failing frames among them on, one that would fail is undecided, until at most half fail."""

@@ -24,17 +24,19 @@ from inference.known_views import KnownViews
 from inference.reporting import InspectionReporting
 from inference.scoring import FrameScoring
 from inference.service import Service
+from inference.shadow import ShadowScoring
 from inference.worker import Worker
 from ingest.bank_signature import BankVerifier
 from ingest.decoding import FrameDecoder
 from ingest.kafka.broker_clock import BrokerClock
-from ingest.kafka.errors import BrokerUnreachable
+from ingest.kafka.errors import BrokerUnreachable, TopicMissing
 from ingest.kafka.group_lag import GroupLag, counting_lost
 from ingest.kafka.readers import tail_of
 from ingest.kafka.record_fetcher import RecordFetcher
 from ingest.kafka.records import Partition
 from ingest.kafka.topics import add_partitions, largest_messages
 from ingest.kafka.transactions import State, TransactionLoop
+from ingest.kafka.writers import KafkaSender
 from monitoring.health import HealthServer, Heartbeat, Readiness
 from monitoring.metrics import declare_inference, declare_kafka
 from monitoring.watchdog import Watchdog
@@ -54,7 +56,7 @@ if TYPE_CHECKING:
     from ingest.kafka.records import Record
     from ingest.kafka.settings import KafkaSettings
     from ingest.store import Store
-    from monitoring.metrics import KafkaMetrics
+    from monitoring.metrics import InferenceMetrics, KafkaMetrics
     from softpatch.network.embed import Embedder
     from softpatch.scoring.search import Search
 
@@ -110,8 +112,10 @@ def serve(
             return
         sizes = AnswerSizes(lambda: largest_messages(kafka, ("decisions", "frames.dead-letter")))
         history = History(remembered_frame_ids=settings.remembered_frame_ids)
+        scoring = _scoring(embedder, settings, images, claims, stack, clock=clock)
+        shadow = _shadow(kafka, scoring, banks, stack, metrics=metrics, clock=clock)
         inspector = Inspector(
-            scoring=_scoring(embedder, settings, images, claims, stack, clock=clock),
+            scoring=scoring,
             banks=banks,
             history=history,
             inspection_of=inspection_of,
@@ -121,6 +125,7 @@ def serve(
             clock=clock,
             now=broker_clock.now,
             wrong_clock=lambda: broker_clock.off_by_more_than(settings.clock_skew_seconds),
+            shadow=shadow,
         )
         assignment = _assignment(kafka, handoff, history, destinations, settings=settings, metrics=kafka_metrics)
         loop = progress.loop = stack.enter_context(
@@ -128,7 +133,7 @@ def serve(
         )
         group = kafka.group(kafka.inference_group)
         stack.enter_context(GroupLag(kafka, loop, kafka_metrics, group_id=group, topic=kafka.topic("frames")))
-        worker = stack.enter_context(Worker(handoff, inspector, batch_frames=settings.batch_frames))
+        worker = stack.enter_context(Worker(handoff, inspector, batch_frames=settings.batch_frames, shadow=shadow))
         service = Service(
             loop,
             handoff,
@@ -171,6 +176,26 @@ def _scoring(
     decoder = stack.enter_context(FrameDecoder(images, workers=settings.decode_threads, clock=clock))
     pool = stack.enter_context(ThreadPoolExecutor(settings.decode_threads, "decode"))
     return FrameScoring(embedder, pool=pool, decoder=decoder, claims=claims, clock=clock)
+
+
+def _shadow(
+    kafka: KafkaSettings,
+    scoring: FrameScoring,
+    banks: ActiveBanks,
+    stack: ExitStack,
+    *,
+    metrics: InferenceMetrics,
+    clock: Callable[[], float],
+) -> ShadowScoring | None:
+    """Scoring beside the banks in force; None where its topic is missing: no frame waits for that."""
+    topic = kafka.topic("decisions.shadow")
+    try:
+        sender = KafkaSender.open(kafka, writes=(topic,), give_up_seconds=kafka.request_timeout_seconds)
+    except (TopicMissing, BrokerUnreachable) as error:
+        log.warning("no_shadow", cause=str(error))
+        return None
+    stack.callback(sender.abandon)
+    return ShadowScoring(scoring, banks, sender, topic=topic, metrics=metrics, clock=clock)
 
 
 def _assignment(

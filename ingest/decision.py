@@ -123,6 +123,15 @@ class BankRef(FrozenModel):
     epoch: Annotated[int, Field(ge=0)]
 
 
+class VerdictInForce(FrozenModel):
+    """What the bank in force decided of a frame that a bank in shadow was tried on."""
+
+    verdict: Verdict
+    reason: Reason | None = None
+    score_ratio: NonNegativeFloat | None = None
+    bank: BankRef | None = None
+
+
 ShortText = Annotated[str, StringConstraints(max_length=256)]
 """What a header of the frame says, as long as `ingest.frame` lets it be."""
 
@@ -171,6 +180,8 @@ class Decision(Message):
     """The first record with this frame id, within the last 10,000 frame ids of the partition."""
     replay_of: SourceRecord | None = None
     """The dead letter that was replayed."""
+    in_force: VerdictInForce | None = None
+    """Of a decision on `decisions.shadow`, by a bank that is only being tried: what counts of this frame."""
 
     @model_validator(mode="after")
     def _a_verdict_is_vouched_for(self) -> Self:

@@ -60,6 +60,18 @@ class BankStore:
             tuple(bank.manifest.groups),
         )
 
+    def built(self, view: str, version: str, *, false_reject_ratio: float) -> BuiltBank:
+        """A stored bank as its build gave it. Raises NotPossible where the file is missing or invalid."""
+        bank = self._read(view, version)
+        threshold = threshold_for(bank, false_reject_ratio)
+        return BuiltBank(
+            _in_force(bank, version).model_copy(update={"threshold": threshold.value}),
+            threshold,
+            len(bank.threshold_scores),
+            groups=tuple(bank.manifest.groups),
+            window_full=bool(bank.manifest.provenance.get("window_full", False)),
+        )
+
     def is_lost(self, bank: BankInForce) -> bool:
         """Whether the store has no file of this bank. Raises StoreError where it cannot tell."""
         if bank.uri in self._store.paths(bank.uri.rsplit("/", 1)[0]):

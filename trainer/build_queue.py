@@ -148,6 +148,7 @@ def order_for(
             "frames": {frame.frame_id: [frame.partition, frame.offset] for frame in frames},
             "seen": view.index.seen,
             "stride": view.index.stride,
+            "window_full": view.index.full(view.bounds),
             "training": view.training.facts,
             "who": initiator.who,
             "why": initiator.why,

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from trainer.owned_views import OwnedViews
     from trainer.set_aside import SetAside
     from trainer.settings import TrainerSettings
+    from trainer.shadow_watch import ShadowWatch
     from trainer.silent_views import SilentViews
 
 log = structlog.get_logger(__name__)
@@ -53,6 +54,7 @@ class Trainer:
         collector: Collector,
         controller: ViewController,
         lost_banks: LostBanks,
+        shadow_watch: ShadowWatch,
         silent_views: SilentViews,
         publisher: Publisher,
         builds: BuildQueue,
@@ -67,6 +69,7 @@ class Trainer:
         self._collector = collector
         self._controller = controller
         self._lost_banks = lost_banks
+        self._shadow_watch = shadow_watch
         self._silent_views = silent_views
         self._publisher = publisher
         self._builds = builds
@@ -100,6 +103,7 @@ class Trainer:
         self._attempt("silent views", self._silent_views.check)
         self._attempt("commands", self._controller.follow_commands)
         self._attempt("feedback", self._controller.follow_feedback)
+        self._attempt("shadow", self._shadow_watch.follow)
         self._attempt("builds", self._controller.follow_builds)
         if self._clock() - self._flushed_at >= self._settings.flush_seconds:
             self._attempt("flush", self._flush)

@@ -36,6 +36,7 @@ from trainer.owned_views import OwnedViews
 from trainer.publisher import Publisher, Topics
 from trainer.service import Trainer
 from trainer.set_aside import SetAside
+from trainer.shadow_watch import ShadowWatch
 from trainer.silent_views import SilentViews
 from trainer.view_files import ViewFiles
 from trainer.window_store import WindowStore
@@ -174,6 +175,7 @@ def _trainer(
     frames = stack.enter_context(WholeTopicReader.open(kafka, topics=[topics.frames], stop=stop))
     commands = stack.enter_context(WholeTopicReader.open(kafka, topics=[topics.commands], stop=stop))
     feedback = stack.enter_context(WholeTopicReader.open(kafka, topics=[topics.feedback], stop=stop))
+    tried = stack.enter_context(WholeTopicReader.open(kafka, topics=[kafka.topic("decisions.shadow")], stop=stop))
     views = _owned_views(shared, training_of, ends=frames.end_offsets)
     lost = counting_lost(shared.kafka_metrics, topics.frames)
     progress.loop = stack.enter_context(_loop(kafka, topics, views, stop, lost=lost))
@@ -195,6 +197,14 @@ def _trainer(
         collector=_collector(shared, views),
         controller=_controller(shared, views, publisher, effects, set_aside, commands=commands, feedback=feedback),
         lost_banks=_lost_banks(shared, views, publisher, effects),
+        shadow_watch=ShadowWatch(
+            decisions=tried,
+            views=views,
+            bank_store=shared.bank_store,
+            publisher=publisher,
+            metrics=shared.metrics,
+            now=shared.now,
+        ),
         silent_views=SilentViews(
             views,
             publisher,

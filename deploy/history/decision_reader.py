@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ingest.claims import Claims
     from ingest.contract import SourceRecord
     from ingest.kafka.records import Record
-    from ingest.kafka.settings import KafkaSettings
+    from ingest.kafka.settings import KafkaSettings, TopicName
 
 log = structlog.get_logger(__name__)
 
@@ -50,14 +50,16 @@ class SeenRecords:
         return new
 
 
-def decisions_of(kafka: KafkaSettings, view: str, *, since: datetime) -> Iterator[Decision]:
+def decisions_of(
+    kafka: KafkaSettings, view: str, *, since: datetime, topic: TopicName = "decisions"
+) -> Iterator[Decision]:
     """A view's committed decisions since a moment, one for each input record, in the order of its partition.
 
-    Raises KafkaFailure.
+    `topic`: those by the banks in force, or by banks in shadow. Raises KafkaFailure.
     """
-    topic, key = kafka.topic("decisions"), camera_key(view).encode()
+    name, key = kafka.topic(topic), camera_key(view).encode()
     seen = SeenRecords()
-    with WholeTopicReader.open(kafka, topics=[topic], give_up_seconds=GIVE_UP_SECONDS) as reader:
+    with WholeTopicReader.open(kafka, topics=[name], give_up_seconds=GIVE_UP_SECONDS) as reader:
         reader.skip_to(since)
         for record in _to_end(reader):
             decision = _decision_in(record) if record.key == key else None

@@ -120,6 +120,10 @@ class KafkaSender:
         finally:
             close_now(self._producer)
 
+    def abandon(self) -> None:
+        """Disconnect without waiting for what is on its way: it may be lost."""
+        close_now(self._producer)
+
     def __enter__(self) -> Self:
         return self
 

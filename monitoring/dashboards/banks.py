@@ -30,6 +30,17 @@ BANKS = Dashboard(
             (Query("sum by (view, bound) (increase(patchline_gate_refusals_total[1h]))", "{{view}} {{bound}}"),),
         ),
         Panel(
+            "Frames scored in shadow",
+            "A second, by banks that are being tried; dropped: frames of the sample for which there was no time.",
+            (
+                Query("sum by (view) (rate(patchline_shadow_frames_total[$__rate_interval]))", "{{view}}"),
+                Query(
+                    "sum by (view) (rate(patchline_shadow_frames_dropped_total[$__rate_interval]))", "{{view}} dropped"
+                ),
+            ),
+            unit="cps",
+        ),
+        Panel(
             "Store does not take files",
             "1 while nothing can be learnt: the store is full, or away.",
             (Query("max by (instance) (patchline_store_failing)", "{{instance}}"),),

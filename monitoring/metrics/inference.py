@@ -44,6 +44,26 @@ class InferenceMetrics:
             {"view": OPEN, "reason": UNDECIDED_REASONS},
         ),
     ]
+    shadow_scored: Annotated[
+        Counter,
+        Metric(
+            "patchline_shadow_frames_total",
+            "frames",
+            "Frames that a bank in shadow scored beside the bank in force.",
+            BY_VIEW,
+            by_bank=True,
+        ),
+    ]
+    shadow_dropped: Annotated[
+        Counter,
+        Metric(
+            "patchline_shadow_frames_dropped_total",
+            "frames",
+            "Frames of the sample that were not scored in shadow: others waited, or they could not be.",
+            BY_VIEW,
+            by_bank=True,
+        ),
+    ]
     clock_skew: Annotated[
         Gauge,
         Metric(

@@ -128,6 +128,7 @@ WRONG_USE = [
     (["bank", "diff", "active"], "Missing argument 'B'"),
     (["bank", "diff", "active", "pinned", "--frames", "0"], "Invalid value for '--frames'"),
     (["bank", "gc", "--keep", "-1"], "Invalid value for '--keep'"),
+    (["shadow"], "Missing argument 'VIEW'"),
     (["pin"], "Missing argument 'VIEW'"),
     (["hold", "a/b", "--reason", "x"], "No such option: --reason"),
     (["doctor", "--set", "kafka.topics={frames: decisions}"], "decisions would be two topics at once"),

@@ -48,6 +48,7 @@ RIGHTLY_ZERO = {
     "patchline_bank_refusals_total": "no bank is damaged here",
     "patchline_camera_frames_failed_total": "the broker takes every frame",
     "patchline_gate_refusals_total": "every bank keeps the bounds here",
+    "patchline_shadow_frames": "no bank is tried before it comes into force here",
     "patchline_groups": "nothing repeats on this line",
     "patchline_feedback_total": "nobody says a word here",
     "patchline_bank_lost_total": "the store loses no bank here",

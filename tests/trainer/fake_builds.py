@@ -27,6 +27,7 @@ from trainer.lost_banks import LostBanks
 from trainer.message_queue import MessageQueue
 from trainer.set_aside import SetAside
 from trainer.settings import TrainerSettings, ViewTraining
+from trainer.shadow_watch import ShadowWatch
 from trainer.transition import NotPossible
 from trainer.view_files import ViewFiles
 
@@ -157,6 +158,16 @@ class BuildingTrainer:
             clock=lambda: self.seconds,
             now=lambda: AT,
         )
+        self.shadow_topic = FakeTopic()
+        self.shadow_watch = ShadowWatch(
+            decisions=self.shadow_topic,
+            views=self.collecting.views,
+            bank_store=self.bank_store,
+            publisher=publisher,
+            metrics=metrics,
+            now=lambda: self.now,
+        )
+        self.now = AT
         self.offset = 0
 
     def tick(self) -> float:

@@ -97,6 +97,7 @@ class RoundTrainer:
             collector=self.collector,  # type: ignore[arg-type] # structurally one
             controller=self.parts.controller,
             lost_banks=self.parts.lost_banks,
+            shadow_watch=self.parts.shadow_watch,
             silent_views=self.silent_views,
             publisher=self.parts.collecting.publisher,
             builds=self.parts.builds,
