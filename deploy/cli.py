@@ -124,6 +124,7 @@ COMMANDS = (
     _command("export", "export:export", "Write recorded decisions to a CSV or Parquet file.", RUN),
     _command("report", "report:report", "Write a shift report as one HTML file with its pictures inside.", RUN),
     _command("decisions", "decisions:decisions", "Show the latest recorded decisions of a view.", RUN),
+    _command("replay", "replay:replay", "Decide recorded frames again, and report every difference.", RUN),
     _command("threshold", "threshold:threshold", "Show what another threshold would have done; put it in force.", RUN),
     _command("build", "build:build", "Build a bank from a folder of pictures.", WITHOUT),
     _command("score", "score:score", "Score pictures: score, threshold, verdict, and where they look wrong.", WITHOUT),

@@ -83,6 +83,11 @@ class BankLoader:
         self._embedder = embedder
         self._make_search = make_search
 
+    @property
+    def graph_hash(self) -> str:
+        """Of the network that runs here."""
+        return self._embedder.graph_hash
+
     def load(self, view: str, wanted: BankInForce) -> tuple[Bank, Scorer, InputBaseline, NoPartCheck | None]:
         """Fetch, check and test a bank; returns it with its scorer, the view's input baseline and its no-part check.
 

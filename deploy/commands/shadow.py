@@ -76,7 +76,7 @@ def shadow(
     for each in flips[-SHOWN:]:
         console.print(_line(each), highlight=False)
     if out is not None:
-        _draw(console, loaded, view, tried, tally, flips, out)
+        _draw(console, loaded, view=view, tried=tried, tally=tally, flips=flips, out=out)
     write_json(
         json,
         {
@@ -108,6 +108,7 @@ def _line(decision: Decision) -> str:
 def _draw(
     console: Console,
     loaded: Settings,
+    *,
     view: str,
     tried: BankInForce,
     tally: ShadowTally,
