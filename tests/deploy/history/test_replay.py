@@ -124,9 +124,9 @@ def test_a_frame_that_was_decided_before_there_was_a_bank_comes_out_so(line: Lin
     line.bench.banks.take([state_record(state(None, epoch=4))])
     (learning,) = line.bench.decisions(replace(line.records[0], offset=99))
     assert learning.reason is Reason.LEARNING
-    line.records = [replace(line.records[0], offset=99)]
+    line.records = [line.records[-1], replace(line.records[0], offset=99)]
     line.bench.put_in_force(line.bank, epoch=5)
-    (replayed,) = line.again({99: learning})
+    (replayed,) = line.again({**line.recorded, 99: learning}, first=99)
     assert replayed.differences == ()
 
 
