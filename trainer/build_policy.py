@@ -8,16 +8,17 @@ promotes, rolls back, rebuilds or relearns. A view whose bank in force has lost 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
 
 from ingest.bank_event import BankEventKind
 from ingest.bank_state import BankInForce, BankState, ViewState
+from trainer.schedule import latest_time_ms
 from trainer.transition import TRAINER, Effect, EventFacts, Initiator, Transition, changed, event_of
 from trainer.window import lost
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from softpatch.gate.measures import GateMeasures
     from softpatch.manifest import GroupRecord, Threshold
     from trainer.settings import ViewTraining
@@ -120,7 +121,19 @@ def _again(index: WindowIndex, training: ViewTraining) -> Initiator | None:
     begun = 0 if index.last_build is None else index.last_build.seen
     if 0 < begun < training.window_frames and index.seen >= 2 * begun:
         return Initiator(TRAINER, f"the window was not full, and twice the frames came: {index.seen}")
+    if (time := _time_of_build(index, training)) is not None:
+        return Initiator(TRAINER, f"by schedule: {training.rebuild_at} ({time})")
     return _at(index.seen - begun, training.rebuild_every_frames, "by schedule: {} frames since the last build")
+
+
+def _time_of_build(index: WindowIndex, training: ViewTraining) -> str | None:
+    """The time of the line that a build was due at since the last one; None where none was."""
+    if training.rebuild_at is None or index.last_build is None or index.last_build.at_ms is None:
+        return None
+    due_ms = latest_time_ms(training.rebuild_at, until_ms=index.newest_ms, time_zone=training.rebuild_time_zone)
+    if not index.last_build.at_ms < due_ms <= index.newest_ms:
+        return None
+    return datetime.fromtimestamp(due_ms / 1000, ZoneInfo(training.rebuild_time_zone)).isoformat(timespec="minutes")
 
 
 def _failed_lately(index: WindowIndex, training: ViewTraining) -> bool:

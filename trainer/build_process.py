@@ -37,10 +37,11 @@ class BuildProcess:
         order: BuildOrder,
         *,
         timeout_seconds: float,
+        memory_bytes: int | None = None,
         clock: Callable[[], float],
         child: tuple[str, ...] = (sys.executable, "-m", CHILD_MODULE),
     ) -> None:
-        """Start it.
+        """Start it; `memory_bytes`: of its own, at most.
 
         The order goes through a file: a pipe would make the trainer wait for a child that is still importing.
 
@@ -49,6 +50,7 @@ class BuildProcess:
         """
         self.order = order
         self._timeout_seconds = timeout_seconds
+        self._memory_bytes = memory_bytes
         self._clock = clock
         self._started_at = clock()
         self._rest = b""
@@ -87,6 +89,12 @@ class BuildProcess:
             self._last = BuildFailed(
                 failed=f"the build took longer than build_timeout_seconds, {self._timeout_seconds:g} s"
             )
+        elif not ended and self._memory_bytes is not None and (taken := own_bytes(self.pid)) > self._memory_bytes:
+            self.kill()
+            self._last = BuildFailed(
+                failed=f"the build took {taken} bytes of memory, build_memory_bytes allows {self._memory_bytes}: lower "
+                "window_frames or the input size, or raise it"
+            )
         return self._last
 
     def kill(self) -> None:
@@ -121,6 +129,16 @@ class BuildProcess:
         except BlockingIOError:
             pass  # nothing more to read yet
         return b"".join(parts)
+
+
+def own_bytes(pid: int) -> int:
+    """Memory that a process has for itself alone, in bytes; 0 where it has ended, or the system does not say."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
+    except OSError:
+        return 0
+    lines = dict(line.split(":", 1) for line in status.splitlines() if ":" in line)
+    return int(lines.get("RssAnon", "0 kB").split()[0]) * 1024
 
 
 def progress_ratio(step: BuildStep) -> float:

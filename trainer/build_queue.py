@@ -45,11 +45,12 @@ class BuildEnvironment:
 
 @dataclass(frozen=True)
 class Job:
-    """A build under way. `seen`: the view's frames when it began; `before`: its last build then."""
+    """A build under way. `seen`: the view's frames when it began, `newest_ms`: when the newest came; `before`: the last."""
 
     view: str
     initiator: Initiator
     seen: int
+    newest_ms: int
     before: LastBuild | None
     window_full: bool
     settings: BuildSettings
@@ -79,9 +80,24 @@ class BuildQueue:
     def start(self, view: OwnedView, initiator: Initiator) -> Job:
         """Start the build of a view's window as it is. Raises OSError where no process can be started."""
         order = order_for(view, initiator, self._environment, self._settings, created_at=self._now())
-        process = self._start(order, timeout_seconds=self._settings.build_timeout_seconds, clock=self._clock)
+        process = self._start(
+            order,
+            timeout_seconds=self._settings.build_timeout_seconds,
+            memory_bytes=self._settings.build_memory_bytes,
+            clock=self._clock,
+        )
         full = view.index.full(view.bounds)
-        self.running = Job(view.name, initiator, view.index.seen, view.index.last_build, full, order.settings, process)
+        index = view.index
+        self.running = Job(
+            view=view.name,
+            initiator=initiator,
+            seen=index.seen,
+            newest_ms=index.newest_ms,
+            before=index.last_build,
+            window_full=full,
+            settings=order.settings,
+            process=process,
+        )
         self._began[view.name] = self._clock()
         log.info("build_started", view=view.name, frames=len(order.frames), why=initiator.why, pid=process.pid)
         return self.running

@@ -302,7 +302,8 @@ class ViewController:
 
     def _end(self, job: Job, view: OwnedView, verdict: str) -> None:
         failed = verdict == "failed"
-        change: dict[str, object] = {"last_build": LastBuild.of(job.settings, seen=job.seen, failed=failed)}
+        last = LastBuild.of(job.settings, seen=job.seen, failed=failed, at_ms=job.newest_ms)
+        change: dict[str, object] = {"last_build": last}
         request = view.index.build_request
         if request is not None and request.command_id == job.initiator.command_id:
             change["build_request"] = None  # any other one came while this build ran, and stays

@@ -61,7 +61,8 @@ class WindowEffects:
         job, request = self._builds.stop(view.name), view.index.build_request
         view.change_window(view.index.model_copy(update={"build_request": None}))
         if transition.effect is Effect.POSTPONE:
-            last = LastBuild.of(view.training.build, seen=view.index.seen, failed=False)
+            index = view.index
+            last = LastBuild.of(view.training.build, seen=index.seen, failed=False, at_ms=index.newest_ms)
             view.change_window(view.index.model_copy(update={"last_build": last}))
         self._metrics.build_progress.labels(view=view.name).set(0)
         if job is not None:

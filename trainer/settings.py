@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
+from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from ingest.decision import InputFaultPolicy
 from softpatch.gate.settings import GateSettings
 from softpatch.images.input_faults import FROZEN_FRAMES
 from softpatch.settings import BuildSettings
+from trainer.schedule import checked_expression
 
 MIB = 2**20
 
 PromotionPolicy = Literal["at_once", "after_shadow", "by_person"]
+
+
+def _known_zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (KeyError, ValueError, OSError) as error:
+        raise ValueError(f"{name!r} is no time zone: write one as Europe/Berlin, or UTC") from error
+    return name
 
 
 class TrainerSettings(BaseModel):
@@ -78,6 +88,14 @@ class ViewTraining(BaseModel):
 
     first_build_frames: int = Field(default=30, ge=1, description="Frames after which the first bank is built.")
     rebuild_every_frames: int = Field(default=2000, ge=1, description="Frames from one build to the next.")
+    rebuild_at: Annotated[str, AfterValidator(checked_expression)] | None = Field(
+        default=None,
+        description="A cron expression (minute, hour, day, month, weekday) at whose times a bank is built, by the time "
+        "of the line's frames; beside rebuild_every_frames.",
+    )
+    rebuild_time_zone: Annotated[str, AfterValidator(_known_zone)] = Field(
+        default="UTC", description="The time zone of rebuild_at, as Europe/Berlin."
+    )
     window_frames: int = Field(default=400, ge=2, description="Frames a window holds at most.")
     window_bytes: int = Field(default=512 * MIB, ge=MIB, description="Encoded bytes a window holds at most.")
     window_span_frames: int = Field(

@@ -81,15 +81,17 @@ class LastBuild(FrozenModel):
 
     seen: Count
     failed: bool
+    at_ms: Count | None = None
+    """When the newest frame of its window came, by the broker's clock."""
     regions: InspectedRegions | None = None
     bit_depth: int | None = None
     """None: it followed from the frames."""
 
     @classmethod
-    def of(cls, settings: BuildSettings, *, seen: int, failed: bool) -> Self:
+    def of(cls, settings: BuildSettings, *, seen: int, failed: bool, at_ms: int | None = None) -> Self:
         """A build by those settings."""
         depth = None if settings.bit_depth == "auto" else settings.bit_depth
-        return cls(seen=seen, failed=failed, regions=settings.regions or None, bit_depth=depth)
+        return cls(seen=seen, failed=failed, at_ms=at_ms, regions=settings.regions or None, bit_depth=depth)
 
     def outdated(self, settings: BuildSettings) -> str | None:
         """Why its bank is not what the settings ask for any more, as a clause; None where it is."""
@@ -143,6 +145,11 @@ class WindowIndex(FrozenModel):
     build_request: BuildRequest | None = None
     lost_bank: Sha256 | None = None
     """The bank in force whose file was found gone: while it is in force, the view builds as one without a bank."""
+
+    @property
+    def newest_ms(self) -> int:
+        """When the newest kept frame came, by the broker's clock; 0 where there is none."""
+        return max((frame.appended_ms for frame in self.frames), default=0)
 
     @property
     def size_bytes(self) -> int:

@@ -45,7 +45,7 @@ DONE = BuildFinished(stage_seconds={"embed": 1.0, "subsample": 2.0})
 class FakeBuild:
     """A build that ends when the test says so."""
 
-    def __init__(self, order: BuildOrder, *, timeout_seconds: float, clock: Any) -> None:  # noqa: ANN401, ARG002
+    def __init__(self, order: BuildOrder, **_: Any) -> None:  # noqa: ANN401 -- as BuildProcess takes them
         self.order = order
         self.answer: BuildAnswer | None = None
         self.killed = False

@@ -58,9 +58,16 @@ def start(tmp_path: Path) -> Iterator[Callable[..., BuildProcess]]:
     """Start a build whose process runs the Python code given; ended after the test, whatever became of it."""
     started: list[BuildProcess] = []
 
-    def begin(code: str, *, timeout_seconds: float = 60, clock: Callable[[], float] = time.monotonic) -> BuildProcess:
+    def begin(
+        code: str,
+        *,
+        timeout_seconds: float = 60,
+        memory_bytes: int | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> BuildProcess:
         child = (sys.executable, "-c", textwrap.dedent(code))
-        started.append(BuildProcess(order(tmp_path), timeout_seconds=timeout_seconds, clock=clock, child=child))
+        limits = {"timeout_seconds": timeout_seconds, "memory_bytes": memory_bytes}
+        started.append(BuildProcess(order(tmp_path), clock=clock, child=child, **limits))  # type: ignore[arg-type]
         return started[-1]
 
     yield begin
@@ -131,6 +138,18 @@ def test_a_build_that_takes_too_long_is_stopped(start: Callable[..., BuildProces
     assert process.poll() is None
     assert process.poll() == BuildFailed(failed="the build took longer than build_timeout_seconds, 10 s")
     assert not alive(process.pid)
+
+
+def test_a_build_that_takes_too_much_memory_is_stopped(start: Callable[..., BuildProcess]) -> None:
+    """Before the system ends something else for want of it; one that stays below is left alone."""
+    greedy = start("import time; held = b"x" * 300_000_000; time.sleep(60)", memory_bytes=200_000_000)
+    answer = ended(greedy)
+    assert isinstance(answer, BuildFailed)
+    assert answer.failed.startswith("the build took 3")
+    assert "bytes of memory, build_memory_bytes allows 200000000: lower window_frames" in answer.failed
+    assert not alive(greedy.pid)
+    modest = start("""print('{"stage_seconds":{}}')""", memory_bytes=200_000_000)
+    assert ended(modest) == BuildFinished(stage_seconds={})
 
 
 def test_a_build_leaves_out_frames_that_are_too_large(tmp_path: Path) -> None:

@@ -266,3 +266,35 @@ def _promoters(line: Line, view: str) -> list[str]:
         for instance in ("0", "1")
     }
     return [instance for instance, lines in logged.items() if lines]
+
+
+@pytest.mark.slow
+def test_three_trainers_share_thirty_views_and_one_is_killed(kafka_broker: KafkaBroker, tmp_path: Path) -> None:
+    """Nothing is learnt twice or lost: the views of the one that died go on, with their windows, at the other two."""
+    kafka = kafka_broker.settings(
+        session_timeout_seconds=6, transaction_timeout_seconds=6, rebalance_timeout_seconds=20, partitions=6
+    )
+    line = Line.laid(kafka, tmp_path / "store")
+    views = [f"line-{number}/camera-1" for number in range(30)]
+    try:
+        trainers = [line.trainer(instance=str(number)) for number in range(3)]
+        for view in views:
+            line.send(6, view=view)
+        line.until(lambda: len({state.view for state in line.states()}) == 30, seconds=180)
+        trainers[0].end(signal.SIGKILL)
+        for view in views:
+            line.send(6, view=view)
+        built = lambda: {event.view for event in line.events() if event.kind is BankEventKind.PROMOTED}  # noqa: E731
+        line.until(lambda: built() == set(views), seconds=400)
+        for trainer in trainers[1:]:
+            assert trainer.end() == 0
+        for view in views:
+            window = line.window(view)
+            offsets = [frame.offset for frame in window.frames]
+            assert (window.seen, len(offsets), len(set(offsets))) == (12, 12, 12), view
+            promoted = [event for event in line.events() if (event.view, event.kind.value) == (view, "promoted")]
+            assert len(promoted) == 1, view
+            epochs = [state.epoch for state in line.states() if state.view == view]
+            assert epochs == sorted(set(epochs)), view
+    finally:
+        line.close()
