@@ -45,7 +45,7 @@ class BuildEnvironment:
 
 @dataclass(frozen=True)
 class Job:
-    """A build under way. `seen`: the view's frames when it began, `newest_ms`: when the newest came; `before`: the last."""
+    """A build under way. `seen`: the view's frames when it began, `newest_ms`: when the newest came."""
 
     view: str
     initiator: Initiator

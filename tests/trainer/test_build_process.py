@@ -142,7 +142,7 @@ def test_a_build_that_takes_too_long_is_stopped(start: Callable[..., BuildProces
 
 def test_a_build_that_takes_too_much_memory_is_stopped(start: Callable[..., BuildProcess]) -> None:
     """Before the system ends something else for want of it; one that stays below is left alone."""
-    greedy = start("import time; held = b"x" * 300_000_000; time.sleep(60)", memory_bytes=200_000_000)
+    greedy = start("import time; held = b'x' * 300_000_000; time.sleep(60)", memory_bytes=200_000_000)
     answer = ended(greedy)
     assert isinstance(answer, BuildFailed)
     assert answer.failed.startswith("the build took 3")
