@@ -45,7 +45,7 @@ class BuildEnvironment:
 
 @dataclass(frozen=True)
 class Job:
-    """A build under way. `seen`: the view's frames when it began, `newest_ms`: when the newest came."""
+    """A build under way. As it began: `seen` frames of the view, the newest of `newest_ms`; `before`: its last build."""
 
     view: str
     initiator: Initiator
