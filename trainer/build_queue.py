@@ -45,7 +45,7 @@ class BuildEnvironment:
 
 @dataclass(frozen=True)
 class Job:
-    """A build under way. As it began: `seen` frames of the view, the newest of `newest_ms`; `before`: its last build."""
+    """A build under way. As it began: `seen` frames of the view, the newest of `newest_ms`, after `before`."""
 
     view: str
     initiator: Initiator

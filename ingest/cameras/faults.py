@@ -79,12 +79,13 @@ class Knock:
 
     def __call__(self, frame: CameraFrame) -> CameraFrame:
         """The frame as the pushed camera sees it."""
-        moved = _redrawn(frame, self._moved)
+        moved = _redrawn(frame, self.moved)
         if frame.mask is None:
             return moved
-        return replace(moved, mask=self._moved(frame.mask.astype(np.uint8), cv2.BORDER_CONSTANT) > 0)
+        return replace(moved, mask=self.moved(frame.mask.astype(np.uint8), cv2.BORDER_CONSTANT) > 0)
 
-    def _moved(self, picture: np.ndarray, border: int = cv2.BORDER_REPLICATE) -> np.ndarray:
+    def moved(self, picture: np.ndarray, border: int = cv2.BORDER_REPLICATE) -> np.ndarray:
+        """A picture as the pushed camera sees it; what comes in from beyond its edge repeats the edge."""
         height, width = picture.shape[:2]
         matrix = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), self.turn_degrees, 1.0)
         matrix[:, 2] = matrix[:, 2] + np.array(self.shift_xy_px)
