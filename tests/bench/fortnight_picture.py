@@ -73,8 +73,7 @@ def draw(rows: Rows, file: Path) -> None:
 def tables(rows: Rows) -> list[str]:
     """Day by day, and what was asked for, as Markdown."""
     lines = [
-        "| day | good rejected: gate on | off | marked found: on | off | variant rejected: on | off | questions: on | off "
-        "|",
+        "| day | good rejected: on | off | marked found: on | off | variant rejected: on | off | questions: on | off |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
     on, off = (by_day(rows, gate=gate) for gate in (True, False))
