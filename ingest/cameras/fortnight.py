@@ -119,7 +119,7 @@ class Fortnight:
         rows, columns = np.mgrid[: self.size_px, : self.size_px]
         inside = (np.hypot(columns - centre_px[0], rows - centre_px[1]) < radius * self.size_px).astype(np.float32)
         shade = 1 - depth * cv2.GaussianBlur(inside, (0, 0), soft_px)
-        return np.clip(np.rint(picture * shade[..., None]), 0, 255).astype(np.uint8)
+        return _shaded(picture, shade)
 
     def _banded(self, picture: Picture) -> Picture:
         """A good variant: the same part with a blackened ring."""
@@ -128,7 +128,7 @@ class Fortnight:
         distance = np.abs(np.hypot(columns - middle, rows - middle) - BAND_RADIUS * self.size_px)
         band = (distance < BAND_WIDTH * self.size_px / 2).astype(np.float32)
         shade = 1 - 0.5 * cv2.GaussianBlur(band, (0, 0), 0.8)
-        return np.clip(np.rint(picture * shade[..., None]), 0, 255).astype(np.uint8)
+        return _shaded(picture, shade)
 
     @cached_property
     def _camera(self) -> Simulator:
@@ -145,3 +145,9 @@ class Fortnight:
 def _every(number: int, ratio: float) -> bool:
     """Whether a frame is one of a share that is spread evenly over all."""
     return int((number + 1) * ratio) > int(number * ratio)
+
+
+def _shaded(picture: Picture, shade: np.ndarray) -> Picture:
+    """The picture times a share of light for each pixel."""
+    shaded: Picture = np.clip(np.rint(picture * shade[..., None]), 0, 255).astype(np.uint8)
+    return shaded
