@@ -31,10 +31,14 @@ AUTO = BuildSettings(most_input_px=256 * 256, coreset_cap=200, probes=3)
 
 
 class TwoViews(MeanColours):
-    """Patches of 16 px as `wide`, of 8 px as `fine`, one of which sees nothing but noise."""
+    """Patches of 16 px as `medium` and as `wide`, one of which sees nothing but noise; of 8 px as `fine`."""
 
     feature_sets = MappingProxyType(
-        {"fine": FeatureSet(stride_px=8, dimension=6), "wide": FeatureSet(stride_px=16, dimension=6)}
+        {
+            "fine": FeatureSet(stride_px=8, dimension=6),
+            "medium": FeatureSet(stride_px=16, dimension=6),
+            "wide": FeatureSet(stride_px=16, dimension=6),
+        }
     )
 
     def __init__(self, features: str, *, blind: str) -> None:
@@ -82,7 +86,7 @@ def chosen(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("blind", "expected"), [("wide", "fine"), ("fine", "wide")])
+@pytest.mark.parametrize(("blind", "expected"), [("wide", "medium"), ("medium", "wide")])
 def test_the_features_that_see_more_are_taken(blind: str, expected: str) -> None:
     """The trials say what each saw, the chosen one first."""
     found = chosen(window(60, defects=0), TwoViews("fine", blind=blind), AUTO)
@@ -101,7 +105,7 @@ def test_where_none_sees_more_the_widest_are_taken() -> None:
         def with_features(self, features: str) -> "Blind":
             return Blind(features, blind=features)
 
-    found = chosen(window(60, defects=0), Blind("fine", blind="fine"), AUTO)
+    found = chosen(window(60, defects=0), Blind("medium", blind="medium"), AUTO)
     assert found.features == "wide"
 
 
@@ -118,6 +122,15 @@ def test_what_the_settings_say_is_not_tried() -> None:
         chosen(window(8, defects=0), blind, BuildSettings(geometry=small, features="tokens"))
 
 
+def test_fine_features_are_taken_where_the_settings_name_them() -> None:
+    """Or where there are no others; at a quarter of the pixels."""
+    quarter = Geometry(height_px=128, width_px=128)
+    embedder = TwoViews("medium", blind="none")
+    assert input_candidates((64, 64), embedder, AUTO.model_copy(update={"features": "fine"})) == [(quarter, "fine")]
+    assert input_candidates((64, 64), MeanColours(), AUTO) == [(quarter, "colours")]
+    assert [features for _, features in input_candidates((64, 64), embedder, AUTO)] == ["medium", "wide"]
+
+
 def test_a_short_window_is_looked_at_by_the_widest_features() -> None:
     """Nothing is tried: the first bank is wanted soon, and a few frames tell no difference."""
     assert chosen(window(59, defects=0), TwoViews("fine", blind="wide"), AUTO) == ChosenInput(
@@ -128,25 +141,25 @@ def test_a_short_window_is_looked_at_by_the_widest_features() -> None:
 @pytest.mark.slow
 def test_an_earlier_choice_stands_once_it_was_made_on_a_whole_sample() -> None:
     """Scores of another input would not compare with those before; a choice of a few frames is made anew."""
-    sees_fine = TwoViews("fine", blind="wide")
-    first = chosen(window(60, defects=0), sees_fine, AUTO).choice
+    sees_medium = TwoViews("fine", blind="wide")
+    first = chosen(window(60, defects=0), sees_medium, AUTO).choice
     assert first is not None
-    otherwise = TwoViews("fine", blind="fine")
+    otherwise = TwoViews("fine", blind="medium")
     assert chosen(window(60, defects=0), otherwise, AUTO, earlier=first).features == "wide"
     whole = first.model_copy(update={"frames": TRIAL_FRAMES})
-    assert chosen(window(60, defects=0), otherwise, AUTO, earlier=whole).features == "fine"
+    assert chosen(window(60, defects=0), otherwise, AUTO, earlier=whole).features == "medium"
 
 
 @pytest.mark.slow
 def test_an_earlier_choice_that_the_settings_rule_out_is_made_anew() -> None:
     """Somebody allowed fewer pixels."""
-    sees_fine = TwoViews("fine", blind="wide")
-    first = chosen(window(60, defects=0), sees_fine, AUTO).choice
+    sees_medium = TwoViews("fine", blind="wide")
+    first = chosen(window(60, defects=0), sees_medium, AUTO).choice
     assert first is not None
     whole = first.model_copy(update={"frames": TRIAL_FRAMES})
     fewer = AUTO.model_copy(update={"most_input_px": 64 * 64})
-    assert chosen(window(60, defects=0), sees_fine, fewer, earlier=whole).geometry == FrameGeometry(
-        height_px=32, width_px=32
+    assert chosen(window(60, defects=0), sees_medium, fewer, earlier=whole).geometry == FrameGeometry(
+        height_px=64, width_px=64
     )
 
 
@@ -155,8 +168,8 @@ def test_frames_that_come_too_fast_are_looked_at_smaller() -> None:
     blind = TwoViews("fine", blind="none")
     fast = chosen(window(60, defects=0), blind, AUTO, frames_per_second=1e6)
     slow = chosen(window(8, defects=0), blind, AUTO, frames_per_second=1 / 60)
-    assert slow.geometry == Geometry(height_px=256, width_px=256)
-    assert fast.geometry == Geometry(height_px=96, width_px=96)
+    assert slow.geometry == FrameGeometry(height_px=256, width_px=256)
+    assert fast.geometry == FrameGeometry(height_px=96, width_px=96)
     assert fast.choice is not None
     assert fast.choice.cost is not None
     assert fast.choice.cost.most_input_px == 256 * 256 // 8
@@ -171,7 +184,7 @@ def test_a_choice_made_smaller_stands_when_frames_come_slower() -> None:
     choice = chosen(window(60, defects=0), blind, AUTO, frames_per_second=1e6).choice
     assert choice is not None
     whole = choice.model_copy(update={"frames": TRIAL_FRAMES})
-    assert chosen(window(60, defects=0), blind, AUTO, whole).geometry == choice.trials[0].geometry
+    assert chosen(window(60, defects=0), blind, AUTO, whole).geometry == FrameGeometry(height_px=96, width_px=96)
 
 
 def test_an_input_that_the_network_cannot_take_is_refused() -> None:
@@ -200,7 +213,7 @@ def test_the_smallest_defect_decides_the_size() -> None:
             BuildSettings(field_of_view_mm=100, smallest_defect_mm=2),
         )
     ]
-    assert sizes == [[800 * 800, 1600 * 1600], [192 * 192, 384 * 384]]
+    assert sizes == [[1600 * 1600] * 2, [384 * 384] * 2]
 
 
 def test_the_typical_size_is_the_median_of_what_can_be_read() -> None:
