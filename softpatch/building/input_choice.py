@@ -51,8 +51,9 @@ SEEN_PX = 8
 """Of the input, that the smallest defect asked for has to be long."""
 
 CLEARLY = 3.5
-"""Standard errors, of the difference over the same planted defects, by which others must see more than the widest. Of
-three draws of the window, `medium` did so by: screws 4.2 to 5.3, ball screws 7.5 to 9.9, tiles, which want the widest, 2.2 to 2.9."""
+"""Standard errors, of the difference over the same planted defects, by which others must see more than the widest.
+`medium` did so on screws by 4.2 to 5.3 (three draws of the window), on ball screws by 7.5 to 9.9, on tiles, which want
+the widest, by 2.2 to 2.9."""
 
 LARGEST_SQUASH = 1.5
 """By how much a frame's aspect ratio may change."""
