@@ -4,9 +4,9 @@ A sender names any address it likes, so none is opened that is not below a prefi
 `..`, no symbolic link that leads elsewhere, no device. The size is compared before anything is read, and no more is
 read than that. What goes wrong is a `BadFrame` with the reason of its dead letter.
 
-An object that is not there yet is waited for, for `wait_seconds` at most. Where that was in vain, nothing more of the
-same view (or, where the store does not answer, below the same prefix) is waited for until one object is there: the
-others keep their deadline.
+An object that is not there yet, or not whole, is waited for, for `wait_seconds` at most. Where that was in vain, later
+ones of the same view are looked for once, until one is there. Where a store does not answer, it is asked again only now
+and then, and what is claimed below its prefix meanwhile is answered at once: others keep their deadline.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ MIB = 2**20
 FILE = "file"
 FIRST_PAUSE_SECONDS = 0.05
 """Before an object that is missing is looked for again; doubled each time."""
-SUSPECT_SECONDS = 0.2
-"""For an object that is not waited for."""
+ASKED_AGAIN = 5
+"""A store that does not answer is asked again after so many times `wait_seconds`."""
 MOST_AT_ONCE = 16
 """Reads under way; a store that hangs holds each of them up until its own driver gives in."""
 MOST_SUSPECTS = 1000
@@ -60,6 +60,10 @@ class ClaimSettings(BaseModel):
     )
 
 
+class _NotWhole(OSError):
+    """An object that is shorter than it should be: it may still be written."""
+
+
 class Objects(Protocol):
     """The objects below one prefix, by the part of their address behind it."""
 
@@ -69,7 +73,7 @@ class Objects(Protocol):
         Raises:
             FileNotFoundError: there is no such object.
             Exception: whatever the store's driver raises.
-            BadFrame: the object's size is another, or it lies elsewhere.
+            BadFrame: the object is larger than the claim says, or lies elsewhere.
         """
         ...
 
@@ -144,7 +148,10 @@ class Claims:
         self._clock = clock
         self._prefixes = [open_prefix(each) for each in settings.prefixes]
         self._places = threading.BoundedSemaphore(MOST_AT_ONCE)
-        self._suspects: OrderedDict[str, None] = OrderedDict()
+        self._missing: OrderedDict[str, None] = OrderedDict()
+        """Views whose last claim was waited for in vain."""
+        self._silent: dict[str, float] = {}
+        """When to ask again below prefixes whose store does not answer."""
         self._lock = threading.Lock()
 
     def encoded(self, frame: Frame) -> bytes:
@@ -181,29 +188,51 @@ class Claims:
 
     def _awaited(self, prefix: Prefix, path: str, claim: PictureClaim, view: str) -> bytes:
         """Tries until the object is there, or the time is over."""
-        names = {f"view {view}", f"prefix {prefix.address}"}
-        with self._lock:
-            waits = names.isdisjoint(self._suspects)
-        ends = self._clock() + (self._settings.wait_seconds if waits else SUSPECT_SECONDS)
-        pause = FIRST_PAUSE_SECONDS
+        self._require_asking(prefix, claim)
+        ends, pause = self._clock() + self._settings.wait_seconds, FIRST_PAUSE_SECONDS
         while True:
             try:
                 encoded = self._read_by(ends, prefix, path, claim)
             except BadFrame:
                 raise
+            except _NotWhole as error:
+                failed, is_silent = _other_size(int(str(error)), claim), False
             except Exception as error:  # noqa: BLE001 -- drivers raise their own kinds
-                of_store = not isinstance(error, OSError) or isinstance(error, TimeoutError | ConnectionError)
-                suspect = f"prefix {prefix.address}" if of_store else f"view {view}"
-                why = f"{type(error).__name__}: {error}"
+                is_silent = not isinstance(error, OSError) or isinstance(error, TimeoutError | ConnectionError)
+                failed = _missing(claim, f"{type(error).__name__}: {error}")
             else:
-                self._trust(names)
+                self._was_there(prefix, view)
                 return encoded
             left = ends - self._clock()
-            if not waits or left <= 0:
-                self._suspect(suspect)
-                raise BadFrame(DeadLetterReason.CLAIM_MISSING, f"{claim.uri} cannot be read: {why}")
+            if left <= 0 or view in self._missing:
+                self._gave_up(prefix, view, is_silent=is_silent)
+                raise failed
             threading.Event().wait(min(pause, left))
             pause *= 2
+
+    def _require_asking(self, prefix: Prefix, claim: PictureClaim) -> None:
+        """Raises BadFrame where the store was asked in vain a moment ago."""
+        now = self._clock()
+        with self._lock:
+            again_at = self._silent.get(prefix.address, now)
+            if now < again_at:
+                raise _missing(claim, "its store did not answer a moment ago")
+            if prefix.address in self._silent:
+                self._silent[prefix.address] = now + ASKED_AGAIN * self._settings.wait_seconds
+
+    def _gave_up(self, prefix: Prefix, view: str, *, is_silent: bool) -> None:
+        with self._lock:
+            if is_silent:
+                self._silent[prefix.address] = self._clock() + ASKED_AGAIN * self._settings.wait_seconds
+                return
+            self._missing[view] = None
+            while len(self._missing) > MOST_SUSPECTS:
+                self._missing.popitem(last=False)
+
+    def _was_there(self, prefix: Prefix, view: str) -> None:
+        with self._lock:
+            self._silent.pop(prefix.address, None)
+            self._missing.pop(view, None)
 
     def _read_by(self, ends: float, prefix: Prefix, path: str, claim: PictureClaim) -> bytes:
         """One read, given up at a moment. Raises what it raises, TimeoutError where it does not end."""
@@ -229,17 +258,6 @@ class Claims:
             raise answer
         return answer
 
-    def _suspect(self, name: str) -> None:
-        with self._lock:
-            self._suspects[name] = None
-            while len(self._suspects) > MOST_SUSPECTS:
-                self._suspects.popitem(last=False)
-
-    def _trust(self, names: set[str]) -> None:
-        with self._lock:
-            for name in names:
-                self._suspects.pop(name, None)
-
 
 def _without_waiting(path: str, flags: int) -> int:
     """Opening a pipe would wait for whoever writes to it."""
@@ -253,8 +271,14 @@ def _leads_down(path: str) -> bool:
 
 
 def _check_size(found: int, claim: PictureClaim) -> None:
-    if found != claim.size_bytes:
+    if found < claim.size_bytes:
+        raise _NotWhole(found)
+    if found > claim.size_bytes:
         raise _other_size(found, claim)
+
+
+def _missing(claim: PictureClaim, why: str) -> BadFrame:
+    return BadFrame(DeadLetterReason.CLAIM_MISSING, f"{claim.uri} cannot be read: {why}")
 
 
 def _other_size(found: int, claim: PictureClaim) -> BadFrame:

@@ -185,22 +185,59 @@ def test_a_view_whose_pictures_are_missing_is_not_waited_for_again() -> None:
     assert tried("c") > 1
 
 
-def test_a_store_that_hangs_holds_nobody_up_for_long() -> None:
-    """Reads that do not end are left alone, a bounded number of them; the answer comes in time."""
-    ends = threading.Event()
+def test_a_store_that_does_not_answer_is_asked_only_now_and_then() -> None:
+    """What is claimed meanwhile is answered at once; once it answers, however slowly, all is well again."""
+    ends, hung = threading.Event(), [True]
+
+    def answers(_: str) -> bytes:
+        if hung[0]:
+            ends.wait(60)
+        return PICTURE
+
+    now = [0.0]
+    tries = Tries(answers)
+    settings = ClaimSettings(prefixes=("x:/",), wait_seconds=0.1)
+    opened = Claims(settings, clock=lambda: now[0] + time.monotonic(), open_prefix=lambda _: Prefix("x://", tries))
+    try:
+        for number in range(40):
+            assert reason(opened, claim_of(f"x://{number}")) is DeadLetterReason.CLAIM_MISSING
+        assert len(tries.paths) < 40
+        hung[0] = False
+        now[0] += 100
+        assert opened.encoded(frame_with(claim_of("x://there"))) == PICTURE
+        assert opened.encoded(frame_with(claim_of("x://there"))) == PICTURE
+    finally:
+        ends.set()
+
+
+def test_reads_that_do_not_end_are_bounded() -> None:
+    """Each keeps a thread: there are never more than so many."""
+    ends, now = threading.Event(), [0.0]
 
     def hangs(_: str) -> bytes:
         ends.wait(60)
         return PICTURE
 
     tries = Tries(hangs)
-    opened = of_tries(tries, wait_seconds=0.1)
+    settings = ClaimSettings(prefixes=("x:/",), wait_seconds=0.05)
+    opened = Claims(settings, clock=lambda: now[0] + time.monotonic(), open_prefix=lambda _: Prefix("x://", tries))
     try:
         for number in range(MOST_AT_ONCE + 4):
+            now[0] += 100
             assert reason(opened, claim_of(f"x://{number}")) is DeadLetterReason.CLAIM_MISSING
         assert len(tries.paths) == MOST_AT_ONCE
     finally:
         ends.set()
+
+
+def test_a_file_that_is_still_written_is_waited_for(folder: Path) -> None:
+    """It is shorter than its claim at first; one that stays so differs."""
+    late = folder / "half.jpg"
+    late.write_bytes(PICTURE[:5])
+    assert reason(claims(str(folder)), claim_of(str(late))) is DeadLetterReason.CLAIM_DIFFERS
+    opened = claims(str(folder), wait_seconds=10)
+    threading.Timer(0.3, late.write_bytes, [PICTURE]).start()
+    assert opened.encoded(frame_with(claim_of(str(late)))) == PICTURE
 
 
 def test_a_prefix_of_an_unknown_kind_is_refused_at_the_start() -> None:
