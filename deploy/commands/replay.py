@@ -9,7 +9,7 @@ from deploy.commands.options import Bootstrap, JsonFile, SetFlags, SettingsFile,
 from deploy.errors import CommandFailed
 from deploy.history.banks import find_bank, find_view, stored_banks, view_states
 from deploy.history.replay import ReplayedFrame
-from deploy.history.replay_source import Span, opened_replay, recorded_span, span_of
+from deploy.history.replay_source import OffsetSpan, opened_replay, recorded_span, span_of
 from deploy.output.bank_facts import short_version
 from deploy.output.reports import write_json
 from ingest.decision import Decision
@@ -83,7 +83,7 @@ def replay(
         )
 
 
-def _decided(decisions: dict[int, Decision], span: Span) -> set[int]:
+def _decided(decisions: dict[int, Decision], span: OffsetSpan) -> set[int]:
     return {offset for offset in decisions if offset >= span.first}
 
 

@@ -45,7 +45,7 @@ BEFORE = 200
 
 
 @dataclass(frozen=True)
-class Span:
+class OffsetSpan:
     """Offsets of one partition of `frames`, the last included."""
 
     partition: int
@@ -53,7 +53,7 @@ class Span:
     last: int
 
 
-def span_of(start: str, end: str) -> Span:
+def span_of(start: str, end: str) -> OffsetSpan:
     """From two names as PARTITION:OFFSET. Raises UsageError."""
     places = []
     for name in (start, end):
@@ -66,7 +66,7 @@ def span_of(start: str, end: str) -> Span:
         raise UsageError(f"{start} and {end} lie in two partitions; a view's frames lie in one")
     if last < first:
         raise UsageError(f"{end} comes before {start}")
-    return Span(one, first, last)
+    return OffsetSpan(one, first, last)
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class RecordedSpan:
     decisions: dict[int, Decision]
 
 
-def recorded_span(settings: Settings, view: str, span: Span) -> RecordedSpan:
+def recorded_span(settings: Settings, view: str, span: OffsetSpan) -> RecordedSpan:
     """Read both. Raises CommandFailed where Kafka has none of these frames any more, KafkaFailure."""
     at = Partition(settings.kafka.topic("frames"), span.partition)
     start = max(0, span.first - BEFORE)
