@@ -54,7 +54,8 @@ class Holder:
                 members = admin.describe_groups([group_id])[group_id].get("members", [])
             finally:
                 admin.close()
-        except (KafkaError, KafkaFailure, KeyError) as error:
+        except (KafkaError, KafkaFailure, KeyError, ValueError) as error:
+            # ValueError: kafka-python's, of the rights that a broker without rights answers with
             log.info("group_not_described", group=group_id, cause=f"{type(error).__name__}: {error}")
             return None
         ours = [each for each in members if each.get("group_instance_id") == settings.instance_id]

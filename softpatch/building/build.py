@@ -158,6 +158,7 @@ def _bank_alone(build: Callable[P, ExaminedBank]) -> Callable[P, Bank]:
     def bank(*args: P.args, **kwargs: P.kwargs) -> Bank:
         return build(*args, **kwargs).bank
 
+    bank.__name__ = bank.__qualname__ = "build_bank"
     return bank
 
 
