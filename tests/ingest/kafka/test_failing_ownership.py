@@ -38,12 +38,24 @@ class Fetched:
     headers: tuple[()] = ()
 
 
+class Coordinator:
+    """Of a stable group, to which heartbeats go."""
+
+    rejoining = False
+    _heartbeat_enabled = True
+
+    def stable(self) -> bool:
+        """Always."""
+        return True
+
+
 @dataclass
 class Consumer:
     """A member of a group: it goes on from its positions, and nothing was ever committed."""
 
     generation: int = 1
     positions: dict[TopicPartition, int] = field(default_factory=dict)
+    _coordinator: Coordinator = field(default_factory=Coordinator)
 
     def given(self, *partitions: int) -> None:
         """A rebalance ends: these are ours, those that were ours before keep their position."""
