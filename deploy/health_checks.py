@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from deploy.settings import Settings
+    from softpatch.network.embed import OnnxEmbedder
 
 ANSWER_SECONDS = 10.0
 LITTLE_BYTES = 2 * 2**30
@@ -138,6 +139,12 @@ def disks_have_room(settings: Settings) -> Iterator[Finding]:
             yield Finding(name, "warning", f"{words}: make room, or builds and windows will stop")
         else:
             yield Finding(name, "well", words)
+
+
+def runs_on(embedder: OnnxEmbedder) -> str:
+    """What the network runs on, and why not on what was tried before."""
+    refused = "; ".join(f"{each.provider}: {each.outcome}" for each in embedder.tried[:-1])
+    return f"{embedder.provider}, {embedder.precision}" + (f" ({refused})" if refused else "")
 
 
 def network_runs(provider: Callable[[], str]) -> Finding:

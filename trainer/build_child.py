@@ -102,8 +102,9 @@ def _build(order: BuildOrder, steps: Steps) -> GateMeasures | None:
     from softpatch.bank import bank_to_bytes  # noqa: PLC0415
     from softpatch.building.build import build_and_examine  # noqa: PLC0415
     from softpatch.building.input_cost import Pace  # noqa: PLC0415
-    from softpatch.network.embed import FrameShapes, OnnxEmbedder  # noqa: PLC0415
+    from softpatch.network.embed import OnnxEmbedder  # noqa: PLC0415
     from softpatch.network.graph import load_graph  # noqa: PLC0415
+    from softpatch.network.sessions import FrameShapes  # noqa: PLC0415
     from trainer.labelled_frames import labelled_frames  # noqa: PLC0415
     from trainer.prior_banks import prior_banks, stored_bank  # noqa: PLC0415
 

@@ -4,7 +4,7 @@ from rich.console import Console
 
 from deploy.commands.options import Bootstrap, JsonFile, SetFlags, SettingsFile, load
 from deploy.errors import CommandFailed
-from deploy.health_checks import Finding, findings
+from deploy.health_checks import Finding, findings, runs_on
 from deploy.output.reports import write_json
 from deploy.wiring import embedder_of
 
@@ -21,7 +21,7 @@ def doctor(
     loaded = load(settings, flags, bootstrap=bootstrap)
     found: list[Finding] = []
     console = Console()
-    for each in findings(loaded, lambda: embedder_of(loaded.runtime).provider):
+    for each in findings(loaded, lambda: runs_on(embedder_of(loaded.runtime))):
         found.append(each)
         console.print(f"[{COLOURS[each.verdict]}]{each.verdict:8}[/]{each.check}: ", end="", highlight=False)
         console.print(each.sentence, highlight=False, markup=False, soft_wrap=True)

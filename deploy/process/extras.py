@@ -1,4 +1,4 @@
-"""The extras `cpu` and `gpu` share import names: with both installed, which one runs is chance."""
+"""The extras `cpu`, `gpu` and `gpu-cu12` share import names: with two installed, which one runs is chance."""
 
 from __future__ import annotations
 
@@ -29,5 +29,5 @@ def refuse_both(is_installed: Callable[[str], bool] = installed) -> None:
         if is_installed(cpu) and is_installed(gpu):
             raise CommandFailed(
                 f"{cpu} and {gpu} are both installed and share an import name: uninstall both, "
-                "then install patchline[cpu] or patchline[gpu]"
+                "then install one of patchline[cpu], patchline[gpu] and patchline[gpu-cu12]"
             )

@@ -7,25 +7,15 @@ from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
-import onnxruntime
 from jaxtyping import Float32, UInt8
 
-from softpatch.network.graph import INPUT, FeatureSet, Graph
+from softpatch.network.graph import FeatureSet, Graph
+from softpatch.network.sessions import PRECISIONS, FrameShapes, Precision, Provider, proven_session, run, run_bound
 from softpatch.network.tiles import Tile, tiles_of
 from softpatch.threads import available_cores
 
-Provider = Literal["tensorrt", "cuda", "cpu"]
-Precision = Literal["fp32", "fp16"]
-
-ORT_NAMES: Mapping[Provider, str] = {
-    "tensorrt": "TensorrtExecutionProvider",
-    "cuda": "CUDAExecutionProvider",
-    "cpu": "CPUExecutionProvider",
-}
 AUTO: tuple[Provider, ...] = ("tensorrt", "cuda", "cpu")
-PRECISIONS: Mapping[Provider, Precision] = {"tensorrt": "fp16", "cuda": "fp32", "cpu": "fp32"}
 RUNS = "runs"
-ONLY_FATAL = 4  # onnxruntime prints what it then reports as an error; `Attempt.outcome` carries it instead
 
 
 @runtime_checkable
@@ -86,15 +76,6 @@ class ProviderUnavailable(RuntimeError):
         reasons = "; ".join(f"{attempt.provider}: {attempt.outcome}" for attempt in tried)
         super().__init__(f"no execution provider runs the graph ({reasons}); set provider to auto or cpu")
         self.tried = tried
-
-
-@dataclass(frozen=True)
-class FrameShapes:
-    """The inputs to expect: the height and width of every frame, and the most frames at once (TensorRT's profile)."""
-
-    height_px: int = 224
-    width_px: int = 224
-    max_frames: int = 16
 
 
 class UnknownFeatures(ValueError):
@@ -206,15 +187,21 @@ class OnnxEmbedder:
         if len(tiles := tiles_of(height, width, multiple_px=multiple)) > 1:
             return self._embed_tiles(frames, tiles)
         if self.provider != "cpu" and count:
-            return _run_bound(self._session, self.features, frames)
+            return self._in_batches(frames)
         grid = height // features.stride_px, width // features.stride_px
         embeddings = np.empty((count, *grid, features.dimension), np.float32)
 
         def embed_one(i: int) -> None:
-            embeddings[i] = _run(self._session, self.features, frames[i : i + 1])[0]
+            embeddings[i] = run(self._session, self.features, frames[i : i + 1])[0]
 
         list(self._workers.map(embed_one, range(count)))
         return embeddings
+
+    def _in_batches(self, frames: UInt8[np.ndarray, "n h w 3"]) -> Float32[np.ndarray, "n p q d"]:
+        """On a GPU, as many at once as it has proven itself with."""
+        most = self._shapes.max_frames
+        batches = [frames[i : i + most] for i in range(0, len(frames), most)]
+        return np.concatenate([run_bound(self._session, self.features, batch) for batch in batches])
 
     def _embed_tiles(
         self, frames: UInt8[np.ndarray, "n h w 3"], tiles: Sequence[Tile]
@@ -228,8 +215,8 @@ class OnnxEmbedder:
         def embed_tile(place: tuple[int, Tile]) -> None:
             i, tile = place
             pixels = np.ascontiguousarray(frames[i : i + 1, tile.rows.seen(), tile.columns.seen()])
-            run = _run if self.provider == "cpu" else _run_bound
-            own = run(self._session, self.features, pixels)[0, tile.rows.own(stride), tile.columns.own(stride)]
+            run_tile = run if self.provider == "cpu" else run_bound
+            own = run_tile(self._session, self.features, pixels)[0, tile.rows.own(stride), tile.columns.own(stride)]
             embeddings[i, tile.rows.target(stride), tile.columns.target(stride)] = own
 
         workers = self._workers.map if self.provider == "cpu" else map
@@ -251,81 +238,8 @@ def _opened(
     shapes = shapes or FrameShapes()
     tried: list[Attempt] = []
     for candidate in providers:
-        session = _proven_session(graph, features, candidate, shapes, engine_cache)
+        session = proven_session(graph, features, candidate, shapes, engine_cache)
         tried.append(Attempt(candidate, session if isinstance(session, str) else RUNS))
         if not isinstance(session, str):
             return OnnxEmbedder(graph, features, candidate, tuple(tried), session, workers, shapes, engine_cache)
     raise ProviderUnavailable(tuple(tried))
-
-
-def _proven_session(
-    graph: Graph, features: str, provider: Provider, shapes: FrameShapes, engine_cache: Path | None
-) -> Any | str:  # noqa: ANN401 - onnxruntime has no types
-    """A session that has run a frame on this provider, or the reason why there is none."""
-    if ORT_NAMES[provider] not in onnxruntime.get_available_providers():
-        return f"this onnxruntime {onnxruntime.__version__} is built without it"
-    try:
-        session = onnxruntime.InferenceSession(
-            graph.model_of(features),
-            _session_options(provider),
-            providers=[ORT_NAMES[provider]],
-            provider_options=[_provider_options(graph, features, provider, shapes, engine_cache)],
-        )
-        if session.get_providers()[0] != ORT_NAMES[provider]:  # onnxruntime falls back by itself, and only logs it
-            return "onnxruntime could not load it (driver or libraries missing) and fell back to the CPU"
-        given = _run(session, features, np.zeros((1, shapes.height_px, shapes.width_px, 3), np.uint8)).shape
-    except Exception as error:  # noqa: BLE001 - onnxruntime raises a type of its own per status, all direct children of Exception
-        return " ".join(str(error).split())
-    stride, dimension = graph.features[features].stride_px, graph.features[features].dimension
-    said = (1, shapes.height_px // stride, shapes.width_px // stride, dimension)
-    return session if given == said else f"it gives embeddings {given} where the graph's metadata say {said}"
-
-
-def _session_options(provider: Provider) -> Any:  # noqa: ANN401 - onnxruntime has no types
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    if provider != "cpu":
-        options.log_severity_level = ONLY_FATAL
-    return options
-
-
-def _provider_options(
-    graph: Graph, features: str, provider: Provider, shapes: FrameShapes, engine_cache: Path | None
-) -> dict[str, str]:
-    if provider != "tensorrt":
-        return {}
-    low, high = (f"{INPUT}:{count}x{shapes.height_px}x{shapes.width_px}x3" for count in (1, shapes.max_frames))
-    options = {
-        "trt_fp16_enable": "1",
-        "trt_profile_min_shapes": low,
-        "trt_profile_opt_shapes": high,
-        "trt_profile_max_shapes": high,
-    }
-    if engine_cache is None:
-        return options
-    # TensorRT puts its own version and the GPU's architecture into the file names inside.
-    folder = (
-        engine_cache / f"{graph.hash[:16]}-{features}-fp16-{high.split(':')[1]}-onnxruntime-{onnxruntime.__version__}"
-    )
-    folder.mkdir(parents=True, exist_ok=True)
-    return options | {
-        "trt_engine_cache_enable": "1",
-        "trt_engine_cache_path": str(folder),
-        "trt_timing_cache_enable": "1",
-        "trt_timing_cache_path": str(folder),
-    }
-
-
-def _run(session: Any, features: str, frames: np.ndarray) -> np.ndarray:  # noqa: ANN401 - onnxruntime has no types
-    return np.asarray(session.run([features], {INPUT: frames})[0])
-
-
-def _run_bound(session: Any, features: str, frames: np.ndarray) -> np.ndarray:  # noqa: ANN401 - onnxruntime has no types
-    """With input and output in device memory: one copy in, one copy out, none between the layers."""
-    binding = session.io_binding()
-    on_device = onnxruntime.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(frames), "cuda", 0)
-    binding.bind_ortvalue_input(INPUT, on_device)
-    binding.bind_output(features, "cuda", 0)
-    session.run_with_iobinding(binding)
-    return np.asarray(binding.copy_outputs_to_cpu()[0])

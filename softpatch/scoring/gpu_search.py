@@ -31,7 +31,7 @@ class GpuFlatSearch:
     def __init__(self, bank: Vectors, *, resources: "faiss.StandardGpuResources | None" = None) -> None:
         """`resources`: those of a search that is used by the same thread; FAISS reserves scratch memory for each."""
         if not hasattr(faiss, "StandardGpuResources"):
-            raise NoGpu("this faiss is built for the CPU; install patchline[gpu] instead of patchline[cpu]")
+            raise NoGpu("this faiss is built for the CPU; install patchline[gpu-cu12] for its search")
         if faiss.get_num_gpus() == 0:
             raise NoGpu("faiss sees no GPU; check the driver and CUDA_VISIBLE_DEVICES")
         self._bank = np.ascontiguousarray(bank)

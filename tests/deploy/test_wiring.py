@@ -20,7 +20,7 @@ def test_without_a_gpu_the_search_falls_back_with_one_clear_line() -> None:
     with capture_logs() as logged:
         search = search_of(RuntimeSettings())(np.eye(3, dtype=np.float32))
     assert isinstance(search, FlatSearch)
-    why = "this faiss is built for the CPU; install patchline[gpu] instead of patchline[cpu]"
+    why = "this faiss is built for the CPU; install patchline[gpu-cu12] for its search"
     assert logged == [{"event": "search_ready", "search": "faiss cpu", "gpu": why, "log_level": "info"}]
 
 

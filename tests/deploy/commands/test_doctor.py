@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import socket
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from threading import Thread
 from typing import TYPE_CHECKING
 
 import pytest
 
-from deploy.health_checks import clock_is_right, network_runs, ports_are_ours
+from deploy.health_checks import clock_is_right, network_runs, ports_are_ours, runs_on
 from deploy.settings import Settings
+from softpatch.network.embed import Attempt, OnnxEmbedder
+from softpatch.network.graph import lite0
 from tests.brokers import free_port
 
 if TYPE_CHECKING:
@@ -104,3 +107,12 @@ def test_a_driver_that_fails_in_its_own_way_is_a_finding() -> None:
         raise RuntimeError("CUDA error 999")
 
     assert network_runs(broken).verdict == "wrong"
+
+
+def test_the_network_line_says_why_it_is_not_on_a_gpu() -> None:
+    """The reasons of what was tried before, the missing libraries among them."""
+    tried = (Attempt("tensorrt", "could not load it; not loaded: libnvinfer.so.10"), Attempt("cpu", "runs"))
+    embedder = replace(OnnxEmbedder.open(lite0(), provider="cpu", threads=1), tried=tried)
+    said = "cpu, fp32 (tensorrt: could not load it; not loaded: libnvinfer.so.10)"
+    assert network_runs(lambda: runs_on(embedder)).sentence == f"it runs on {said}"
+    assert runs_on(replace(embedder, tried=tried[1:])) == "cpu, fp32"

@@ -14,7 +14,7 @@ def test_a_faiss_for_the_cpu_is_refused_with_what_to_install() -> None:
     """Never a silent fall back: the caller decides."""
     with pytest.raises(NoGpu) as caught:
         GpuFlatSearch(np.eye(4, dtype=np.float32))
-    assert str(caught.value) == "this faiss is built for the CPU; install patchline[gpu] instead of patchline[cpu]"
+    assert str(caught.value) == "this faiss is built for the CPU; install patchline[gpu-cu12] for its search"
 
 
 @pytest.mark.skipif(HAS_GPU, reason="there is a GPU")
