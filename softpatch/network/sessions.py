@@ -50,7 +50,9 @@ def proven_session(
         return f"this onnxruntime {onnxruntime.__version__} is built without it"
     missing = "" if provider == "cpu" else "; ".join(missing_libraries(provider))
     try:
-        session = _opened(graph.model_of(features), provider, provider_options(graph, provider, shapes, engine_cache))
+        session = _opened(
+            graph.model_of(features), provider, provider_options(graph, features, provider, shapes, engine_cache)
+        )
         refused = _refused_because(session, graph, features, provider, shapes)
     except Exception as error:  # noqa: BLE001 - onnxruntime raises a type of its own per status, all direct children of Exception
         refused = " ".join(str(error).split())
@@ -75,7 +77,7 @@ def run_bound(session: Any, features: str, frames: np.ndarray) -> np.ndarray:  #
 
 
 def provider_options(
-    graph: Graph, provider: Provider, shapes: FrameShapes, engine_cache: Path | None
+    graph: Graph, features: str, provider: Provider, shapes: FrameShapes, engine_cache: Path | None
 ) -> list[dict[str, str]]:
     """Options of the provider and, after TensorRT, of CUDA, which runs the layers that TensorRT does not take.
 
@@ -93,7 +95,7 @@ def provider_options(
     }
     if engine_cache is not None:
         # TensorRT puts its own version and the GPU's architecture into the file names inside.
-        name = f"{graph.hash[:16]}-fp16-{high.split(':')[1]}-onnxruntime-{onnxruntime.__version__}"
+        name = f"{graph.hash[:16]}-{features}-fp16-{high.split(':')[1]}-onnxruntime-{onnxruntime.__version__}"
         folder = engine_cache / name
         folder.mkdir(parents=True, exist_ok=True)
         options |= {

@@ -29,14 +29,16 @@ WITHOUT_TENSORRT = "TensorrtExecutionProvider" not in onnxruntime.get_available_
 
 def test_tensorrt_is_given_words_that_its_parser_takes(tmp_path: Path) -> None:
     """`True`, not `1`; the profile is that of the frames; CUDA, which runs the rest, computes in whole fp32."""
-    tensorrt, cuda = provider_options(lite0(), "tensorrt", SMALL, tmp_path)
+    tensorrt, cuda = provider_options(lite0(), "fine", "tensorrt", SMALL, tmp_path)
     assert {value for name, value in tensorrt.items() if name.endswith("_enable")} == {"True"}
     assert tensorrt["trt_profile_min_shapes"] == "frames:1x64x96x3"
     assert tensorrt["trt_profile_opt_shapes"] == tensorrt["trt_profile_max_shapes"] == "frames:3x64x96x3"
     assert tensorrt["trt_engine_cache_path"].startswith(str(tmp_path))
+    wide = provider_options(lite0(), "wide", "tensorrt", SMALL, tmp_path)[0]
+    assert wide["trt_engine_cache_path"] != tensorrt["trt_engine_cache_path"]
     assert cuda == {"use_tf32": "0"}
-    assert provider_options(lite0(), "cuda", SMALL, tmp_path) == [cuda]
-    assert provider_options(lite0(), "cpu", SMALL, tmp_path) == [{}]
+    assert provider_options(lite0(), "fine", "cuda", SMALL, tmp_path) == [cuda]
+    assert provider_options(lite0(), "fine", "cpu", SMALL, tmp_path) == [{}]
 
 
 @pytest.mark.skipif(WITHOUT_TENSORRT, reason="this onnxruntime is built without TensorRT: install patchline[gpu]")
@@ -49,7 +51,7 @@ def test_the_real_parser_takes_them(tmp_path: Path) -> None:
         )
         session.initialize_session(["TensorrtExecutionProvider"], [options], set())
 
-    options = provider_options(lite0(), "tensorrt", SMALL, tmp_path)[0]
+    options = provider_options(lite0(), "fine", "tensorrt", SMALL, tmp_path)[0]
     parsed(options)
     with pytest.raises(RuntimeError):
         parsed(options | {"trt_fp16_enable": "1"})
