@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 PURPOSE = b"patchline bank "
 """In front of the version: a signature for another purpose is none for this one."""
+RECORD_PURPOSE = b"patchline gate record "
+"""In front of the sha256 of what the gate said of a bank."""
 
 
 class BadKey(Exception):
@@ -52,6 +54,10 @@ class BankSigner:
         """The signature of a bank, 64 bytes."""
         return self._key.sign(PURPOSE + version.encode())
 
+    def record_signature(self, sha256: str) -> bytes:
+        """The signature of what the gate said of a bank, 64 bytes; `sha256` is of the record without it."""
+        return self._key.sign(RECORD_PURPOSE + sha256.encode())
+
 
 class BankVerifier:
     """Tells banks that one of some keys signed from all others."""
@@ -79,15 +85,24 @@ class BankVerifier:
 
     def check(self, version: str, signature: bytes) -> None:
         """Raises NotSigned where none of the keys made this signature of this bank."""
+        if not self._signed(PURPOSE + version.encode(), signature):
+            raise NotSigned("its signature is by none of the keys of inference.bank_keys, or of another bank")
+
+    def check_record(self, sha256: str, signature: bytes) -> None:
+        """Raises NotSigned where none of the keys made this signature of this record."""
+        if not self._signed(RECORD_PURPOSE + sha256.encode(), signature):
+            raise NotSigned("the record's signature is by none of the keys, or it was changed since")
+
+    def _signed(self, what: bytes, signature: bytes) -> bool:
         from cryptography.exceptions import InvalidSignature  # noqa: PLC0415 -- an extra
 
         for key in self._keys:
             try:
-                key.verify(signature, PURPOSE + version.encode())
+                key.verify(signature, what)
             except InvalidSignature:
                 continue
-            return
-        raise NotSigned("its signature is by none of the keys of inference.bank_keys, or of another bank")
+            return True
+        return False
 
 
 def _require_extra() -> None:

@@ -1,26 +1,25 @@
 """The record of one examination: what was measured, against which bounds, with which verdict.
 
 A record is canonical JSON. Its sha256 stands in the bank event, which is kept for ever, so that a changed record is
-told; with `trainer.gate_key_file` its HMAC is in it, too, so that nobody without the key can make one.
+told; with `trainer.signing_key_file` it is signed, too, so that nobody without the key can make one.
 """
 
 from __future__ import annotations
 
 import hashlib
-import hmac
 import json
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from ingest.annotation import FrameAnnotation
+    from ingest.bank_signature import BankSigner, BankVerifier
     from softpatch.gate.measures import GateMeasures
     from softpatch.gate.settings import GateSettings
     from softpatch.gate.verdict import GateVerdict
 
-SignatureCheck = Literal["right", "wrong", "none"]
-SIGNATURE = "hmac_sha256"
+SIGNATURE = "signature_ed25519"
 
 
 def gate_record(
@@ -31,7 +30,7 @@ def gate_record(
     *,
     golden: tuple[FrameAnnotation, ...],
     at: datetime,
-    key: bytes | None,
+    signer: BankSigner | None,
 ) -> bytes:
     """The record of a bank that was examined; `golden` are the annotations whose frames had to come out right."""
     wrong = set(measures.golden_wrong)
@@ -54,27 +53,21 @@ def gate_record(
             for each in golden
         ],
     }
-    if key is not None:
-        record[SIGNATURE] = _signature(record, key)
+    if signer is not None:
+        record[SIGNATURE] = signer.record_signature(record_sha256(_canonical(record))).hex()
     return _canonical(record)
 
 
-def signature_check(record: bytes, key: bytes) -> SignatureCheck:
-    """Whether a record was signed with this key and is as it was then."""
+def check_signature(record: bytes, verifier: BankVerifier) -> None:
+    """Raises NotSigned where a record has no signature by one of the keys, or is not as it was when it was signed."""
     content = json.loads(record)
-    signature = content.pop(SIGNATURE, None)
-    if signature is None:
-        return "none"
-    return "right" if hmac.compare_digest(str(signature), _signature(content, key)) else "wrong"
+    signature = bytes.fromhex(content.pop(SIGNATURE, ""))
+    verifier.check_record(record_sha256(_canonical(content)), signature)
 
 
 def record_sha256(record: bytes) -> str:
     """What the bank event says of it."""
     return hashlib.sha256(record).hexdigest()
-
-
-def _signature(record: dict[str, Any], key: bytes) -> str:
-    return hmac.new(key, _canonical(record), hashlib.sha256).hexdigest()
 
 
 def _canonical(record: dict[str, Any]) -> bytes:

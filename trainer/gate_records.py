@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from ingest.bank_event import BankEvent
+    from ingest.bank_signature import BankSigner
     from ingest.store import Store
     from monitoring.metrics import TrainerMetrics
     from softpatch.gate.measures import GateMeasures
@@ -29,9 +30,10 @@ if TYPE_CHECKING:
 class GateRecords:
     """The records of all views. Methods raise StoreError where the store does not do its part."""
 
-    def __init__(self, store: Store, *, key: bytes | None, keep: int) -> None:
+    def __init__(self, store: Store, *, signer: BankSigner | None, keep: int) -> None:
+        """`signer` signs every record; None: none is signed."""
         self._store = store
-        self._key = key
+        self._signer = signer
         self._keep = keep
 
     def with_record(
@@ -42,7 +44,7 @@ class GateRecords:
         if verdict is None or measures is None:
             return transition
         golden = tuple(each for each in view.state.annotations if each.label in GOLDEN)
-        record = gate_record(version, measures, verdict, view.training.gate, golden=golden, at=at, key=self._key)
+        record = gate_record(version, measures, verdict, view.training.gate, golden=golden, at=at, signer=self._signer)
         sha256 = record_sha256(record)
         events = tuple(_with_hash(each, sha256) if each.bank_version == version else each for each in transition.events)
         file = NewFile(gate_record_path(view.name, at, version), record)

@@ -61,10 +61,6 @@ class TrainerSettings(BaseModel):
         description="A view without a bank that is silent for so long is retired, with its window; it comes back with "
         "its next frame.",
     )
-    gate_key_file: str | None = Field(
-        default=None,
-        description="A file whose bytes sign the record of each examination by the gate (HMAC-SHA256); none: unsigned.",
-    )
     keep_gate_records: int = Field(default=500, ge=1, description="Records of examinations kept of each view, newest.")
     build_memory_bytes: int | None = Field(
         default=None, ge=64 * MIB, description="Memory of its own that a build may take; more stops it. None: no limit."
@@ -74,7 +70,8 @@ class TrainerSettings(BaseModel):
     )
     signing_key_file: str | None = Field(
         default=None,
-        description="PEM file of an Ed25519 private key that signs every bank (the signing extra); none: unsigned.",
+        description="PEM file of an Ed25519 private key that signs every bank, and what the gate says of it (the "
+        "signing extra); none: unsigned.",
     )
     heartbeat_limit_seconds: float = Field(
         default=60, gt=0, description="Longest silence of the trainer's loop before /healthz says it hangs."

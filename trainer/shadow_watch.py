@@ -43,13 +43,14 @@ class ShadowWatch:
     def __init__(
         self,
         *,
-        decisions: ShadowDecisions,
+        decisions: ShadowDecisions | None,
         views: OwnedViews,
         bank_store: BankStore,
         publisher: Publisher,
         metrics: TrainerMetrics,
         now: Callable[[], datetime],
     ) -> None:
+        """`decisions` is None where there are none to be read."""
         self._decisions = decisions
         self._views = views
         self._bank_store = bank_store
@@ -60,7 +61,7 @@ class ShadowWatch:
 
     def follow(self) -> None:
         """Take in what came, and act where a bank was tried for long enough. Raises as the publisher does."""
-        for record in self._decisions.poll(0):
+        for record in () if self._decisions is None else self._decisions.poll(0):
             self._take(record)
         each_in_turn(self._views, self._settle)
 

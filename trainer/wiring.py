@@ -6,14 +6,16 @@ import time
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
+
+import structlog
 
 from ingest.bank_signature import BankSigner
 from ingest.bank_updates import bank_states
 from ingest.command import Command
 from ingest.decoding import FrameDecoder
 from ingest.feedback import Feedback
+from ingest.kafka.errors import TopicMissing
 from ingest.kafka.group_lag import GroupLag, counting_lost
 from ingest.kafka.readers import WholeTopicReader
 from ingest.kafka.transactions import State, TransactionLoop
@@ -56,6 +58,8 @@ if TYPE_CHECKING:
     from softpatch.network.graph import Graph
     from trainer.build_order import ProviderChoice
     from trainer.settings import TrainerSettings, ViewTraining
+
+log = structlog.get_logger(__name__)
 
 READ_SECONDS = 20.0
 """For reading `banks` whole at an assignment; a rebalance waits for it."""
@@ -143,7 +147,7 @@ def serve(
             windows=WindowStore(store),
             bank_store=BankStore(store, graph_hash=graph.hash, keep=settings.keep_banks, signer=signer),
             annotation_store=AnnotationStore(store),
-            gate_records=GateRecords(store, key=_gate_key(settings), keep=settings.keep_gate_records),
+            gate_records=GateRecords(store, signer=signer, keep=settings.keep_gate_records),
             files=ViewFiles(store),
             builds=BuildQueue(environment, settings, clock=clock, now=now),
             metrics=declare_trainer(registry),
@@ -175,7 +179,7 @@ def _trainer(
     frames = stack.enter_context(WholeTopicReader.open(kafka, topics=[topics.frames], stop=stop))
     commands = stack.enter_context(WholeTopicReader.open(kafka, topics=[topics.commands], stop=stop))
     feedback = stack.enter_context(WholeTopicReader.open(kafka, topics=[topics.feedback], stop=stop))
-    tried = stack.enter_context(WholeTopicReader.open(kafka, topics=[kafka.topic("decisions.shadow")], stop=stop))
+    tried = _shadow_decisions(kafka, stack, stop)
     views = _owned_views(shared, training_of, ends=frames.end_offsets)
     lost = counting_lost(shared.kafka_metrics, topics.frames)
     progress.loop = stack.enter_context(_loop(kafka, topics, views, stop, lost=lost))
@@ -220,6 +224,15 @@ def _trainer(
         heartbeat=heartbeat,
         clock=shared.clock,
     )
+
+
+def _shadow_decisions(kafka: KafkaSettings, stack: ExitStack, stop: Event) -> WholeTopicReader | None:
+    """What banks in shadow decide; None where the topic is missing or its reading is not allowed: none is promoted."""
+    try:
+        return stack.enter_context(WholeTopicReader.open(kafka, topics=[kafka.topic("decisions.shadow")], stop=stop))
+    except TopicMissing as error:
+        log.warning("no_shadow", cause=str(error))
+        return None
 
 
 def _owned_views(
@@ -295,11 +308,6 @@ def _lost_banks(shared: _Shared, views: OwnedViews, publisher: Publisher, effect
         clock=shared.clock,
         now=shared.now,
     )
-
-
-def _gate_key(settings: TrainerSettings) -> bytes | None:
-    """Raises OSError where the file is not there: unsigned records would go unnoticed."""
-    return None if settings.gate_key_file is None else Path(settings.gate_key_file).read_bytes()
 
 
 def _health(

@@ -136,7 +136,7 @@ class BuildingTrainer:
             builds=self.builds,
             bank_store=self.bank_store,
             annotation_store=self.annotation_store,
-            gate_records=GateRecords(store, key=b"a key", keep=3),
+            gate_records=GateRecords(store, signer=None, keep=3),
             files=ViewFiles(store),
             windows=self.collecting.windows,
             publisher=publisher,

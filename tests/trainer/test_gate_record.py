@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
+
+import pytest
 
 from ingest.annotation import Exemplar, FrameAnnotation, Label
+from ingest.bank_signature import BankSigner, BankVerifier, NotSigned
 from ingest.contract import SourceRecord
 from softpatch.gate.measures import GateMeasures
 from softpatch.gate.settings import GateSettings
 from softpatch.gate.verdict import judged
+from tests.ingest.bank_keys import key_files
 from tests.trainer.views import AT, LATER
-from trainer.gate_record import gate_record, signature_check
+from trainer.gate_record import check_signature, gate_record
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 MEASURES = GateMeasures(frames=50, noise_estimate=0.1, coverage=1.0, golden_wrong=["w-2"])
 
@@ -30,11 +38,11 @@ def word(identity: str) -> FrameAnnotation:
     )
 
 
-def record(key: bytes | None) -> bytes:
+def record(signer: BankSigner | None) -> bytes:
     """Of a bank that decides one of two golden frames wrongly."""
     verdict = judged(MEASURES, GateSettings())
     return gate_record(
-        "c" * 64, MEASURES, verdict, GateSettings(), golden=(word("w-1"), word("w-2")), at=LATER, key=key
+        "c" * 64, MEASURES, verdict, GateSettings(), golden=(word("w-1"), word("w-2")), at=LATER, signer=signer
     )
 
 
@@ -51,11 +59,13 @@ def test_a_record_names_every_golden_frame_and_whether_it_came_out_right() -> No
     assert GateMeasures.model_validate(written["measures"]) == MEASURES
 
 
-def test_a_signed_record_that_was_changed_is_told() -> None:
-    """By whoever has the key; one that was never signed says so."""
-    signed = record(b"the plant's key")
+def test_a_signed_record_that_was_changed_is_told(tmp_path: Path) -> None:
+    """By whoever has the public key; one that was never signed is none, nor is one by another key."""
+    ours, others = key_files(tmp_path, "ours"), key_files(tmp_path, "others")
+    verifier = BankVerifier.open([ours.public])
+    signed = record(BankSigner.open(ours.private))
+    check_signature(signed, verifier)
     changed = json.dumps({**json.loads(signed), "passed": True}).encode()
-    assert signature_check(signed, b"the plant's key") == "right"
-    assert signature_check(changed, b"the plant's key") == "wrong"
-    assert signature_check(signed, b"another key") == "wrong"
-    assert signature_check(record(None), b"the plant's key") == "none"
+    for wrong in (changed, record(BankSigner.open(others.private)), record(None)):
+        with pytest.raises(NotSigned):
+            check_signature(wrong, verifier)
