@@ -15,9 +15,6 @@ from softpatch.building.minority_groups import MinorityGroup
 from softpatch.gate.prior_scores import PriorScores
 from softpatch.images.geometry import Geometry, box_cells, cells_box
 
-MOST_FAILING = 0.5
-"""Share of the window that fails from which on nothing is told apart: the line has changed, which the gate says."""
-
 SAME_PLACE_CELLS = 2
 """On aligned lines, how far apart two patches may lie, down and across, to be of one group."""
 
@@ -39,8 +36,6 @@ def quarantined_groups(
 
     `fewest` frames of window and labelled ones together; `aligned`: only patches at one place are alike.
     """
-    if prior.fails[:window_frames].mean() >= MOST_FAILING:
-        return []
     frames, starts = np.unique(prior.patch_frame, return_index=True)
     if len(frames) < fewest:
         return []
