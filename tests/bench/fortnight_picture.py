@@ -48,6 +48,8 @@ def draw(rows: Rows, file: Path) -> None:
     figure, (above, below) = plt.subplots(2, 1, figsize=(11, 7), sharex=True, height_ratios=(3, 2))
     for gate, colour, name in ((True, GREEN, "gate on"), (False, RED, "gate off")):
         days = by_day(rows, gate=gate)
+        if not days:
+            continue
         marked = [(day, value) for day in days if (value := share(days[day], "repeating")) is not None]
         good = [(day, value) for day in days if (value := share(days[day], "good")) is not None]
         above.plot(*zip(*marked, strict=True), "o-", color=colour, label=name, linewidth=2.5)

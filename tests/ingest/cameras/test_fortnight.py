@@ -57,9 +57,9 @@ def test_what_happens_on_which_day(days: dict[int, list[LineFrame]]) -> None:
 
 @pytest.mark.slow
 def test_the_lamp_fades_and_the_mark_is_dark(days: dict[int, list[LineFrame]]) -> None:
-    """A fifth of the light is gone at the end; the mark is where it is said to be."""
+    """A fifth of the light is gone at the end, give or take what the light drifts by; the mark is where it is said."""
     first, last = (np.mean([pixels(frame).mean() for frame in days[day] if frame.truth == "good"]) for day in (1, DAYS))
-    assert last / first == pytest.approx(1 - LAMP_LOSS, abs=0.04)
+    assert last / first == pytest.approx(1 - LAMP_LOSS, abs=0.08)
     row, column = round(MARK_AT[1] * 96), round(MARK_AT[0] * 96)
     spot = {
         truth: np.mean([pixels(frame)[row, column] for frame in days[DAYS] if frame.truth == truth])
