@@ -160,7 +160,8 @@ def _beside(
         shadow_since=at,
     )
     how = "a person puts it in force" if training.promotion == "by_person" else "it has scored enough frames"
-    gate = Initiator(TRAINER, f"it keeps every bound of the gate, and scores beside the bank in force until {how}")
+    why = f"it keeps every bound of the gate, and scores beside the bank in force until {how}"
+    gate = Initiator(TRAINER, why, initiator.command_id)
     facts: EventFacts = {"shadow": True}
     if before.candidate is not None:
         facts["replaces"] = before.candidate.version

@@ -107,6 +107,8 @@ def _by_next_bank(
         raise CommandFailed(f"no new bank within {BANK_SECONDS:g} s; patchline bank list shows when it is there")
     if event.kind is BankEventKind.BUILD_FAILED:
         raise CommandFailed(f"the word is kept, but no bank could be built: {event.why}")
+    if event.kind is BankEventKind.REFUSED:
+        raise CommandFailed(f"the word is kept, but its bank is not in force: {event.why}")
     version, scored = str(event.bank_version), _scored(loaded, answer.view, str(event.bank_version), picture)
     console.print(
         f"By bank {short_version(version)}: {verdict_words(scored.ruling.verdict, scored.ruling.reason, scored.ratio)}",
@@ -116,8 +118,8 @@ def _by_next_bank(
 
 
 def _ends_the_build(event: BankEvent, answer: BankEvent) -> bool:
-    """Whether a bank is in force that follows the word, or its build failed; a later word stops it without harm."""
-    if event.kind is BankEventKind.PROMOTED:
+    """Whether a bank that follows the word is in force, or refused, or its build failed; a later word stops it."""
+    if event.kind in (BankEventKind.PROMOTED, BankEventKind.REFUSED):
         return event.epoch > answer.epoch
     stopped = bool(event.facts.get("stopped"))
     return event.kind is BankEventKind.BUILD_FAILED and event.command_id == answer.command_id and not stopped

@@ -6,11 +6,12 @@ from typing import Annotated
 import typer
 
 from deploy.commands.options import Bootstrap, JsonFile, SetFlags, SettingsFile, ViewArgument, Why, load
-from deploy.errors import UsageError
+from deploy.errors import CommandFailed, UsageError
 from deploy.history.banks import find_view, view_states
 from deploy.output.event_line import report_event
-from deploy.trainer_commands import ANSWER_SECONDS, new_command, send_command
-from ingest.command import CommandKind
+from deploy.trainer_commands import ANSWER_SECONDS, TrainerRequest, new_command, send_command
+from ingest.bank_event import BankEvent, BankEventKind
+from ingest.command import Command, CommandKind
 
 Yes = Annotated[bool, typer.Option("--yes", help="Do it: the window is forgotten.")]
 
@@ -39,8 +40,21 @@ def rebuild(
     find_view(view_states(loaded), view)
     kind = CommandKind.CANCEL_BUILD if cancel else CommandKind.REBUILD
     command = new_command(kind, view, why=why, at=datetime.now(UTC))
-    event = send_command(loaded, command, seconds=ANSWER_SECONDS if cancel else BUILD_SECONDS)
+    with TrainerRequest.sent(loaded, command) as request:
+        event = request.answer(
+            ANSWER_SECONDS if cancel else BUILD_SECONDS, what="cancel the build" if cancel else "build"
+        )
+        if event.kind is BankEventKind.BUILT:
+            event = request.first(lambda each: _follows(each, command), ANSWER_SECONDS) or event
     report_event(event, json)
+    if event.kind is BankEventKind.REFUSED:
+        raise CommandFailed(f"the bank is not in force: {event.why}")
+
+
+def _follows(event: BankEvent, command: Command) -> bool:
+    """Whether it says what became of the bank that was built for a command."""
+    outcomes = (BankEventKind.PROMOTED, BankEventKind.GATED, BankEventKind.REFUSED)
+    return event.command_id == command.id and event.kind in outcomes
 
 
 def relearn(

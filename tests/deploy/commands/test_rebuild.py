@@ -25,7 +25,6 @@ pytestmark = pytest.mark.embedded
 @pytest.mark.parametrize(
     ("arguments", "kind", "answer"),
     [
-        (["rebuild"], CommandKind.REBUILD, BankEventKind.BUILT),
         (["rebuild", "--cancel"], CommandKind.CANCEL_BUILD, BankEventKind.BUILD_CANCELLED),
         (["hold"], CommandKind.HOLD, BankEventKind.HELD),
         (["release"], CommandKind.RELEASE, BankEventKind.RELEASED),
@@ -48,6 +47,23 @@ def test_the_command_is_sent_and_its_answer_printed(
     assert isinstance(trainer.heard, Command)
     assert (trainer.heard.kind, trainer.heard.view, trainer.heard.why) == (kind, VIEW, "new tool")
     assert ended.out == f"{answer.value.replace('_', ' ')} for line-1/camera-1, epoch 1, by ana: to see\n"
+
+
+@pytest.mark.parametrize(
+    ("outcome", "code"), [(BankEventKind.PROMOTED, 0), (BankEventKind.GATED, 0), (BankEventKind.REFUSED, 1)]
+)
+def test_a_rebuild_says_what_became_of_the_bank(
+    outcome: BankEventKind, code: int, run: Run, cluster: CommandCluster
+) -> None:
+    """In force, in shadow, or refused: that a bank was built says too little."""
+    cluster.publish(view_state())
+    with AnsweringTrainer(cluster.settings, cluster.sender, BankEventKind.BUILT, outcome) as trainer:
+        ended = run("rebuild", VIEW, "--why", "new tool", *cluster.arguments)
+    assert ended.code == code, ended.err
+    assert isinstance(trainer.heard, Command)
+    assert (trainer.heard.kind, trainer.heard.why) == (CommandKind.REBUILD, "new tool")
+    assert ended.out == f"{outcome.value} for line-1/camera-1, epoch 2, by ana: to see\n"
+    assert ("the bank is not in force: to see" in ended.err) is (code == 1)
 
 
 def test_a_build_that_fails_ends_the_command(run: Run, cluster: CommandCluster) -> None:
