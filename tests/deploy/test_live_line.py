@@ -29,6 +29,7 @@ KEYS = [
     *("image_auroc", "false_reject_ratio", "miss_ratio"),
     *("frames_per_second", "latency_p50_seconds", "latency_p99_seconds"),
     *("build_seconds", "bank_patches", "threshold", "contact_sheet"),
+    *("missed_by_kind", "smallest_found_px", "findings"),
 ]
 
 
@@ -69,6 +70,8 @@ def test_the_demo_learns_decides_and_shows(tmp_path: Path) -> None:
     assert picture is not None
     assert picture.shape[1] == 1800
     assert "contact-sheet.png" in answer.stdout
+    assert report["findings"]
+    assert sum(parts for _, parts in report["missed_by_kind"].values()) > 0
 
 
 @pytest.fixture

@@ -168,6 +168,7 @@ def test_a_program_whose_health_page_fails_is_replaced(tmp_path: Path) -> None:
     with Supervisor(watch_health=watched) as supervisor:
         supervisor.start(page)
         until(looks(supervisor, lambda: answering(port) is None), 60)
+        time.sleep(2)  # until the watch, which asks ten times a second, has its answer too: then the start is over
         first = supervisor.pid("page")
         os.kill(first, signal.SIGSTOP)
         until(looks(supervisor, lambda: supervisor.restarts()["page"] == 1), 60)
