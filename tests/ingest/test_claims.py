@@ -167,6 +167,7 @@ def of_tries(tries: Tries, **settings: object) -> Claims:
     return Claims(read, clock=time.monotonic, open_prefix=lambda _: Prefix("x://", tries))
 
 
+@pytest.mark.slow
 def test_a_view_whose_pictures_are_missing_is_not_waited_for_again() -> None:
     """The first is tried several times, the next ones once; once one is there, it is waited for again."""
     tries = Tries(missing)
@@ -210,6 +211,7 @@ def test_a_store_that_does_not_answer_is_asked_only_now_and_then() -> None:
         ends.set()
 
 
+@pytest.mark.slow
 def test_reads_that_do_not_end_are_bounded() -> None:
     """Each keeps a thread: there are never more than so many."""
     ends, now = threading.Event(), [0.0]
@@ -267,6 +269,7 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[fsspec.AbstractFileSyste
         fsspec.filesystem("s3").clear_instance_cache()
 
 
+@pytest.mark.slow
 def test_pictures_of_an_object_store_are_fetched_and_nothing_beside_them(bucket: fsspec.AbstractFileSystem) -> None:
     """From an S3 server: one that is there, one that comes late, one that is not, one that differs, one elsewhere."""
     opened = claims("s3://cameras/line-1/", wait_seconds=5)

@@ -126,6 +126,7 @@ def test_a_port_in_use_is_one_sentence(server: HealthServer, clock: Clock) -> No
     assert str(raised.value) == text
 
 
+@pytest.mark.slow
 def test_a_closed_server_frees_its_port(clock: Clock) -> None:
     """The next service can listen there at once."""
     heartbeat = Heartbeat(limit_seconds=5, clock=clock)

@@ -106,6 +106,7 @@ def test_scores_behind_a_row_cover_all_test_frames_and_say_which_count(
     assert lines["overlap"].scores == lines["no-overlap"].scores
 
 
+@pytest.mark.slow
 def test_a_category_without_masks_has_no_pixel_metrics(plates: Path, cache: EmbeddingCache, tmp_path: Path) -> None:
     """They are null, not zero."""
     bare = category(plates)

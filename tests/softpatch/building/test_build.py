@@ -79,6 +79,7 @@ def test_a_bank_read_back_scores_the_same() -> None:
     assert after == pytest.approx(brute, rel=1e-4)
 
 
+@pytest.mark.slow
 def test_defects_in_the_window_do_not_hide_defects_after_it() -> None:
     """Fresh good frames pass, fresh defects fail, though the window held 10 % of them."""
     bank = default_bank()

@@ -63,6 +63,7 @@ def found_by(bank: Bank, frames: list[bytes]) -> list[FrameScore]:
     return Scorer(bank, FlatSearch(bank.vectors)).score(MeanColours().embed(pixels))
 
 
+@pytest.mark.slow
 def test_a_lamp_that_is_ignored_changes_no_score() -> None:
     """On and off are the same; without regions every good part fails while it is on."""
     on, off = ([lamp(seed, on=lit) for seed in range(900, 906)] for lit in (True, False))
@@ -75,6 +76,7 @@ def test_a_lamp_that_is_ignored_changes_no_score() -> None:
     assert all(found.score > without.manifest.threshold.value for found in found_by(without, on))
 
 
+@pytest.mark.slow
 def test_what_is_ignored_is_neither_learnt_nor_measured() -> None:
     """No patch of the bank is from there; statistics and sketches are those of a window without a lamp."""
     bank = bank_with_regions()
@@ -86,6 +88,7 @@ def test_what_is_ignored_is_neither_learnt_nor_measured() -> None:
     np.testing.assert_array_equal(bank.calibration_sketches, dark.calibration_sketches)
 
 
+@pytest.mark.slow
 def test_a_bank_says_by_which_regions_it_was_built() -> None:
     """As the settings have them, and for frames of which size."""
     manifest = bank_with_regions().manifest
@@ -121,6 +124,7 @@ def deep(seed: int, *, shift: int = 0, defect: bool = False) -> bytes:
     return bytes(cv2.imencode(".png", samples << shift)[1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("shift", "depth"), [(0, 12), (4, 16)])
 def test_twelve_bits_in_sixteen_are_noticed(shift: int, depth: int) -> None:
     """In the low bits, where they would be a dark picture, and in the high ones, where they are not."""
@@ -140,6 +144,7 @@ def test_a_depth_that_the_settings_give_is_taken() -> None:
     assert bank.manifest.remarks == []
 
 
+@pytest.mark.slow
 def test_a_window_that_is_darker_does_not_change_the_depth() -> None:
     """The parent's stands where it is larger; where the window shows more bits, those are taken."""
     first = built([deep(seed) for seed in range(60)], SETTINGS)

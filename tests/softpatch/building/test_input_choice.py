@@ -163,6 +163,7 @@ def test_an_earlier_choice_that_the_settings_rule_out_is_made_anew() -> None:
     )
 
 
+@pytest.mark.slow
 def test_frames_that_come_too_fast_are_looked_at_smaller() -> None:
     """A million a second: at an eighth of the pixels, the least. One a minute: as ever. What was measured is kept."""
     blind = TwoViews("fine", blind="none")
@@ -178,6 +179,7 @@ def test_frames_that_come_too_fast_are_looked_at_smaller() -> None:
     assert chosen(window(8, defects=0), blind, said, frames_per_second=1e6).geometry == slow.geometry
 
 
+@pytest.mark.slow
 def test_a_choice_made_smaller_stands_when_frames_come_slower() -> None:
     """A line should not see its scores change with every change of pace."""
     blind = TwoViews("fine", blind="none")

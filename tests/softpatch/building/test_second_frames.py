@@ -63,6 +63,7 @@ def test_of_a_refill_it_is_to_those_that_had_lost_the_same_pick() -> None:
     assert found.tolist() == [[np.inf, 4, np.inf], [3, np.inf, np.inf], [np.inf] * 3]
 
 
+@pytest.mark.slow
 def test_a_static_area_does_not_set_the_score() -> None:
     """Every frame shows the same fixture, of which the bank holds one patch each: it scores next to nothing.
 

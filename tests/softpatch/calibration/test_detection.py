@@ -63,6 +63,7 @@ def test_without_defects_there_is_no_curve() -> None:
         detection_curve([], seed=0)
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(st.floats(1, 2000), st.booleans()), min_size=1, max_size=40))
 def test_any_results_give_a_curve(drawn: list[tuple[float, bool]]) -> None:
     """Equal sizes, all found, all missed: finite numbers, and the order of the sizes holds."""
