@@ -23,6 +23,7 @@ from softpatch.building.label_window import KnownLabels
 from softpatch.building.planting import planted_scores
 from softpatch.building.progress import BuildProgress, silent
 from softpatch.building.window import TooFewFrames, read_window
+from softpatch.calibration.extreme_value import posterior
 from softpatch.images.geometry import FrameGeometry, Geometry
 from softpatch.images.header import UndecodableImage, read_header
 from softpatch.manifest import InputChoice, InputCost, InputTrial
@@ -39,9 +40,9 @@ TRIAL_CORESET = 2000
 PASSING_RATIO = 0.9
 """Of a trial's frames, those that score least: defects are planted into them."""
 
-LIMITS = (0.7, 0.75, 0.8, 0.85, 0.9, 0.95)
-"""Quantiles of a trial's frame scores. Of 120 frames, with defects among them, none is a good limit alone: by the one
-at 0.9 the same line took other features with every other draw of its window."""
+FALSE_REJECT_RATIOS = (0.05, 0.02, 0.01)
+"""Each gives a limit as a bank's own threshold is found: quantiles of 120 scores, with defects among them, are too
+uncertain, and by the one at 0.9 the same line took other features with every other draw of its window."""
 
 FINE_STRIDE_PX = 8
 """Features at this stride are not tried, unless the settings name them: their input has a quarter of the pixels of the
@@ -52,8 +53,7 @@ SEEN_PX = 8
 
 CLEARLY = 3.5
 """Standard errors, of the difference over the same planted defects, by which others must see more than the widest.
-`medium` did so on screws by 4.2 to 5.3 (three draws of the window), on ball screws by 7.5 to 9.9, on tiles, which want
-the widest, by 2.2 to 2.9."""
+`medium` did so on screws by 6.2 and on gears by 4.2, where it is better, and by 2.6 on tiles, which want the widest."""
 
 LARGEST_SQUASH = 1.5
 """By how much a frame's aspect ratio may change."""
@@ -279,4 +279,6 @@ def _seen(
         make_search=make_search,
         pool=pool,
     )
-    return np.asarray(np.mean([planted.scores > limit for limit in np.quantile(scores, LIMITS)], axis=0))
+    fitted_scores = posterior(scores)
+    limits = [fitted_scores.binned.score(fitted_scores.limit(ratio)) for ratio in FALSE_REJECT_RATIOS]
+    return np.asarray(np.mean([planted.scores > limit for limit in limits], axis=0))
