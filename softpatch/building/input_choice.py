@@ -175,9 +175,12 @@ def _affordable(
     max_pixels: int,
     make_search: SearchMaker,
 ) -> InputCost:
-    """The most pixels at which the widest features leave half of the time between two frames, by halving."""
+    """The most pixels at which the widest features leave half of the time between two frames, by halving.
+
+    Where the smallest defect decides the size, that is kept, and its cost is said.
+    """
     rate = pace.frames_per_second or 0.0
-    for halvings in range(HALVINGS + 1):
+    for halvings in range(1 if settings.smallest_defect_mm is not None else HALVINGS + 1):
         pixels = settings.most_input_px >> halvings
         at = settings.model_copy(update={"most_input_px": pixels})
         geometry, features = input_candidates(size_wh, embedder, at)[-1]

@@ -189,6 +189,17 @@ def test_a_choice_made_smaller_stands_when_frames_come_slower() -> None:
     assert chosen(window(60, defects=0), blind, AUTO, whole).geometry == FrameGeometry(height_px=96, width_px=96)
 
 
+@pytest.mark.slow
+def test_a_size_that_the_smallest_defect_needs_is_kept_at_any_pace() -> None:
+    """The cost is said, and not that of an input which nobody takes."""
+    sized = AUTO.model_copy(update={"field_of_view_mm": 8.0, "smallest_defect_mm": 1.0})
+    fast = chosen(window(60, defects=0), TwoViews("fine", blind="none"), sized, frames_per_second=1e6)
+    assert fast.geometry == FrameGeometry(height_px=64, width_px=64)
+    assert fast.choice is not None
+    assert fast.choice.cost is not None
+    assert fast.choice.cost.most_input_px == AUTO.most_input_px
+
+
 def test_an_input_that_the_network_cannot_take_is_refused() -> None:
     """By one sentence."""
     odd = BuildSettings(geometry=Geometry(height_px=28, width_px=64))
