@@ -10,7 +10,7 @@ from deploy.history.banks import find_bank, find_view, stored_banks, view_states
 from deploy.output.event_line import report_event
 from deploy.settings import Settings
 from deploy.trainer_commands import new_command, send_command
-from ingest.command import Command, CommandKind
+from ingest.command import CommandKind
 from ingest.store import FsspecStore
 
 Version = Annotated[
@@ -31,8 +31,7 @@ def hold(
 
     Decisions go on by the bank in force; a build that runs is stopped.
     """
-    loaded = load(settings, flags, bootstrap=bootstrap)
-    report_event(send_command(loaded, _command(loaded, CommandKind.HOLD, view, why)), json)
+    _carry_out(load(settings, flags, bootstrap=bootstrap), CommandKind.HOLD, view, why, json)
 
 
 def release(
@@ -45,8 +44,7 @@ def release(
     json: JsonFile = None,
 ) -> None:
     """Let a held view learn again, by the bank in force."""
-    loaded = load(settings, flags, bootstrap=bootstrap)
-    report_event(send_command(loaded, _command(loaded, CommandKind.RELEASE, view, why)), json)
+    _carry_out(load(settings, flags, bootstrap=bootstrap), CommandKind.RELEASE, view, why, json)
 
 
 def pin(
@@ -67,7 +65,7 @@ def pin(
     whole = None
     if version is not None:
         whole = find_bank(stored_banks(FsspecStore.open(loaded.store.url), {}, view=view), version).version
-    report_event(send_command(loaded, _command(loaded, CommandKind.PIN, view, why, version=whole)), json)
+    _carry_out(loaded, CommandKind.PIN, view, why, json, version=whole)
 
 
 def unpin(
@@ -80,10 +78,12 @@ def unpin(
     json: JsonFile = None,
 ) -> None:
     """Hold new banks of a view against no reference."""
-    loaded = load(settings, flags, bootstrap=bootstrap)
-    report_event(send_command(loaded, _command(loaded, CommandKind.UNPIN, view, why)), json)
+    _carry_out(load(settings, flags, bootstrap=bootstrap), CommandKind.UNPIN, view, why, json)
 
 
-def _command(loaded: Settings, kind: CommandKind, view: str, why: str, *, version: str | None = None) -> Command:
+def _carry_out(
+    loaded: Settings, kind: CommandKind, view: str, why: str, json: JsonFile, *, version: str | None = None
+) -> None:
     find_view(view_states(loaded), view)
-    return new_command(kind, view, why=why, at=datetime.now(UTC), version=version)
+    command = new_command(kind, view, why=why, at=datetime.now(UTC), version=version)
+    report_event(send_command(loaded, command), json)
