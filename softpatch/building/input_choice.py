@@ -18,14 +18,14 @@ from softpatch.building.fit import fit
 from softpatch.building.fitted_bank import SearchMaker
 from softpatch.building.frame_reading import WHOLE_FRAMES, FrameReading
 from softpatch.building.ignored_cells import ignored_cells
+from softpatch.building.input_candidates import input_candidates, typical_size
 from softpatch.building.input_cost import AFFORDED_RATIO, Pace, frame_seconds
 from softpatch.building.label_window import KnownLabels
 from softpatch.building.planting import planted_scores
 from softpatch.building.progress import BuildProgress, silent
-from softpatch.building.window import TooFewFrames, read_window
+from softpatch.building.window import read_window
 from softpatch.calibration.extreme_value import posterior
 from softpatch.images.geometry import FrameGeometry, Geometry
-from softpatch.images.header import UndecodableImage, read_header
 from softpatch.manifest import InputChoice, InputCost, InputTrial
 from softpatch.network.embed import Embedder
 from softpatch.settings import FEWEST_BLOCKS, BuildSettings
@@ -44,22 +44,9 @@ FALSE_REJECT_RATIOS = (0.05, 0.02, 0.01)
 """Each gives a limit as a bank's own threshold is found: quantiles of 120 scores, with defects among them, are too
 uncertain, and by the one at 0.9 the same line took other features with every other draw of its window."""
 
-FINE_STRIDE_PX = 8
-"""Features at this stride are not tried, unless the settings name them: their input has a quarter of the pixels of the
-others, so that the grids are alike, and on no line did they find more."""
-
-SEEN_PX = 8
-"""Of the input, that the smallest defect asked for has to be long."""
-
 CLEARLY = 3.5
 """Standard errors, of the difference over the same planted defects, by which others must see more than the widest.
 `medium` did so on screws by 6.2 and on gears by 4.2, where it is better, and by 2.6 on tiles, which want the widest."""
-
-LARGEST_SQUASH = 1.5
-"""By how much a frame's aspect ratio may change."""
-
-LARGEST_PX = 2048 * 2048
-"""Of an input whose size follows from the smallest defect."""
 
 HALVINGS = 3
 """How often the pixels of an input are halved, at most, until the machine can afford it."""
@@ -104,9 +91,7 @@ def choose_input(
         InputDoesNotFit: the sides of the settings' geometry are no multiples of what the network takes.
     """
     if settings.geometry is not None:
-        _refuse_other_multiples(settings.geometry, embedder.input_multiple_px)
-        features = settings.features if settings.features != "auto" else next(iter(embedder.feature_sets))
-        return ChosenInput(reading.of(settings.geometry), embedder.with_features(features).features)
+        return _as_settings_say(settings.geometry, embedder, settings, reading)
     sample = [frames[round(i)] for i in np.linspace(0, len(frames) - 1, min(TRIAL_FRAMES, len(frames)))]
     size_wh = typical_size(sample)
     if earlier is not None and earlier.frames >= TRIAL_FRAMES:
@@ -125,25 +110,15 @@ def choose_input(
     seen = []
     for number, (geometry, features) in enumerate(candidates):
         progress("choose", number, len(candidates))
-        trial = embedder.with_features(features)
-        seen.append(
-            _seen(
-                sample,
-                trial,
-                reading.of(geometry),
-                settings,
-                max_pixels=max_pixels,
-                make_search=make_search,
-                pool=pool,
-            )
-        )
+        trial = embedder.with_features(features), reading.of(geometry), settings
+        seen.append(_seen(sample, *trial, max_pixels=max_pixels, make_search=make_search, pool=pool))
     progress("choose", len(candidates), len(candidates))
     order = _best_first(seen)
+    geometry, features = candidates[order[0]]
     trials = [
         InputTrial(geometry=candidates[i][0], features=candidates[i][1], seen_ratio=float(seen[i].mean()))
         for i in order
     ]
-    geometry, features = candidates[order[0]]
     return ChosenInput(reading.of(geometry), features, InputChoice(frames=len(sample), trials=trials, cost=cost))
 
 
@@ -157,12 +132,17 @@ def _best_first(seen: Sequence[Float64[np.ndarray, "plants"]]) -> list[int]:
     return order
 
 
-def _refuse_other_multiples(geometry: Geometry, multiple_px: int) -> None:
+def _as_settings_say(
+    geometry: Geometry, embedder: Embedder, settings: BuildSettings, reading: FrameReading
+) -> ChosenInput:
+    multiple_px = embedder.input_multiple_px
     if geometry.height_px % multiple_px or geometry.width_px % multiple_px:
         raise InputDoesNotFit(
             f"build.geometry is {geometry.width_px} x {geometry.height_px} px, "
             f"and this network takes sides that are multiples of {multiple_px}"
         )
+    features = settings.features if settings.features != "auto" else next(iter(embedder.feature_sets))
+    return ChosenInput(reading.of(geometry), embedder.with_features(features).features)
 
 
 def _affordable(
@@ -202,54 +182,6 @@ def _at_any_size(size_wh: tuple[int, int], embedder: Embedder, settings: BuildSe
     sizes = [settings.most_input_px >> halvings for halvings in range(HALVINGS + 1)]
     allowed = [settings.model_copy(update={"most_input_px": pixels}) for pixels in sizes]
     return [each for at in allowed for each in input_candidates(size_wh, embedder, at)]
-
-
-def typical_size(frames: Sequence[bytes]) -> tuple[int, int]:
-    """Median width and height of these frames, in pixels; raises TooFewFrames where none can be read."""
-    sizes = []
-    for frame in frames:
-        try:
-            header = read_header(frame)
-        except UndecodableImage:
-            continue
-        sizes.append((header.width_px, header.height_px))
-    if not sizes:
-        raise TooFewFrames(f"none of {len(frames)} frames can be read: send more frames")
-    width, height = np.median(sizes, axis=0)
-    return int(width), int(height)
-
-
-def input_candidates(
-    size_wh: tuple[int, int], embedder: Embedder, settings: BuildSettings
-) -> list[tuple[Geometry, str]]:
-    """The inputs to try for frames of that size, in the order of the network's feature sets: the widest last."""
-    strides = {name: each.stride_px for name, each in embedder.feature_sets.items()}
-    coarse = [name for name, stride in strides.items() if stride > FINE_STRIDE_PX]
-    names = [embedder.with_features(settings.features).features] if settings.features != "auto" else coarse
-    found = []
-    for features in names or strides:
-        stride = strides[features]
-        if settings.smallest_defect_mm is not None and settings.field_of_view_mm is not None:
-            defect_px = settings.smallest_defect_mm / settings.field_of_view_mm * size_wh[0]
-            area = min(size_wh[0] * size_wh[1] * min(1.0, SEEN_PX / defect_px) ** 2, LARGEST_PX)
-        else:
-            area = float(settings.most_input_px)
-        pixels = area / 4 if stride <= FINE_STRIDE_PX else area
-        found.append((shaped_input(size_wh, pixels, multiple_px=embedder.input_multiple_px), features))
-    return found
-
-
-def shaped_input(size_wh: tuple[int, int], area_px: float, *, multiple_px: int) -> Geometry:
-    """An input of about that many pixels for frames of that size, its aspect ratio as near to 1 as may be.
-
-    A square input has the fewest patches along the border; a frame is squashed by `LARGEST_SQUASH` at most.
-    """
-    aspect = size_wh[0] / size_wh[1]
-    shape = max(aspect / LARGEST_SQUASH, 1.0) if aspect >= 1 else min(aspect * LARGEST_SQUASH, 1.0)
-    width, height = (
-        max(1, round(side / multiple_px)) * multiple_px for side in (np.sqrt(area_px * shape), np.sqrt(area_px / shape))
-    )
-    return Geometry(mode="squash", height_px=height, width_px=width)
 
 
 def _seen(

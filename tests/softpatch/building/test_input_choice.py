@@ -7,16 +7,8 @@ from types import MappingProxyType
 import numpy as np
 import pytest
 
-from softpatch.building.input_choice import (
-    LARGEST_SQUASH,
-    TRIAL_FRAMES,
-    ChosenInput,
-    InputDoesNotFit,
-    choose_input,
-    input_candidates,
-    shaped_input,
-    typical_size,
-)
+from softpatch.building.input_candidates import LARGEST_SQUASH, input_candidates, shaped_input, typical_size
+from softpatch.building.input_choice import TRIAL_FRAMES, ChosenInput, InputDoesNotFit, choose_input
 from softpatch.building.input_cost import Pace
 from softpatch.building.window import TooFewFrames
 from softpatch.images.geometry import FrameGeometry, Geometry
