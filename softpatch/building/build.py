@@ -89,32 +89,23 @@ def build_and_examine(
             progress=progress,
         )
         embedder = embedder.with_features(chosen.features)
-        window = read_window(
+        read = partial(
+            read_window,
             frames,
-            embedder,
-            chosen.geometry,
             labelled=[frame for _, frame in behind],
             fewest=settings.fewest_frames,
             max_pixels=max_pixels,
             pool=pool,
             progress=progress,
         )
+        window = read(embedder, chosen.geometry)
         exemplars = exemplars_of(labels, [number for number, _ in behind], window, chosen.geometry)
         scores = window_scores(
             before,
             window,
             chosen,
             embedder,
-            read=lambda prior: read_window(
-                frames,
-                embedder.with_features(prior.features),
-                prior.geometry,
-                labelled=[frame for _, frame in behind],
-                fewest=settings.fewest_frames,
-                max_pixels=max_pixels,
-                pool=pool,
-                progress=progress,
-            ),
+            read=lambda prior: read(embedder.with_features(prior.features), prior.geometry),
             make_search=make_search,
         )
         known = KnownLabels(
