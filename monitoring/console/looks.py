@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.cluster.hierarchy import fcluster, linkage
+
+from monitoring.console.average_linkage import groups_within
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -65,7 +66,7 @@ def _of_view(rejects: Sequence[Decision], unit: float | None) -> list[RejectKind
     step = -(-len(sketched) // MOST)
     compared = sketched[::step]
     features = _features(compared, unit)
-    numbers = fcluster(linkage(features, "average"), CUT, "distance") if len(compared) > 1 else np.ones(1, int)
+    numbers = groups_within(features, CUT)
     for number in sorted(set(numbers.tolist())):
         members = np.flatnonzero(numbers == number)
         centre = features[members].mean(axis=0)

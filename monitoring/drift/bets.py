@@ -10,11 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
-from math import ceil
+from math import ceil, lgamma
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.special import betaincinv
 
 from monitoring.drift.reference import QUANTITIES, Reference
 
@@ -89,8 +88,18 @@ def negligible_ratio(name: str) -> float:
 
 
 def largest_share_beyond(rank: int, count: int, *, doubt: float = DOUBT) -> float:
-    """What an undisturbed line exceeds the `rank`-th largest of `count` exchangeable frames by, but for `doubt`."""
-    return float(betaincinv(rank, count - rank + 1, 1 - doubt))
+    """What an undisturbed line exceeds the `rank`-th largest of `count` exchangeable frames by, but for `doubt`.
+
+    The share at which fewer than `rank` of `count` frames lie beyond with the chance `doubt`: so the Beta distribution
+    and the binomial hang together. Found by halving, to the last digit.
+    """
+    fewer = np.arange(rank)
+    ways = np.array([lgamma(count + 1) - lgamma(each + 1) - lgamma(count - each + 1) for each in fewer.tolist()])
+    low, high = 0.0, 1.0
+    while low < (middle := (low + high) / 2) < high:
+        chance = np.exp(ways + fewer * np.log(middle) + (count - fewer) * np.log1p(-middle)).sum()
+        low, high = (middle, high) if chance > doubt else (low, middle)
+    return high
 
 
 def bets_of(reference: Reference) -> Bets:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from monitoring.drift.bets import WATCHED, bets_of, largest_share_beyond
+from monitoring.drift.bets import DOUBT, WATCHED, bets_of, largest_share_beyond
 from monitoring.drift.reference import reference_of
 from tests.monitoring.drift.synthetic_streams import MEANS, THRESHOLD, window
 
@@ -19,6 +19,13 @@ def test_the_allowed_share_is_wilks(rank: int, count: int) -> None:
     edges = np.sort(rng.exponential(size=(4000, count)), axis=1)[:, -rank]
     exceeded = np.exp(-edges) > largest_share_beyond(rank, count, doubt=0.05)
     assert stats.binomtest(int(exceeded.sum()), 4000, 0.05).pvalue > 0.001
+
+
+@pytest.mark.parametrize(("rank", "count"), [(1, 1), (1, 30), (5, 25), (2, 4000), (800, 4000), (4000, 4000)])
+def test_the_allowed_share_is_right_to_the_last_digits(rank: int, count: int) -> None:
+    """Also for windows of one frame, and of thousands."""
+    wanted = float(stats.beta.isf(DOUBT, rank, count - rank + 1))
+    assert largest_share_beyond(rank, count) == pytest.approx(wanted, rel=1e-9)
 
 
 def test_weights_add_up_to_one_and_alternatives_exceed_what_is_allowed() -> None:

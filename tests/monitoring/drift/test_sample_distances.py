@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy import stats
+from scipy import special, stats
 
-from monitoring.drift.sample_distances import kolmogorov_smirnov, wasserstein
+from monitoring.drift.sample_distances import kolmogorov_smirnov, kolmogorov_survival, wasserstein
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -19,6 +19,12 @@ def test_distances_are_scipys(seed: int, decimals: int | None) -> None:
         ordered, sample = np.round(ordered, decimals), np.round(sample, decimals)
     assert kolmogorov_smirnov(ordered, sample)[0] == pytest.approx(stats.ks_2samp(ordered, sample).statistic)
     assert wasserstein(ordered, sample) == pytest.approx(stats.wasserstein_distance(ordered, sample))
+
+
+def test_the_limit_distribution_is_scipys() -> None:
+    """At both ends, and where the two series meet."""
+    for value in (0.0, 1e-3, 0.05, 0.3, 0.999999, 1.0, 1.5, 4.0, 20.0):
+        assert kolmogorov_survival(value) == pytest.approx(float(special.kolmogorov(value)), rel=1e-9, abs=1e-300)
 
 
 @pytest.mark.parametrize("shift", [0.0, 0.2, 0.5])
