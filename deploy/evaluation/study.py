@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from deploy.evaluation.methods.experiment import TestFrames, run
-from deploy.evaluation.methods.methods import FIXED_INPUT, METHODS, TrainingWindow
+from deploy.evaluation.methods.methods import FIXED_INPUT, METHODS
+from deploy.evaluation.methods.training_window import TrainingWindow
 from deploy.evaluation.protocol.split import AUGMENTED, split
 from deploy.evaluation.results.rows import FrameScores, Row
 from softpatch.building.embedding_buffer import buffer_for
@@ -149,7 +150,8 @@ def training_window(
     embeddings = buffer_for(len(images), parts[0].shape, memory_bytes=2 << 30)
     for index in range(len(images)):
         embeddings.append(parts.pop(index)[None])
-    return TrainingWindow(embeddings, tuple(good))
+    encoded = tuple(image.path.read_bytes() for image in images)
+    return TrainingWindow(embeddings, tuple(good), encoded, cache.geometry)
 
 
 def test_frames(images: tuple[LabelledImage, ...], cache: EmbeddingCache) -> TestFrames:
@@ -192,6 +194,7 @@ def _lines(
             average_precision=round(outcome.pixel.average_precision, 6) if outcome.pixel else None,
             build_seconds=round(outcome.build_seconds, 3),
             score_seconds=round(outcome.score_seconds, 3),
+            questions=outcome.questions,
         )
         rows.append(row)
         kept = tuple(float(f"{score:.5g}") for score in outcome.scores)

@@ -34,7 +34,7 @@ def assemble(
 
     Probes are spaced evenly over the window, so that they cover all of its time.
     """
-    used = window.window_frames
+    used = window.frames.window_frames
     no_part = no_part_patches(
         window.embeddings,
         fitted.labels.no_part_rows,
@@ -55,7 +55,7 @@ def assemble(
         calibration_sketches=window.sketches[:used],
         probe_frames=probed,
         probe_scores=np.zeros(len(probed), np.float32),
-        probes=tuple(bytes(frames[window.sources[frame]]) for frame in probed.tolist()),
+        probes=tuple(bytes(frames[window.frames.sources[frame]]) for frame in probed.tolist()),
         second_frame_within=fitted.bank.second_frame_within,
         confirmed=_if_any(fitted.bank.confirmed),
         ignored=fitted.bank.ignored,

@@ -99,7 +99,13 @@ def build_and_examine(
             progress=progress,
         )
         window = read(embedder, chosen.geometry)
-        exemplars = exemplars_of(labels, [number for number, _ in behind], window, chosen.geometry)
+        exemplars = exemplars_of(
+            labels,
+            [number for number, _ in behind],
+            window.frames,
+            geometry=chosen.geometry,
+            grid=window.grid,
+        )
         scores = window_scores(
             before,
             window,
@@ -109,12 +115,12 @@ def build_and_examine(
             make_search=make_search,
         )
         known = KnownLabels(
-            window.window_frames,
+            window.frames.window_frames,
             exemplars,
             scores.quarantine(window, chosen, settings),
             ignored=ignored_cells(chosen.geometry, window),
         )
-        blocks = calibration_blocks(window.window_frames, settings.calibration_blocks)
+        blocks = calibration_blocks(window.frames.window_frames, settings.calibration_blocks)
         fitted = fit(window.embeddings, settings, pool, known=known, blocks=blocks, progress=progress)
         calibration = calibrate(
             frames,

@@ -47,11 +47,11 @@ class WindowScores:
         return lambda aligned: quarantined_groups(
             active,
             fewest=fewest,
-            window_frames=window.window_frames,
+            window_frames=window.frames.window_frames,
             aligned=aligned,
             geometry=chosen.geometry,
             grid=window.grid,
-            frame_wh=window.frame_wh,
+            frame_wh=window.frames.frame_wh,
         )
 
 
@@ -81,7 +81,7 @@ def window_scores(
 
 def examined(bank: Bank, window: Window, fitted: Fit, scores: WindowScores) -> GateMeasures:
     """What the gate knows of the bank that was built from this window."""
-    own = window.window_frames
+    own = window.frames.window_frames
     quarantined = 0
     if scores.active is not None:
         quarantined = int((scores.active.fails[:own] & fitted.labels.not_learnt).sum())
@@ -89,7 +89,7 @@ def examined(bank: Bank, window: Window, fitted: Fit, scores: WindowScores) -> G
         bank,
         ExaminedWindow(
             names=bank.manifest.frame_names[:own],
-            given=window.given_frames,
+            given=window.frames.given_frames,
             known_groups=fitted.labels.known_not_learnt,
             by_active=scores.active,
             by_reference=scores.reference,

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Bool
 
 from softpatch.building.label_masks import LabelledGroup
-from softpatch.building.window import Window
+from softpatch.building.window import UsableFrames
 from softpatch.images.geometry import Geometry, cells_box
 from softpatch.manifest import GroupRecord
 
@@ -20,25 +20,25 @@ ID_DIGITS = 8
 
 
 def group_records(
-    groups: Sequence[LabelledGroup], window: Window, frame_names: Sequence[str], geometry: Geometry
+    groups: Sequence[LabelledGroup], frames: UsableFrames, frame_names: Sequence[str], geometry: Geometry
 ) -> list[GroupRecord]:
     """A record of every group, as the labels have it; new ones get an id of their most typical frame and place."""
-    return [_record(each, window, frame_names, geometry) for each in groups]
+    return [_record(each, frames, frame_names, geometry) for each in groups]
 
 
-def _record(each: LabelledGroup, window: Window, frame_names: Sequence[str], geometry: Geometry) -> GroupRecord:
-    members = [row for row in each.rows if row < window.window_frames]
+def _record(each: LabelledGroup, frames: UsableFrames, frame_names: Sequence[str], geometry: Geometry) -> GroupRecord:
+    members = [row for row in each.rows if row < frames.window_frames]
     examples = _examples(each, members)
     return GroupRecord(
-        id=each.id or _new_id(window.digests[examples[0]], each.core),
+        id=each.id or _new_id(frames.digests[examples[0]], each.core),
         label=each.label,
         is_new=each.id is None,
         frames=len(members),
-        share=len(members) / window.window_frames,
-        box_xyxy=cells_box(each.core, geometry=geometry, frame_wh=window.frame_wh),
+        share=len(members) / frames.window_frames,
+        box_xyxy=cells_box(each.core, geometry=geometry, frame_wh=frames.frame_wh),
         whole_frame=bool(each.cells.mean() >= WHOLE_FRAME_SHARE),
-        examples=[frame_names[window.sources[row]] for row in examples],
-        members=[frame_names[window.sources[row]] for row in members],
+        examples=[frame_names[frames.sources[row]] for row in examples],
+        members=[frame_names[frames.sources[row]] for row in members],
     )
 
 

@@ -17,9 +17,9 @@ def ignored_cells(geometry: FrameGeometry, window: Window) -> Bool[np.ndarray, "
     Raises:
         NothingInspected: all of them.
     """
-    ignored = geometry.ignored_cells(window.grid, window.frame_wh)
+    ignored = geometry.ignored_cells(window.grid, window.frames.frame_wh)
     if ignored is not None and ignored.all():
-        width, height = window.frame_wh
+        width, height = window.frames.frame_wh
         raise NothingInspected(
             f"the regions leave nothing of a frame of {width} x {height} px to inspect: "
             "correct build.regions, whose corners are x, y in pixels of the frame"

@@ -199,8 +199,14 @@ def _seen(
     window = read_window(
         sample, embedder, geometry, fewest=settings.fewest_frames, max_pixels=max_pixels, pool=pool, progress=silent
     )
-    known = KnownLabels(len(window), ignored=ignored_cells(geometry, window))
-    fitted = fit(window.embeddings, quick, pool, known=known, blocks=contiguous_blocks(len(window), FEWEST_BLOCKS))
+    known = KnownLabels(window.frames.window_frames, ignored=ignored_cells(geometry, window))
+    fitted = fit(
+        window.embeddings,
+        quick,
+        pool,
+        known=known,
+        blocks=contiguous_blocks(window.frames.window_frames, FEWEST_BLOCKS),
+    )
     scores = cross_fit(window.embeddings, fitted, make_search=make_search)
     passing = scores <= np.quantile(scores, PASSING_RATIO)
     planted = planted_scores(

@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Bool
 
-from softpatch.building.window import Window
+from softpatch.building.window import UsableFrames
 from softpatch.images.geometry import WHOLE_FRAME, Geometry, box_cells
 from softpatch.manifest import GroupLabel
 
@@ -56,23 +56,28 @@ def _in_turn(labels: Sequence[LabelledFrames]) -> list[tuple[int, int]]:
 
 
 def exemplars_of(
-    labels: Sequence[LabelledFrames], numbers: Sequence[int], window: Window, geometry: Geometry
+    labels: Sequence[LabelledFrames],
+    numbers: Sequence[int],
+    frames: UsableFrames,
+    *,
+    geometry: Geometry,
+    grid: tuple[int, int],
 ) -> list[Exemplars]:
     """Per label the rows of its frames, and of their copies in the window, and the grid positions of its box.
 
     `numbers` give the label of every frame that was read behind the window, in that order.
     """
     rows: dict[int, set[int]] = {}
-    for row in range(window.window_frames, len(window)):
-        rows.setdefault(numbers[window.sources[row] - window.given_frames], set()).add(row)
+    for row in range(frames.window_frames, len(frames)):
+        rows.setdefault(numbers[frames.sources[row] - frames.given_frames], set()).add(row)
     by_digest: dict[bytes, list[int]] = {}
-    for row, digest in enumerate(window.digests[: window.window_frames]):
+    for row, digest in enumerate(frames.digests[: frames.window_frames]):
         by_digest.setdefault(digest, []).append(row)
     exemplars = []
     for number, labelled in enumerate(labels):
         own = rows.get(number, set())
-        copies = {copy for row in own for copy in by_digest.get(window.digests[row], [])}
+        copies = {copy for row in own for copy in by_digest.get(frames.digests[row], [])}
         box = labelled.box_xyxy or WHOLE_FRAME
-        cells = box_cells(box, geometry=geometry, grid=window.grid, frame_wh=window.frame_wh)
+        cells = box_cells(box, geometry=geometry, grid=grid, frame_wh=frames.frame_wh)
         exemplars.append(Exemplars(labelled, tuple(sorted(own | copies)), cells))
     return exemplars

@@ -74,7 +74,7 @@ def planted_scores(
 
     def planted(one: _Task) -> _Planted:
         rng = np.random.default_rng((seed, 31, one.number))
-        image = geometry.decode(frames[window.sources[one.frame]], max_pixels=None)
+        image = geometry.decode(frames[window.frames.sources[one.frame]], max_pixels=None)
         size_wh = image.shape[1], image.shape[0]
         shares = np.exp(rng.uniform(np.log(SMALLEST_SHARE), np.log(LARGEST_SHARE), DEFECTS_A_FRAME))
         kinds = [KINDS[(one.number + quarter) % len(KINDS)] for quarter in range(DEFECTS_A_FRAME)]

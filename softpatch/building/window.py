@@ -27,19 +27,14 @@ class TooFewFrames(ValueError):
 
 
 @dataclass(frozen=True)
-class Window:
-    """The usable frames of a window, in order.
+class UsableFrames:
+    """Which frames of a window are usable, in order, and what they are.
 
-    `sources[i]` is the place of usable frame i among all frames given. Statistics are those of `images.statistics`,
-    measured on the network's input, so that they compare whatever the camera's resolution. `digests` are of the encoded
-    frames, `sizes_wh` their sizes in pixels as they came. The first `given_frames` of all frames are the window's.
+    `sources[i]` is the place of usable frame i among all frames given. `digests` are of the encoded frames, `sizes_wh`
+    their sizes in pixels as they came. The first `given_frames` of all frames are the window's.
     """
 
-    embeddings: EmbeddingBuffer
-    grid: tuple[int, int]
     sources: tuple[int, ...]
-    statistics: Float32[np.ndarray, "frames 5"]
-    sketches: Float32[np.ndarray, "frames 32"]
     digests: tuple[bytes, ...]
     sizes_wh: tuple[tuple[int, int], ...]
     given_frames: int
@@ -56,6 +51,21 @@ class Window:
     def window_frames(self) -> int:
         """The usable frames of the window itself, which come first; labelled ones are behind them."""
         return bisect_left(self.sources, self.given_frames)
+
+
+@dataclass(frozen=True)
+class Window:
+    """The usable frames of a window, embedded.
+
+    Statistics are those of `images.statistics`, measured on the network's input, so that they compare whatever the
+    camera's resolution.
+    """
+
+    frames: UsableFrames
+    embeddings: EmbeddingBuffer
+    grid: tuple[int, int]
+    statistics: Float32[np.ndarray, "frames 5"]
+    sketches: Float32[np.ndarray, "frames 32"]
 
 
 def read_window(
@@ -96,14 +106,16 @@ def read_window(
             f"{of_window} of {len(frames)} frames can be decoded and a bank needs {fewest}: send more frames"
         )
     return Window(
+        frames=UsableFrames(
+            sources=tuple(source for source, _, _ in usable),
+            digests=tuple(digest for _, digest, _ in usable),
+            sizes_wh=tuple(size for _, _, size in usable),
+            given_frames=len(frames),
+        ),
         embeddings=embeddings,
         grid=embedded.shape[1:3],
-        sources=tuple(source for source, _, _ in usable),
         statistics=np.array(statistics, np.float32),
         sketches=np.stack(sketches),
-        digests=tuple(digest for _, digest, _ in usable),
-        sizes_wh=tuple(size for _, _, size in usable),
-        given_frames=len(frames),
     )
 
 

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float32
 
-from deploy.evaluation.methods.methods import Method, TrainingWindow
+from deploy.evaluation.methods.methods import Method
+from deploy.evaluation.methods.training_window import TrainingWindow
 from deploy.evaluation.results.metrics import PixelMetrics, auroc, pixel_metrics
+from deploy.evaluation.results.rows import Question
 from softpatch.scoring.score import anomaly_map
 
 Clock = Callable[[], float]
@@ -34,6 +36,7 @@ class MethodResult:
     build_seconds: float
     score_seconds: float
     scores: Float32[np.ndarray, "frames"]
+    questions: tuple[Question, ...]
 
 
 def run(
@@ -50,9 +53,9 @@ def run(
     Seconds are of building from embeddings and of scoring them, maps included; embedding is the same for every method.
     """
     started = clock()
-    scorer = method(window, seed)
+    learnt = method(window, seed)
     built = clock()
-    frames = [frame for batch in test.batches() for frame in scorer.score(batch)]
+    frames = [frame for batch in test.batches() for frame in learnt.scorer.score(batch)]
     height, width = test.map_size_hw
     maps = [anomaly_map(frame.patch_scores, height_px=height, width_px=width) for frame in frames]
     scored = clock()
@@ -64,6 +67,7 @@ def run(
             build_seconds=built - started,
             score_seconds=scored - built,
             scores=scores,
+            questions=learnt.questions,
         )
         for setting, tested in settings.items()
     }

@@ -1,7 +1,7 @@
 """Every method the paper compares, and ours, as one function each: from a window to something that scores frames."""
 
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
@@ -10,11 +10,12 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Float32
 
+from deploy.evaluation.methods.answered_groups import fit_answered, fit_default
 from deploy.evaluation.methods.padim import Padim, trusted_frames
-from softpatch.building.calibration_blocks import calibration_blocks
+from deploy.evaluation.methods.training_window import TrainingWindow
+from deploy.evaluation.results.rows import Question
 from softpatch.building.cross_fit import cross_fit
-from softpatch.building.embedding_buffer import EmbeddingBuffer, MemoryBuffer
-from softpatch.building.fit import fit
+from softpatch.building.fit import Fit, fit
 from softpatch.scoring.score import FrameScore
 from softpatch.scoring.search import FlatSearch
 from softpatch.settings import BuildSettings
@@ -53,59 +54,55 @@ class FrameScorer(Protocol):
 
 
 @dataclass(frozen=True)
-class TrainingWindow:
-    """The contaminated frames a method learns from; `good` is the truth, which only clean-patchcore may use."""
+class Learnt:
+    """What a method made of a window, and the questions that it asks about it, answered ones included."""
 
-    embeddings: EmbeddingBuffer
-    good: tuple[int, ...]
-
-    def only(self, frames: Sequence[int]) -> "TrainingWindow":
-        """A window of those frames."""
-        first = self.embeddings.take(range(1))
-        kept = MemoryBuffer(len(frames), first.shape[1:])
-        for frame in frames:
-            kept.append(self.embeddings.take(range(frame, frame + 1)))
-        return TrainingWindow(kept, tuple(i for i, frame in enumerate(frames) if frame in set(self.good)))
+    scorer: FrameScorer
+    questions: tuple[Question, ...] = ()
 
 
-Method = Callable[[TrainingWindow, int], FrameScorer]
-"""(window, seed) -> scorer."""
+Method = Callable[[TrainingWindow, int], Learnt]
+"""(window, seed) -> what it learnt."""
+
+FitDefault = Callable[[TrainingWindow, BuildSettings, Executor], tuple[Fit, tuple[Question, ...]]]
 
 
-def from_settings(window: TrainingWindow, seed: int, *, settings: BuildSettings) -> FrameScorer:
+def from_settings(window: TrainingWindow, seed: int, *, settings: BuildSettings) -> Learnt:
     """A bank by those settings, without calibration. With the paper's: one group, one exact coreset, as published."""
     with ThreadPoolExecutor(available_cores()) as pool:
         fitted = fit(window.embeddings, settings.model_copy(update={"seed": seed}), pool)
-    return fitted.bank.scorer(FlatSearch)
+    return Learnt(fitted.bank.scorer(FlatSearch))
 
 
-def clean_patchcore(window: TrainingWindow, seed: int) -> FrameScorer:
+def clean_patchcore(window: TrainingWindow, seed: int) -> Learnt:
     """PatchCore from the good frames alone: what a person who cleaned the data would get."""
     return from_settings(window.only(window.good), seed, settings=PATCHCORE)
 
 
-def padim(window: TrainingWindow, seed: int) -> Padim:
+def padim(window: TrainingWindow, seed: int) -> Learnt:
     """PaDiM from all frames."""
+    return Learnt(_padim(window, seed))
+
+
+def _padim(window: TrainingWindow, seed: int) -> Padim:
     return Padim.fit(window.embeddings.take(range(len(window.embeddings))), seed=seed)
 
 
-def padim_patchcore(window: TrainingWindow, seed: int) -> FrameScorer:
+def padim_patchcore(window: TrainingWindow, seed: int) -> Learnt:
     """The paper's image-level denoising: PaDiM rejects the worst 15 % of its own window, PatchCore learns the rest."""
-    denoiser, embeddings = padim(window, seed), window.embeddings
+    denoiser, embeddings = _padim(window, seed), window.embeddings
     scores = [denoiser.score(embeddings.take(range(frame, frame + 1)))[0].score for frame in range(len(embeddings))]
     kept = trusted_frames(np.array(scores, np.float32), PAPER_NOISE_RATIO)
     return from_settings(window.only(kept.tolist()), seed, settings=PATCHCORE)
 
 
-def patchline(window: TrainingWindow, seed: int) -> FrameScorer:
+def patchline(window: TrainingWindow, seed: int, *, build: FitDefault = fit_default) -> Learnt:
     """The product's default, calibration included, as `build_bank` does it."""
-    settings, embeddings = BuildSettings(seed=seed), window.embeddings
+    settings = BuildSettings(seed=seed)
     with ThreadPoolExecutor(available_cores()) as pool:
-        fitted = fit(
-            embeddings, settings, pool, blocks=calibration_blocks(len(embeddings), settings.calibration_blocks)
-        )
-    cross_fit(embeddings, fitted, make_search=FlatSearch)
-    return fitted.bank.scorer(FlatSearch)
+        fitted, questions = build(window, settings, pool)
+    cross_fit(window.embeddings, fitted, make_search=FlatSearch)
+    return Learnt(fitted.bank.scorer(FlatSearch), questions)
 
 
 def _softpatch(**changes: object) -> Method:
@@ -115,6 +112,7 @@ def _softpatch(**changes: object) -> Method:
 METHODS: Mapping[str, Method] = MappingProxyType(
     {
         "patchline": patchline,
+        "patchline-answered": partial(patchline, build=fit_answered),
         "patchline-224": patchline,
         "softpatch-lof": _softpatch(),
         "softpatch-lof-auto": _softpatch(noise_ratio="auto"),

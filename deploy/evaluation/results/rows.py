@@ -1,8 +1,21 @@
 """The result of one experiment as one line of JSON."""
 
+from typing import Literal
+
 from pydantic import BaseModel, ConfigDict
 
 RowKey = tuple[str, str, str, str, str, float, int]
+
+
+class Question(BaseModel):
+    """A group that a person is asked about: its frames of the window, how many are defective, and what was answered."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    frames: int
+    defective: int
+    answer: Literal["good", "defect"] | None
+    """None: nobody answered, and the group was not learnt."""
 
 
 class Row(BaseModel):
@@ -25,6 +38,8 @@ class Row(BaseModel):
     average_precision: float | None
     build_seconds: float
     score_seconds: float
+    questions: tuple[Question, ...] | None = None
+    """What the method asks about its window; None in rows of before questions were counted."""
 
     @property
     def key(self) -> RowKey:
