@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from softpatch.building.grid_margin import with_margin
-from softpatch.building.group_drafts import SAME, GroupDraft
+from softpatch.building.group_drafts import SAME, STRONG, GroupDraft
 
 
 def merged_drafts(drafts: Iterable[GroupDraft]) -> list[GroupDraft]:
@@ -33,6 +33,9 @@ def _same(one: GroupDraft, other: GroupDraft) -> bool:
 
 
 def _together(one: GroupDraft, other: GroupDraft) -> GroupDraft:
+    """Both as one; a draft of the same set that is much fainter is the clearer one and bystanders, which stay out."""
+    if one.part == other.part and other.clearness < STRONG * one.clearness:
+        return one
     new = ~np.isin(other.frames, one.frames)
     return GroupDraft(
         part=one.part,

@@ -57,7 +57,19 @@ def _means(rows: Sequence[Row]) -> str:
     groups: dict[tuple[float, str, str], list[Row]] = defaultdict(list)
     for row in rows:
         groups[(row.noise, row.setting, row.method)].append(row)
-    head = ["noise", "setting", "method", "image AUROC", "pixel AUROC", "PRO", "AP", "build s", "score s", "rows"]
+    head = [
+        "noise",
+        "setting",
+        "method",
+        "image AUROC",
+        "pixel AUROC",
+        "PRO",
+        "AP",
+        "build s",
+        "score s",
+        "rows",
+        "questions",
+    ]
     lines = []
     for (noise, setting, method), group in sorted(groups.items()):
         figures = [
@@ -70,8 +82,17 @@ def _means(rows: Sequence[Row]) -> str:
             )
         ]
         seconds = [f"{mean(row.build_seconds for row in group):.1f}", f"{mean(row.score_seconds for row in group):.1f}"]
-        lines.append([f"{noise:g}", setting, method, *figures, *seconds, str(len(group))])
+        lines.append([f"{noise:g}", setting, method, *figures, *seconds, str(len(group)), _questions(group)])
     return table(head, lines)
+
+
+def _questions(rows: Sequence[Row]) -> str:
+    """How many questions the windows raise together, and how many were answered; empty where nobody counted them."""
+    if any(row.questions is None for row in rows):
+        return ""
+    asked = [question for row in rows for question in row.questions or ()]
+    answered = sum(question.answer is not None for question in asked)
+    return f"{len(asked)}, {answered} answered" if answered else str(len(asked))
 
 
 def _over_categories(rows: Sequence[Row], value: Callable[[Row], float | None]) -> str:

@@ -16,7 +16,8 @@ from deploy.evaluation.command import Request, between_marks, run_request
 from deploy.evaluation.embedding_cache import EmbeddingCache
 from deploy.evaluation.ledger import Ledger
 from deploy.evaluation.plot import curves_of
-from deploy.evaluation.results.rows import Row
+from deploy.evaluation.results.report import report
+from deploy.evaluation.results.rows import Question, Row
 from deploy.evaluation.study import Category, StudyPlan, run_task, tasks
 from softpatch.images.folders import read_folder
 from softpatch.images.geometry import Geometry
@@ -166,6 +167,30 @@ def measured(backbone: str, method: str, noise: float) -> Row:
         build_seconds=1.0,
         score_seconds=1.0,
     )
+
+
+@pytest.mark.parametrize(
+    ("asked", "shown"),
+    [
+        ([None, ()], ""),
+        ([(), ()], "0"),
+        ([(Question(frames=9, defective=2, answer=None),), ()], "1"),
+        (
+            [(Question(frames=9, defective=2, answer="good"), Question(frames=2, defective=0, answer=None)), ()],
+            "2, 1 answered",
+        ),
+    ],
+)
+def test_a_report_says_how_many_questions_its_windows_raise(
+    asked: list[tuple[Question, ...] | None], shown: str
+) -> None:
+    """A figure that somebody's answer made must not look like one that nobody helped; old rows do not say."""
+    rows = [measured("lite0", "patchline", 0.1).model_copy(update={"questions": each}) for each in asked]
+    first, _, line, *_ = next(
+        part for part in report(rows, {}, {}).split("\n\n") if part.startswith("| noise")
+    ).splitlines()
+    assert first.endswith("| rows | questions |")
+    assert line.endswith(f"| 2 | {shown} |")
 
 
 def test_a_curve_is_one_backbones_and_has_several_points() -> None:
