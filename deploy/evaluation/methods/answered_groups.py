@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from concurrent.futures import Executor
 
 from deploy.evaluation.methods.training_window import TrainingWindow
-from deploy.evaluation.results.rows import Question
+from deploy.evaluation.results.rows import Answer, Question
 from deploy.place_on_frame import group_place
 from softpatch.building.calibration_blocks import calibration_blocks
 from softpatch.building.fit import Fit, fit
@@ -78,7 +78,7 @@ def _usable(encoded: Sequence[bytes], given_frames: int) -> UsableFrames:
 
 def _question(group: GroupRecord, window: TrainingWindow, *, answered: bool) -> Question:
     defective = len({int(name) for name in group.members}.difference(window.good))
-    answer = "good" if 2 * defective < group.frames else "defect"
+    answer: Answer = "good" if 2 * defective < group.frames else "defect"
     return Question(frames=group.frames, defective=defective, answer=answer if answered else None)
 
 

@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 RowKey = tuple[str, str, str, str, str, float, int]
+Answer = Literal["good", "defect"]
 
 
 class Question(BaseModel):
@@ -14,7 +15,7 @@ class Question(BaseModel):
 
     frames: int
     defective: int
-    answer: Literal["good", "defect"] | None
+    answer: Answer | None
     """None: nobody answered, and the group was not learnt."""
 
 
