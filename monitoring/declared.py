@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping  # noqa: TC003 -- get_type_hints reads it at run time
 from dataclasses import dataclass, field, fields
 from itertools import product
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from prometheus_client import Counter, Gauge, Histogram, Info, disable_created_metrics
@@ -36,13 +37,21 @@ class Metric:
     """It says something only of a view with a bank: a view that learns has no series of it."""
 
 
-def declarations(service: type) -> dict[str, tuple[type, Metric]]:
+_DECLARED: dict[type, Mapping[str, tuple[type, Metric]]] = {}
+"""What was asked before: reading the hints of a class takes milliseconds, and every view asks."""
+
+
+def declarations(service: type) -> Mapping[str, tuple[type, Metric]]:
     """Each field of a service's metrics with its kind (Counter, Gauge, Histogram, Info) and its declaration.
 
     Raises TypeError for a field that is not `Annotated[kind, Metric(...)]`.
     """
-    hints = get_type_hints(service, include_extras=True)
-    return {f.name: _kind_and_metric(f.name, hints[f.name]) for f in fields(service)}
+    if service not in _DECLARED:
+        hints = get_type_hints(service, include_extras=True)
+        _DECLARED[service] = MappingProxyType(
+            {f.name: _kind_and_metric(f.name, hints[f.name]) for f in fields(service)}
+        )
+    return _DECLARED[service]
 
 
 def declare(service: type[_Service], registry: CollectorRegistry) -> _Service:

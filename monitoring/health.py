@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 PLAIN_TEXT = "text/plain; charset=utf-8"
 
+CLOSES_WITHIN_SECONDS = 0.05
+"""How often the server looks whether it shall close."""
+
 
 class PortInUse(OSError):
     """Another process listens on this service's port."""
@@ -98,7 +101,9 @@ class HealthServer:
             "/readyz": lambda: _readiness(ready, heartbeat),
         }
         self._server = _listen(host, port, pages)
-        self._thread = threading.Thread(target=self._server.serve_forever, name="health", daemon=True)
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, args=(CLOSES_WITHIN_SECONDS,), name="health", daemon=True
+        )
         self._thread.start()
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,6 +33,13 @@ hypothesis.settings.load_profile("patchline")
 def pytest_configure(config: pytest.Config) -> None:
     """Tests that start processes are told from the others, which `make quick` runs."""
     config.pluginmanager.register(ProcessStarts())
+
+
+def pytest_collection_finish() -> None:
+    """What imports and the tests themselves take stays to the end: the collector need not walk it again and again."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000)
 
 
 def folder_from(variable: str) -> Path:

@@ -2,6 +2,7 @@
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from types import MappingProxyType
 
 import numpy as np
@@ -19,7 +20,7 @@ from softpatch.scoring.search import FlatSearch
 from softpatch.settings import BuildSettings
 from tests.softpatch.random_embeddings import MeanColours, encoded, picture, window
 
-AUTO = BuildSettings(most_input_px=256 * 256, coreset_cap=200, probes=3)
+AUTO = BuildSettings(most_input_px=128 * 128, coreset_cap=200, probes=3)
 
 
 class TwoViews(MeanColours):
@@ -77,11 +78,18 @@ def chosen(
         )
 
 
+@cache
+def first_choice(*, blind: str, frames_per_second: float | None = None) -> ChosenInput:
+    """Of a window of 60 frames, with nothing before it."""
+    embedder = TwoViews("fine", blind=blind)
+    return chosen(window(60, defects=0), embedder, AUTO, frames_per_second=frames_per_second)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("blind", "expected"), [("wide", "medium"), ("medium", "wide")])
 def test_the_features_that_see_more_are_taken(blind: str, expected: str) -> None:
     """The trials say what each saw, the chosen one first."""
-    found = chosen(window(60, defects=0), TwoViews("fine", blind=blind), AUTO)
+    found = first_choice(blind=blind)
     assert found.features == expected
     assert found.choice is not None
     assert [each.features for each in found.choice.trials] == [expected, blind]
@@ -116,7 +124,7 @@ def test_what_the_settings_say_is_not_tried() -> None:
 
 def test_fine_features_are_taken_where_the_settings_name_them() -> None:
     """Or where there are no others; at a quarter of the pixels."""
-    quarter = Geometry(height_px=128, width_px=128)
+    quarter = Geometry(height_px=64, width_px=64)
     embedder = TwoViews("medium", blind="none")
     assert input_candidates((64, 64), embedder, AUTO.model_copy(update={"features": "fine"})) == [(quarter, "fine")]
     assert input_candidates((64, 64), MeanColours(), AUTO) == [(quarter, "colours")]
@@ -126,15 +134,14 @@ def test_fine_features_are_taken_where_the_settings_name_them() -> None:
 def test_a_short_window_is_looked_at_by_the_widest_features() -> None:
     """Nothing is tried: the first bank is wanted soon, and a few frames tell no difference."""
     assert chosen(window(59, defects=0), TwoViews("fine", blind="wide"), AUTO) == ChosenInput(
-        FrameGeometry(height_px=256, width_px=256), "wide"
+        FrameGeometry(height_px=128, width_px=128), "wide"
     )
 
 
 @pytest.mark.slow
 def test_an_earlier_choice_stands_once_it_was_made_on_a_whole_sample() -> None:
     """Scores of another input would not compare with those before; a choice of a few frames is made anew."""
-    sees_medium = TwoViews("fine", blind="wide")
-    first = chosen(window(60, defects=0), sees_medium, AUTO).choice
+    first = first_choice(blind="wide").choice
     assert first is not None
     otherwise = TwoViews("fine", blind="medium")
     assert chosen(window(60, defects=0), otherwise, AUTO, earlier=first).features == "wide"
@@ -145,27 +152,26 @@ def test_an_earlier_choice_stands_once_it_was_made_on_a_whole_sample() -> None:
 @pytest.mark.slow
 def test_an_earlier_choice_that_the_settings_rule_out_is_made_anew() -> None:
     """Somebody allowed fewer pixels."""
-    sees_medium = TwoViews("fine", blind="wide")
-    first = chosen(window(60, defects=0), sees_medium, AUTO).choice
+    first = first_choice(blind="wide").choice
     assert first is not None
     whole = first.model_copy(update={"frames": TRIAL_FRAMES})
     fewer = AUTO.model_copy(update={"most_input_px": 64 * 64})
-    assert chosen(window(60, defects=0), sees_medium, fewer, earlier=whole).geometry == FrameGeometry(
-        height_px=64, width_px=64
-    )
+    assert chosen(
+        window(60, defects=0), TwoViews("fine", blind="wide"), fewer, earlier=whole
+    ).geometry == FrameGeometry(height_px=64, width_px=64)
 
 
 @pytest.mark.slow
 def test_frames_that_come_too_fast_are_looked_at_smaller() -> None:
     """A million a second: at an eighth of the pixels, the least. One a minute: as ever. What was measured is kept."""
     blind = TwoViews("fine", blind="none")
-    fast = chosen(window(60, defects=0), blind, AUTO, frames_per_second=1e6)
+    fast = first_choice(blind="none", frames_per_second=1e6)
     slow = chosen(window(8, defects=0), blind, AUTO, frames_per_second=1 / 60)
-    assert slow.geometry == FrameGeometry(height_px=256, width_px=256)
-    assert fast.geometry == FrameGeometry(height_px=96, width_px=96)
+    assert slow.geometry == FrameGeometry(height_px=128, width_px=128)
+    assert fast.geometry == FrameGeometry(height_px=32, width_px=32)
     assert fast.choice is not None
     assert fast.choice.cost is not None
-    assert fast.choice.cost.most_input_px == 256 * 256 // 8
+    assert fast.choice.cost.most_input_px == 128 * 128 // 8
     assert fast.choice.cost.frame_seconds > 0
     said = AUTO.model_copy(update={"frames_per_second": 1 / 60})
     assert chosen(window(8, defects=0), blind, said, frames_per_second=1e6).geometry == slow.geometry
@@ -174,11 +180,12 @@ def test_frames_that_come_too_fast_are_looked_at_smaller() -> None:
 @pytest.mark.slow
 def test_a_choice_made_smaller_stands_when_frames_come_slower() -> None:
     """A line should not see its scores change with every change of pace."""
-    blind = TwoViews("fine", blind="none")
-    choice = chosen(window(60, defects=0), blind, AUTO, frames_per_second=1e6).choice
+    choice = first_choice(blind="none", frames_per_second=1e6).choice
     assert choice is not None
     whole = choice.model_copy(update={"frames": TRIAL_FRAMES})
-    assert chosen(window(60, defects=0), blind, AUTO, whole).geometry == FrameGeometry(height_px=96, width_px=96)
+    assert chosen(window(60, defects=0), TwoViews("fine", blind="none"), AUTO, whole).geometry == FrameGeometry(
+        height_px=32, width_px=32
+    )
 
 
 @pytest.mark.slow
