@@ -20,8 +20,10 @@ if TYPE_CHECKING:
     from ingest.kafka.settings import KafkaSettings
     from ingest.kafka.untyped import Untyped
 
-NEAR_OFFSETS = 64
+NEAR_OFFSETS = 8
 """So many records are read over on the way to the next one that is wanted: that is quicker than a new fetch."""
+FETCH_BYTES = 256 * 1024
+"""Of one fetch: what it brings beyond the record is read for nothing; a larger batch of records comes whole."""
 BEHIND_THE_END_SECONDS = 1.0
 """For a record that is said to be behind the end: the embedded broker takes the last batch's first record for it."""
 
@@ -36,8 +38,13 @@ class RecordFetcher:
     @classmethod
     def open(cls, settings: KafkaSettings, *, give_up_seconds: float | None = None, stop: Event | None = None) -> Self:
         """Connect. Raises BrokerUnreachable where no broker answers in time, or `stop` was set."""
+        options = {
+            **client_options(settings),
+            **fetch_options(settings),
+            "max_partition_fetch_bytes": min(FETCH_BYTES, settings.fetch_partition_bytes),
+        }
         consumer = connected(
-            lambda: KafkaConsumer(**client_options(settings), **fetch_options(settings), group_id=None),
+            lambda: KafkaConsumer(**options, group_id=None),
             settings,
             give_up_seconds=give_up_seconds,
             stop=stop,
