@@ -7,6 +7,7 @@ kill at any moment loses none; what people look at now, the newest, comes first.
 from __future__ import annotations
 
 from collections import defaultdict
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
 
@@ -26,6 +27,7 @@ from softpatch.images.decode import least_depth
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+    from concurrent.futures import Executor
 
     from sqlalchemy import Row
 
@@ -38,6 +40,8 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 BATCH = 32
+STORING = 4
+"""Pictures that are put into the store at a time, while the next ones are fetched: each waits for the disk."""
 EXPIRED_AT_ONCE = 200
 FETCH_SECONDS = 20.0
 JPEG_QUALITY = 80
@@ -109,8 +113,10 @@ class PictureKeeper:
         by_partition = defaultdict(list)
         for row in rows:
             by_partition[row.frames_partition].append(row)
-        for partition, wanted in by_partition.items():
-            self._keep_of(Partition(self._topic, partition), sorted(wanted, key=lambda row: row.frames_offset))
+        with ThreadPoolExecutor(STORING, thread_name_prefix="store") as storing:
+            for partition, wanted in by_partition.items():
+                in_order = sorted(wanted, key=lambda row: row.frames_offset)
+                self._keep_of(Partition(self._topic, partition), in_order, storing)
         return len(rows)
 
     def waiting(self) -> int:
@@ -136,7 +142,7 @@ class PictureKeeper:
         with self._database.reading() as connection:
             return list(connection.execute(newest))
 
-    def _keep_of(self, partition: Partition, rows: list[Row[datetime, str, str, int, int]]) -> None:
+    def _keep_of(self, partition: Partition, rows: list[Row[datetime, str, str, int, int]], storing: Executor) -> None:
         kept, sizes, missing = [], [], []
         offsets = [row.frames_offset for row in rows]
         for row, record in zip(
@@ -147,8 +153,8 @@ class PictureKeeper:
                 missing.append(row)
                 continue
             kept.append(row)
-            sizes.append(self._put(row.view, row.decided_at, row.id, encoded))
-        set_picture(self._database, kept, PictureState.KEPT, sizes)
+            sizes.append(storing.submit(self._put, row.view, row.decided_at, row.id, encoded))
+        set_picture(self._database, kept, PictureState.KEPT, [each.result() for each in sizes])
         set_picture(self._database, missing, PictureState.MISSING, [0] * len(missing))
 
     def _put(self, view: str, decided_at: datetime, decision: str, encoded: bytes) -> int:

@@ -38,6 +38,8 @@ _Kept = TypeVar("_Kept", bound=Message)
 
 SAME_PART_DAYS = 30
 """How far from a part's decision its other frames are looked for."""
+LATELY = timedelta(days=2)
+"""A view's latest decisions are looked for so far back from its last one."""
 
 
 @dataclass(frozen=True)
@@ -165,6 +167,17 @@ class RecordReader:
         )
         with self._database.reading() as connection:
             return [(at, key, verdict, ratio) for at, key, verdict, ratio in connection.execute(later)]
+
+    def all_after(self, moment: datetime, *, most: int) -> list[tuple[datetime, str, str, float | None]]:
+        """Moment, view, verdict and score ratio of what all views decided behind a moment, the oldest first."""
+        later = (
+            select(decisions.c.decided_at, decisions.c.view, decisions.c.verdict, decisions.c.score_ratio)
+            .where(decisions.c.decided_at > moment)
+            .order_by(decisions.c.decided_at)
+            .limit(most)
+        )
+        with self._database.reading() as connection:
+            return [(at, view, verdict, ratio) for at, view, verdict, ratio in connection.execute(later)]
 
     def decisions(
         self, view: str, wanted: DecisionFilter, *, most: int, pictured: bool = False
@@ -310,7 +323,7 @@ class RecordReader:
     def _lately(self, connection: Connection, newest: Select[Any], view: str) -> Select[Any]:
         """With a bound on the time, from the view's own row: PostgreSQL then opens the partitions of a few days."""
         last = connection.execute(select(views.c.last_at).where(views.c.view == view)).scalar_one_or_none()
-        return newest if last is None else newest.where(decisions.c.decided_at > last - timedelta(days=2))
+        return newest if last is None else newest.where(decisions.c.decided_at > last - LATELY)
 
 
 def minute_of(moment: datetime) -> datetime:

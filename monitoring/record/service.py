@@ -57,6 +57,8 @@ ROOM = 1000
 """Decisions of one transaction at most: 0.2 s of work."""
 RETRY_SECONDS = 1.0
 IDLE_SECONDS = 0.2
+GATHER_SECONDS = 0.2
+"""Between two rounds that find less than a whole transaction: one of many decisions costs hardly more than of one."""
 TOPICS: tuple[TopicName, ...] = ("decisions", "banks", "bank-events", "drift-events", "feedback")
 
 _Message = TypeVar("_Message", bound=Message)
@@ -93,11 +95,14 @@ class Recorder:
             Refused: Kafka will never accept what we do; a person must act.
         """
         while not until.is_set():
-            self.round(until)
+            begun = time.monotonic()
+            if self.round(until) < ROOM:
+                until.wait(max(0.0, GATHER_SECONDS - (time.monotonic() - begun)))
 
-    def round(self, until: Event) -> None:
-        """Read what is there, write it, and say so to Kafka."""
+    def round(self, until: Event) -> int:
+        """Read what is there, write it, and say so to Kafka; returns how many records that were."""
         self._heartbeat.beat()
+        records: Sequence[Record] = ()
         try:
             records = self._loop.poll(self._settings.poll_seconds, room=ROOM)
             self._kafka.records_polled.inc(len(records))
@@ -107,6 +112,7 @@ class Recorder:
         except Aborted as error:  # all is read again, and written once
             self._kafka.transactions_aborted.inc()
             log.warning("read_again", cause=str(error))
+        return len(records)
 
     def _written(self, records: Sequence[Record], until: Event) -> bool:
         """Write until the database has it; false where the process is to end, or its partitions went meanwhile."""

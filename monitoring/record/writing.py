@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
-from sqlalchemy import case, delete, func, insert, or_, select, text, update
+from sqlalchemy import bindparam, case, delete, func, insert, or_, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from ingest.decision import Verdict
 from monitoring.record.rows import MinuteCounts, counts_by_minute, decision_row
 from monitoring.record.schema import (
     PictureState,
+    UtcMoment,
     bank_states,
     decisions,
     microseconds,
@@ -36,6 +38,8 @@ REPEATED_WITHIN = timedelta(days=2)
 DAY = timedelta(days=1)
 PARTITION = "decisions_"
 PARTITION_LOCK = 7_268_424
+ANALYZED_AT = (1_000, 10_000, 100_000)
+"""Rows of a new day at which PostgreSQL is told to count it: until it has, it reads the day whole for each question."""
 
 
 class ViewMessage(Protocol):
@@ -63,6 +67,7 @@ class RecordWriter:
         self._database = database
         self._sample = sample
         self._days: set[datetime] = set()
+        self._written: Counter[datetime] = Counter()
 
     def decisions(self, batch: Sequence[Decision]) -> int:
         """Write what is new of a batch, oldest first; returns how many that were. Raises DatabaseError."""
@@ -77,6 +82,7 @@ class RecordWriter:
                 )
                 _add_to_minutes(connection, new)
                 _add_to_views(connection, new)
+        self._analyze_days(new)
         return len(new)
 
     def messages(self, table: Table, batch: Iterable[tuple[int, ViewMessage]]) -> None:
@@ -120,6 +126,17 @@ class RecordWriter:
                 )
         self._days |= wanted
 
+    def _analyze_days(self, new: Sequence[Decision]) -> None:
+        """What autovacuum would do in a minute, or in several."""
+        if not self._database.partitioned:
+            return
+        for day, count in Counter(day_of(each.decided_at) for each in new).items():
+            before = self._written[day]
+            self._written[day] += count
+            if any(before < rows <= before + count for rows in ANALYZED_AT):
+                with self._database.writing() as connection:
+                    connection.execute(text(f"ANALYZE {PARTITION}{day:%Y%m%d}"))
+
 
 def day_of(moment: datetime) -> datetime:
     """The beginning of its day, in UTC."""
@@ -128,20 +145,28 @@ def day_of(moment: datetime) -> datetime:
 
 def set_picture(database: Database, rows: Sequence[Any], state: PictureState, sizes: Sequence[int]) -> None:
     """Note what became of the pictures of some rows (`view`, `decided_at`, `id`), and what they take in the store."""
+    if not rows:
+        return
     with database.writing() as connection:
-        for row, size in zip(rows, sizes, strict=True):
-            connection.execute(
-                update(decisions)
-                .where(decisions.c.decided_at == row.decided_at, decisions.c.id == row.id)
-                .values(picture=state.value, picture_bytes=size)
-            )
-            if state is PictureState.KEPT:
-                later = or_(views.c.picture_at.is_(None), views.c.picture_at <= row.decided_at)
-                connection.execute(
-                    update(views)
-                    .where(views.c.view == row.view, later)
-                    .values(picture_at=row.decided_at, picture_id=row.id)
-                )
+        connection.execute(
+            update(decisions)
+            .where(decisions.c.decided_at == bindparam("at", type_=UtcMoment), decisions.c.id == bindparam("key"))
+            .values(picture=state.value, picture_bytes=bindparam("size")),
+            [{"at": row.decided_at, "key": row.id, "size": size} for row, size in zip(rows, sizes, strict=True)],
+        )
+        if state is PictureState.KEPT:
+            _add_pictures_to_views(connection, rows)
+
+
+def _add_pictures_to_views(connection: Connection, rows: Sequence[Any]) -> None:
+    newest = {row.view: row for row in sorted(rows, key=lambda row: row.decided_at)}
+    later = or_(views.c.picture_at.is_(None), views.c.picture_at <= bindparam("at", type_=UtcMoment))
+    connection.execute(
+        update(views)
+        .where(views.c.view == bindparam("name"), later)
+        .values(picture_at=bindparam("at", type_=UtcMoment), picture_id=bindparam("key")),
+        [{"name": row.view, "at": row.decided_at, "key": row.id} for row in newest.values()],
+    )
 
 
 def forget_before(database: Database, moment: datetime) -> int:

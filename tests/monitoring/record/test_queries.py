@@ -106,6 +106,14 @@ def test_counts_and_buckets_are_those_of_the_decisions(reader: RecordReader) -> 
     assert buckets[0].brightness == pytest.approx(100 + sum(range(120)) / 120)
 
 
+def test_what_all_views_decided_behind_a_moment_comes_in_the_order_of_time(reader: RecordReader) -> None:
+    """So many at most."""
+    every = sorted([*BATCH, made(0, view="line-1/side")], key=lambda each: each.decided_at)
+    behind = [each for each in every if each.decided_at > AT]
+    found = reader.all_after(AT, most=50)
+    assert found == [(each.decided_at, each.view, each.verdict, each.score_ratio) for each in behind[:50]]
+
+
 def test_ratios_come_in_the_order_of_time(reader: RecordReader) -> None:
     """The latest so many, and those behind a moment."""
     latest = reader.ratios(VIEW, last=4)

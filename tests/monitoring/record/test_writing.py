@@ -6,14 +6,14 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 
 from ingest.bank_event import BankEvent, BankEventKind
 from ingest.bank_state import BankState, ViewState
 from ingest.decision import Decision, Verdict
 from monitoring.record.rows import PassSample, decision_of
 from monitoring.record.schema import bank_events, bank_states, decisions, minutes, views
-from monitoring.record.writing import RecordWriter, day_of, forget_before
+from monitoring.record.writing import ANALYZED_AT, RecordWriter, day_of, forget_before
 from tests.monitoring.decisions import AT, VIEW
 from tests.monitoring.record.lines import made
 
@@ -115,6 +115,26 @@ def test_old_days_are_forgotten_with_their_counts(database: Database, writer: Re
     assert [each.frame_id for each in rows(database)] == ["run-2"]
     with database.reading() as connection:
         assert connection.execute(select(func.count()).select_from(minutes)).scalar_one() == 1
+
+
+def test_a_new_day_is_known_to_the_planner_as_soon_as_it_has_some_rows(
+    database: Database, writer: RecordWriter
+) -> None:
+    """Nobody had looked at it for a minute: whether a decision is written already was answered by reading the day."""
+    if not database.partitioned:
+        pytest.skip("SQLite's planner takes the index without having counted")
+    writer.decisions([made(n) for n in range(ANALYZED_AT[0] - 1)])
+    assert _counted_rows(database) <= 0
+    writer.decisions([made(ANALYZED_AT[0])])
+    assert _counted_rows(database) == ANALYZED_AT[0]
+
+
+def _counted_rows(database: Database) -> int:
+    """Of the day's partition, as PostgreSQL last counted them."""
+    with database.reading() as connection:
+        name = f"decisions_{AT:%Y%m%d}"
+        found = connection.execute(text("SELECT reltuples FROM pg_class WHERE relname = :name"), {"name": name})
+        return int(found.scalar_one())
 
 
 def test_passes_are_sampled_by_time_and_rejects_are_not() -> None:
