@@ -71,12 +71,12 @@ def tile_of(
     state: BankState | None,
     counts: VerdictCounts | None,
     episode: DriftEvent | None,
-    latest: Sequence[tuple[datetime, str, str, float | None]],
+    latest: Sequence[tuple[str, float | None]],
     *,
     now: datetime,
     silent_after: timedelta,
 ) -> ViewTile:
-    """The tile of a view; `episode` is the open one, `latest` its last decisions, the oldest first."""
+    """The tile of a view; `episode` is the open one, `latest` verdict and score ratio of its last decisions."""
     counted = counts or VerdictCounts()
     stage = ViewState.LEARNING if state is None else state.state
     return ViewTile(
@@ -84,8 +84,8 @@ def tile_of(
         state=stage,
         counts=counted,
         alarms=tuple(_alarms(summary, state, counted, episode, now=now, silent_after=silent_after)),
-        ratios=[ratio for _, _, _, ratio in latest],
-        verdicts=[verdict for _, _, verdict, _ in latest],
+        ratios=[ratio for _, ratio in latest],
+        verdicts=[verdict for verdict, _ in latest],
     )
 
 

@@ -1,4 +1,4 @@
-"""What has just been decided: one look at the history every half second, shared by all who watch."""
+"""What has just been decided: a few looks at the history a second, shared by all who watch."""
 
 from __future__ import annotations
 
@@ -9,19 +9,21 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from monitoring.console.recent_scores import RecentScores
 from monitoring.record.database import DatabaseError
 from monitoring.record.schema import microseconds
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 
+    from monitoring.console.recent_scores import Score
     from monitoring.record.queries import RecordReader, ViewSummary
 
 log = structlog.get_logger(__name__)
 
-LOOK_SECONDS = 0.3
-SEND_SECONDS = 0.3
-KEEP_ALIVE_LOOKS = 50
+LOOK_SECONDS = 0.2
+SEND_SECONDS = 0.1
+KEEP_ALIVE_LOOKS = 150
 """Looks without news after which a comment is sent, so that proxies keep the connection."""
 
 
@@ -32,6 +34,7 @@ class LiveViews:
         self._reader = reader
         self._stop = stop
         self._latest: Mapping[str, ViewSummary] = {}
+        self._scores = RecentScores(reader)
         self._thread = threading.Thread(target=self._run, name="live", daemon=True)
 
     def start(self) -> None:
@@ -42,6 +45,10 @@ class LiveViews:
     def latest(self) -> Mapping[str, ViewSummary]:
         """Every view as of the last look."""
         return self._latest
+
+    def scores(self, view: str) -> Sequence[Score]:
+        """Verdict and score ratio of a view's last decisions, the oldest first. Raises DatabaseError."""
+        return self._scores.of(view)
 
     async def events(self, gone: Callable[[], Awaitable[bool]], view: str | None = None) -> AsyncIterator[str]:
         """Server-sent events: the last decision of each view that went on, of one view or of all."""
@@ -65,6 +72,7 @@ class LiveViews:
         while not self._stop.is_set():
             try:
                 self._latest = {each.view: each for each in self._reader.views()}
+                self._scores.follow(self._latest.values())
             except DatabaseError as error:
                 log.warning("history_not_read", cause=str(error))
             self._stop.wait(LOOK_SECONDS)

@@ -29,7 +29,6 @@ Text = Annotated[str, Query(max_length=40)]
 
 COUNTED = timedelta(hours=1)
 """What a tile counts."""
-LATEST = 90
 CHART_POINTS = 400
 FRAMES = 24
 DRIFT_SPANS = {"1h": 3600, "8h": 28_800, "24h": 86_400, "7d": 604_800, "30d": 2_592_000}
@@ -210,7 +209,7 @@ def _tiles(console: Console, only: str | None = None) -> list[ViewTile]:
             states.get(each.view),
             counts.get(each.view),
             open_.get(each.view),
-            console.reader.ratios(each.view, last=LATEST),
+            console.live.scores(each.view),
             now=now,
             silent_after=silent,
         )
