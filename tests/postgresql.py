@@ -29,13 +29,18 @@ class Postgresql:
     bin: Path
     folder: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="patchline-postgresql-")))
     port: int = field(default_factory=free_port)
+    durable: bool = False
+    """Whether a commit waits for the disk, as in a plant; tests have nothing to lose."""
 
     def start(self) -> Postgresql:
         """Make its data folder, and start it."""
         if os.getuid() == 0:
             shutil.chown(self.folder, ACCOUNT)
         self._run("initdb", "--username=patchline", "--auth=trust", "--encoding=UTF8", "--no-sync", "-D", self._data)
-        options = f"-p {self.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={self.folder} -c fsync=off"
+        options = (
+            f"-p {self.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={self.folder} "
+            f"-c fsync={'on' if self.durable else 'off'}"
+        )
         self._run("pg_ctl", "-D", self._data, "-l", str(self.folder / "log"), "-o", options, "-w", "start")
         return self
 
