@@ -70,16 +70,21 @@ class Message(FrozenModel):
             BadMessage: it is not JSON or breaks the contract; the text names each wrong field.
         """
         try:
-            found = from_json(data)  # json.loads would end in RecursionError where brackets nest too deep
-        except ValueError as error:
-            raise BadMessage(f"{cls.__name__} is not JSON: {error}") from error
-        schema = found.get("patchline_schema", SCHEMA) if isinstance(found, dict) else SCHEMA
-        if isinstance(schema, int) and schema > SCHEMA:
-            raise NewerSchema(schema)
-        try:
             return cls.model_validate_json(data, extra="ignore")
         except ValidationError as error:
-            raise BadMessage(f"{cls.__name__} breaks its contract: {_faults(error)}") from error
+            raise _refusal(cls.__name__, data, error) from error
+
+
+def _refusal(name: str, data: bytes, error: ValidationError) -> BadMessage:
+    """Why a message is none: looked for only then, as it is read a second time for it."""
+    try:
+        found = from_json(data)  # json.loads would end in RecursionError where brackets nest too deep
+    except ValueError as broken:
+        return BadMessage(f"{name} is not JSON: {broken}")
+    schema = found.get("patchline_schema", SCHEMA) if isinstance(found, dict) else SCHEMA
+    if isinstance(schema, int) and schema > SCHEMA:
+        return NewerSchema(schema)
+    return BadMessage(f"{name} breaks its contract: {_faults(error)}")
 
 
 def _faults(error: ValidationError) -> str:

@@ -23,7 +23,7 @@ from monitoring.record.schema import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from sqlalchemy import Connection, Table
 
@@ -77,9 +77,7 @@ class RecordWriter:
         with self._database.writing() as connection:
             new = _not_yet_written(connection, batch)
             if new:
-                connection.execute(
-                    insert(decisions), [decision_row(each, self._sample.picture_of(each)) for each in new]
-                )
+                _insert_decisions(connection, [decision_row(each, self._sample.picture_of(each)) for each in new])
                 _add_to_minutes(connection, new)
                 _add_to_views(connection, new)
         self._analyze_days(new)
@@ -208,6 +206,18 @@ def _not_yet_written(connection: Connection, batch: Sequence[Decision]) -> list[
             seen.add(each.id)
             new.append(each)
     return new
+
+
+def _insert_decisions(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+    """PostgreSQL takes them by COPY: half the time of an INSERT for each."""
+    if connection.dialect.name != "postgresql":
+        connection.execute(insert(decisions), rows)
+        return
+    columns = [(each.name, each.type.bind_processor(connection.dialect)) for each in decisions.columns]
+    names = ", ".join(name for name, _ in columns)
+    with connection.connection.cursor() as cursor, cursor.copy(f"COPY decisions ({names}) FROM STDIN") as copy:
+        for row in rows:
+            copy.write_row([row[name] if process is None else process(row[name]) for name, process in columns])
 
 
 def _add_to_minutes(connection: Connection, new: Sequence[Decision]) -> None:
