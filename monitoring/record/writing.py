@@ -215,7 +215,8 @@ def _insert_decisions(connection: Connection, rows: Sequence[Mapping[str, Any]])
         return
     columns = [(each.name, each.type.bind_processor(connection.dialect)) for each in decisions.columns]
     names = ", ".join(name for name, _ in columns)
-    with connection.connection.cursor() as cursor, cursor.copy(f"COPY decisions ({names}) FROM STDIN") as copy:
+    driver: Any = connection.connection.driver_connection
+    with driver.cursor() as cursor, cursor.copy(f"COPY decisions ({names}) FROM STDIN") as copy:
         for row in rows:
             copy.write_row([row[name] if process is None else process(row[name]) for name, process in columns])
 
