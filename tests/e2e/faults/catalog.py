@@ -44,6 +44,7 @@ from tests.e2e.faults.foreign_faults import (
     hostile_messages,
     serial_numbers,
 )
+from tests.e2e.faults.recorder_faults import check_history, recorder_dies
 from tests.e2e.faults.store_faults import check_claims, check_verdicts_go_on, claims, store_back, store_gone
 from tests.e2e.faults.stream import view_of
 from tests.e2e.services import wait_until
@@ -313,6 +314,16 @@ FAULTS: dict[str, Fault] = {
             store_back,
             lambda rig, seen: [*check_verdicts_go_on(rig, seen), *check_learning_goes_on(rig, seen)],
             trainer_lives=True,
+        ),
+        Fault(
+            "recorder killed inside a write",
+            partial(recorder_dies, "inside a write to the database"),
+            check=check_history,
+        ),
+        Fault(
+            "recorder killed between database and offsets",
+            partial(recorder_dies, "between database and offsets"),
+            check=check_history,
         ),
         Fault("a bit flipped on the broker's disk", bit_flipped_on_disk, (0.1, 0.5), resume_all, check_told),
     )

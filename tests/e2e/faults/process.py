@@ -11,13 +11,29 @@ import sys
 import time
 from pathlib import Path
 from threading import Event
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from deploy.cli import main
 from ingest.kafka.producing import TransactionalProducer
 from ingest.store import FsspecStore
+from monitoring.record import writing
+from monitoring.record.writing import RecordWriter
 
-Point = Literal["before send", "after send", "inside commit", "between bank file and bank state"]
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlalchemy import Connection
+
+    from ingest.decision import Decision
+
+Point = Literal[
+    "before send",
+    "after send",
+    "inside commit",
+    "between bank file and bank state",
+    "inside a write to the database",
+    "between database and offsets",
+]
 Deed = Literal["SIGKILL", "SIGSTOP"]
 
 
@@ -65,6 +81,24 @@ def mine_banks(file: Path) -> None:
     FsspecStore.put = putting  # type: ignore[method-assign]
 
 
+def mine_history(file: Path) -> None:
+    """Have this process pass a point before each commit of its database, and one behind it."""
+    add_to_views, decisions = writing._add_to_views, RecordWriter.decisions
+
+    def adding(connection: Connection, new: Sequence[Decision]) -> None:
+        add_to_views(connection, new)
+        passing("inside a write to the database", file)
+
+    def writing_decisions(self: RecordWriter, batch: Sequence[Decision]) -> int:
+        new = decisions(self, batch)
+        if new:
+            passing("between database and offsets", file)
+        return new
+
+    writing._add_to_views = adding
+    RecordWriter.decisions = writing_decisions  # type: ignore[method-assign]
+
+
 def mend_sleep() -> None:
     """Under libfaketime 0.9.10, Debian's, Python 3.11's own sleep fails where the monotonic clock is left alone."""
 
@@ -78,6 +112,6 @@ def mend_sleep() -> None:
 if __name__ == "__main__":
     mend_sleep()
     file, service = Path(sys.argv.pop(1)), sys.argv[1]
-    # A trainer commits transactions, too: it must not take an inspection's signal.
-    (mine_transactions if service == "inspect" else mine_banks)(file)
+    # A trainer and a recorder commit transactions, too: they must not take an inspection's signal.
+    {"inspect": mine_transactions, "train": mine_banks, "record": mine_history}[service](file)
     main()

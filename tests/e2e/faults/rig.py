@@ -137,6 +137,11 @@ class Rig:
         return self.services.folder / "claimed"
 
     @property
+    def history(self) -> str:
+        """The database of a recorder."""
+        return f"sqlite:///{self.services.folder}/record.sqlite"
+
+    @property
     def inspections(self) -> list[Member]:
         """Those that inspect."""
         return [each for each in self.members.values() if each.name.startswith("inspect")]
@@ -153,11 +158,12 @@ class Rig:
 
     def add(self, service: str, instance: str) -> Member:
         """Start one more member."""
-        port, section = free_port(), {"inspect": "inference", "train": "trainer"}[service]
+        port, section = free_port(), {"inspect": "inference", "train": "trainer", "record": "record"}[service]
         settings = (
             f"kafka.instance_id={instance}",
             f"{section}.metrics_port={port}",
             f"claims.prefixes=[{self.claimed}]",
+            f"record.database={self.history}",
         )
         command = [sys.executable, "-m", "tests.e2e.faults.process", str(self.deed_file), service]
         command += ["--settings", str(self.services.settings_file())]

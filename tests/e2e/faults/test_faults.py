@@ -52,6 +52,7 @@ KINDS = {
         "serial numbers in the key",
         "a bit flipped on the broker's disk",
     ),
+    "the recorder dies": ("recorder killed between database and offsets", "recorder killed inside a write"),
     "a clock jumps": ("the clock of an inspection jumps", "the clock of the trainer jumps"),
 }
 """Every fault by its kind. The first of each kind is in the sequence; the others are left to the long run."""
