@@ -30,6 +30,8 @@ BUSY_SECONDS = 30.0
 MIGRATION_LOCK = 7_268_423
 """Of PostgreSQL's advisory locks: two processes that start together bring the tables up to date one after another."""
 POOL_CONNECTIONS, POOL_MORE = 5, 15
+PLANNED_ANEW = {"prepare_threshold": None}
+"""Each question is planned for its own times: a plan kept for all of them reads every row of the days it asks about."""
 
 
 class DatabaseError(Exception):
@@ -114,7 +116,10 @@ def _engine(url: str) -> Engine:
         parts = make_url(url)
         if parts.get_backend_name() == "sqlite":
             return _sqlite(url, parts.database)
-        return create_engine(url, pool_pre_ping=True, pool_size=POOL_CONNECTIONS, max_overflow=POOL_MORE)
+        options = PLANNED_ANEW if parts.get_driver_name() == "psycopg" else {}
+        return create_engine(
+            url, pool_pre_ping=True, pool_size=POOL_CONNECTIONS, max_overflow=POOL_MORE, connect_args=options
+        )
     except (ArgumentError, NoSuchModuleError, ImportError) as error:
         raise BadDatabaseAddress(
             f"record.database cannot be used: {error}; write sqlite:///file.sqlite, or "

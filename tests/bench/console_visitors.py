@@ -8,7 +8,7 @@ import threading
 import time
 from dataclasses import dataclass, field
 from html import unescape
-from http.client import HTTPConnection
+from http.client import HTTPConnection, RemoteDisconnected
 from itertools import count
 from typing import TYPE_CHECKING, Self
 from urllib.parse import urlencode
@@ -32,8 +32,13 @@ class Visits:
     def fetched(self, connection: HTTPConnection, address: str, kind: str) -> str:
         """The answer to one request, as text; its seconds are kept."""
         begun = time.perf_counter()
-        connection.request("GET", address)
-        answer = connection.getresponse()
+        try:
+            connection.request("GET", address)
+            answer = connection.getresponse()
+        except RemoteDisconnected:  # the server closes what nobody asked anything on for some seconds
+            connection.close()
+            connection.request("GET", address)
+            answer = connection.getresponse()
         body = answer.read()
         self.seconds.setdefault(kind, []).append(time.perf_counter() - begun)
         if answer.status != 200:

@@ -17,7 +17,7 @@ from monitoring.record.database import (
     NewerDatabase,
     without_password,
 )
-from monitoring.record.schema import metadata, secrets
+from monitoring.record.schema import decisions, metadata, secrets
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -95,3 +95,13 @@ def test_a_database_that_does_not_answer_is_named(tmp_path: Path) -> None:
 def test_a_password_is_not_shown() -> None:
     """In logs and on pages."""
     assert without_password("postgresql+psycopg://ana:secret@db/x") == "postgresql+psycopg://ana:***@db/x"
+
+
+def test_a_question_is_planned_for_its_own_times(database: Database) -> None:
+    """A plan that PostgreSQL kept for all times read whole days for each batch: a recorder fell minutes behind."""
+    if not database.partitioned:
+        pytest.skip("SQLite plans a statement once it is prepared, by its indexes alone")
+    with database.reading() as connection:
+        for number in range(20):
+            connection.execute(select(decisions.c.id).where(decisions.c.id == str(number))).all()
+        assert connection.execute(text("SELECT count(*) FROM pg_prepared_statements")).scalar_one() == 0
