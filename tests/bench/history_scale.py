@@ -16,6 +16,7 @@ import numpy as np
 from sqlalchemy import text
 
 from ingest.decision import Verdict
+from monitoring.console.shift_report import shift_report
 from monitoring.record.database import Database
 from monitoring.record.queries import DecisionFilter, RecordReader
 from monitoring.record.rows import decision_row
@@ -28,14 +29,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 VIEWS = 20
-REPEATS = 40
+REPEATS, MOST_SECONDS = 40, 20.0
+"""Of each question; one that takes long is asked less often."""
 END = datetime(2026, 11, 28, tzinfo=UTC)
 ROWS = """
 INSERT INTO {table}
-SELECT :start + n::bigint * 1000000 / :views, encode(sha256(n::text::bytea), 'hex'),
+SELECT :start + n::bigint * 1000000 / :views, encode(sha256((:start + n)::text::bytea), 'hex'),
        'line-' || n % :views || '/camera-1',
-       CASE WHEN n % 50 = 0 THEN 'fail' ELSE 'pass' END, NULL, false, 1.0, 2.0, 0.5, repeat('a1', 32), 1,
-       'run-' || n, 'SN-' || n, n % 6, n, CASE WHEN n % 50 = 0 THEN 'kept' ELSE 'not_kept' END, 0, :whole
+       CASE WHEN n / :views % 50 = 0 THEN 'fail' ELSE 'pass' END, NULL, false, 1.0, 2.0, 0.5, repeat('a1', 32), 1,
+       'run-' || n, 'SN-' || n, n % 6, n,
+       CASE WHEN n / :views % 50 = 0 OR n / :views % 30 = 0 THEN 'kept' ELSE 'not_kept' END, 0, :whole
 FROM generate_series(0, :rows - 1) AS n
 """
 MINUTES = """
@@ -77,8 +80,8 @@ def fill(database: Database, rows: int) -> datetime:
 
 
 def questions(reader: RecordReader, last: datetime) -> dict[str, Callable[[str], object]]:
-    """What the view page asks, by name."""
-    day = last - timedelta(days=1)
+    """What pages ask, by name."""
+    day, shift = last - timedelta(days=1), last - timedelta(hours=8)
     return {
         "latest scores": lambda view: reader.ratios(view, last=400),
         "latest frames": lambda view: reader.decisions(view, DecisionFilter(), most=24),
@@ -93,6 +96,16 @@ def questions(reader: RecordReader, last: datetime) -> dict[str, Callable[[str],
         "a month in buckets": lambda view: reader.buckets(
             view, since=last - timedelta(days=30), until=last, seconds=10_800
         ),
+        "new of all views": lambda _: reader.all_after(last - timedelta(seconds=1), most=5000),
+        "sketches of 8 hours": lambda view: reader.decisions(
+            view, DecisionFilter(since=shift, until=last), most=400, pictured=True
+        ),
+        "before an episode": lambda view: reader.decisions(
+            view, DecisionFilter(verdict=Verdict.PASS, since=day - DAY, until=day), most=1, pictured=True
+        ),
+        "by its id alone": lambda view: reader.found_by(reader.ratios(view, last=1)[0][1]),
+        "frames of a part": lambda view: reader.same_part(reader.decisions(view, DecisionFilter(), most=1)[0].decision),
+        "report of a shift": lambda _: shift_report(reader, since=shift, until=last),
         "one part": lambda view: reader.beside(reader.decisions(view, DecisionFilter(until=last), most=1)[0].decision),
     }
 
@@ -115,8 +128,10 @@ def main() -> None:
                 size = connection.execute(text("SELECT pg_database_size(current_database())")).scalar_one()
             sys.stdout.write(f"{size / 2**30:.2f} GiB, {size / rows:.0f} bytes a decision with its indexes\n")
             for name, ask in questions(RecordReader(database), last).items():
-                seconds = []
+                seconds = list[float]()
                 for repeat in range(REPEATS):
+                    if sum(seconds) > MOST_SECONDS:
+                        break
                     started = time.perf_counter()
                     ask(f"line-{repeat % VIEWS}/camera-1")
                     seconds.append(time.perf_counter() - started)

@@ -31,6 +31,8 @@ COUNTED = timedelta(hours=1)
 """What a tile counts."""
 CHART_POINTS = 400
 FRAMES = 24
+BEFORE = timedelta(days=1)
+"""How long before an episode a picture is looked for: where they have expired, a year would be read for none."""
 DRIFT_SPANS = {"1h": 3600, "8h": 28_800, "24h": 86_400, "7d": 604_800, "30d": 2_592_000}
 
 
@@ -277,7 +279,7 @@ def _before_and_after(
     """A pictured frame from before an episode was noticed, and one from then on."""
     begun = timedelta(seconds=1)
     before = console.reader.decisions(
-        name, DecisionFilter(verdict=Verdict.PASS, until=at - begun), most=1, pictured=True
+        name, DecisionFilter(verdict=Verdict.PASS, since=at - BEFORE, until=at - begun), most=1, pictured=True
     )
     after = console.reader.decisions(
         name, DecisionFilter(since=at, until=at + timedelta(hours=1)), most=1, pictured=True
