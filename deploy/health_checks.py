@@ -18,7 +18,7 @@ from ingest.kafka.connecting import unreachable_because
 from ingest.kafka.errors import KafkaFailure
 from ingest.kafka.readers import WholeTopicReader
 from ingest.kafka.rights import transactions_refused_because
-from ingest.kafka.topics import TOPICS, describe_topics
+from ingest.kafka.topics import TOPICS, describe_topics, names_of
 from ingest.store import FsspecStore, StoreError
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def topics_are_well(settings: Settings) -> Iterator[Finding]:
 
 def may_read(settings: Settings) -> Finding:
     """Whether every topic may be read."""
-    names = [settings.kafka.topic(topic.name) for topic in TOPICS]
+    names = [name for topic in TOPICS for name in names_of(topic, settings.kafka)]
     try:
         WholeTopicReader.open(settings.kafka, topics=names, give_up_seconds=ANSWER_SECONDS).close()
     except KafkaFailure as error:

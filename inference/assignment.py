@@ -2,8 +2,8 @@
 
 A repeated frame id must be recognised by every process that decides it, also after a restart or a rebalance. The ids
 are in Kafka already: every decision has its frame id and its source, in the partition of the same number (or, where
-there are fewer of decisions, the one that it wraps around to). So the tail
-of that partition is read before its first record is decided, unless this process decided all of it itself.
+there are fewer of decisions, the one that it wraps around to), which partitions of several topics of frames share. So
+the tail of that partition is read before its first record is decided, unless this process decided all of it itself.
 """
 
 from __future__ import annotations
@@ -26,8 +26,11 @@ if TYPE_CHECKING:
     from ingest.kafka.records import Partition, Record
 
     ReadTail = Callable[[Collection[int], float], Iterator[Record]]
-    """The last decisions of partitions, oldest first in each, within so many seconds; raises KafkaFailure, late."""
-    AppendedAt = Callable[[int, int, float], int | None]
+    """The last decisions on partitions of these numbers, oldest first in each, within so many seconds.
+
+    Raises KafkaFailure, late.
+    """
+    AppendedAt = Callable[[Partition, int, float], int | None]
     """When (ms) the frame at a partition's offset was appended, asked within so many seconds; None: there is none."""
 
 log = structlog.get_logger(__name__)
@@ -76,15 +79,15 @@ class Assignment:
             self._highest = max(each.partition for each in partitions)
             self._grow_topics()
         unknown = [
-            each.partition
+            each
             for each, offset in partitions.items()
-            if not self._history.reaches(each.partition, 1 if offset is None else offset)
+            if not self._history.reaches(each, 1 if offset is None else offset)
         ]
         last = self._recover(unknown, min(RECOVERY_SECONDS, deadline.left_seconds)) if unknown else {}
         starts = {
-            each: self._start_after(each, last[each.partition], deadline)
+            each: self._start_after(each, last[each], deadline)
             for each, offset in partitions.items()
-            if offset is None and each.partition in last
+            if offset is None and each in last
         }
         return {each: start for each, start in starts.items() if start is not None}
 
@@ -97,7 +100,7 @@ class Assignment:
         """Behind the last decided frame, where it is still the one that was decided; None: from the beginning."""
         place = {"partition": f"{partition.topic}-{partition.partition}", "decided_through": last.source.offset}
         try:
-            appended_ms = self._appended_at(partition.partition, last.source.offset, deadline.left_seconds)
+            appended_ms = self._appended_at(partition, last.source.offset, deadline.left_seconds)
         except KafkaFailure as error:
             log.error("committed_offsets_gone", **place, detail=f"all is decided again: {error}")  # noqa: TRY400
             return None
@@ -107,21 +110,22 @@ class Assignment:
         log.error("committed_offsets_gone", **place, detail="it goes on behind the last decision")
         return last.source.offset + 1
 
-    def _recover(self, partitions: Collection[int], seconds: float) -> dict[int, _Decided]:
+    def _recover(self, partitions: Collection[Partition], seconds: float) -> dict[Partition, _Decided]:
         """Remember frame ids; the last decision of each partition that has one."""
-        found: dict[int, FrameIds] = {each: {} for each in partitions}
-        last: dict[int, _Decided] = {}
+        found: dict[Partition, FrameIds] = {each: {} for each in partitions}
+        last: dict[Partition, _Decided] = {}
+        names = [f"{each.topic}-{each.partition}" for each in sorted(partitions)]
         try:
-            for record in self._read_tail(partitions, seconds):
+            for record in self._read_tail({each.partition for each in partitions}, seconds):
                 decided = _decided(record)
-                if decided is not None and decided.source.partition in found:
-                    _remember(found[decided.source.partition], decided)
-                    last[decided.source.partition] = decided
+                if decided is not None and decided.source.place in found:
+                    _remember(found[decided.source.place], decided)
+                    last[decided.source.place] = decided
         except KafkaFailure as error:  # some memory is better than a partition that nobody decides
-            log.warning("frame_ids_not_all_recovered", partitions=sorted(partitions), cause=str(error))
+            log.warning("frame_ids_not_all_recovered", partitions=names, cause=str(error))
         for partition, frame_ids in found.items():
             self._history.recover(partition, frame_ids)
-        log.info("frame_ids_recovered", partitions=sorted(partitions), frame_ids=sum(map(len, found.values())))
+        log.info("frame_ids_recovered", partitions=names, frame_ids=sum(map(len, found.values())))
         return last
 
 

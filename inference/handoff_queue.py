@@ -107,9 +107,9 @@ class HandoffQueue:
 
     def _next_in_turn(self, most: int) -> list[Queued]:
         """One of each partition in turn, the one that waits longest first: a flood of one waits behind itself."""
-        by_partition: dict[int, deque[Queued]] = {}
+        by_partition: dict[Partition, deque[Queued]] = {}
         for each in self._waiting:
-            by_partition.setdefault(each.record.partition, deque()).append(each)
+            by_partition.setdefault(each.record.place, deque()).append(each)
         taken: list[Queued] = []
         while len(taken) < most and by_partition:
             for partition in list(by_partition)[: most - len(taken)]:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from inference.settings import ViewInspection
     from ingest.contract import SourceRecord
     from ingest.frame import Frame
+    from ingest.kafka.records import Partition
     from softpatch.images.input_faults import InputBaseline
 
 FrameIds = dict[tuple[str, str], int]
@@ -70,15 +71,15 @@ class History:
 
     def __init__(self, *, remembered_frame_ids: int) -> None:
         self._remembered = remembered_frame_ids
-        self._partitions: dict[int, _PartitionHistory] = {}
-        self._recovered: dict[int, FrameIds] = {}
+        self._partitions: dict[Partition, _PartitionHistory] = {}
+        self._recovered: dict[Partition, FrameIds] = {}
 
-    def reaches(self, partition: int, offset: int) -> bool:
+    def reaches(self, partition: Partition, offset: int) -> bool:
         """Whether the memory of a partition goes up to this offset, which is the next to decide; from any thread."""
         past = self._partitions.get(partition)
         return offset == 0 or (past is not None and past.read_through + 1 >= offset)
 
-    def recover(self, partition: int, frame_ids: FrameIds) -> None:
+    def recover(self, partition: Partition, frame_ids: FrameIds) -> None:
         """Give back what others decided; from any thread, before the partition's next record is remembered."""
         self._recovered[partition] = frame_ids
 
@@ -124,7 +125,7 @@ class History:
         Call it after `frame`, of the same frame; `scored` is None for one that does not count. A line that has changed
         says nothing of a replayed frame, and a process that takes a view over begins to count anew.
         """
-        past = self._partitions[frame.source.partition]
+        past = self._partitions[frame.source.place]
         offset = frame.source.offset
         if offset <= past.decided_through:
             by, place = past.changed_places.get(offset, (scored_by, None))
@@ -159,11 +160,11 @@ class History:
                 del past.sequences[camera]
 
     def _past(self, source: SourceRecord, tenure: int) -> _PartitionHistory:
-        past = self._partitions.setdefault(source.partition, _PartitionHistory(tenure))
+        past = self._partitions.setdefault(source.place, _PartitionHistory(tenure))
         if past.tenure != tenure and source.offset > past.read_through + 1:
-            past = self._partitions[source.partition] = _PartitionHistory(tenure, frame_ids=past.frame_ids)
+            past = self._partitions[source.place] = _PartitionHistory(tenure, frame_ids=past.frame_ids)
         past.tenure = tenure
-        recovered = self._recovered.pop(source.partition, None)
+        recovered = self._recovered.pop(source.place, None)
         if recovered is not None:
             past.frame_ids |= recovered
             self._forget(past)

@@ -96,10 +96,15 @@ class Inspector:
         views: KnownViews,
         clock: Callable[[], float],
         now: Callable[[], datetime],
+        first_topic: str,
         wrong_clock: Callable[[], bool] = lambda: False,
         shadow: ShadowScoring | None = None,
     ) -> None:
-        """`now` is the broker's time, as well as it is known; `wrong_clock`: whether no age can be trusted."""
+        """`now` is the broker's time, as well as it is known; `wrong_clock`: whether no age can be trusted.
+
+        `first_topic`: of frames, see `ingest.frame.parse_frame`.
+        """
+        self._first_topic = first_topic
         self._scoring = scoring
         self._banks = banks
         self._history = history
@@ -118,7 +123,7 @@ class Inspector:
         taken_at = self._clock()
         stages = StageClock(self._clock)
         forgotten = self._forget_silent()
-        parsed = [self._admitted(_parsed(each.record)) for each in batch]
+        parsed = [self._admitted(_parsed(each.record, self._first_topic)) for each in batch]
         frames = [each for each in parsed if isinstance(each, Frame)]
         statuses = {view: self._banks.status(view) for view in {frame.view for frame in frames}}
         shown = iter(self._scoring.inspect(frames, [statuses[frame.view] for frame in frames], stages))
@@ -260,9 +265,9 @@ class Inspector:
         return FrameAnswer(Work.of(record, (outgoing,)), view or "", letter, queue_seconds)
 
 
-def _parsed(record: Record) -> Frame | BadFrame:
+def _parsed(record: Record, first_topic: str) -> Frame | BadFrame:
     try:
-        return frame_of_record(record)
+        return frame_of_record(record, first_topic)
     except BadFrame as error:
         return error
 

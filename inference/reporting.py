@@ -29,11 +29,11 @@ class InspectionReporting:
         self._kafka = kafka
         self._provider = provider
         self._precision = precision
-        self._partition_of: dict[str, int] = {}
+        self._partition_of: dict[str, Partition] = {}
         self._bank_shown: dict[str, InForce] = {}
-        self._foreign_partitions: set[int] = set()
+        self._foreign_partitions: set[Partition] = set()
         """Partitions that went to others: what was being scored for them is not counted here."""
-        self._foreign_views: dict[str, int] = {}
+        self._foreign_views: dict[str, Partition] = {}
         """Views that went with them, with their partition: the process that owns them shows their banks."""
 
     def polled(self, records: Iterable[Record]) -> None:
@@ -89,8 +89,8 @@ class InspectionReporting:
     def moved(self, owned: Iterable[Partition], gone: Iterable[Partition]) -> None:
         """A rebalance gave this process these partitions: the series of what belongs to others end here."""
         self._kafka.rebalances.inc()
-        mine, gone = {each.partition for each in owned}, list(gone)
-        self._foreign_partitions = (self._foreign_partitions | {each.partition for each in gone}) - mine
+        mine = set(owned)
+        self._foreign_partitions = (self._foreign_partitions | set(gone)) - mine
         for view in [view for view, partition in self._partition_of.items() if partition not in mine]:
             self._foreign_views[view] = self._partition_of.pop(view)
             self._bank_shown.pop(view, None)
@@ -158,5 +158,5 @@ class InspectionReporting:
         self._inference.latency.labels(view=view).observe(max(0.0, (at - decision.appended_at).total_seconds()))
 
 
-def _partition_of(answer: FrameAnswer) -> int:
-    return answer.work.claim.partition.partition
+def _partition_of(answer: FrameAnswer) -> Partition:
+    return answer.work.claim.partition

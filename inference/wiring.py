@@ -124,6 +124,7 @@ def serve(
             views=KnownViews(most=settings.max_views, forget_after_seconds=settings.forget_after_seconds, clock=clock),
             clock=clock,
             now=broker_clock.now,
+            first_topic=kafka.topic("frames"),
             wrong_clock=lambda: broker_clock.off_by_more_than(settings.clock_skew_seconds),
             shadow=shadow,
         )
@@ -132,7 +133,7 @@ def serve(
             _opened_loop(kafka, destinations, assignment, stop, clock=broker_clock, metrics=kafka_metrics)
         )
         group = kafka.group(kafka.inference_group)
-        stack.enter_context(GroupLag(kafka, loop, kafka_metrics, group_id=group, topic=kafka.topic("frames")))
+        stack.enter_context(GroupLag(kafka, loop, kafka_metrics, group_id=group, topics=kafka.frame_topics))
         worker = stack.enter_context(Worker(handoff, inspector, batch_frames=settings.batch_frames, shadow=shadow))
         service = Service(
             loop,
@@ -146,7 +147,7 @@ def serve(
             clock=clock,
             broker_clock=broker_clock,
         )
-        log.info("inspecting", provider=embedder.provider, precision=embedder.precision, frames=kafka.topic("frames"))
+        log.info("inspecting", provider=embedder.provider, precision=embedder.precision, frames=kafka.frame_topics)
         service.run(until=stop)
 
 
@@ -211,7 +212,7 @@ def _assignment(
         handoff,
         history,
         _decisions_of(kafka, destinations, settings),
-        _appended_at(kafka, kafka.topic("frames")),
+        _appended_at(kafka),
         grow_topics=lambda: metrics.topics_too_narrow.set(_narrow_topics(kafka)),
     )
 
@@ -249,21 +250,25 @@ def _opened_loop(
     return TransactionLoop.open(
         kafka,
         group_id=kafka.group(kafka.inference_group),
-        reads=[kafka.topic("frames")],
+        reads=kafka.frame_topics,
         writes=[destinations.decisions, destinations.dead_letters],
         ownership=ownership,
         stop=stop,
         clock=clock,
-        lost=counting_lost(metrics, kafka.topic("frames")),
+        lost=counting_lost(metrics, kafka.frame_topics),
     )
 
 
 def _decisions_of(kafka: KafkaSettings, destinations: Destinations, settings: InferenceSettings) -> ReadTail:
-    """How to read the last decisions: a transaction of one decision takes two offsets, its own and its marker's."""
+    """How to read the last decisions: a transaction of one decision takes two offsets, its own and its marker's.
+
+    Partitions of all topics of frames share one of decisions: each has its part of the tail.
+    """
+    last_offsets = 2 * settings.remembered_frame_ids * len(kafka.frame_topics)
 
     def read_tail(partitions: Collection[int], seconds: float) -> Iterator[Record]:
         tail = [Partition(destinations.decisions, each) for each in partitions]
-        return tail_of(kafka, tail, last_offsets=2 * settings.remembered_frame_ids, timeout_seconds=seconds)
+        return tail_of(kafka, tail, last_offsets=last_offsets, timeout_seconds=seconds)
 
     return read_tail
 
@@ -280,13 +285,13 @@ def _narrow_topics(kafka: KafkaSettings) -> int:
     return len(missing)
 
 
-def _appended_at(kafka: KafkaSettings, topic: str) -> AppendedAt:
+def _appended_at(kafka: KafkaSettings) -> AppendedAt:
     """How to ask when a frame was appended."""
 
-    def appended_at(partition: int, offset: int, seconds: float) -> int | None:
+    def appended_at(partition: Partition, offset: int, seconds: float) -> int | None:
         fetcher = RecordFetcher.open(kafka, give_up_seconds=seconds)
         try:
-            (record,) = fetcher.fetch(Partition(topic, partition), [offset], timeout_seconds=seconds)
+            (record,) = fetcher.fetch(partition, [offset], timeout_seconds=seconds)
         finally:
             fetcher.close()
         return None if record is None else record.timestamp_ms

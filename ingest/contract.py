@@ -6,12 +6,16 @@ newer writer of the same major version. A newer major version is refused with a 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Self
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 from pydantic_core import from_json
 
+from ingest.kafka.records import Partition
+
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ingest.kafka.records import Record
 
 SCHEMA = 1
@@ -104,10 +108,29 @@ class SourceRecord(FrozenModel):
     def __str__(self) -> str:
         return f"{self.topic}:{self.partition}:{self.offset}"
 
+    @property
+    def place(self) -> Partition:
+        """Its partition."""
+        return Partition(self.topic, self.partition)
+
+    def short(self, first_topic: str) -> str:
+        """What people call it: partition:offset, and before it the topic where that is another one than the first."""
+        return f"{self.partition}:{self.offset}" if self.topic == first_topic else str(self)
+
+    def default_frame_id(self, first_topic: str) -> str:
+        """The id of a frame whose camera gave it none: unique among all frames of a cluster."""
+        return self.short(first_topic).replace(":", "-")
+
     @classmethod
     def of(cls, record: Record) -> Self:
         """Where a record that was read stands."""
         return cls(topic=record.topic, partition=record.partition, offset=record.offset)
+
+    @classmethod
+    def learnt(cls, place: Sequence[Any], topic: str) -> Self:
+        """Where a frame stands by a bank's provenance: partition, offset, and its topic where that is not `topic`."""
+        partition, offset, *other = place
+        return cls(topic=other[0] if other else topic, partition=partition, offset=offset)
 
     @classmethod
     def parse(cls, text: str) -> Self:

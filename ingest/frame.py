@@ -122,12 +122,15 @@ class Frame:
 def parse_frame(
     *,
     source: SourceRecord,
+    first_topic: str,
     appended_ms: int,
     key: bytes | None,
     value: bytes | None,
     headers: Sequence[tuple[str, bytes]],
 ) -> Frame:
-    """Read one record of `frames`; where a header is repeated the last one counts.
+    """Read one record of a topic of frames; where a header is repeated the last one counts.
+
+    `first_topic`: the topic of frames whose name is not part of the ids of frames that came without an id.
 
     Raises BadFrame with the reason for its dead letter.
     """
@@ -145,7 +148,7 @@ def parse_frame(
     return Frame(
         view=view,
         key=key_text,
-        frame_id=optional.read(FRAME_ID, _short) or f"{source.partition}-{source.offset}",
+        frame_id=optional.read(FRAME_ID, _short) or source.default_frame_id(first_topic),
         encoded=value or b"",
         source=source,
         appended_ms=appended_ms,
@@ -161,13 +164,14 @@ def parse_frame(
     )
 
 
-def frame_of_record(record: Record) -> Frame:
-    """The frame in a record of `frames` as it was read. Raises BadFrame with the reason for its dead letter."""
+def frame_of_record(record: Record, first_topic: str) -> Frame:
+    """The frame in a record of a topic of frames as it was read; see `parse_frame`. Raises BadFrame as it does."""
     if record.unread is not None:
         first, last = record.unread.first_offset, record.offset
         raise BadFrame(DeadLetterReason.UNREADABLE, f"offsets {first} to {last} cannot be read: {record.unread.why}")
     return parse_frame(
         source=SourceRecord.of(record),
+        first_topic=first_topic,
         appended_ms=record.timestamp_ms,
         key=record.key,
         value=record.value,

@@ -61,7 +61,7 @@ class SequenceGaps:
 def _start(frame: NumberedFrame, sequence: int) -> str:
     """Empty where the frame ids name no start: then it is the same until the numbers fall."""
     source = frame.source
-    if frame.frame_id in (str(sequence), f"{source.partition}-{source.offset}"):
+    if frame.frame_id in (str(sequence), source.default_frame_id(source.topic), source.default_frame_id("")):
         return ""
     start = frame.frame_id.removesuffix(f"-{sequence}")
     return "" if start == frame.frame_id else start

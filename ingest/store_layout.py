@@ -3,6 +3,7 @@
     banks/<view>/<version>.safetensors      a memory bank
     banks/<view>/<version>.signature        the signature of that bank, where banks are signed
     windows/<view>/<partition>-<offset>.frame   one encoded frame of a view's window
+    windows/<view>/<topic>-<partition>-<offset>.frame   one from another topic than the window's
     windows/<view>/index.json               what the window holds
     windows/<view>/index-<hash>.journal     what changed since the index of that hash was written
     positions/<topic>/<partition>           how far a partition of frames was read
@@ -89,14 +90,17 @@ def views_among(folders: Iterable[str]) -> Iterator[str]:
     return map(view_of_file_name, folders)
 
 
-def frame_file_name(partition: int, offset: int) -> str:
-    """The file name of a frame within its window's folder; a frame read again gets the same one."""
-    return f"{partition}-{offset}.frame"
+def frame_file_name(partition: int, offset: int, topic: str | None = None) -> str:
+    """The file name of a frame within its window's folder; a frame read again gets the same one.
+
+    `topic`: where the frame comes from another one than the window's.
+    """
+    return f"{partition}-{offset}.frame" if topic is None else f"{topic}-{partition}-{offset}.frame"
 
 
-def frame_path(view: str, partition: int, offset: int) -> str:
+def frame_path(view: str, partition: int, offset: int, topic: str | None = None) -> str:
     """Where a frame of a view's window lies."""
-    return f"{window_folder(view)}/{frame_file_name(partition, offset)}"
+    return f"{window_folder(view)}/{frame_file_name(partition, offset, topic)}"
 
 
 def position_path(topic: str, partition: int) -> str:

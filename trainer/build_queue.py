@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from trainer.owned_views import OwnedView
     from trainer.settings import TrainerSettings
     from trainer.transition import Initiator
-    from trainer.window import LastBuild
+    from trainer.window import KeptFrame, LastBuild
 
 log = structlog.get_logger(__name__)
 
@@ -150,7 +150,7 @@ def order_for(
     return BuildOrder(
         view=view.name,
         store_url=environment.store_url,
-        frames=tuple(frame_path(view.name, frame.partition, frame.offset) for frame in frames),
+        frames=tuple(frame_path(view.name, frame.partition, frame.offset, frame.topic) for frame in frames),
         frame_names=tuple(frame.frame_id for frame in frames),
         graph=str(environment.graph_file),
         provider=environment.provider,
@@ -161,7 +161,7 @@ def order_for(
         created_at=created_at.isoformat(timespec="milliseconds"),
         provenance={
             "topic": view.index.topic,
-            "frames": {frame.frame_id: [frame.partition, frame.offset] for frame in frames},
+            "frames": {frame.frame_id: _place(frame) for frame in frames},
             "seen": view.index.seen,
             "stride": view.index.stride,
             "window_full": view.index.full(view.bounds),
@@ -175,6 +175,11 @@ def order_for(
         max_pixels=environment.max_pixels,
         result=str(environment.folder / f"{view.state.epoch}-{view.index.seen}.safetensors"),
     )
+
+
+def _place(frame: KeptFrame) -> list[int | str]:
+    """As `ingest.contract.SourceRecord.learnt` reads it."""
+    return [frame.partition, frame.offset, *([] if frame.topic is None else [frame.topic])]
 
 
 def _gate_order(view: OwnedView) -> GateOrder | None:

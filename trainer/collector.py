@@ -52,12 +52,15 @@ class Collector:
         baseline_of: Callable[[BankState], InputBaseline],
         decoder: FrameDecoder,
         claims: Claims,
+        first_topic: str,
         clock: Callable[[], float],
     ) -> None:
         """`baseline_of`: how the frames of a view in this state look when nothing is wrong with its camera.
 
-        `decoder`: with the limits that inference has, so that what it cannot decode is skipped here.
+        `decoder`: with the limits that inference has, so that what it cannot decode is skipped here. `first_topic`: of
+        frames, see `ingest.frame.parse_frame`.
         """
+        self._first_topic = first_topic
         self._baseline_of = baseline_of
         self._decoder = decoder
         self._claims = claims
@@ -70,16 +73,16 @@ class Collector:
 
     def take(self, record: Record) -> None:
         """Take one record into account; `settle` writes its file. The position of its partition is behind it then."""
-        frame = _frame_in(record)
+        frame = _frame_in(record, self._first_topic)
         if frame is None:
             self._skip(NO_VIEW, "bad_frame")
         else:
             self._take_frame(frame)
-        self._views.positions[record.partition] = record.offset + 1
+        self._views.positions[record.place] = record.offset + 1
 
     def _take_frame(self, frame: Frame) -> None:
         try:
-            view = self._views.opened(frame.view, partition=frame.source.partition, at_ms=frame.appended_ms)
+            view = self._views.opened(frame.view, partition=frame.source.place, at_ms=frame.appended_ms)
         except TooManyViews:
             self._skip(NO_VIEW, "too_many_views")
         except LearntElsewhere:
@@ -87,13 +90,13 @@ class Collector:
             self._metrics.partition_changes.inc()
         else:
             view.heard(self._clock())
-            if view.index.seen and view.index.home != frame.source.partition:
+            if view.index.seen and view.index.home_partition != frame.source.place:
                 self._metrics.partition_changes.inc()
             self._offer(frame, view)
 
     def pass_over(self, record: Record) -> None:
         """Go on behind a record that cannot be taken."""
-        self._views.positions[record.partition] = record.offset + 1
+        self._views.positions[record.place] = record.offset + 1
 
     def settle(self) -> None:
         """Write the files of what was taken since the last time; before that no index may be written.
@@ -111,8 +114,7 @@ class Collector:
                 self._metrics.frames_collected.labels(view=frame.view).inc()
 
     def _offer(self, frame: Frame, view: OwnedView) -> None:
-        at = frame.source
-        verdict = admission(view.index, partition=at.partition, offset=at.offset, frame_id=frame.frame_id)
+        verdict = admission(view.index, frame.source, frame_id=frame.frame_id)
         if verdict is Admission.REPLAYED:
             return
         if view.state.state is ViewState.HELD:
@@ -176,6 +178,7 @@ class Collector:
         self, frame: Frame, view: OwnedView, sha256: str, run: FrozenRunState, *, difference_hash: str, mode: str | None
     ) -> None:
         entry = KeptFrame(
+            topic=view.index.other_topic(frame.source.topic),
             partition=frame.source.partition,
             offset=frame.source.offset,
             number=view.index.seen,
@@ -194,8 +197,7 @@ class Collector:
             self._unwritten.append(NewFrame(view.name, entry, frame.encoded))
 
     def _pass_by(self, frame: Frame, view: OwnedView, reason: str, *, counted: bool = False) -> None:
-        at = frame.source
-        view.change_window(passed(view.index, partition=at.partition, offset=at.offset, counted=counted))
+        view.change_window(passed(view.index, frame.source, counted=counted))
         self._skip(view.name, reason)
 
     def _skip(self, view: str, reason: str) -> None:
@@ -213,9 +215,9 @@ class Collector:
             log.error("window_does_not_grow", view=view, detail=str(error))
 
 
-def _frame_in(record: Record) -> Frame | None:
+def _frame_in(record: Record, first_topic: str) -> Frame | None:
     """The frame, or None for what becomes a dead letter: inference writes those."""
     try:
-        return frame_of_record(record)
+        return frame_of_record(record, first_topic)
     except BadFrame:
         return None

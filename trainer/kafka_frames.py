@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from ingest.frame import BadFrame, Frame, frame_of_record
 from ingest.kafka.readers import record_at
-from ingest.kafka.records import Partition
 from trainer.transition import NotPossible
 
 if TYPE_CHECKING:
@@ -19,11 +18,10 @@ FETCH_SECONDS = 10.0
 
 
 class KafkaFrames:
-    """Fetches frames by their place in the topic of frames."""
+    """Fetches frames by their place in the topics of frames."""
 
-    def __init__(self, settings: KafkaSettings, topic: str, claims: Claims) -> None:
+    def __init__(self, settings: KafkaSettings, claims: Claims) -> None:
         self._settings = settings
-        self._topic = topic
         self._claims = claims
 
     def frame(self, source: SourceRecord) -> Frame:
@@ -33,13 +31,13 @@ class KafkaFrames:
             NotPossible: there is no frame at this place (any more).
             BrokerUnreachable: no answer in time.
         """
-        if source.topic != self._topic:
-            raise NotPossible(f"frames are in topic {self._topic}, not in {source.topic}")
-        place = Partition(source.topic, source.partition)
-        record = record_at(self._settings, place, source.offset, timeout_seconds=FETCH_SECONDS)
+        topics = self._settings.frame_topics
+        if source.topic not in topics:
+            raise NotPossible(f"frames are in topic {' or '.join(topics)}, not in {source.topic}")
+        record = record_at(self._settings, source.place, source.offset, timeout_seconds=FETCH_SECONDS)
         if record is None:
             raise NotPossible(f"Kafka has no frame at {source}: it expired, or never was")
         try:
-            return self._claims.filled(frame_of_record(record))
+            return self._claims.filled(frame_of_record(record, topics[0]))
         except BadFrame as error:
             raise NotPossible(f"the record at {source} is no frame: {error}") from error

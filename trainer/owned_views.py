@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING
 import structlog
 
 from ingest.bank_state import ViewState
-from ingest.kafka.records import Partition
 from ingest.store import StoreError
 from monitoring.metrics import close_view, open_view, set_groups, set_state
 from trainer.build_policy import opened, reopened
 from trainer.set_aside import NotTaken
-from trainer.window import Bounds, Change, WindowIndex, forgotten, shrunk
+from trainer.window import Bounds, Change, WindowIndex, read_anew, shrunk
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
     from datetime import datetime
 
     from ingest.bank_state import BankState
     from ingest.kafka.connecting import Deadline
+    from ingest.kafka.records import Partition
     from monitoring.metrics import TrainerMetrics
     from trainer.settings import ViewTraining
     from trainer.window import KeptFrame
@@ -184,7 +184,7 @@ class OwnedViews:
     def __init__(
         self,
         *,
-        topic: str,
+        topics: Collection[str],
         windows: WindowStore,
         training_of: Callable[[str], ViewTraining],
         read_states: Callable[[], Mapping[str, BankState]],
@@ -197,18 +197,18 @@ class OwnedViews:
         """Own nothing yet.
 
         Args:
-            topic: full name of the topic of frames.
+            topics: full names of the topics of frames.
             windows: the windows on the store.
             training_of: the settings of a view.
             read_states: reads `banks` whole.
-            ends: where the partitions of `frames` end now.
+            ends: where the partitions of frames end now.
             in_use: whether a build reads a view's frames: their files stay.
             metrics: the trainer's.
             now: the wall clock.
             max_views: owned at most; further ones open only where they have a bank.
         """
         self._max_views = max_views
-        self._topic = topic
+        self._topics = topics
         self._windows = windows
         self._training_of = training_of
         self._read_states = read_states
@@ -221,7 +221,7 @@ class OwnedViews:
         self._unread: set[str] = set()
         self._elsewhere_until_ms: dict[str, int] = {}
         self._ends_then: Mapping[Partition, int] = {}
-        self.positions: dict[int, int] = {}
+        self.positions: dict[Partition, int] = {}
         """Per owned partition, the first offset that is not yet in the windows (in memory)."""
 
     def assigned(self, partitions: Mapping[Partition, int | None], deadline: Deadline) -> Mapping[Partition, int]:  # noqa: ARG002 -- the Protocol's
@@ -235,7 +235,7 @@ class OwnedViews:
         self._elsewhere_until_ms.clear()
         starts = {each: self._start(each, self._ends_then.get(each)) for each in partitions}
         self._unread = {name for name in self._windows.views() if name not in self._views}
-        self.positions.update({each.partition: start for each, start in starts.items()})
+        self.positions.update(starts)
         return starts
 
     def read_on(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
@@ -246,19 +246,19 @@ class OwnedViews:
 
     def revoked(self, partitions: frozenset[Partition]) -> None:
         """Drop the views of these partitions: another trainer owns them now."""
-        numbers = {each.partition for each in partitions}
-        for view in [view for view in self._views.values() if view.index.home in numbers]:
+        for view in [view for view in self._views.values() if view.index.home_partition in partitions]:
             del self._views[view.name]
             close_view(self._metrics, view.name)
-        for number in numbers:
-            self.positions.pop(number, None)
+        for each in partitions:
+            self.positions.pop(each, None)
 
-    def opened(self, name: str, *, partition: int, at_ms: int) -> OwnedView:
+    def opened(self, name: str, *, partition: Partition, at_ms: int) -> OwnedView:
         """The view of a frame from a partition, appended then; one that was never seen opens.
 
         Raises:
             TooManyViews: there is no room for it.
-            LearntElsewhere: senders with different partitioners put its frames on several partitions.
+            LearntElsewhere: senders with different partitioners, or to different topics, put its frames on several
+                partitions.
         """
         found = self.get(name)
         if found is not None:
@@ -269,9 +269,10 @@ class OwnedViews:
         if len(self._views) + len(self._unread) >= self._max_views and (known is None or known.active is None):
             raise TooManyViews(name)
         stored = self._windows.load(name)
-        if stored is None or stored.topic != self._topic:
-            return self._add(WindowIndex(view=name, topic=self._topic, home=partition), is_new=True)
-        if stored.home not in self.positions and _alive(stored, at_ms):
+        if stored is None or stored.home_partition.topic not in self._topics:
+            index = WindowIndex(view=name, topic=partition.topic, home=partition.partition)
+            return self._add(index, is_new=True)
+        if stored.home_partition not in self.positions and _alive(stored, at_ms):
             self._elsewhere_until_ms[name] = at_ms + int(LOOK_AGAIN_SECONDS * 1000)
             raise LearntElsewhere(name)
         return self._add(stored)
@@ -284,7 +285,8 @@ class OwnedViews:
         if view.is_new:
             stored = self._windows.load(view.name)
             view.known_to_be_ours()
-            if stored is not None and stored.topic == self._topic and stored.home not in self.positions:
+            home = None if stored is None else stored.home_partition
+            if home is not None and home.topic in self._topics and home not in self.positions:
                 self.drop(view.name)
                 return False
         return True
@@ -311,7 +313,7 @@ class OwnedViews:
         known = self._states.get(name)
         if known is not None and known.state is ViewState.RETIRED:
             log.info("window_of_retired_view", view=name)  # the trainer died while it removed it
-        elif index is not None and index.topic == self._topic and index.home in self.positions:
+        elif index is not None and index.home_partition in self.positions:
             self._load(index, self._ends_then)
         self._unread.discard(name)
 
@@ -320,14 +322,11 @@ class OwnedViews:
 
     def _load(self, index: WindowIndex, ends: Mapping[Partition, int]) -> None:
         swept = self._windows.complete(index) if self._in_use(index.view) else self._windows.swept(index)
-        recreated = any(
-            offset > ends.get(Partition(self._topic, each), offset) for each, offset in index.next_offsets.items()
-        )
+        recreated = any(offset > ends.get(each, offset) for each, offset in index.read_through.items())
         view = self._add(swept)
         if recreated:
             log.warning("topic_recreated", view=view.name, detail="frames end before the window does: learning anew")
-            view.change_window(forgotten(view.index))
-            view.change_window(view.index.model_copy(update={"next_offsets": {}}))
+            view.change_window(read_anew(view.index))
         else:
             view.change_window(shrunk(view.index, view.bounds))
 
@@ -344,7 +343,7 @@ class OwnedViews:
         return view
 
     def _start(self, partition: Partition, end: int | None) -> int:
-        position = self._windows.position(self._topic, partition.partition)
+        position = self._windows.position(partition)
         return position if end is None or position <= end else 0
 
 

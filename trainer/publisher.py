@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING
 import structlog
 
 from ingest.bank_event import BankEventKind
-from ingest.kafka.records import Committed, Outgoing, Partition, Work
+from ingest.kafka.records import Committed, Outgoing, Work
 from trainer.owned_views import each_in_turn, show_state
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from ingest.kafka.loop import RereadingLoop
-    from ingest.kafka.records import Claim
+    from ingest.kafka.records import Claim, Partition
     from monitoring.metrics import KafkaMetrics, TrainerMetrics
     from trainer.owned_views import OwnedView, OwnedViews
     from trainer.transition import Transition
@@ -34,7 +34,7 @@ log = structlog.get_logger(__name__)
 class Topics:
     """Full names of the topics that the trainer reads and writes."""
 
-    frames: str
+    frames: Sequence[str]
     banks: str
     bank_events: str
     commands: str
@@ -73,10 +73,10 @@ class Publisher:
             NotOurs: the view went to another trainer; nothing was written.
             Aborted: nothing was written; every owned view is void.
         """
-        claim = self._loop.claims.get(Partition(self._topics.frames, view.index.home))
+        claim = self._loop.claims.get(view.index.home_partition)
         if claim is None:
             raise NotOurs(view.name)
-        at = self._views.positions.get(view.index.home, 0)
+        at = self._views.positions.get(view.index.home_partition, 0)
         if self._commit([Work(claim, at, self._records(view, transition))]).void:
             raise NotOurs(view.name)
         for event in transition.events:
@@ -91,9 +91,9 @@ class Publisher:
         """Write a tombstone in the place of a view's state. Raises as `publish` does."""
         if not view.announced:
             return
-        claim = self._loop.claims.get(Partition(self._topics.frames, view.index.home))
+        claim = self._loop.claims.get(view.index.home_partition)
         tombstone = Outgoing(self._topics.banks, view.name.encode(), None)
-        at = self._views.positions.get(view.index.home, 0)
+        at = self._views.positions.get(view.index.home_partition, 0)
         if claim is None or self._commit([Work(claim, at, (tombstone,))]).void:
             raise NotOurs(view.name)
 
@@ -108,12 +108,12 @@ class Publisher:
             Aborted: every owned view is void.
             StoreError: some indexes are still behind; the next flush writes them.
         """
-        changed = {view.index.home for view in self._views if view.dirty or view is confirm}
+        changed = {view.index.home_partition for view in self._views if view.dirty or view is confirm}
         works = [
             Work(claim, at)
             for each, claim in self._loop.claims.items()
-            if (at := self._views.positions.get(each.partition, 0)) != self._flushed.get(claim, 0)
-            or each.partition in changed  # only a commit shows that it is not ours any more
+            if (at := self._views.positions.get(each, 0)) != self._flushed.get(claim, 0)
+            or each in changed  # only a commit shows that it is not ours any more
         ]
         done = self._commit(works).done
 
@@ -129,11 +129,11 @@ class Publisher:
 
     def _save_positions(self, done: Iterable[Work]) -> None:
         """A partition one of whose windows is behind is read again from where all its windows are."""
-        behind = {each for view in self._views if view.dirty for each in (view.index.home, *view.index.next_offsets)}
+        behind = {each for view in self._views if view.dirty for each in _partitions_of(view)}
         for work in done:
-            number = work.claim.partition.partition
-            if number not in behind:
-                self._windows.save_position(self._topics.frames, number, work.next_offset)
+            partition = work.claim.partition
+            if partition not in behind:
+                self._windows.save_position(partition, work.next_offset)
                 self._flushed[work.claim] = work.next_offset
 
     def read_again(self, view: OwnedView) -> None:
@@ -141,11 +141,11 @@ class Publisher:
 
         Raises StoreError.
         """
-        topic, positions = self._topics.frames, self._views.positions
-        for number in sorted({view.index.home, *view.index.next_offsets} & positions.keys()):
-            self._windows.save_position(topic, number, 0)  # first: a restart in between reads more than it needs
-            positions[number] = 0
-            self._loop.read_again(Partition(topic, number))
+        positions = self._views.positions
+        for each in sorted(_partitions_of(view) & positions.keys()):
+            self._windows.save_position(each, 0)  # first: a restart in between reads more than it needs
+            positions[each] = 0
+            self._loop.read_again(each)
 
     def save(self, view: OwnedView) -> None:
         """Write the index of one view, if it changed. Raises StoreError."""
@@ -174,3 +174,8 @@ class Publisher:
         states = [] if transition.state is None else [Outgoing(self._topics.banks, key, transition.state.to_bytes())]
         events = [Outgoing(self._topics.bank_events, key, event.to_bytes()) for event in transition.events]
         return (*states, *events)
+
+
+def _partitions_of(view: OwnedView) -> set[Partition]:
+    """Those that frames of its window came from."""
+    return {view.index.home_partition, *view.index.read_through}

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import structlog
 
 from ingest.kafka.errors import Aborted, BrokerUnreachable
-from ingest.kafka.records import Partition
 from ingest.store import StoreError
 from trainer.publisher import NotOurs, Publisher
 from trainer.set_aside import NotTaken
@@ -119,7 +118,7 @@ class Trainer:
         try:
             while self._pending and self._clock() < ends:
                 record = self._pending[0]
-                if self._loop.claims.get(Partition(record.topic, record.partition)) == record.claim:
+                if self._loop.claims.get(record.place) == record.claim:
                     self._take(record)
                     self._kafka_metrics.records_polled.inc()
                 self._pending.popleft()

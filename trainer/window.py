@@ -23,7 +23,8 @@ from typing import TYPE_CHECKING, Annotated, Self
 
 from pydantic import Field, StringConstraints, ValidationError
 
-from ingest.contract import FrozenModel, Sha256
+from ingest.contract import FrozenModel, Sha256, SourceRecord, TopicText
+from ingest.kafka.records import Partition
 from ingest.store_layout import frame_file_name
 from ingest.view import ViewName
 from softpatch.images.regions import InspectedRegions
@@ -57,6 +58,8 @@ class Bounds:
 class KeptFrame(FrozenModel):
     """One frame of a window; its bytes lie in the file `name`."""
 
+    topic: TopicText | None = None
+    """None: the window's."""
     partition: Count
     offset: Count
     number: Count
@@ -73,7 +76,7 @@ class KeptFrame(FrozenModel):
     @property
     def name(self) -> str:
         """File name within the window's folder; a replayed frame gets the same one."""
-        return frame_file_name(self.partition, self.offset)
+        return frame_file_name(self.partition, self.offset, self.topic)
 
 
 class LastBuild(FrozenModel):
@@ -133,18 +136,38 @@ class WindowIndex(FrozenModel):
     format_version: Annotated[int, Field(ge=1, le=FORMAT_VERSION)] = FORMAT_VERSION
     view: ViewName
     topic: str
+    """Of the partitions and frames here that name no other one: that of the view's first frame."""
     home: Count
     """The partition its latest frame came from: who owns that partition owns the view."""
+    home_topic: TopicText | None = None
+    """None: `topic`."""
     seen: Count = 0
     stride: Annotated[int, Field(ge=1)] = 1
     frames: tuple[KeptFrame, ...] = ()
     next_offsets: dict[Count, Count] = Field(default_factory=dict)
     """Per partition, the first offset that is not yet taken into account."""
+    next_offsets_elsewhere: dict[TopicText, dict[Count, Count]] | None = None
+    """The same by topic, of other topics than `topic`; None while no frame of the view came from another one."""
     run: FrozenRunState | None = None
     last_build: LastBuild | None = None
     build_request: BuildRequest | None = None
     lost_bank: Sha256 | None = None
     """The bank in force whose file was found gone: while it is in force, the view builds as one without a bank."""
+
+    @property
+    def home_partition(self) -> Partition:
+        """`home` with its topic."""
+        return Partition(self.home_topic or self.topic, self.home)
+
+    @property
+    def read_through(self) -> dict[Partition, int]:
+        """The first offset not yet taken into account of every partition that a frame of the view came from."""
+        by_topic = {self.topic: self.next_offsets, **(self.next_offsets_elsewhere or {})}
+        return {Partition(topic, each): at for topic, offsets in by_topic.items() for each, at in offsets.items()}
+
+    def other_topic(self, topic: str) -> str | None:
+        """How the window writes a topic down: not at all where it is its own."""
+        return None if topic == self.topic else topic
 
     @property
     def newest_ms(self) -> int:
@@ -200,9 +223,9 @@ class Change:
     delete: tuple[KeptFrame, ...] = ()
 
 
-def admission(index: WindowIndex, *, partition: int, offset: int, frame_id: str) -> Admission:
+def admission(index: WindowIndex, at: SourceRecord, *, frame_id: str) -> Admission:
     """Whether a frame enters the window, decided without its bytes (a frame between two strides is never hashed)."""
-    if offset < index.next_offsets.get(partition, 0):
+    if at.offset < index.read_through.get(at.place, 0):
         return Admission.REPLAYED
     if any(frame.frame_id == frame_id for frame in index.frames):
         return Admission.DUPLICATE
@@ -214,26 +237,26 @@ def holds_bytes(index: WindowIndex, sha256: str) -> bool:
     return any(frame.sha256 == sha256 for frame in index.frames)
 
 
-def passed(index: WindowIndex, *, partition: int, offset: int, counted: bool) -> WindowIndex:
+def passed(index: WindowIndex, at: SourceRecord, *, counted: bool) -> WindowIndex:
     """The index after a frame that is not kept. `counted`: it is one of the view's frames, only not this stride's."""
-    return index.model_copy(
-        update={
-            "home": partition,
-            "seen": index.seen + counted,
-            "next_offsets": {**index.next_offsets, partition: offset + 1},
-        }
-    )
+    home = {"home": at.partition, "home_topic": index.other_topic(at.topic)}
+    return index.model_copy(update={**home, "seen": index.seen + counted, **_offsets_after(index, at)})
 
 
 def kept(index: WindowIndex, frame: KeptFrame, bounds: Bounds) -> Change:
     """The index after a due frame, with the frames that had to make room."""
-    counted = passed(index, partition=frame.partition, offset=frame.offset, counted=True)
+    counted = passed(index, source_of(index, frame), counted=True)
     full = counted.model_copy(update={"frames": (*index.frames, frame)})
     result = within(full, bounds)
     gone = _missing_from(result, full.frames)
     if frame in gone:
         return Change(result, None, tuple(other for other in gone if other != frame))
     return Change(result, frame, gone)
+
+
+def source_of(index: WindowIndex, frame: KeptFrame) -> SourceRecord:
+    """Where a frame of a window stands in Kafka."""
+    return SourceRecord(topic=frame.topic or index.topic, partition=frame.partition, offset=frame.offset)
 
 
 def within(index: WindowIndex, bounds: Bounds) -> WindowIndex:
@@ -282,12 +305,22 @@ def forgotten(index: WindowIndex) -> Change:
 def read_anew(index: WindowIndex) -> Change:
     """The empty window of a view whose partitions are read again from the beginning."""
     change = forgotten(index)
-    return Change(change.index.model_copy(update={"next_offsets": {}}), None, change.delete)
+    fresh = change.index.model_copy(update={"next_offsets": {}, "next_offsets_elsewhere": None})
+    return Change(fresh, None, change.delete)
 
 
 def lost(state: BankState, index: WindowIndex) -> bool:
     """Whether the file of the bank in force was found gone."""
     return state.active is not None and state.active.version == index.lost_bank
+
+
+def _offsets_after(index: WindowIndex, at: SourceRecord) -> dict[str, object]:
+    """The changed field of the offsets once a record is taken into account."""
+    topic, elsewhere = index.other_topic(at.topic), index.next_offsets_elsewhere or {}
+    if topic is None:
+        return {"next_offsets": {**index.next_offsets, at.partition: at.offset + 1}}
+    of_topic = {**elsewhere.get(topic, {}), at.partition: at.offset + 1}
+    return {"next_offsets_elsewhere": {**elsewhere, topic: of_topic}}
 
 
 def _halved(index: WindowIndex) -> WindowIndex:

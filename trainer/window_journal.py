@@ -49,7 +49,7 @@ def replayed(whole: bytes, journal: bytes) -> tuple[WindowIndex, int]:
         for name in line.pop("gone", ()):
             frames.pop(name, None)
         for frame in line.pop("put", ()):
-            frames[frame_file_name(frame["partition"], frame["offset"])] = frame
+            frames[frame_file_name(frame["partition"], frame["offset"], frame.get("topic"))] = frame
         fields |= line
     return WindowIndex.from_bytes(json.dumps(fields | {"frames": list(frames.values())}).encode()), left_out
 

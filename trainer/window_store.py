@@ -13,7 +13,6 @@ from ingest.store import NotInStore, StoreError
 from ingest.store_layout import (
     INDEX,
     WINDOWS,
-    frame_path,
     position_path,
     views_among,
     window_folder,
@@ -26,6 +25,7 @@ from trainer.window_journal import journal_line, replayed
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from ingest.kafka.records import Partition
     from ingest.store import Store
     from trainer.window import KeptFrame
 
@@ -133,18 +133,18 @@ class WindowStore:
     def delete(self, view: str, frames: Iterable[KeptFrame]) -> None:
         """Remove files that the saved index no longer names."""
         for frame in frames:
-            self._remove(frame_path(view, frame.partition, frame.offset))
+            self._remove(f"{window_folder(view)}/{frame.name}")
 
-    def position(self, topic: str, partition: int) -> int:
+    def position(self, partition: Partition) -> int:
         """The first offset of a partition that is not in the windows; 0 where nothing was read yet."""
         try:
-            return int(self._store.get(position_path(topic, partition)))
+            return int(self._store.get(position_path(*partition)))
         except NotInStore:
             return 0
 
-    def save_position(self, topic: str, partition: int, offset: int) -> None:
+    def save_position(self, partition: Partition, offset: int) -> None:
         """Say how far a partition was read, after the indexes of all its views are saved."""
-        self._store.put(position_path(topic, partition), str(offset).encode())
+        self._store.put(position_path(*partition), str(offset).encode())
 
     def _saved_whole(self, index: WindowIndex) -> _Written:
         whole, before = index.to_bytes(), self._journals.get(index.view)
@@ -168,7 +168,7 @@ class WindowStore:
 
     def _written(self, frame: NewFrame) -> StoreError | None:
         try:
-            self._store.put(frame_path(frame.view, frame.kept.partition, frame.kept.offset), frame.encoded)
+            self._store.put(f"{window_folder(frame.view)}/{frame.kept.name}", frame.encoded)
         except StoreError as error:
             return error
         return None

@@ -176,7 +176,7 @@ def _trainer(
 ) -> Trainer:
     """The loop with all that it drives, connected; `stack` closes it."""
     kafka, topics = shared.kafka, shared.topics
-    frames = stack.enter_context(WholeTopicReader.open(kafka, topics=[topics.frames], stop=stop))
+    frames = stack.enter_context(WholeTopicReader.open(kafka, topics=topics.frames, stop=stop))
     commands = stack.enter_context(WholeTopicReader.open(kafka, topics=[topics.commands], stop=stop))
     feedback = stack.enter_context(WholeTopicReader.open(kafka, topics=[topics.feedback], stop=stop))
     tried = _shadow_decisions(kafka, stack, stop)
@@ -184,7 +184,7 @@ def _trainer(
     lost = counting_lost(shared.kafka_metrics, topics.frames)
     progress.loop = stack.enter_context(_loop(kafka, topics, views, stop, lost=lost))
     group = kafka.group(kafka.trainer_group)
-    stack.enter_context(GroupLag(kafka, progress.loop, shared.kafka_metrics, group_id=group, topic=topics.frames))
+    stack.enter_context(GroupLag(kafka, progress.loop, shared.kafka_metrics, group_id=group, topics=topics.frames))
     publisher = Publisher(
         progress.loop,
         views,
@@ -242,7 +242,7 @@ def _owned_views(
     ends: Callable[[], Mapping[Partition, int]],
 ) -> OwnedViews:
     return OwnedViews(
-        topic=shared.topics.frames,
+        topics=shared.topics.frames,
         windows=shared.windows,
         training_of=training_of,
         read_states=lambda: read_states(shared.kafka, shared.topics.banks),
@@ -262,6 +262,7 @@ def _collector(shared: _Shared, views: OwnedViews) -> Collector:
         baseline_of=shared.bank_store.input_baseline,
         decoder=shared.decoder,
         claims=shared.claims,
+        first_topic=shared.topics.frames[0],
         clock=shared.clock,
     )
 
@@ -280,7 +281,7 @@ def _controller(
         views=views,
         commands=MessageQueue(commands, Command),
         feedback=MessageQueue(feedback, Feedback),
-        frames=KafkaFrames(shared.kafka, shared.topics.frames, shared.claims),
+        frames=KafkaFrames(shared.kafka, shared.claims),
         builds=shared.builds,
         bank_store=shared.bank_store,
         annotation_store=shared.annotation_store,
@@ -328,7 +329,7 @@ def _loop(
     return TransactionLoop.open(
         kafka,
         group_id=kafka.group(kafka.trainer_group),
-        reads=[topics.frames],
+        reads=topics.frames,
         writes=[topics.banks, topics.bank_events],
         ownership=views,
         stop=stop,
@@ -339,7 +340,7 @@ def _loop(
 def topics_of(kafka: KafkaSettings) -> Topics:
     """The trainer's topics on this cluster."""
     return Topics(
-        frames=kafka.topic("frames"),
+        frames=kafka.frame_topics,
         banks=kafka.topic("banks"),
         bank_events=kafka.topic("bank-events"),
         commands=kafka.topic("commands"),

@@ -122,6 +122,7 @@ def _inspector(
         views=KnownViews(most=10, forget_after_seconds=3600, clock=time.perf_counter),
         clock=time.perf_counter,
         now=lambda: datetime.now(UTC),
+        first_topic="frames",
     )
 
 

@@ -111,7 +111,7 @@ def _frames(store: Store, view: str, images: Path | None, most: int) -> Iterator
     kept = () if index is None else index.frames
     for place in _spread(len(kept), most):
         try:
-            encoded = store.get(frame_path(view, kept[place].partition, kept[place].offset))
+            encoded = store.get(frame_path(view, kept[place].partition, kept[place].offset, kept[place].topic))
         except NotInStore:  # the trainer goes on meanwhile
             continue
         yield kept[place].frame_id, encoded

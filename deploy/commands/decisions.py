@@ -16,6 +16,7 @@ from deploy.history.moments import moment_from
 from deploy.output.bank_facts import short_version
 from deploy.output.reports import STANDARD_OUTPUT, write_json
 from ingest.decision import Decision, Reason, Verdict
+from ingest.kafka.records import Partition
 
 VerdictName = Annotated[str | None, typer.Option("--verdict", metavar="VERDICT", help="Only pass, fail or undecided.")]
 ReasonName = Annotated[str | None, typer.Option("--reason", metavar="REASON", help="Only undecided for this reason.")]
@@ -55,7 +56,9 @@ def decisions(
     if json == STANDARD_OUTPUT:
         return
     Console().print(
-        _table(found) if found else f"No such decision of {view}; give a longer --since, or look at /readyz."
+        _table(found, kafka.topic("frames"))
+        if found
+        else f"No such decision of {view}; give a longer --since, or look at /readyz."
     )
 
 
@@ -64,12 +67,12 @@ def _check(option: str, word: str | None, known: list[str]) -> None:
         raise UsageError(f"{option} {word} is none of {', '.join(known)}")
 
 
-def _when(decision: Decision) -> tuple[datetime, int, int]:
+def _when(decision: Decision) -> tuple[datetime, Partition, int]:
     """When its frame came; of frames of one moment, by their place."""
-    return decision.appended_at, decision.source.partition, decision.source.offset
+    return decision.appended_at, decision.source.place, decision.source.offset
 
 
-def _table(found: Sequence[Decision]) -> Table:
+def _table(found: Sequence[Decision], first_topic: str) -> Table:
     table = Table("decided", "verdict", "ratio", "why", "bank", "frame", "record")
     table.columns[2].justify = "right"
     for each in found:
@@ -81,7 +84,7 @@ def _table(found: Sequence[Decision]) -> Table:
             _why(each),
             short_version(each.bank.version) if each.bank else "",
             each.file_name or each.frame_id,
-            f"{each.source.partition}:{each.source.offset}",
+            each.source.short(first_topic),
         )
     return table
 

@@ -28,7 +28,7 @@ VERSION_START = re.compile(r"[0-9a-f]{4,64}")
 Image = Annotated[
     str,
     typer.Argument(
-        metavar="IMAGE", help="JPEG, PNG, BMP or TIFF; or PARTITION:OFFSET of a frame that Kafka still has."
+        metavar="IMAGE", help="JPEG, PNG, BMP or TIFF; or [TOPIC:]PARTITION:OFFSET of a frame that Kafka still has."
     ),
 ]
 BankName = Annotated[
@@ -104,7 +104,7 @@ def _picture(loaded: Settings, image: str) -> NamedPicture:
     path = Path(image)
     if path.exists() or not RECORD.fullmatch(image):
         return NamedPicture(path.read_bytes(), "/".join(path.parts[-2:]))
-    source = record_named(image, topic=loaded.kafka.topic("frames"))
+    source = record_named(image, topics=loaded.kafka.frame_topics)
     if source is None:
         raise UsageError(f"{image} is neither a file nor PARTITION:OFFSET")
     frame = picture_at(loaded.kafka, claims_of(loaded), source)

@@ -31,7 +31,8 @@ from ingest.store_layout import bank_path
 FrameName = Annotated[
     str,
     typer.Argument(
-        metavar="FRAME", help="partition:offset, a frame id, or the start of a decision's id; for undo the word's id."
+        metavar="FRAME",
+        help="[topic:]partition:offset, a frame id, or the start of a decision's id; for undo the word's id.",
     ),
 ]
 Word = Annotated[FrameWord, typer.Argument(metavar="WORD", help="escaped, false-reject, good, bad, or undo.")]
@@ -73,7 +74,7 @@ def feedback(
     else:
         now = datetime.now(UTC)
         named = find_frame(loaded.kafka, view, frame, since=moment_from(since, now=now), now=now)
-        console.print(frame_sentence(named), highlight=False, soft_wrap=True)
+        console.print(frame_sentence(named, loaded.kafka.topic("frames")), highlight=False, soft_wrap=True)
         message = feedback_on(named, word, view=view, box_xyxy_px=box_px, why=why, at=now)
         picture = picture_at(loaded.kafka, claims_of(loaded), named.source).encoded if wait else None
     with TrainerRequest.sent(loaded, message) as request:

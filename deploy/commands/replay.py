@@ -15,8 +15,8 @@ from deploy.output.reports import write_json
 from ingest.decision import Decision
 from ingest.store import FsspecStore
 
-From = Annotated[str, typer.Option("--from", metavar="PARTITION:OFFSET", help="The first frame.")]
-To = Annotated[str, typer.Option("--to", metavar="PARTITION:OFFSET", help="The last frame.")]
+From = Annotated[str, typer.Option("--from", metavar="[TOPIC:]PARTITION:OFFSET", help="The first frame.")]
+To = Annotated[str, typer.Option("--to", metavar="[TOPIC:]PARTITION:OFFSET", help="The last frame.")]
 Bank = Annotated[
     str | None,
     typer.Option("--bank", metavar="VERSION", help="Decide by this bank, by the threshold it suggests: what if."),
@@ -42,8 +42,8 @@ def replay(
     From the frames that Kafka still has, by the bank, the threshold and the settings of then. With --bank it is the
     what-if: which verdicts another bank would have changed.
     """
-    span = span_of(start, end)
     loaded = load(settings, flags, bootstrap=bootstrap)
+    span = span_of(start, end, topics=loaded.kafka.frame_topics)
     states = view_states(loaded)
     find_view(states, view)
     version = None
@@ -51,12 +51,12 @@ def replay(
         version = find_bank(stored_banks(FsspecStore.open(loaded.store.url), {}, view=view), bank).version
     recorded = recorded_span(loaded, view, span)
     with opened_replay(loaded, view, bank=version) as again:
-        frames = list(again.frames(recorded.records, recorded.decisions, first=span.first))
+        frames = list(again.frames(recorded.records, recorded.decisions, first=span.first.offset))
     differing = [each for each in frames if each.differences]
     lost = sorted(_decided(recorded.decisions, span) - {each.recorded.source.offset for each in frames})
     console = Console()
     for each in differing[:SHOWN]:
-        console.print(_line(each), highlight=False, soft_wrap=True)
+        console.print(_line(each, loaded.kafka.topic("frames")), highlight=False, soft_wrap=True)
     how = "by the banks of then" if version is None else f"by bank {short_version(version)}"
     console.print(
         f"{len(frames)} frames of {view} decided again {how}: {len(differing)} differ from what was recorded"
@@ -84,12 +84,11 @@ def replay(
 
 
 def _decided(decisions: dict[int, Decision], span: OffsetSpan) -> set[int]:
-    return {offset for offset in decisions if offset >= span.first}
+    return {offset for offset in decisions if offset >= span.first.offset}
 
 
-def _line(each: ReplayedFrame) -> str:
-    at = each.recorded.source
-    return f"{at.partition}:{at.offset}  " + "; ".join(map(str, each.differences))
+def _line(each: ReplayedFrame, first_topic: str) -> str:
+    return f"{each.recorded.source.short(first_topic)}  " + "; ".join(map(str, each.differences))
 
 
 def _as_json(each: ReplayedFrame) -> dict[str, object]:

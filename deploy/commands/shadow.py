@@ -74,7 +74,7 @@ def shadow(
         highlight=False,
     )
     for each in flips[-SHOWN:]:
-        console.print(_line(each), highlight=False)
+        console.print(_line(each, loaded.kafka.topic("frames")), highlight=False)
     if out is not None:
         _draw(console, loaded, view=view, tried=tried, tally=tally, flips=flips, out=out)
     write_json(
@@ -95,12 +95,12 @@ def flipped(decision: Decision) -> bool:
     return beside is not None and {beside.verdict, decision.verdict} == {Verdict.PASS, Verdict.FAIL}
 
 
-def _line(decision: Decision) -> str:
+def _line(decision: Decision, first_topic: str) -> str:
     beside = decision.in_force
     was = 0.0 if beside is None or beside.score_ratio is None else beside.score_ratio
-    at = decision.source
+    at = decision.source.short(first_topic)
     return (
-        f"{decision.decided_at.astimezone():%d %b %H:%M:%S}  {at.partition}:{at.offset}  {was:.2f} of the threshold in "
+        f"{decision.decided_at.astimezone():%d %b %H:%M:%S}  {at}  {was:.2f} of the threshold in "
         f"force, {decision.score_ratio or 0.0:.2f} of the tried bank's: would {decision.verdict.value}"
     )
 
@@ -136,7 +136,7 @@ def _annotated(loaded: Settings, claims: Claims, decisions: list[Decision], bank
         frame = frame_of(loaded.kafka, claims, each)
         if frame is not None:
             at = each.decided_at.astimezone().strftime("%d %b %H:%M:%S")
-            name = f"{at}, {each.source.partition}:{each.source.offset}"
+            name = f"{at}, {each.source.short(loaded.kafka.topic('frames'))}"
             was = None if each.in_force is None else each.in_force.verdict
             found.append(AnnotatedFrame(name, frame.encoded, each, bank.manifest.geometry, was=was))
     return found

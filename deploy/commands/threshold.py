@@ -192,7 +192,9 @@ def _draw(
         bank = stored.get(decision.bank.version) if decision.bank else None
         return None if bank is None else bank.manifest.geometry
 
-    sheet, expired = changed_verdicts_sheet(replay, title, picture_of=picture_of, geometry_of=geometry_of)
+    sheet, expired = changed_verdicts_sheet(
+        replay, title, first_topic=loaded.kafka.topic("frames"), picture_of=picture_of, geometry_of=geometry_of
+    )
     if sheet is None:
         console.print(
             f"No picture to draw: {expired} are no longer kept." if expired else "No frame would change: no picture."

@@ -115,7 +115,7 @@ def find(kafka: KafkaSettings, letters: LetterFilter) -> Iterator[StoredLetter]:
 
 def find_letter(kafka: KafkaSettings, place: SourceRecord) -> StoredLetter:
     """One letter. Raises CommandFailed where there is none, KafkaFailure."""
-    record = record_at(kafka, Partition(place.topic, place.partition), place.offset, timeout_seconds=ANSWER_SECONDS)
+    record = record_at(kafka, place.place, place.offset, timeout_seconds=ANSWER_SECONDS)
     kept = _kept(record) if record else None
     if kept is None:
         raise CommandFailed(
@@ -134,7 +134,7 @@ def content_of(kafka: KafkaSettings, letter: DeadLetter) -> bytes:
     if not letter.pointer_only:
         return letter.value or b""
     source = letter.source
-    record = record_at(kafka, Partition(source.topic, source.partition), source.offset, timeout_seconds=ANSWER_SECONDS)
+    record = record_at(kafka, source.place, source.offset, timeout_seconds=ANSWER_SECONDS)
     if record is None:
         raise CommandFailed(f"the bytes of {source} have expired in {source.topic}, and did not fit into the letter")
     content = record.value or b""
@@ -143,12 +143,15 @@ def content_of(kafka: KafkaSettings, letter: DeadLetter) -> bytes:
     return content
 
 
-def frame_of(kept: StoredLetter, content: bytes, *, topic: str) -> Outgoing:
-    """The frame as it first came, to the same partition, with one header more that names what it replays."""
+def frame_of(kept: StoredLetter, content: bytes, *, topics: Sequence[str]) -> Outgoing:
+    """The frame as it first came, to the same partition, with one header more that names what it replays.
+
+    `topics` are those of frames: where its own is none of them any more, the frame goes to the first.
+    """
     letter = kept.letter
     headers = tuple((name, data) for name, data in letter.headers if name != REPLAY_OF)
     return Outgoing(
-        topic,
+        letter.source.topic if letter.source.topic in topics else topics[0],
         letter.key,
         content,
         (*headers, (REPLAY_OF, str(kept.place).encode())),
@@ -158,15 +161,16 @@ def frame_of(kept: StoredLetter, content: bytes, *, topic: str) -> Outgoing:
 
 def replay(kafka: KafkaSettings, letters: Iterable[StoredLetter]) -> Iterator[Replayed]:
     """Send the frames of these letters again, each acknowledged before the next. Raises KafkaFailure."""
-    topic = kafka.topic("frames")
-    with KafkaSender.open(kafka, writes=(topic,), give_up_seconds=GIVE_UP_SECONDS) as sender:
+    topics = kafka.frame_topics
+    with KafkaSender.open(kafka, writes=topics, give_up_seconds=GIVE_UP_SECONDS) as sender:
         for kept in letters:
             try:
-                sent = sender.send_and_wait(frame_of(kept, content_of(kafka, kept.letter), topic=topic))
+                sent = sender.send_and_wait(frame_of(kept, content_of(kafka, kept.letter), topics=topics))
             except (CommandFailed, SendFailed) as error:
                 yield Replayed(kept, None, str(error))
             else:
-                yield Replayed(kept, SourceRecord(topic=topic, partition=sent.partition.partition, offset=sent.offset))
+                topic, partition = sent.partition
+                yield Replayed(kept, SourceRecord(topic=topic, partition=partition, offset=sent.offset))
 
 
 def chosen(kafka: KafkaSettings, names: Sequence[str], letters: LetterFilter) -> Iterator[StoredLetter]:

@@ -11,7 +11,6 @@ from ingest.contract import BadMessage
 from ingest.decision import Decision
 from ingest.frame import BadFrame, Frame, frame_of_record
 from ingest.kafka.readers import ALONG, WholeTopicReader, record_at
-from ingest.kafka.records import Partition
 from ingest.view import camera_key
 
 if TYPE_CHECKING:
@@ -75,11 +74,11 @@ def frame_of(kafka: KafkaSettings, claims: Claims, decision: Decision) -> Frame 
     Raises KafkaFailure.
     """
     at = decision.source
-    record = record_at(kafka, Partition(at.topic, at.partition), at.offset, timeout_seconds=FRAME_SECONDS)
+    record = record_at(kafka, at.place, at.offset, timeout_seconds=FRAME_SECONDS)
     if record is None:
         return None
     try:
-        frame = claims.filled(frame_of_record(record))
+        frame = claims.filled(frame_of_record(record, kafka.topic("frames")))
     except BadFrame:
         return None
     return frame if (frame.view, frame.frame_id) == (decision.view, decision.frame_id) else None

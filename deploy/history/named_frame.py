@@ -12,10 +12,9 @@ from deploy.history.decision_reader import FRAME_SECONDS, decisions_of
 from ingest.contract import SourceRecord
 from ingest.frame import BadFrame, frame_of_record
 from ingest.kafka.readers import record_at
-from ingest.kafka.records import Partition
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from ingest.claims import Claims
     from ingest.decision import Decision
@@ -47,7 +46,7 @@ def find_frame(kafka: KafkaSettings, view: str, name: str, *, since: datetime, n
         CommandFailed: Kafka no longer keeps the record.
         KafkaFailure: Kafka cannot be read.
     """
-    source = record_named(name, topic=kafka.topic("frames"))
+    source = record_named(name, topics=kafka.frame_topics)
     if source is not None:
         return _at_record(kafka, view, source)
     for begin in (max(since, now - LATEST), since):
@@ -60,16 +59,17 @@ def find_frame(kafka: KafkaSettings, view: str, name: str, *, since: datetime, n
     )
 
 
-def record_named(name: str, *, topic: str) -> SourceRecord | None:
-    """The record of `frames` in the form partition:offset or topic:partition:offset; None for another form.
+def record_named(name: str, *, topics: Sequence[str]) -> SourceRecord | None:
+    """The record in the form [topic:]partition:offset, without a topic of the first of these; None for another form.
 
     Raises UsageError where it names another topic.
     """
     parts = RECORD.fullmatch(name)
     if parts is None:
         return None
-    if parts[1] not in (None, topic):
-        raise UsageError(f"{name} is no record of {topic}")
+    topic = parts[1] or topics[0]
+    if topic not in topics:
+        raise UsageError(f"{name} is no record of {' or '.join(topics)}")
     return SourceRecord(topic=topic, partition=int(parts[2]), offset=int(parts[3]))
 
 
@@ -91,7 +91,7 @@ def latest_named(decisions: Iterable[Decision], name: str) -> Decision | None:
 def _at_record(kafka: KafkaSettings, view: str, source: SourceRecord) -> NamedFrame:
     frame = frame_at(kafka, source)
     if frame.view != view:
-        raise UsageError(f"the frame {source.partition}:{source.offset} belongs to {frame.view}, not to {view}")
+        raise UsageError(f"the frame {_short(kafka, source)} belongs to {frame.view}, not to {view}")
     begin = datetime.fromtimestamp(frame.appended_ms / 1000, UTC) - CLOCKS
     decision = next((each for each in decisions_of(kafka, view, since=begin) if each.source == source), None)
     return NamedFrame(source, decision)
@@ -103,16 +103,19 @@ def picture_at(kafka: KafkaSettings, claims: Claims, source: SourceRecord) -> Fr
     try:
         return claims.filled(frame)
     except BadFrame as error:
-        raise CommandFailed(f"the frame {source.partition}:{source.offset} has no picture: {error}") from None
+        raise CommandFailed(f"the frame {_short(kafka, source)} has no picture: {error}") from None
 
 
 def frame_at(kafka: KafkaSettings, source: SourceRecord) -> Frame:
     """The frame in a record. Raises CommandFailed where Kafka no longer keeps it, or it is no frame."""
-    place = Partition(source.topic, source.partition)
-    record = record_at(kafka, place, source.offset, timeout_seconds=FRAME_SECONDS)
+    record = record_at(kafka, source.place, source.offset, timeout_seconds=FRAME_SECONDS)
     if record is None:
-        raise CommandFailed(f"Kafka no longer keeps the frame {source.partition}:{source.offset}, or never had it")
+        raise CommandFailed(f"Kafka no longer keeps the frame {_short(kafka, source)}, or never had it")
     try:
-        return frame_of_record(record)
+        return frame_of_record(record, kafka.topic("frames"))
     except BadFrame as error:
-        raise CommandFailed(f"the record {source.partition}:{source.offset} is no frame: {error}") from None
+        raise CommandFailed(f"the record {_short(kafka, source)} is no frame: {error}") from None
+
+
+def _short(kafka: KafkaSettings, source: SourceRecord) -> str:
+    return source.short(kafka.topic("frames"))

@@ -17,7 +17,7 @@ from inference.history import History
 from inference.inspector import Destinations, Inspector, Queued
 from inference.known_views import KnownViews
 from ingest.decision import Decision, Reason
-from ingest.kafka.records import Claim, Partition
+from ingest.kafka.records import Claim
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -78,12 +78,16 @@ class Replay:
         self,
         scoring: FrameScoring,
         *,
+        first_topic: str,
         serving_of: Callable[[Decision], BankStatus],
         inspection_of: Callable[[str], ViewInspection],
         clock: Callable[[], float],
         what_if: bool = False,
     ) -> None:
-        """`serving_of` gives the bank of a recorded decision, or another one; `what_if`: it is another one."""
+        """`serving_of` gives the bank of a recorded decision, or another one; `what_if`: it is another one.
+
+        `first_topic`: of frames, see `ingest.frame.parse_frame`.
+        """
         self._serving_of = serving_of
         self._what_if = what_if
         self._clock = clock
@@ -98,6 +102,7 @@ class Replay:
             views=KnownViews(most=1_000_000, forget_after_seconds=float("inf"), clock=clock),
             clock=clock,
             now=lambda: self._of_now().decided_at,
+            first_topic=first_topic,
             wrong_clock=lambda: self._of_now().reason is Reason.CLOCK,
         )
 
@@ -118,7 +123,7 @@ class Replay:
             if decision is None:
                 continue
             self._recorded = decision
-            claimed = replace(record, claim=Claim(Partition(record.topic, record.partition), 1))
+            claimed = replace(record, claim=Claim(record.place, 1))
             (answer,) = self._inspector.inspect([Queued(claimed, self._clock())]).answers
             if record.offset >= first:
                 again = answer.message if isinstance(answer.message, Decision) else None

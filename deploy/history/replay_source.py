@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from deploy.errors import CommandFailed, UsageError
 from deploy.history.decision_reader import decisions_of
-from deploy.history.named_frame import CLOCKS
+from deploy.history.named_frame import CLOCKS, record_named
 from deploy.history.replay import Replay, as_recorded
 from deploy.wiring import claims_of, embedder_of
 from inference.banks import BankLoader, BankRefused, Serving
@@ -23,7 +23,6 @@ from ingest.contract import BadMessage
 from ingest.decision import Reason
 from ingest.decoding import FrameDecoder
 from ingest.kafka.readers import WholeTopicReader
-from ingest.kafka.records import Partition
 from ingest.store import FsspecStore, StoreError
 from ingest.store_layout import bank_path
 from ingest.view import camera_key
@@ -31,10 +30,11 @@ from softpatch.scoring.search import FlatSearch
 from trainer.threshold_settings import undecided_band_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from deploy.settings import Settings
     from inference.banks import BankStatus
+    from ingest.contract import SourceRecord
     from ingest.decision import Decision
     from ingest.kafka.records import Record
 
@@ -46,27 +46,26 @@ BEFORE = 200
 
 @dataclass(frozen=True)
 class OffsetSpan:
-    """Offsets of one partition of `frames`, the last included."""
+    """Offsets of one partition of frames, the last included."""
 
-    partition: int
-    first: int
+    first: SourceRecord
     last: int
 
 
-def span_of(start: str, end: str) -> OffsetSpan:
-    """From two names as PARTITION:OFFSET. Raises UsageError."""
+def span_of(start: str, end: str, *, topics: Sequence[str]) -> OffsetSpan:
+    """From two names as [TOPIC:]PARTITION:OFFSET; of the first topic of frames without. Raises UsageError."""
     places = []
     for name in (start, end):
-        partition, colon, offset = name.partition(":")
-        if not (colon and partition.isdecimal() and offset.isdecimal()):
+        place = record_named(name, topics=topics)
+        if place is None:
             raise UsageError(f"{name} is no record: write PARTITION:OFFSET, as patchline decisions shows it")
-        places.append((int(partition), int(offset)))
-    (one, first), (other, last) = places
-    if one != other:
+        places.append(place)
+    first, last = places
+    if first.place != last.place:
         raise UsageError(f"{start} and {end} lie in two partitions; a view's frames lie in one")
-    if last < first:
+    if last.offset < first.offset:
         raise UsageError(f"{end} comes before {start}")
-    return OffsetSpan(one, first, last)
+    return OffsetSpan(first, last.offset)
 
 
 @dataclass(frozen=True)
@@ -79,8 +78,8 @@ class RecordedSpan:
 
 def recorded_span(settings: Settings, view: str, span: OffsetSpan) -> RecordedSpan:
     """Read both. Raises CommandFailed where Kafka has none of these frames any more, KafkaFailure."""
-    at = Partition(settings.kafka.topic("frames"), span.partition)
-    start = max(0, span.first - BEFORE)
+    at, first = span.first.place, span.first.offset
+    start = max(0, first - BEFORE)
     records: list[Record] = []
     with WholeTopicReader.open(
         settings.kafka,
@@ -94,17 +93,15 @@ def recorded_span(settings: Settings, view: str, span: OffsetSpan) -> RecordedSp
                 break
             if record.offset >= start and record.key == camera_key(view).encode():
                 records.append(record)
-    wanted = [each for each in records if each.offset >= span.first]
+    wanted = [each for each in records if each.offset >= first]
     if not wanted:
-        raise CommandFailed(
-            f"Kafka has no frame of {view} from {span.partition}:{span.first} to {span.last}: they expired, or never "
-            "were"
-        )
+        begin = span.first.short(settings.kafka.topic("frames"))
+        raise CommandFailed(f"Kafka has no frame of {view} from {begin} to {span.last}: they expired, or never were")
     since = datetime.fromtimestamp(min(each.timestamp_ms for each in records) / 1000, UTC) - CLOCKS
     decisions = {
         each.source.offset: each
         for each in decisions_of(settings.kafka, view, since=since)
-        if each.source.partition == span.partition and start <= each.source.offset <= span.last
+        if each.source.place == at and start <= each.source.offset <= span.last
     }
     return RecordedSpan(records, decisions)
 
@@ -175,6 +172,7 @@ def opened_replay(settings: Settings, view: str, *, bank: str | None) -> Iterato
         scoring = FrameScoring(embedder, pool=pool, decoder=decoder, claims=claims_of(settings), clock=clock)
         yield Replay(
             scoring,
+            first_topic=settings.kafka.topic("frames"),
             serving_of=serving_of,
             inspection_of=settings.inspection_of,
             clock=clock,

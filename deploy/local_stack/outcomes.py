@@ -140,8 +140,8 @@ def outcome_of(record: Record, kafka: KafkaSettings, seen_at: float) -> FrameOut
 
 
 def end_offsets(kafka: KafkaSettings) -> Mapping[tuple[str, int], int]:
-    """How many records every partition of `frames` holds: (topic, partition) to the next offset."""
-    with WholeTopicReader.open(kafka, topics=[kafka.topic("frames")], give_up_seconds=GIVE_UP_SECONDS) as reader:
+    """How many records every partition of frames holds: (topic, partition) to the next offset."""
+    with WholeTopicReader.open(kafka, topics=kafka.frame_topics, give_up_seconds=GIVE_UP_SECONDS) as reader:
         return {(each.topic, each.partition): end for each, end in reader.end_offsets().items()}
 
 

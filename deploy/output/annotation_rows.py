@@ -54,9 +54,9 @@ CONSEQUENCES = {
 """What comes of a word, for who gave it."""
 
 
-def frame_sentence(frame: NamedFrame) -> str:
-    """What was decided on the frame that a person names."""
-    place, decision = f"Frame {frame.source.partition}:{frame.source.offset}", frame.decision
+def frame_sentence(frame: NamedFrame, first_topic: str) -> str:
+    """What was decided on the frame that a person names; its topic is named where it is another one than the first."""
+    place, decision = f"Frame {frame.source.short(first_topic)}", frame.decision
     if decision is None:
         return f"{place}: no decision on it is found."
     bank = f" by bank {short_version(decision.bank.version)}" if decision.bank else ""

@@ -31,14 +31,19 @@ def changed_verdicts_sheet(
     replay: ThresholdReplay,
     title: str,
     *,
+    first_topic: str,
     picture_of: Callable[[Decision], bytes | None],
     geometry_of: Callable[[Decision], FrameGeometry | None],
 ) -> tuple[UInt8[np.ndarray, "h w 3"] | None, int]:
-    """The sheet, RGB, and how many of its pictures are no longer kept; None where there is none to show."""
+    """The sheet, RGB, and how many of its pictures are no longer kept; None where there is none to show.
+
+    `first_topic`: of frames, that which is not named on the sheet.
+    """
     groups, shown, expired = [], 0, 0
     for verdict, title_start in TITLES.items():
         changes = replay.changed_to(verdict)[:MOST]
-        frames = [each for change in changes if (each := _annotated(change, picture_of, geometry_of)) is not None]
+        drawn = (_annotated(change, first_topic, picture_of, geometry_of) for change in changes)
+        frames = [each for each in drawn if each is not None]
         expired += len(changes) - len(frames)
         shown += len(frames)
         count = sum(many for (_, now), many in replay.changes.items() if now is verdict)
@@ -53,6 +58,7 @@ def changed_verdicts_sheet(
 
 def _annotated(
     change: ChangedVerdict,
+    first_topic: str,
     picture_of: Callable[[Decision], bytes | None],
     geometry_of: Callable[[Decision], FrameGeometry | None],
 ) -> AnnotatedFrame | None:
@@ -61,7 +67,7 @@ def _annotated(
     if geometry is None or encoded is None:
         return None
     at = was.decided_at.astimezone().strftime("%d %b %H:%M:%S")
-    name = f"{at}, {was.source.partition}:{was.source.offset}"
+    name = f"{at}, {was.source.short(first_topic)}"
     return AnnotatedFrame(name, encoded, change.now, geometry, was=was.verdict)
 
 

@@ -20,7 +20,7 @@ from ingest.kafka.records import Partition
 from ingest.kafka.transactions import State, fetch_options
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from ingest.kafka.loop import Loop
     from ingest.kafka.settings import KafkaSettings
@@ -33,12 +33,12 @@ LAG_SECONDS = 5.0
 LEAVE_SECONDS = 2.0
 
 
-def counting_lost(metrics: KafkaMetrics, topic: str) -> Callable[[Partition, int], None]:
-    """What a loop tells of records that are gone unread, as a metric of this topic's partitions."""
+def counting_lost(metrics: KafkaMetrics, topics: Sequence[str]) -> Callable[[Partition, int], None]:
+    """What a loop tells of records that are gone unread, as a metric of the partitions of these topics."""
 
     def lost(partition: Partition, records: int) -> None:
-        if partition.topic == topic:
-            metrics.records_expired.labels(partition=str(partition.partition)).inc(records)
+        if partition.topic in topics:
+            metrics.records_expired.labels(partition=partition.label(topics[0])).inc(records)
 
     return lost
 
@@ -53,15 +53,15 @@ class GroupLag:
         metrics: KafkaMetrics,
         *,
         group_id: str,
-        topic: str,
+        topics: Sequence[str],
         seconds: float = LAG_SECONDS,
     ) -> None:
-        """`topic`: the one whose partitions are shown, by number; `group_id`: full id of the loop's group."""
+        """`topics`: those whose partitions are shown; `group_id`: full id of the loop's group."""
         self._settings = settings
         self._loop = loop
         self._metrics = metrics
         self._group_id = group_id
-        self._topic = topic
+        self._topics = topics
         self._seconds = seconds
         self._stop = Event()
         self._owned: frozenset[Partition] = frozenset()
@@ -89,14 +89,14 @@ class GroupLag:
     def _followed(self) -> frozenset[Partition]:
         """What the loop owns; while it joins anew, what it owned last: what waits there waits for it."""
         if self._loop.state in (State.OWNING, State.COMMITTING):
-            self._owned = frozenset(each for each in self._loop.claims if each.topic == self._topic)
+            self._owned = frozenset(each for each in self._loop.claims if each.topic in self._topics)
         return self._owned
 
     def _show(self, behind: Mapping[Partition, int]) -> None:
         for each in self._shown - behind.keys():
-            self._metrics.consumer_lag.remove_by_labels({"partition": str(each.partition)})
+            self._metrics.consumer_lag.remove_by_labels({"partition": each.label(self._topics[0])})
         for each, records in behind.items():
-            self._metrics.consumer_lag.labels(partition=str(each.partition)).set(records)
+            self._metrics.consumer_lag.labels(partition=each.label(self._topics[0])).set(records)
         self._shown = frozenset(behind)
 
 

@@ -15,6 +15,10 @@ class Partition(NamedTuple):
     topic: str
     partition: int
 
+    def label(self, first_topic: str) -> str:
+        """What metrics call it: its number, and before it the topic where that is another one than the first."""
+        return str(self.partition) if self.topic == first_topic else f"{self.topic}-{self.partition}"
+
 
 @dataclass(frozen=True, slots=True)
 class Claim:
@@ -50,6 +54,11 @@ class Record:
     claim: Claim | None = None
     unread: Unread | None = None
     """It stands for the records from `unread.first_offset` to `offset`, and holds nothing of them."""
+
+    @property
+    def place(self) -> Partition:
+        """The partition it was read from."""
+        return Partition(self.topic, self.partition)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,8 @@ TopicName = Literal[
     "feedback",
     "frames.dead-letter",
 ]
+MAX_FRAME_TOPIC_CHARACTERS = 200
+FullTopicName = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,249}$")]
 Identifier = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,200}$")]
 
 
@@ -45,8 +47,10 @@ class KafkaSettings(BaseModel):
     """Holds the password and nothing else; a mounted secret. Read at each connection."""
     topic_prefix: str = Field(default="", pattern=r"^[A-Za-z0-9._-]{0,100}$")
     """Put before every topic name and group id, so that two plants can share a cluster."""
-    topics: dict[TopicName, Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,249}$")]] = Field(default_factory=dict)
+    topics: dict[TopicName, FullTopicName] = Field(default_factory=dict)
     """Full names of topics that are called otherwise here: any topic of keyed images may be `frames`."""
+    more_frame_topics: tuple[FullTopicName, ...] = ()
+    """Full names of further topics of frames, which are read beside `frames`. Cameras of ours write to `frames`."""
     inference_group: Identifier = "patchline-inference"
     trainer_group: Identifier = "patchline-trainer"
     watch_group: Identifier = "patchline-watch"
@@ -102,14 +106,25 @@ class KafkaSettings(BaseModel):
 
     @model_validator(mode="after")
     def _topics_are_apart(self) -> KafkaSettings:
-        names = [self.topic(each) for each in get_args(TopicName)]
+        names = [*map(self.topic, get_args(TopicName)), *self.more_frame_topics]
         if twice := next((each for each in names if names.count(each) > 1), None):
             raise ValueError(f"topics: {twice} would be two topics at once")
+        longest = max(self.frame_topics, key=len)
+        if self.more_frame_topics and len(longest) > MAX_FRAME_TOPIC_CHARACTERS:
+            raise ValueError(
+                f"more_frame_topics: of several topics of frames each has {MAX_FRAME_TOPIC_CHARACTERS} characters at "
+                f"most, as frame ids and files hold the name; {longest} has {len(longest)}"
+            )
         return self
 
     def topic(self, name: TopicName) -> str:
         """The name of a topic on this cluster: its own, or the prefix and ours."""
         return self.topics.get(name, self.topic_prefix + name)
+
+    @property
+    def frame_topics(self) -> tuple[str, ...]:
+        """The names of all topics of frames on this cluster; the first is `frames`."""
+        return (self.topic("frames"), *self.more_frame_topics)
 
     def group(self, name: str) -> str:
         """The id of a group on this cluster."""

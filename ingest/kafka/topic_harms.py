@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from ingest.kafka.settings import TopicName
 
@@ -33,12 +33,12 @@ class TopicFacts:
     configs: Configs
 
 
-def harms(topic: TopicFacts, frames: TopicFacts | None, *, deadline_seconds: float) -> tuple[str, ...]:
-    """What hurts, and what to do; `frames` is the topic that the others follow, where there is one."""
+def harms(topic: TopicFacts, frames: Sequence[TopicFacts], *, deadline_seconds: float) -> tuple[str, ...]:
+    """What hurts, and what to do; `frames` are the topics of frames that there are, which the answers follow."""
     found = [*_of_any(topic)]
     if topic.name == "frames":
         found += _of_frames(topic, deadline_seconds)
-    if frames is not None and topic.name in ("decisions", "frames.dead-letter"):
+    if frames and topic.name in ("decisions", "frames.dead-letter"):
         found += _of_answers(topic, frames)
     if topic.name == "banks" and "compact" not in (topic.configs.get("cleanup.policy") or ""):
         found.append(
@@ -68,13 +68,16 @@ def _of_frames(topic: TopicFacts, deadline_seconds: float) -> Iterator[str]:
         )
 
 
-def _of_answers(topic: TopicFacts, frames: TopicFacts) -> Iterator[str]:
-    if topic.partitions < frames.partitions:
+def _of_answers(topic: TopicFacts, frames: Sequence[TopicFacts]) -> Iterator[str]:
+    widest = max(each.partitions for each in frames)
+    if topic.partitions < widest:
         yield (
-            f"frames has {frames.partitions} partitions, so the answers of several share one; give it as many "
-            f"(kafka-topics.sh --alter --partitions {frames.partitions})"
+            f"frames has {widest} partitions, so the answers of several share one; give it as many "
+            f"(kafka-topics.sh --alter --partitions {widest})"
         )
-    size, of_frames = _number(topic, "max.message.bytes"), _number(frames, "max.message.bytes")
+    size = _number(topic, "max.message.bytes")
+    takes = [_number(each, "max.message.bytes") for each in frames]
+    of_frames = max((each for each in takes if each is not None), default=None)
     if topic.name == "decisions" and size is not None and size < LEAST_DECISION_BYTES:
         yield f"a decision with a large map does not fit, and is a dead letter; set max.message.bytes={2**20}"
     if topic.name == "frames.dead-letter" and None not in (size, of_frames) and (size or 0) <= (of_frames or 0):

@@ -14,7 +14,7 @@ from ingest.kafka.errors import BrokerUnreachable, Refused
 from ingest.kafka.topic_harms import TopicFacts, harms
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Mapping
     from threading import Event
 
     from ingest.kafka.settings import KafkaSettings, TopicName
@@ -37,7 +37,10 @@ FROM_ANYONE = {"compression.type": "uncompressed"}
 
 @dataclass(frozen=True)
 class Topic:
-    """How one topic must be made. `follows_frames`: partitioned like `frames`, so that a key keeps its partition."""
+    """How one topic must be made. `follows_frames`: partitioned like `frames`, so that a key keeps its partition.
+
+    `frames` stands for all topics of frames that the settings name.
+    """
 
     name: TopicName
     key: Literal["line/camera", "view"]
@@ -93,6 +96,11 @@ TOPICS: tuple[Topic, ...] = (
 )
 
 
+def names_of(topic: Topic, settings: KafkaSettings) -> tuple[str, ...]:
+    """The names on this cluster of the topics that it stands for."""
+    return settings.frame_topics if topic.name == "frames" else (settings.topic(topic.name),)
+
+
 def wanted_partitions(topic: Topic, settings: KafkaSettings) -> int:
     """How many partitions a topic is made with."""
     return settings.partitions if topic.follows_frames else 1
@@ -113,12 +121,12 @@ def create_topics(
         BrokerUnreachable: no broker answered in time (None: waits until `stop` is set), or it stopped answering.
         Refused: the broker will not create a topic (rights, replication factor).
     """
-    frames = settings.topic("frames")
+    frames = settings.frame_topics
     with _admin(settings, give_up_seconds, stop) as admin:
         before = _describe(admin, settings)
-        missing = [topic for topic, report in zip(TOPICS, before, strict=True) if report.state == "missing"]
+        missing = {report.name for report in before if report.state == "missing"}
         # A camera's topic that was there first says how many partitions its answers have.
-        widest = max(settings.partitions, next(each.partitions for each in before if each.name == frames))
+        widest = max(settings.partitions, *(each.partitions for each in before if each.name in frames))
         created = _create(admin, missing, settings.model_copy(update={"partitions": widest}))
         after = _describe(admin, settings)
     return [_renamed(report) if report.name in created else report for report in after]
@@ -154,7 +162,7 @@ def largest_messages(settings: KafkaSettings, names: Collection[TopicName]) -> d
 
 @dataclass(frozen=True)
 class MissingPartitions:
-    """A topic of answers with fewer partitions than `frames`, which nobody here may add."""
+    """A topic of answers with fewer partitions than a topic of frames, which nobody here may add."""
 
     topic: str
     partitions: int
@@ -169,16 +177,16 @@ class MissingPartitions:
 
 
 def add_partitions(settings: KafkaSettings, *, give_up_seconds: float = 10.0) -> list[MissingPartitions]:
-    """Give every topic that follows `frames` as many partitions, where that is allowed; returns those without.
+    """Give every topic of answers as many partitions as the widest of frames has, where that is allowed.
 
-    Raises BrokerUnreachable.
+    Returns those that are left without. Raises BrokerUnreachable.
     """
-    names = {settings.topic(topic.name) for topic in TOPICS if topic.follows_frames}
+    answers = {settings.topic(topic.name) for topic in TOPICS if topic.follows_frames and topic.name != "frames"}
     with _admin(settings, give_up_seconds, None) as admin:
-        described = _admin_call(lambda: admin.describe_topics(sorted(names)))
+        described = _admin_call(lambda: admin.describe_topics(sorted({*answers, *settings.frame_topics})))
         counts = {each["name"]: len(each["partitions"]) for each in described if each["error_code"] == NO_ERROR}
-        wanted = counts.get(settings.topic("frames"), 0)
-        short = {name: count for name, count in counts.items() if count < wanted}
+        wanted = max(counts.get(name, 0) for name in settings.frame_topics)
+        short = {name: count for name, count in counts.items() if name in answers and count < wanted}
         return [missing for name, count in short.items() if (missing := _grown(admin, name, count, wanted)) is not None]
 
 
@@ -203,14 +211,15 @@ def _renamed(report: TopicReport) -> TopicReport:
     return TopicReport(report.name, state, report.partitions, report.differences, report.harms)
 
 
-def _create(admin: Untyped, topics: Iterable[Topic], settings: KafkaSettings) -> set[str]:
+def _create(admin: Untyped, names: Collection[str], settings: KafkaSettings) -> set[str]:
     wanted = {
-        settings.topic(topic.name): {
+        name: {
             "num_partitions": wanted_partitions(topic, settings),
             "replication_factor": settings.replication_factor,
             "configs": wanted_configs(topic, settings),
         }
-        for topic in topics
+        for topic, name in _all(settings)
+        if name in names
     }
     if not wanted:
         return set()
@@ -225,27 +234,32 @@ def _create(admin: Untyped, topics: Iterable[Topic], settings: KafkaSettings) ->
 
 
 def _describe(admin: Untyped, settings: KafkaSettings, deadline_seconds: float = 5.0) -> list[TopicReport]:
-    names = [settings.topic(topic.name) for topic in TOPICS]
+    names = [name for _, name in _all(settings)]
     described = _admin_call(lambda: admin.describe_topics(names))
     partitions = {each["name"]: len(each["partitions"]) for each in described if each["error_code"] == NO_ERROR}
     found = _configs(admin, [name for name in names if name in partitions])
     facts = {
-        topic.name: TopicFacts(topic.name, partitions[name], found[name])
-        for topic in TOPICS
-        if (name := settings.topic(topic.name)) in partitions
+        name: TopicFacts(topic.name, partitions[name], found[name])
+        for topic, name in _all(settings)
+        if name in partitions
     }
-    return [_report(topic, settings, facts, deadline_seconds) for topic in TOPICS]
+    frames = tuple(fact for fact in facts.values() if fact.name == "frames")
+    return [
+        _report(topic, name, settings, facts[name], harms(facts[name], frames, deadline_seconds=deadline_seconds))
+        if name in facts
+        else TopicReport(name, "missing", 0)
+        for topic, name in _all(settings)
+    ]
 
 
-def _report(
-    topic: Topic, settings: KafkaSettings, facts: Mapping[TopicName, TopicFacts], deadline_seconds: float
-) -> TopicReport:
-    name, fact = settings.topic(topic.name), facts.get(topic.name)
-    if fact is None:
-        return TopicReport(name, "missing", 0)
+def _all(settings: KafkaSettings) -> list[tuple[Topic, str]]:
+    """Every topic with its name on this cluster, in the order of the table."""
+    return [(topic, name) for topic in TOPICS for name in names_of(topic, settings)]
+
+
+def _report(topic: Topic, name: str, settings: KafkaSettings, fact: TopicFacts, hurts: tuple[str, ...]) -> TopicReport:
     wanted = {"partitions": str(wanted_partitions(topic, settings)), **wanted_configs(topic, settings)}
     wrong = differences(wanted, {**fact.configs, "partitions": str(fact.partitions)})
-    hurts = harms(fact, facts.get("frames"), deadline_seconds=deadline_seconds)
     return TopicReport(name, "differing" if wrong else "existing", fact.partitions, wrong, hurts)
 
 

@@ -14,7 +14,6 @@ from ingest.contract import SourceRecord
 from ingest.frame import BadFrame, frame_of_record
 from ingest.kafka.errors import KafkaFailure
 from ingest.kafka.record_fetcher import RecordFetcher
-from ingest.kafka.records import Partition
 from ingest.store import NotInStore, StoreError
 from ingest.store_layout import bank_path, frame_path, picture_path, thumbnail_path
 from monitoring.heat_map import decision_heat
@@ -69,13 +68,12 @@ class KafkaPictures:
             try:
                 if self._fetcher is None:
                     self._fetcher = RecordFetcher.open(self._settings, give_up_seconds=FETCH_SECONDS)
-                place = Partition(source.topic, source.partition)
-                (record,) = self._fetcher.fetch(place, [source.offset], timeout_seconds=FETCH_SECONDS)
+                (record,) = self._fetcher.fetch(source.place, [source.offset], timeout_seconds=FETCH_SECONDS)
             except KafkaFailure as error:
                 log.warning("frame_not_fetched", source=str(source), cause=str(error))
                 return None
         try:
-            frame = None if record is None else frame_of_record(record)
+            frame = None if record is None else frame_of_record(record, self._settings.topic("frames"))
             return self._claims.encoded(frame) if frame is not None and frame.view == view else None
         except BadFrame:
             return None
@@ -184,25 +182,25 @@ class ConsolePictures:
         if decision.nearest is None or decision.bank is None:
             raise NoPicture("not_learnt_from")
         bank = self._banks.get(decision.view, decision.bank.version)
-        topic, name = decision.source.topic, decision.nearest.source_frame
-        encoded = None if bank is None else self.learnt_frame(bank, name, topic=topic)
+        encoded = None if bank is None else self.learnt_frame(bank, decision.nearest.source_frame)
         if encoded is None:
             raise NoPicture("not_learnt_from")
         return self._patch(decision, encoded, (decision.nearest.row, decision.nearest.column))
 
-    def learnt_frame(self, bank: Bank, name: str, *, topic: str) -> bytes | None:
+    def learnt_frame(self, bank: Bank, name: str) -> bytes | None:
         """A frame that a bank was learnt from: out of the bank, the store's window, or Kafka; None: none has it."""
         names = bank.manifest.frame_names
         for place, frame in enumerate(bank.probe_frames.tolist()):
             if names[frame] == name:
                 return bank.probes[place]
-        at = (bank.manifest.provenance.get("frames") or {}).get(name)
+        provenance = bank.manifest.provenance
+        at = (provenance.get("frames") or {}).get(name)
         if at is None:
             return None
         try:
             return self._store.get(frame_path(bank.manifest.view, *at))
         except StoreError:
-            source = SourceRecord(topic=topic, partition=at[0], offset=at[1])
+            source = SourceRecord.learnt(at, provenance["topic"])
             return None if self._kafka is None else self._kafka.encoded(source, bank.manifest.view)
 
     def _geometry(self, decision: Decision) -> FrameGeometry | None:

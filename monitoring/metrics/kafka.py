@@ -42,7 +42,8 @@ class KafkaMetrics:
             "patchline_kafka_consumer_lag_records",
             "records",
             "Records from the committed offset to the end of an owned partition, asked every few seconds: of frames, "
-            "or of decisions where drift is watched.",
+            "or of decisions where drift is watched. `partition` is its number, in a further topic of frames after the "
+            "topic's name.",
             {"partition": OPEN},
         ),
     ]

@@ -32,6 +32,7 @@ COLUMNS = (
     "score_ratio",
     "bank",
     "epoch",
+    "frames_topic",
     "frames_partition",
     "frames_offset",
     "picture",

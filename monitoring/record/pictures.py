@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from monitoring.record.database import Database
     from monitoring.record.settings import RecordSettings
 
+    WaitingRow = Row[datetime, str, str, str | None, int, int]
+
 log = structlog.get_logger(__name__)
 
 BATCH = 32
@@ -94,14 +96,15 @@ class PictureKeeper:
         source: RecordSource,
         *,
         claims: Claims,
-        topic: str,
+        first_topic: str,
         longer_px: int,
     ) -> None:
+        """`first_topic`: of frames, where decisions do not say in which their frame lies."""
         self._claims = claims
         self._database = database
         self._store = store
         self._source = source
-        self._topic = topic
+        self._first_topic = first_topic
         self._longer_px = longer_px
 
     def keep(self) -> int:
@@ -112,11 +115,10 @@ class PictureKeeper:
         rows = self._waiting()
         by_partition = defaultdict(list)
         for row in rows:
-            by_partition[row.frames_partition].append(row)
+            by_partition[Partition(row.frames_topic or self._first_topic, row.frames_partition)].append(row)
         with ThreadPoolExecutor(STORING, thread_name_prefix="store") as storing:
             for partition, wanted in by_partition.items():
-                in_order = sorted(wanted, key=lambda row: row.frames_offset)
-                self._keep_of(Partition(self._topic, partition), in_order, storing)
+                self._keep_of(partition, sorted(wanted, key=lambda row: row.frames_offset), storing)
         return len(rows)
 
     def waiting(self) -> int:
@@ -125,11 +127,12 @@ class PictureKeeper:
             count = select(func.count()).where(decisions.c.picture == PictureState.WAITING.value)
             return int(connection.execute(count).scalar_one())
 
-    def _waiting(self) -> list[Row[datetime, str, str, int, int]]:
+    def _waiting(self) -> list[WaitingRow]:
         columns = (
             decisions.c.decided_at,
             decisions.c.id,
             decisions.c.view,
+            decisions.c.frames_topic,
             decisions.c.frames_partition,
             decisions.c.frames_offset,
         )
@@ -142,13 +145,13 @@ class PictureKeeper:
         with self._database.reading() as connection:
             return list(connection.execute(newest))
 
-    def _keep_of(self, partition: Partition, rows: list[Row[datetime, str, str, int, int]], storing: Executor) -> None:
+    def _keep_of(self, partition: Partition, rows: list[WaitingRow], storing: Executor) -> None:
         kept, sizes, missing = [], [], []
         offsets = [row.frames_offset for row in rows]
         for row, record in zip(
             rows, self._source.fetch(partition, offsets, timeout_seconds=FETCH_SECONDS), strict=True
         ):
-            encoded = None if record is None else _picture_in(record, row.view, self._claims)
+            encoded = None if record is None else self._picture_in(record, row.view)
             if encoded is None:
                 missing.append(row)
                 continue
@@ -157,24 +160,23 @@ class PictureKeeper:
         set_picture(self._database, kept, PictureState.KEPT, [each.result() for each in sizes])
         set_picture(self._database, missing, PictureState.MISSING, [0] * len(missing))
 
+    def _picture_in(self, record: Record, view: str) -> bytes | None:
+        """The picture of a frame of the view.
+
+        None where the topic was made anew and holds another record there, or what the frame claims is there no more.
+        """
+        try:
+            frame = frame_of_record(record, self._first_topic)
+            return self._claims.encoded(frame) if frame.view == view else None
+        except BadFrame:
+            return None
+
     def _put(self, view: str, decided_at: datetime, decision: str, encoded: bytes) -> int:
         small = thumbnail(encoded, longer_px=self._longer_px)
         if small is not None:
             self._store.put(thumbnail_path(view, decided_at, decision), small)
         self._store.put(picture_path(view, decided_at, decision), encoded)
         return len(encoded) + len(small or b"")
-
-
-def _picture_in(record: Record, view: str, claims: Claims) -> bytes | None:
-    """The picture of a frame of the view.
-
-    None where the topic was made anew and holds another record there, or what the frame claims is there no more.
-    """
-    try:
-        frame = frame_of_record(record)
-        return claims.encoded(frame) if frame.view == view else None
-    except BadFrame:
-        return None
 
 
 class PictureRetention:

@@ -37,6 +37,7 @@ def decision_row(decision: Decision, picture: PictureState) -> dict[str, Any]:
         "epoch": decision.bank and decision.bank.epoch,
         "frame_id": decision.frame_id,
         "part_serial": decision.part_serial,
+        "frames_topic": decision.source.topic,
         "frames_partition": decision.source.partition,
         "frames_offset": decision.source.offset,
         "picture": picture.value,

@@ -92,6 +92,7 @@ decisions = Table(
     Column("picture", String(8), nullable=False),
     Column("picture_bytes", Integer, nullable=False),
     Column("whole", LargeBinary, nullable=False),
+    Column("frames_topic", String(249)),
     Index("decisions_id", "id"),
     Index("decisions_view", "view", "decided_at"),
     Index("decisions_view_verdict", "view", "verdict", "decided_at"),
@@ -116,7 +117,8 @@ decisions = Table(
     ),
     postgresql_partition_by="RANGE (decided_at)",
 )
-"""`whole` is the decision's message, compressed; of a pass without a picture without map and sketch."""
+"""`whole` is the decision's message, compressed; of a pass without a picture without map and sketch. Without
+`frames_topic` the frame lies in the first topic of frames."""
 
 minutes = Table(
     "minutes",

@@ -285,15 +285,15 @@ def serve(
                 reads=[kafka.topic(name) for name in TOPICS],
                 writes=[],
                 stop=stop,
-                lost=counting_lost(kafka_metrics, kafka.topic("decisions")),
+                lost=counting_lost(kafka_metrics, [kafka.topic("decisions")]),
             )
         )
-        group, topic = kafka.group(kafka.record_group), kafka.topic("decisions")
-        stack.enter_context(GroupLag(kafka, loop, kafka_metrics, group_id=group, topic=topic))
+        group, followed = kafka.group(kafka.record_group), [kafka.topic("decisions")]
+        stack.enter_context(GroupLag(kafka, loop, kafka_metrics, group_id=group, topics=followed))
         kafka_metrics.loop_silent.set_function(lambda: heartbeat.silent_seconds)
         stack.enter_context(Watchdog(heartbeat))
-        topic, longer_px = kafka.topic("frames"), settings.thumbnail_px
-        keeper = PictureKeeper(database, store, fetcher, claims=claims, topic=topic, longer_px=longer_px)
+        first, longer_px = kafka.topic("frames"), settings.thumbnail_px
+        keeper = PictureKeeper(database, store, fetcher, claims=claims, first_topic=first, longer_px=longer_px)
         retention = PictureRetention(database, store, settings, clock=now)
 
         def forget() -> int:

@@ -269,11 +269,11 @@ def serve(
                 writes=[commands, events],
                 ownership=replays,
                 stop=stop,
-                lost=counting_lost(kafka_metrics, topic),
+                lost=counting_lost(kafka_metrics, [topic]),
             )
         )
         group = kafka.group(kafka.watch_group)
-        stack.enter_context(GroupLag(kafka, loop, kafka_metrics, group_id=group, topic=topic))
+        stack.enter_context(GroupLag(kafka, loop, kafka_metrics, group_id=group, topics=[topic]))
         stack.enter_context(Watchdog(heartbeat))
         log.info("watching", decisions=topic)
         Watch(

@@ -96,6 +96,7 @@ def made_inspector(store: FsspecStore, pool: Executor) -> Inspector:
         views=KnownViews(most=10, forget_after_seconds=3600, clock=time.perf_counter),
         clock=time.process_time,
         now=lambda: datetime.now(UTC),
+        first_topic="frames",
     )
 
 

@@ -43,7 +43,7 @@ def frame_of(
     key: bytes | None = b"line-1/cam-1", value: bytes | None = b"jpeg", headers: tuple[tuple[str, bytes], ...] = ()
 ) -> Frame:
     """Parse a record at partition 2, offset 9."""
-    return frame_of_record(Record("frames", 2, 9, 5, "log_append_time", key, value, headers))
+    return frame_of_record(Record("frames", 2, 9, 5, "log_append_time", key, value, headers), "frames")
 
 
 def claim_headers(**changes: bytes) -> tuple[tuple[str, bytes], ...]:

@@ -90,6 +90,7 @@ class Bench:
             views=KnownViews(most=3, forget_after_seconds=100, clock=lambda: self.seconds),
             clock=time.monotonic,
             now=lambda: self.now,
+            first_topic="frames",
         )
 
     def put_in_force(self, bank: Bank, *, epoch: int = 1) -> str:

@@ -99,7 +99,7 @@ class FakeKafkaFrames:
             raise BrokerUnreachable("as the test wants")
         if source.offset in self.expired or source.offset not in self.records:
             raise NotPossible(f"Kafka has no frame at {source}: it expired, or never was")
-        return frame_of_record(self.records[source.offset])
+        return frame_of_record(self.records[source.offset], "frames")
 
 
 class BuildingTrainer:

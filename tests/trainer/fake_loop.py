@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from ingest.claims import Claims
     from ingest.kafka.records import Headers, Work
 
-TOPICS = Topics(frames="frames", banks="banks", bank_events="bank-events", commands="commands", feedback="feedback")
+TOPICS = Topics(frames=("frames",), banks="banks", bank_events="bank-events", commands="commands", feedback="feedback")
 FRAMES = Partition("frames", 0)
 
 
@@ -103,7 +103,7 @@ class CollectingTrainer:
         self.loop = RecordingLoop()
         self.metrics: TrainerMetrics = declare_trainer(CollectorRegistry())
         self.views = OwnedViews(
-            topic="frames",
+            topics=("frames",),
             windows=self.windows,
             training_of=lambda _: self.training,
             read_states=lambda: self.states,
@@ -120,6 +120,7 @@ class CollectingTrainer:
             baseline_of=lambda _: self.baseline,
             decoder=FrameDecoder(ImageSettings(max_pixels=self.max_pixels), workers=1, clock=lambda: self.now_seconds),
             claims=self.claims,
+            first_topic="frames",
             clock=lambda: self.now_seconds,
         )
         self.publisher = Publisher(

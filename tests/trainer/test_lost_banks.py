@@ -63,7 +63,7 @@ def test_a_store_whose_folder_is_gone_heals(tmp_path: Path, trainer: BuildingTra
     )
     assert trainer.collecting.metrics.banks_lost.labels(view=VIEW)._value.get() == 1
     assert trainer.states[-1].active == lost
-    assert (index_of(trainer).frames, trainer.collecting.views.positions) == ((), {0: 0})
+    assert (index_of(trainer).frames, trainer.collecting.views.positions) == ((), {FRAMES: 0})
     assert trainer.collecting.loop.read_again_from == [FRAMES]
 
     trainer.command("rollback", "c-1")

@@ -6,6 +6,7 @@ import pytest
 
 from tests.trainer.annotated import found_group
 from tests.trainer.test_window import VIEW, frame
+from tests.trainer.views import source
 from trainer.modes import mode_full, mode_of, with_modes
 from trainer.window import Admission, Bounds, KeptFrame, WindowIndex, admission, kept, passed
 
@@ -28,13 +29,13 @@ def looking(offset: int, number: int, kind: int) -> KeptFrame:
 def fed(index: WindowIndex, offsets: range, kind: int) -> WindowIndex:
     """The index after frames of a kind at these offsets, as the collector would feed them."""
     for offset in offsets:
-        verdict = admission(index, partition=0, offset=offset, frame_id=f"f0-{offset}")
+        verdict = admission(index, source(offset), frame_id=f"f0-{offset}")
         if verdict is Admission.THINNED:
-            index = passed(index, partition=0, offset=offset, counted=True)
+            index = passed(index, source(offset), counted=True)
             continue
         mode = mode_of(index.frames, hash_of(kind, offset))
         if mode_full(index, mode, cap_ratio=CAP):
-            index = passed(index, partition=0, offset=offset, counted=False)
+            index = passed(index, source(offset), counted=False)
         else:
             new = looking(offset, index.seen, kind).model_copy(update={"mode": mode})
             index = kept(index, new, BOUNDS).index

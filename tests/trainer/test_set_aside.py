@@ -148,7 +148,7 @@ def test_a_record_that_always_fails_is_set_aside_and_the_other_views_learn(
     assert trainer.collector.tried == [0] * TRIES + [1, 2, 3, 4, 5]
     assert (trainer.frames_of(OTHER), trainer.frames_of(VIEW)) == (4, 0)
     assert trainer.set_aside == 2
-    assert trainer.parts.collecting.views.positions == {0: 6}
+    assert trainer.parts.collecting.views.positions == {FRAMES: 6}
 
 
 def test_a_view_that_can_be_taken_again_is_tried_again(trainer: RoundTrainer) -> None:
@@ -180,7 +180,7 @@ def test_one_views_index_that_cannot_be_written_keeps_no_other_from_being_writte
     stored = collecting.windows.load(OTHER)
     assert stored is not None
     assert len(stored.frames) == 1
-    assert collecting.windows.position("frames", 0) == 0
+    assert collecting.windows.position(FRAMES) == 0
     collecting.store.full = None
     trainer.round()
     assert collecting.windows.position("frames", 0) == 2

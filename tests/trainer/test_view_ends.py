@@ -127,7 +127,7 @@ def test_no_more_views_are_learnt_than_there_is_room_for(tmp_path: Path) -> None
     trainer.take(record(1, picture(1), key=OTHER.encode()))
     assert [view.name for view in trainer.views] == [VIEW]
     assert trainer.skipped("too_many_views", view="") == 1
-    assert trainer.views.positions == {0: 2}
+    assert trainer.views.positions == {FRAMES: 2}
 
 
 def another_partition(offset: int, *, at_ms: int = 0) -> Record:
@@ -138,7 +138,7 @@ def another_partition(offset: int, *, at_ms: int = 0) -> Record:
 def test_a_view_in_two_partitions_of_one_trainer_is_one_view(tmp_path: Path) -> None:
     """Its window takes both, and it is noticed."""
     trainer = CollectingTrainer(tmp_path)
-    trainer.views.positions[1] = 0
+    trainer.views.positions[FRAMES._replace(partition=1)] = 0
     for offset in range(4):
         trainer.take(record(offset, picture(offset)))
         trainer.take(another_partition(offset + 10))
@@ -154,7 +154,7 @@ def test_a_view_that_another_trainer_learns_is_not_learnt_twice_unless_it_has_mo
     first.flush()
     second = CollectingTrainer(tmp_path)
     second.views.revoked(frozenset({FRAMES}))
-    second.views.positions[1] = 0
+    second.views.positions[FRAMES._replace(partition=1)] = 0
     second.take(another_partition(10, at_ms=1000))
     second.take(another_partition(11, at_ms=1001))
     assert list(second.views) == []
@@ -167,7 +167,7 @@ def test_of_two_trainers_that_open_a_new_view_at_once_one_lets_go(tmp_path: Path
     """The one whose window was written over; no file of the other's is touched."""
     first, second = CollectingTrainer(tmp_path), CollectingTrainer(tmp_path)
     second.views.revoked(frozenset({FRAMES}))
-    second.views.positions[1] = 0
+    second.views.positions[FRAMES._replace(partition=1)] = 0
     first.take(record(0, picture(0)))
     second.take(another_partition(10))
     second.loop.claims = {FRAMES._replace(partition=1): Claim(FRAMES._replace(partition=1), 1)}

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.trainer.views import source
 from trainer.window import (
     Admission,
     Bounds,
@@ -49,11 +50,11 @@ def frame(offset: int, number: int, *, size_bytes: int = 10, partition: int = 0)
 def fed(index: WindowIndex, offsets: range, bounds: Bounds, *, size_bytes: int = 10) -> WindowIndex:
     """The index after the frames at these offsets, as the collector would feed them."""
     for offset in offsets:
-        verdict = admission(index, partition=0, offset=offset, frame_id=f"f0-{offset}")
+        verdict = admission(index, source(offset), frame_id=f"f0-{offset}")
         if verdict is Admission.DUE:
             index = kept(index, frame(offset, index.seen, size_bytes=size_bytes), bounds).index
         elif verdict is Admission.THINNED:
-            index = passed(index, partition=0, offset=offset, counted=True)
+            index = passed(index, source(offset), counted=True)
     return index
 
 
@@ -117,8 +118,8 @@ def test_files_to_write_and_delete_make_the_new_index_true() -> None:
     bounds = Bounds(frames=5, bytes=10**9, span_frames=40)
     index, files = empty(), set[str]()
     for offset in range(200):
-        if admission(index, partition=0, offset=offset, frame_id=f"f0-{offset}") is not Admission.DUE:
-            index = passed(index, partition=0, offset=offset, counted=True)
+        if admission(index, source(offset), frame_id=f"f0-{offset}") is not Admission.DUE:
+            index = passed(index, source(offset), counted=True)
             continue
         change = kept(index, frame(offset, index.seen), bounds)
         index = change.index
@@ -142,7 +143,7 @@ def test_a_frame_is_admitted_once(partition: int, offset: int, frame_id: str, ex
     """By partition and offset, by frame id, and by the stride."""
     index = fed(empty(), range(9), Bounds(frames=8, bytes=10**9, span_frames=100))
     assert index.stride == 2
-    assert admission(index, partition=partition, offset=offset, frame_id=frame_id) is expected
+    assert admission(index, source(offset, partition=partition), frame_id=frame_id) is expected
 
 
 def test_equal_bytes_are_recognised() -> None:
@@ -154,7 +155,7 @@ def test_equal_bytes_are_recognised() -> None:
 
 def test_a_skipped_frame_takes_no_number() -> None:
     """What cannot be decoded is read on behind, and the next frame of the view takes its place."""
-    index = passed(fed(empty(), range(3), ROOMY), partition=0, offset=3, counted=False)
+    index = passed(fed(empty(), range(3), ROOMY), source(3), counted=False)
     assert (index.seen, index.next_offsets) == (3, {0: 4})
 
 
@@ -177,7 +178,7 @@ def test_narrower_settings_apply_to_a_window_that_is_there() -> None:
 
 def test_the_index_file_reads_back() -> None:
     """Partitions are numbers again, though JSON has text keys."""
-    index = passed(fed(empty(), range(12), ROOMY), partition=5, offset=70, counted=True)
+    index = passed(fed(empty(), range(12), ROOMY), source(70, partition=5), counted=True)
     assert WindowIndex.from_bytes(index.to_bytes()) == index
 
 
@@ -202,4 +203,4 @@ def test_a_window_that_is_read_anew_takes_every_frame_again() -> None:
     """Unlike a forgotten one: the offsets before it are due again."""
     change = read_anew(fed(empty(), range(50), ROOMY))
     assert (change.index.seen, change.index.next_offsets, len(change.delete)) == (0, {}, 50)
-    assert admission(change.index, partition=0, offset=0, frame_id="f0-0") is Admission.DUE
+    assert admission(change.index, source(0), frame_id="f0-0") is Admission.DUE

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from ingest.kafka.connecting import Deadline
 from tests.trainer.fake_loop import FRAMES, CollectingTrainer, record
 from tests.trainer.kafka_line import picture
-from tests.trainer.views import VIEW, window
+from tests.trainer.views import VIEW, source, window
 from trainer.settings import ViewTraining
 from trainer.window import Bounds, KeptFrame, LastBuild, WindowIndex, forgotten, kept, passed
 from trainer.window_journal import journal_line, replayed
@@ -33,7 +33,7 @@ def changed(index: WindowIndex, kind: str, offset: int) -> WindowIndex:
     if kind == "kept":
         return kept(index, frame_after(index, offset), BOUNDS).index
     if kind == "passed":
-        return passed(index, partition=offset % 2, offset=offset, counted=True)
+        return passed(index, source(offset, partition=offset % 2), counted=True)
     if kind == "built":
         return index.model_copy(update={"last_build": LastBuild(seen=index.seen, failed=False), "build_request": None})
     if kind == "modes":
@@ -71,10 +71,10 @@ def test_frames_in_another_order_need_a_whole_index() -> None:
 def test_nothing_is_taken_from_a_damaged_line_on(damage: bytes) -> None:
     """What came before it is a window that was."""
     index = window(2)
-    after = passed(index, partition=0, offset=7, counted=True)
+    after = passed(index, source(7), counted=True)
     line = journal_line(index, after)
     assert line is not None
-    later = journal_line(after, passed(after, partition=0, offset=8, counted=True))
+    later = journal_line(after, passed(after, source(8), counted=True))
     assert later is not None
     assert replayed(index.to_bytes(), line + damage + later) == (after, len(damage + later))
 
@@ -99,7 +99,7 @@ def test_a_running_view_costs_little(tmp_path: Path, monkeypatch: pytest.MonkeyP
     """Each flush wrote the whole index, 73 kB for 400 frames: 3 GB a day and view."""
     trainer = CollectingTrainer(tmp_path, ViewTraining(window_frames=400))
     pixels = [picture(number) for number in range(50)]
-    view = trainer.views.opened(VIEW, partition=0, at_ms=0)
+    view = trainer.views.opened(VIEW, partition=FRAMES, at_ms=0)
     view.change_window(window(400).model_copy(update={"stride": 20}))
     trainer.publisher.save(view)
     written = written_bytes(trainer, monkeypatch)

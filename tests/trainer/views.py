@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from ingest.bank_state import BankInForce, BankState, ViewState
+from ingest.contract import SourceRecord
 from ingest.view import file_name
 from trainer.window import KeptFrame, WindowIndex
 
@@ -27,6 +28,11 @@ def state(kind: ViewState = ViewState.ACTIVE, **changes: object) -> BankState:
     if kind is not ViewState.LEARNING:
         fields |= {"active": bank("a"), "previous": bank("b")}
     return BankState.model_validate(fields | changes)
+
+
+def source(offset: int, *, partition: int = 0, topic: str = "frames") -> SourceRecord:
+    """Where a frame stands in Kafka."""
+    return SourceRecord(topic=topic, partition=partition, offset=offset)
 
 
 def window(frames: int, **changes: object) -> WindowIndex:

@@ -46,11 +46,12 @@ def kept(of: DeadLetter) -> StoredLetter:
 
 def test_a_replayed_frame_is_the_one_that_came_and_says_what_it_replays() -> None:
     """Key, bytes, headers and partition are the sender's; a reader of the contract finds the dead letter in it."""
-    frame = frame_of(kept(letter()), b"the bytes", topic="plant.frames")
+    frame = frame_of(kept(letter()), b"the bytes", topics=["plant.frames"])
     assert (frame.topic, frame.key, frame.value, frame.partition) == ("plant.frames", b"line/cam", b"the bytes", 3)
     assert frame.headers[:-1] == HEADERS
     read = parse_frame(
         source=SourceRecord(topic="plant.frames", partition=3, offset=99),
+        first_topic="plant.frames",
         appended_ms=0,
         key=frame.key,
         value=frame.value,
@@ -62,7 +63,7 @@ def test_a_replayed_frame_is_the_one_that_came_and_says_what_it_replays() -> Non
 def test_a_letter_of_a_replay_replays_itself_and_not_the_one_before() -> None:
     """The header is replaced, so that a chain of failures does not grow."""
     again = letter(headers=(*HEADERS, (REPLAY_OF, b"plant.frames.dead-letter:3:1")))
-    frame = frame_of(kept(again), b"", topic="plant.frames")
+    frame = frame_of(kept(again), b"", topics=["plant.frames"])
     assert [content for name, content in frame.headers if name == REPLAY_OF] == [b"plant.frames.dead-letter:3:7"]
 
 

@@ -19,19 +19,19 @@ if TYPE_CHECKING:
 def test_a_record_is_named_by_partition_and_offset(name: str) -> None:
     """With the topic in front or without."""
     expected = SourceRecord(topic="plant.frames", partition=2, offset=17)
-    assert record_named(name, topic="plant.frames") == expected
+    assert record_named(name, topics=["plant.frames"]) == expected
 
 
 @pytest.mark.parametrize("name", ["2-17", "a17f", "17", "2:", "3fa85f64-5717-4562-b3fc-2c963f66afa6-12"])
 def test_another_form_is_no_record(name: str) -> None:
     """Frame ids, among them those made of partition and offset, and decision ids."""
-    assert record_named(name, topic="frames") is None
+    assert record_named(name, topics=["frames"]) is None
 
 
 def test_a_record_of_another_topic_is_refused() -> None:
     """A dead letter, say, is not the frame."""
     with pytest.raises(UsageError, match=r"^frames\.dead-letter:2:17 is no record of frames$"):
-        record_named("frames.dead-letter:2:17", topic="frames")
+        record_named("frames.dead-letter:2:17", topics=["frames"])
 
 
 def at(offset: int, frame_id: str, identity: str) -> Decision:

@@ -93,6 +93,7 @@ class Line:
 
         replay = Replay(
             self.bench.inspector._scoring,
+            first_topic="frames",
             serving_of=serving_of,
             inspection_of=lambda _: INSPECTION,
             clock=lambda: 0.0,

@@ -81,12 +81,12 @@ def test_scripts_get_the_annotation_whole() -> None:
 
 def test_what_was_decided_on_a_frame_is_one_sentence() -> None:
     """Verdict, ratio, time and bank; without a decision, that there is none."""
-    sentence = frame_sentence(NamedFrame(source(7), decided(1.25, offset=7)))
+    sentence = frame_sentence(NamedFrame(source(7), decided(1.25, offset=7)), "frames")
     assert sentence.startswith("Frame 0:7 (7): fail, score ratio 1.25, 2026-11-2")
     assert sentence.endswith(" by bank a1a1a1a1a1a1.")
-    undecided = frame_sentence(NamedFrame(source(7), decided(None, offset=7)))
+    undecided = frame_sentence(NamedFrame(source(7), decided(None, offset=7)), "frames")
     assert undecided.startswith("Frame 0:7 (7): undecided (no_score), 2026-11-2")
-    assert frame_sentence(NamedFrame(source(7), None)) == "Frame 0:7: no decision on it is found."
+    assert frame_sentence(NamedFrame(source(7), None), "frames") == "Frame 0:7: no decision on it is found."
 
 
 @pytest.mark.parametrize("kind", FeedbackKind)

@@ -34,15 +34,19 @@ def test_a_frame_with_another_verdict_is_drawn_while_its_picture_is_kept() -> No
     def picture_of(decision: Decision) -> bytes | None:
         return jpeg(3) if decision.source.offset == 3 else None
 
-    sheet, expired = changed_verdicts_sheet(REPLAY, "title", picture_of=picture_of, geometry_of=whole)
+    sheet, expired = changed_verdicts_sheet(
+        REPLAY, "title", first_topic="frames", picture_of=picture_of, geometry_of=whole
+    )
     assert sheet is not None
     assert (sheet.shape[1], expired) == (1800, 1)
 
 
 def test_without_a_kept_picture_there_is_no_sheet() -> None:
     """Nor where the bank is missing, whose geometry the heat map needs; all that were looked for are counted."""
-    expired = changed_verdicts_sheet(REPLAY, "t", picture_of=lambda _: None, geometry_of=whole)
-    no_bank = changed_verdicts_sheet(REPLAY, "t", picture_of=lambda _: jpeg(3), geometry_of=lambda _: None)
+    expired = changed_verdicts_sheet(REPLAY, "t", first_topic="frames", picture_of=lambda _: None, geometry_of=whole)
+    no_bank = changed_verdicts_sheet(
+        REPLAY, "t", first_topic="frames", picture_of=lambda _: jpeg(3), geometry_of=lambda _: None
+    )
     assert expired == no_bank == (None, 2)
 
 
@@ -59,7 +63,7 @@ def test_of_very_many_only_the_first_are_looked_for() -> None:
     def picture_of(decision: Decision) -> None:
         asked_for.append(decision.source.offset)
 
-    assert changed_verdicts_sheet(replay, "t", picture_of=picture_of, geometry_of=whole) == (
+    assert changed_verdicts_sheet(replay, "t", first_topic="frames", picture_of=picture_of, geometry_of=whole) == (
         None,
         MOST,
     )

@@ -69,7 +69,14 @@ def frame(content: bytes = b"\xff\xd8pixels", label: str = "scratch") -> CameraF
 def read_back(record: Outgoing) -> Frame:
     """The frame as inference will see it."""
     source = SourceRecord(topic=record.topic, partition=0, offset=0)
-    return parse_frame(source=source, appended_ms=1, key=record.key, value=record.value, headers=record.headers)
+    return parse_frame(
+        source=source,
+        first_topic=source.topic,
+        appended_ms=1,
+        key=record.key,
+        value=record.value,
+        headers=record.headers,
+    )
 
 
 def test_a_record_says_all_that_the_frame_contract_reads() -> None:

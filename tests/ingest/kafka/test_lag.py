@@ -47,7 +47,7 @@ def test_the_lag_is_the_end_less_what_is_committed(kafka_broker: KafkaBroker) ->
         sender.send(topic, b"x", partition=0)
     sender.send_offsets_to_transaction({TopicPartition(topic, 0): OffsetAndMetadata(2, "", -1)}, group)
     sender.commit_transaction()
-    lag = GroupLag(settings, loop, declare_kafka(registry), group_id=group, topic=topic, seconds=0.1)  # type: ignore[arg-type]
+    lag = GroupLag(settings, loop, declare_kafka(registry), group_id=group, topics=[topic], seconds=0.1)  # type: ignore[arg-type]
     with lag:
         wait_until(lambda: (behind(0), behind(1)) == (4, 0), seconds=20)  # a transaction's marker is a record, too
         sender.begin_transaction()

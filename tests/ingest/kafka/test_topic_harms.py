@@ -43,7 +43,7 @@ def topic(name: TopicName, *, partitions: int = 6, **changes: str) -> TopicFacts
 )
 def test_a_setting_that_hurts_is_named_with_what_to_set(hurting: TopicFacts, words: str) -> None:
     """One sentence each."""
-    (sentence,) = harms(hurting, FRAMES, deadline_seconds=5)
+    (sentence,) = harms(hurting, [FRAMES], deadline_seconds=5)
     assert words in sentence
 
 
@@ -62,11 +62,11 @@ def test_a_setting_that_hurts_is_named_with_what_to_set(hurting: TopicFacts, wor
 )
 def test_what_does_not_hurt_is_not_named(well: TopicFacts) -> None:
     """Any codec is read, and more than enough is enough."""
-    assert harms(well, FRAMES, deadline_seconds=5) == ()
+    assert harms(well, [FRAMES], deadline_seconds=5) == ()
 
 
 def test_a_long_deadline_asks_for_longer_retention() -> None:
     """Ten times as long as a frame may wait."""
-    assert harms(topic("frames", retention_ms="3600000"), FRAMES, deadline_seconds=5) == ()
-    (sentence,) = harms(topic("frames", retention_ms="3600000"), FRAMES, deadline_seconds=600)
+    assert harms(topic("frames", retention_ms="3600000"), [FRAMES], deadline_seconds=5) == ()
+    (sentence,) = harms(topic("frames", retention_ms="3600000"), [FRAMES], deadline_seconds=600)
     assert "retention.ms=6000000" in sentence

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 def keeper(database: Database, store: FsspecStore, source: Frames) -> PictureKeeper:
     """One that makes thumbnails of 24 px."""
-    return PictureKeeper(database, store, source, claims=NO_CLAIMS, topic="frames", longer_px=24)
+    return PictureKeeper(database, store, source, claims=NO_CLAIMS, first_topic="frames", longer_px=24)
 
 
 def states(database: Database) -> list[str]:
