@@ -72,7 +72,7 @@ def _of_answers(topic: TopicFacts, frames: Sequence[TopicFacts]) -> Iterator[str
     widest = max(each.partitions for each in frames)
     if topic.partitions < widest:
         yield (
-            f"frames has {widest} partitions, so the answers of several share one; give it as many "
+            f"a topic of frames has {widest} partitions, so the answers of several share one; give it as many "
             f"(kafka-topics.sh --alter --partitions {widest})"
         )
     size = _number(topic, "max.message.bytes")

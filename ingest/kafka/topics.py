@@ -171,8 +171,8 @@ class MissingPartitions:
 
     def __str__(self) -> str:
         return (
-            f"{self.topic} has {self.partitions} partitions and frames {self.wanted}: answers of several share one; "
-            f"add them (kafka-topics.sh --alter --topic {self.topic} --partitions {self.wanted}). {self.why}"
+            f"{self.topic} has {self.partitions} partitions and a topic of frames {self.wanted}: answers of several "
+            f"share one; add them (kafka-topics.sh --alter --topic {self.topic} --partitions {self.wanted}). {self.why}"
         )
 
 

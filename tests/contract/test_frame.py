@@ -58,6 +58,14 @@ def test_a_keyed_image_without_headers_is_a_frame() -> None:
     )
 
 
+def test_a_frame_of_a_further_topic_without_an_id_is_named_by_its_topic_too() -> None:
+    """Two topics have the same partitions and offsets; the names of the first stay what they were."""
+    record = Record("cell-4.images", 2, 9, 5, "log_append_time", b"line-1/cam-1", b"jpeg")
+    assert frame_of_record(record, "frames").frame_id == "cell-4.images-2-9"
+    assert frame_of_record(record, "cell-4.images").frame_id == "2-9"
+    assert frame_of_record(dataclasses.replace(record, headers=(("frame-id", b"f"),)), "frames").frame_id == "f"
+
+
 def test_headers_say_more_and_unknown_ones_are_ignored() -> None:
     """Every header of the contract arrives; one that is not UTF-8 is ignored if it is not ours."""
     frame = frame_of(

@@ -28,18 +28,18 @@ FRAMES = Partition("frames", 0)
 APPENDED_MS = round(AT.timestamp() * 1000)
 
 
-def at(offset: int) -> SourceRecord:
+def at(offset: int, topic: str = "frames") -> SourceRecord:
     """A record of frames."""
-    return SourceRecord(topic="frames", partition=0, offset=offset)
+    return SourceRecord(topic=topic, partition=0, offset=offset)
 
 
-def decided(frame_id: str, offset: int, *, first: int | None = None) -> Record:
+def decided(frame_id: str, offset: int, *, first: int | None = None, topic: str = "frames") -> Record:
     """The record of a decision on a frame, as an earlier owner of the partition wrote it."""
     decision = Decision(
         id=decision_id(VIEW, frame_id),
         view=VIEW,
         frame_id=frame_id,
-        source=at(offset),
+        source=at(offset, topic),
         verdict=Verdict.UNDECIDED,
         reason=Reason.LEARNING,
         appended_at=AT,
@@ -133,6 +133,26 @@ def test_without_a_committed_offset_the_decisions_say_where_to_go_on() -> None:
     history = History(remembered_frame_ids=10)
     assert assigned(history, Tail(decided("a", 5), decided("b", 6)), None) == {FRAMES: 7}
     assert seen(history, "b", 7) == at(6)
+
+
+def test_decisions_on_another_topic_in_the_same_partition_are_those_of_another_partition() -> None:
+    """Partition 0 of every topic of frames has its answers in partition 0 of decisions: each goes on behind its own."""
+    there, tail = Partition("cell-4", 0), Tail(decided("a", 5), decided("a", 8, topic="cell-4"), decided("b", 6))
+    history = History(remembered_frame_ids=10)
+    asked: list[tuple[Partition, int]] = []
+
+    def appended_at(partition: Partition, offset: int, _: float) -> int:
+        asked.append((partition, offset))
+        return APPENDED_MS
+
+    ownership = Assignment(
+        HandoffQueue(room_frames=1, room_bytes=1000), history, tail, appended_at, grow_topics=lambda: None
+    )
+    starts = ownership.assigned({FRAMES: None, there: None}, Deadline(30, clock=lambda: 0.0))
+    assert starts == {FRAMES: 7, there: 9}
+    assert tail.reads == [([0], 5.0)]
+    assert asked == [(FRAMES, 6), (there, 8)]
+    assert seen(history, "a", 7) == at(5)
 
 
 def unreachable(*_: float) -> int:

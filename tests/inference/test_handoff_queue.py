@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 
 from inference.handoff_queue import HandoffQueue
 from inference.inspector import AnswerBatch, FrameAnswer, Queued
@@ -79,6 +80,15 @@ def test_partitions_take_turns_and_keep_their_order() -> None:
     taken = [[(each.record.partition, each.record.offset) for each in handoff.take(4) or []] for _ in range(3)]
     assert taken == [[(0, 0), (1, 7), (2, 9), (0, 1)], [(0, 2), (1, 8), (0, 3), (0, 4)], [(0, 5)]]
     assert (handoff.waiting, handoff.outstanding) == (0, 9)
+
+
+def test_partitions_of_one_number_in_two_topics_take_turns_too() -> None:
+    """A flood of one topic waits behind itself."""
+    handoff = HandoffQueue(room_frames=20, room_bytes=1000)
+    there = [replace(each, record=replace(each.record, topic="cell-4")) for each in queued(7, 8)]
+    handoff.accept([*queued(0, 1, 2), *there])
+    taken = [(each.record.topic, each.record.offset) for each in handoff.take(4) or []]
+    assert taken == [("frames", 0), ("cell-4", 7), ("frames", 1), ("cell-4", 8)]
 
 
 def test_dropped_partitions_lose_what_waits_and_keep_what_is_being_scored() -> None:

@@ -6,6 +6,7 @@ from inference.history import History, Recalled
 from inference.settings import ViewInspection
 from ingest.contract import SourceRecord
 from ingest.frame import Frame
+from ingest.kafka.records import Partition
 from ingest.view import camera_key
 from softpatch.images.input_faults import InputBaseline
 from tests.inference.sample_bank import shown
@@ -13,9 +14,9 @@ from tests.inference.sample_bank import shown
 INSPECTION = ViewInspection(dead_letter_cap_ratio=0.2, dead_letter_window_records=10)
 
 
-def at(offset: int, *, partition: int = 0) -> SourceRecord:
-    """A record of the frames topic."""
-    return SourceRecord(topic="frames", partition=partition, offset=offset)
+def at(offset: int, *, partition: int = 0, topic: str = "frames") -> SourceRecord:
+    """A record of a topic of frames."""
+    return SourceRecord(topic=topic, partition=partition, offset=offset)
 
 
 class Remembered:
@@ -36,9 +37,10 @@ class Remembered:
         tenure: int = 1,
         replay: bool = False,
         scene: int | None = None,
+        topic: str = "frames",
     ) -> Recalled:
         """What is recalled of one frame; frames of one `scene` are bit-identical, without it each differs."""
-        source = at(offset, partition=partition)
+        source = at(offset, partition=partition, topic=topic)
         frame = Frame(
             view=view,
             key=camera_key(view),
@@ -207,3 +209,18 @@ def test_a_replayed_frame_has_no_place_in_the_cameras_order() -> None:
     replayed = [history.frame(offset, frame_id="old", sequence=3, bits=0b1111, replay=True) for offset in (2, 3)]
     assert replayed == [Recalled(None, None, 0, False), Recalled(None, at(2), 0, False)]
     assert history.frame(4, sequence=11, bits=0b11) == Recalled(1, None, 0, False)
+
+
+def test_the_same_partition_of_another_topic_has_a_memory_of_its_own() -> None:
+    """Two topics of frames count their offsets each from 0: none is read again, and no id repeats the other's."""
+    history = Remembered()
+    assert history.frame(5, frame_id="a", bits=1).duplicate_of is None
+    there = history.frame(5, frame_id="a", bits=3, topic="cell-4")
+    assert (there.duplicate_of, there.change_bits) == (None, None)
+    assert history.frame(6, frame_id="b", bits=3).change_bits == 1
+    assert history.frame(6, frame_id="a", topic="cell-4").duplicate_of == at(5, topic="cell-4")
+    assert [history.history.reaches(Partition(topic, 0), 7) for topic in ("frames", "cell-4", "third")] == [
+        True,
+        True,
+        False,
+    ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from threading import Thread
 from typing import TYPE_CHECKING
@@ -17,7 +18,7 @@ from inference.reporting import InspectionReporting
 from ingest.dead_letter import dead_letter_of
 from ingest.decision import Reason
 from ingest.frame import DeadLetterReason
-from ingest.kafka.records import Partition, Work
+from ingest.kafka.records import Claim, Partition, Work
 from monitoring.metrics import declare_inference, declare_kafka
 from softpatch.images.input_faults import InputBaseline, InputFault
 from softpatch.scoring.score import Scorer
@@ -136,6 +137,17 @@ def test_views_of_a_lost_partition_leave_the_page_and_come_back_with_it(metrics:
     metrics.reporting.moved([mine, gone], [])
     metrics.reporting.banks_changed(CHANGES)
     assert metrics.value("patchline_threshold", view="line/b") == 2.0
+
+
+def test_a_partition_of_the_same_number_in_another_topic_is_another_one(metrics: ReportedMetrics) -> None:
+    """Its views go, those of the first topic stay."""
+    mine, gone = Partition("frames", 0), Partition("cell-4", 0)
+    there = replace(record(0, b"x"), topic="cell-4", claim=Claim(gone, 1))
+    answer = FrameAnswer(Work.of(there), "line/b", decided(record(0, b"x")).message, 0.0)
+    metrics.reporting.worked(AnswerBatch((decided(record(0, b"x")), answer)))
+    metrics.reporting.moved([mine], [gone])
+    assert metrics.value("patchline_decisions_total", view="line/b", verdict="pass") is None
+    assert metrics.value("patchline_decisions_total", view=VIEW, verdict="pass") == 0
 
 
 def test_a_view_that_moved_away_does_not_come_back_with_a_change_of_its_bank(metrics: ReportedMetrics) -> None:

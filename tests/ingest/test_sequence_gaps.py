@@ -55,3 +55,16 @@ def test_frames_and_decisions_follow_one_rule() -> None:
         by_decision, missing = by_decision.after(made, repeated=False)
         assert by_frame.after(frame, repeated=False) == (by_decision, missing)
         by_frame = by_decision
+
+
+@pytest.mark.parametrize("name", ["{partition}-{offset}", "{topic}-{partition}-{offset}"])
+def test_an_id_that_follows_from_the_record_names_no_start_of_the_camera(name: str) -> None:
+    """Also where it ends in the number by chance, and also of a topic beside the first."""
+    source = decision(frame_id="a", sequence=0).source
+    gaps = SequenceGaps()
+    for offset, sequence, expected in ((1, 1, 0), (2, 5, 3)):
+        at = source.model_copy(update={"offset": offset})
+        frame_id = name.format(**at.model_dump())
+        frame = decision(frame_id=frame_id, sequence=sequence).model_copy(update={"source": at})
+        gaps, missing = gaps.after(frame, repeated=False)
+        assert missing == expected

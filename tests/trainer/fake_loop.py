@@ -95,6 +95,7 @@ class CollectingTrainer:
     baseline: InputBaseline = field(default_factory=InputBaseline)
     max_pixels: int = 50_000_000
     claims: Claims = NO_CLAIMS
+    topics: Sequence[str] = ("frames",)
 
     def __post_init__(self) -> None:
         """Take over partition 0."""
@@ -103,7 +104,7 @@ class CollectingTrainer:
         self.loop = RecordingLoop()
         self.metrics: TrainerMetrics = declare_trainer(CollectorRegistry())
         self.views = OwnedViews(
-            topics=("frames",),
+            topics=self.topics,
             windows=self.windows,
             training_of=lambda _: self.training,
             read_states=lambda: self.states,
@@ -120,7 +121,7 @@ class CollectingTrainer:
             baseline_of=lambda _: self.baseline,
             decoder=FrameDecoder(ImageSettings(max_pixels=self.max_pixels), workers=1, clock=lambda: self.now_seconds),
             claims=self.claims,
-            first_topic="frames",
+            first_topic=self.topics[0],
             clock=lambda: self.now_seconds,
         )
         self.publisher = Publisher(

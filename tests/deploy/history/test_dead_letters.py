@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -58,6 +59,14 @@ def test_a_replayed_frame_is_the_one_that_came_and_says_what_it_replays() -> Non
         headers=frame.headers,
     )
     assert (read.frame_id, str(read.replay_of)) == ("f-1", "plant.frames.dead-letter:3:7")
+
+
+def test_a_frame_goes_back_to_the_topic_it_came_from() -> None:
+    """While that is one of frames; else to the first."""
+    source = letter().source.model_copy(update={"topic": "cell-4"})
+    there = kept(replace(letter(), source=source))
+    assert frame_of(there, b"", topics=["plant.frames", "cell-4"]).topic == "cell-4"
+    assert frame_of(there, b"", topics=["plant.frames", "cell-5"]).topic == "plant.frames"
 
 
 def test_a_letter_of_a_replay_replays_itself_and_not_the_one_before() -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from deploy.errors import UsageError
 from deploy.history.named_frame import latest_named, record_named
+from deploy.history.replay_source import span_of
 from ingest.contract import SourceRecord
 from tests.deploy.runs import decided
 
@@ -22,6 +23,24 @@ def test_a_record_is_named_by_partition_and_offset(name: str) -> None:
     assert record_named(name, topics=["plant.frames"]) == expected
 
 
+def test_a_record_of_a_further_topic_of_frames_is_named_with_it() -> None:
+    """As the commands show it."""
+    found = record_named("cell-4.images:2:17", topics=["plant.frames", "cell-4.images"])
+    assert found == SourceRecord(topic="cell-4.images", partition=2, offset=17)
+    assert (found.short("plant.frames"), found.short("cell-4.images")) == ("cell-4.images:2:17", "2:17")
+
+
+def test_a_span_lies_in_one_partition_of_one_topic() -> None:
+    """Its ends name the topic, both or none."""
+    topics = ["plant.frames", "cell-4"]
+    span = span_of("cell-4:2:17", "cell-4:2:19", topics=topics)
+    assert (str(span.first), span.last) == ("cell-4:2:17", 19)
+    with pytest.raises(UsageError, match="lie in two partitions"):
+        span_of("cell-4:2:17", "2:19", topics=topics)
+    with pytest.raises(UsageError, match="comes before"):
+        span_of("2:17", "plant.frames:2:16", topics=topics)
+
+
 @pytest.mark.parametrize("name", ["2-17", "a17f", "17", "2:", "3fa85f64-5717-4562-b3fc-2c963f66afa6-12"])
 def test_another_form_is_no_record(name: str) -> None:
     """Frame ids, among them those made of partition and offset, and decision ids."""
@@ -30,8 +49,8 @@ def test_another_form_is_no_record(name: str) -> None:
 
 def test_a_record_of_another_topic_is_refused() -> None:
     """A dead letter, say, is not the frame."""
-    with pytest.raises(UsageError, match=r"^frames\.dead-letter:2:17 is no record of frames$"):
-        record_named("frames.dead-letter:2:17", topics=["frames"])
+    with pytest.raises(UsageError, match=r"^frames\.dead-letter:2:17 is no record of frames or cell-4$"):
+        record_named("frames.dead-letter:2:17", topics=["frames", "cell-4"])
 
 
 def at(offset: int, frame_id: str, identity: str) -> Decision:

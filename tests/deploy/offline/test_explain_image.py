@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 def bank() -> Bank:
     """A bank of eight plates, `window-0` to `window-7`; its one probe is another frame's bytes."""
     made = sample_bank(OnnxEmbedder.open(lite0(), provider="cpu", threads=1))
-    frames = {f"window-{i}": [2, 40 + i] for i in range(8)}
+    frames = {f"window-{i}": [2, 40 + i] if i < 6 else [2, 40 + i, "cell-4"] for i in range(8)}
     return replace(made, manifest=made.manifest.model_copy(update={"provenance": {"frames": frames}}))
 
 
@@ -84,7 +84,9 @@ def test_source_frames_are_found_in_a_folder_the_window_or_the_bank(bank: Bank, 
     (tmp_path / "frames" / "window-3").write_bytes(encoded(picture(3), ".png"))
     store = FsspecStore.open(str(tmp_path / "store"))
     store.put(f"windows/{file_name(VIEW)}/2-45.frame", encoded(picture(5), ".png"))
+    store.put(f"windows/{file_name(VIEW)}/cell-4-2-46.frame", encoded(picture(6), ".png"))
     sources = SourceFrames(opened_bank(bank), folder=tmp_path / "frames", store=store)
+    np.testing.assert_array_equal(sources.get(6), picture(6))
     np.testing.assert_array_equal(sources.get(3), picture(3))
     np.testing.assert_array_equal(sources.get(5), picture(5))
     assert sources.get(0) is not None  # the probe

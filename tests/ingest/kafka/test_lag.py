@@ -31,13 +31,15 @@ def test_the_lag_is_the_end_less_what_is_committed(kafka_broker: KafkaBroker) ->
     The loop is one that hangs: it owns its partitions and polls no more. What it saw last was no lag at all.
     """
     settings = kafka_broker.settings(partitions=2)
+    further = f"{settings.topic_prefix}cell-4"
+    settings = settings.model_copy(update={"more_frame_topics": (further,)})
     create_topics(settings)
     topic, group = settings.topic("frames"), settings.group("g")
     registry = CollectorRegistry()
-    owned = [Partition(topic, 0), Partition(topic, 1), Partition("another", 0)]
+    owned = [Partition(topic, 0), Partition(topic, 1), Partition(further, 0), Partition("another", 0)]
     loop = SimpleNamespace(state=State.OWNING, claims={each: Claim(each, 1) for each in owned})
 
-    def behind(partition: int) -> float | None:
+    def behind(partition: int | str) -> float | None:
         return registry.get_sample_value("patchline_kafka_consumer_lag_records", {"partition": str(partition)})
 
     sender = KafkaProducer(**client_options(settings), transactional_id=f"{group}-other")
@@ -47,9 +49,14 @@ def test_the_lag_is_the_end_less_what_is_committed(kafka_broker: KafkaBroker) ->
         sender.send(topic, b"x", partition=0)
     sender.send_offsets_to_transaction({TopicPartition(topic, 0): OffsetAndMetadata(2, "", -1)}, group)
     sender.commit_transaction()
-    lag = GroupLag(settings, loop, declare_kafka(registry), group_id=group, topics=[topic], seconds=0.1)  # type: ignore[arg-type]
+    sender.begin_transaction()
+    sender.send(further, b"x", partition=0)
+    sender.commit_transaction()
+    topics = settings.frame_topics
+    lag = GroupLag(settings, loop, declare_kafka(registry), group_id=group, topics=topics, seconds=0.1)  # type: ignore[arg-type]
     with lag:
         wait_until(lambda: (behind(0), behind(1)) == (4, 0), seconds=20)  # a transaction's marker is a record, too
+        assert behind(f"{further}-0") == 2  # of a further topic by its name
         sender.begin_transaction()
         for _ in range(3):
             sender.send(topic, b"x", partition=0)
@@ -59,6 +66,7 @@ def test_the_lag_is_the_end_less_what_is_committed(kafka_broker: KafkaBroker) ->
         wait_until(lambda: behind(0) == 7, seconds=20)
         loop.state = State.OWNING
         wait_until(lambda: (behind(0), behind(1)) == (None, None), seconds=20)
+        assert behind(f"{further}-0") is None
     sender.abort_transaction()
     sender.close()
 

@@ -62,6 +62,19 @@ def test_partitions_are_added_to_what_follows_frames(kafka_broker: KafkaBroker) 
     wait_until(lambda: [partitions_of(settings, name) for name in names] == [5, 5, 1], seconds=30)
 
 
+@pytest.mark.kafka
+def test_answers_follow_the_widest_of_several_topics_of_frames(kafka_broker: KafkaBroker) -> None:
+    """All are made where they are missing, and none of frames grows because another one did."""
+    prefix = kafka_broker.settings().topic_prefix
+    settings = kafka_broker.settings(topic_prefix=prefix, partitions=2, more_frame_topics=(f"{prefix}cell-4",))
+    topics_made(settings)
+    widen(settings, f"{prefix}cell-4", 5)
+    wait_until(lambda: partitions_of(settings, "cell-4") == 5, seconds=30)
+    assert add_partitions(settings) == []
+    names = ("decisions", "frames.dead-letter", "frames", "cell-4")
+    wait_until(lambda: [partitions_of(settings, name) for name in names] == [5, 5, 2, 5], seconds=30)
+
+
 def test_who_may_not_add_them_is_told_what_to_do() -> None:
     """In one sentence, with the command."""
 
@@ -72,6 +85,6 @@ def test_who_may_not_add_them_is_told_what_to_do() -> None:
     missing = _grown(Forbidding(), "decisions", 2, 5)
     assert isinstance(missing, MissingPartitions)
     assert str(missing).startswith(
-        "decisions has 2 partitions and frames 5: answers of several share one; "
+        "decisions has 2 partitions and a topic of frames 5: answers of several share one; "
         "add them (kafka-topics.sh --alter --topic decisions --partitions 5). "
     )

@@ -70,3 +70,15 @@ def test_a_long_deadline_asks_for_longer_retention() -> None:
     assert harms(topic("frames", retention_ms="3600000"), [FRAMES], deadline_seconds=5) == ()
     (sentence,) = harms(topic("frames", retention_ms="3600000"), [FRAMES], deadline_seconds=600)
     assert "retention.ms=6000000" in sentence
+
+
+def test_answers_are_held_against_the_widest_and_the_largest_of_several_topics_of_frames() -> None:
+    """Which need not be one and the same."""
+    frames = [FRAMES, topic("frames", partitions=9, max_message_bytes="1000"), topic("frames", partitions=1)]
+    (narrow,) = harms(topic("decisions", partitions=6), frames, deadline_seconds=5)
+    assert "--partitions 9" in narrow
+    small = topic("frames.dead-letter", partitions=9, max_message_bytes="10485760")
+    (sentence,) = harms(small, frames, deadline_seconds=5)
+    assert "max.message.bytes=11534336" in sentence
+    (long_kept,) = harms(topic("frames", partitions=1, retention_ms="60000"), frames, deadline_seconds=5)
+    assert "deleted after 60 s" in long_kept

@@ -74,13 +74,13 @@ class Frames:
     def __init__(self, view: str = VIEW) -> None:
         self.view = view
         self.gone: set[int] = set()
-        self.asked: list[int] = []
+        self.asked: dict[Partition, list[int]] = {}
 
     def fetch(self, partition: Partition, offsets: Iterable[int], *, timeout_seconds: float) -> Iterator[Record | None]:
         """The frame at each offset."""
         assert timeout_seconds > 0
         for offset in offsets:
-            self.asked.append(offset)
+            self.asked.setdefault(partition, []).append(offset)
             yield None if offset in self.gone else self._record(partition, offset)
 
     def _record(self, partition: Partition, offset: int) -> Record:

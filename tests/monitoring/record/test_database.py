@@ -17,7 +17,10 @@ from monitoring.record.database import (
     NewerDatabase,
     without_password,
 )
+from monitoring.record.rows import PassSample
 from monitoring.record.schema import decisions, metadata, secrets
+from monitoring.record.writing import RecordWriter
+from tests.monitoring.record.lines import made
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,6 +39,20 @@ def test_a_second_opening_keeps_what_is_there(database_url: str) -> None:
         connection.execute(insert(secrets).values(name="a", value="b"))
     with Database.open(database_url) as second, second.reading() as connection:
         assert connection.execute(select(secrets.c.value)).scalar_one() == "b"
+
+
+def test_what_an_older_release_recorded_stays(database_url: str) -> None:
+    """Its rows name no topic of frames."""
+    with Database.open(database_url) as database:
+        RecordWriter(database, PassSample(0)).decisions([made(0)])
+        with database.writing() as connection:
+            connection.execute(text("ALTER TABLE decisions DROP COLUMN frames_topic"))
+            connection.execute(text("UPDATE alembic_version SET version_num = '0001'"))
+    with Database.open(database_url) as database:
+        RecordWriter(database, PassSample(0)).decisions([made(1)])
+        with database.reading() as connection:
+            found = connection.execute(select(decisions.c.frames_topic).order_by(decisions.c.decided_at)).scalars()
+            assert list(found) == [None, "frames"]
 
 
 def test_a_later_release_s_tables_are_left_alone(database_url: str) -> None:

@@ -38,6 +38,7 @@ def test_csv_has_a_row_for_each_decision_of_the_time(filled: Database, tmp_path:
     assert [row["verdict"] for row in rows] == ["pass", "fail", "pass", "undecided"]
     assert rows[1]["decided_at"] == "2026-11-24T06:00:02+00:00"
     assert (rows[1]["part_serial"], rows[1]["score_ratio"]) == ("SN-2", "1.5")
+    assert (rows[1]["frames_topic"], rows[1]["frames_partition"], rows[1]["frames_offset"]) == ("frames", "0", "2")
     assert (rows[3]["reason"], rows[3]["score"]) == ("learning", "")
 
 

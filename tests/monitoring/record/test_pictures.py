@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from ingest.decision import Verdict
+from ingest.kafka.records import Partition
 from ingest.store_layout import PICTURES, picture_path, thumbnail_path
 from monitoring.record.pictures import PictureKeeper, PictureRetention, thumbnail
 from monitoring.record.rows import PassSample
@@ -42,7 +43,7 @@ def test_what_waits_is_kept_whole_and_small(database: Database, store: FsspecSto
     RecordWriter(database, PassSample(3600)).decisions([made(0), made(1), made(2, Verdict.FAIL)])
     source = Frames()
     assert keeper(database, store, source).keep() == 2
-    assert source.asked == [0, 2]
+    assert source.asked == {Partition("frames", 0): [0, 2]}
     assert states(database) == ["kept", "not_kept", "kept"]
     fail = made(2, Verdict.FAIL)
     assert store.get(picture_path(VIEW, fail.decided_at, fail.id)) == picture(2)
@@ -69,6 +70,19 @@ def test_a_frame_of_another_view_is_not_taken_for_this_one(database: Database, s
     RecordWriter(database, PassSample(0)).decisions([made(0, Verdict.FAIL)])
     keeper(database, store, Frames(view="line-9/other")).keep()
     assert states(database) == ["missing"]
+
+
+def test_a_picture_is_fetched_from_the_topic_its_decision_names(database: Database, store: FsspecStore) -> None:
+    """One that an older release recorded names none: it lies in the first."""
+    there = made(1, Verdict.FAIL)
+    there = there.model_copy(update={"source": there.source.model_copy(update={"topic": "cell-4", "offset": 7})})
+    RecordWriter(database, PassSample(0)).decisions([made(0, Verdict.FAIL), there])
+    with database.writing() as connection:
+        connection.execute(update(decisions).where(decisions.c.id != there.id).values(frames_topic=None))
+    source = Frames()
+    assert keeper(database, store, source).keep() == 2
+    assert source.asked == {Partition("frames", 0): [0], Partition("cell-4", 0): [7]}
+    assert store.get(picture_path(VIEW, there.decided_at, there.id)) == picture(7)
 
 
 @pytest.mark.parametrize(
