@@ -127,7 +127,7 @@ def create_topics(
         missing = {report.name for report in before if report.state == "missing"}
         # A camera's topic that was there first says how many partitions its answers have.
         widest = max(settings.partitions, *(each.partitions for each in before if each.name in frames))
-        created = _create(admin, missing, settings.model_copy(update={"partitions": widest}))
+        created = _create(admin, missing, settings, widest)
         after = _describe(admin, settings)
     return [_renamed(report) if report.name in created else report for report in after]
 
@@ -211,10 +211,11 @@ def _renamed(report: TopicReport) -> TopicReport:
     return TopicReport(report.name, state, report.partitions, report.differences, report.harms)
 
 
-def _create(admin: Untyped, names: Collection[str], settings: KafkaSettings) -> set[str]:
+def _create(admin: Untyped, names: Collection[str], settings: KafkaSettings, widest: int) -> set[str]:
+    answers = settings.model_copy(update={"partitions": widest})
     wanted = {
         name: {
-            "num_partitions": wanted_partitions(topic, settings),
+            "num_partitions": wanted_partitions(topic, settings if topic.name == "frames" else answers),
             "replication_factor": settings.replication_factor,
             "configs": wanted_configs(topic, settings),
         }
