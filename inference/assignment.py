@@ -18,7 +18,7 @@ from ingest.contract import SourceRecord
 from ingest.kafka.errors import KafkaFailure
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
     from inference.handoff_queue import HandoffQueue
     from inference.history import FrameIds, History
@@ -84,11 +84,11 @@ class Assignment:
             if not self._history.reaches(each, 1 if offset is None else offset)
         ]
         last = self._recover(unknown, min(RECOVERY_SECONDS, deadline.left_seconds)) if unknown else {}
-        starts = {
-            each: self._start_after(each, last[each], deadline)
-            for each, offset in partitions.items()
-            if offset is None and each in last
-        }
+        uncommitted = [each for each, offset in partitions.items() if offset is None]
+        if last and (unnamed := sorted(set(uncommitted) - last.keys())):
+            detail = "none of the last decisions is on a frame of these: all their frames are decided"
+            log.warning("partitions_read_from_the_beginning", partitions=_names(unnamed), detail=detail)
+        starts = {each: self._start_after(each, last[each], deadline) for each in uncommitted if each in last}
         return {each: start for each, start in starts.items() if start is not None}
 
     def revoked(self, partitions: frozenset[Partition]) -> None:
@@ -111,22 +111,27 @@ class Assignment:
         return last.source.offset + 1
 
     def _recover(self, partitions: Collection[Partition], seconds: float) -> dict[Partition, _Decided]:
-        """Remember frame ids; the last decision of each partition that has one."""
+        """Remember frame ids; the last decision of each partition that shares one of decisions with these."""
         found: dict[Partition, FrameIds] = {each: {} for each in partitions}
         last: dict[Partition, _Decided] = {}
-        names = [f"{each.topic}-{each.partition}" for each in sorted(partitions)]
         try:
             for record in self._read_tail({each.partition for each in partitions}, seconds):
                 decided = _decided(record)
-                if decided is not None and decided.source.place in found:
+                if decided is None:
+                    continue
+                last[decided.source.place] = decided
+                if decided.source.place in found:
                     _remember(found[decided.source.place], decided)
-                    last[decided.source.place] = decided
         except KafkaFailure as error:  # some memory is better than a partition that nobody decides
-            log.warning("frame_ids_not_all_recovered", partitions=names, cause=str(error))
+            log.warning("frame_ids_not_all_recovered", partitions=_names(partitions), cause=str(error))
         for partition, frame_ids in found.items():
             self._history.recover(partition, frame_ids)
-        log.info("frame_ids_recovered", partitions=names, frame_ids=sum(map(len, found.values())))
+        log.info("frame_ids_recovered", partitions=_names(partitions), frame_ids=sum(map(len, found.values())))
         return last
+
+
+def _names(partitions: Iterable[Partition]) -> list[str]:
+    return [f"{each.topic}-{each.partition}" for each in sorted(partitions)]
 
 
 def _decided(record: Record) -> _Decided | None:

@@ -30,10 +30,11 @@ JSON_TOPICS: dict[str, type[Message]] = {
     "commands": Command,
     "feedback": Feedback,
 }
+MORE_FRAMES = " Further topics with the same messages may be read beside it (`kafka.more_frame_topics`)."
 REFERENCE = "#/components/schemas/{model}"
 
 FRAME_HEADERS: dict[str, str] = {
-    frame.FRAME_ID: "Names the frame; default <partition>-<offset>.",
+    frame.FRAME_ID: "Names the frame; default <partition>-<offset>, in a further topic <topic>-<partition>-<offset>.",
     frame.SEQUENCE: "Counts up by one from each start of the camera: a gap is a frame lost before Kafka.",
     frame.CAPTURED_AT: "RFC 3339 with an offset.",
     frame.CONTENT_TYPE: "Media type of the image.",
@@ -86,7 +87,7 @@ def document(version: str) -> dict[str, Any]:
 def _channel(topic: Topic) -> dict[str, Any]:
     return {
         "address": topic.name,
-        "description": f"Keyed by {topic.key}.",
+        "description": f"Keyed by {topic.key}.{MORE_FRAMES if topic.name == 'frames' else ''}",
         "messages": {topic.name: {"$ref": f"#/components/messages/{topic.name}"}},
         "bindings": {"kafka": {"topic": topic.name}},
     }

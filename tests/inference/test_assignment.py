@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from structlog.testing import capture_logs
 
 from inference.assignment import Assignment
 from inference.handoff_queue import HandoffQueue
@@ -153,6 +154,20 @@ def test_decisions_on_another_topic_in_the_same_partition_are_those_of_another_p
     assert tail.reads == [([0], 5.0)]
     assert asked == [(FRAMES, 6), (there, 8)]
     assert seen(history, "a", 7) == at(5)
+
+
+def test_a_partition_that_no_late_decision_names_is_read_from_its_beginning_and_that_is_said() -> None:
+    """A topic that was added, or a quiet one whose answers lie far behind another's; a first start says nothing."""
+    there, history = Partition("cell-4", 0), History(remembered_frame_ids=10)
+    said: list[object] = []
+    for tail in (Tail(decided("a", 5)), Tail()):
+        ownership = Assignment(
+            HandoffQueue(room_frames=1, room_bytes=1000), history, tail, lambda *_: None, grow_topics=lambda: None
+        )
+        with capture_logs() as logs:
+            assert ownership.assigned({there: None}, Deadline(30, clock=lambda: 0.0)) == {}
+        said.append([each["partitions"] for each in logs if each["event"] == "partitions_read_from_the_beginning"])
+    assert said == [[["cell-4-0"]], []]
 
 
 def unreachable(*_: float) -> int:
