@@ -85,9 +85,10 @@ class Assignment:
         ]
         last = self._recover(unknown, min(RECOVERY_SECONDS, deadline.left_seconds)) if unknown else {}
         uncommitted = [each for each, offset in partitions.items() if offset is None]
-        if last and (unnamed := sorted(set(uncommitted) - last.keys())):
+        beside = {each.partition for each in last}  # of other topics, where their answers may hide those of a quiet one
+        if hidden := [each for each in uncommitted if each not in last and each.partition in beside]:
             detail = "none of the last decisions is on a frame of these: all their frames are decided"
-            log.warning("partitions_read_from_the_beginning", partitions=_names(unnamed), detail=detail)
+            log.warning("partitions_read_from_the_beginning", partitions=_names(hidden), detail=detail)
         starts = {each: self._start_after(each, last[each], deadline) for each in uncommitted if each in last}
         return {each: start for each, start in starts.items() if start is not None}
 
@@ -119,9 +120,9 @@ class Assignment:
                 decided = _decided(record)
                 if decided is None:
                     continue
-                last[decided.source.place] = decided
-                if decided.source.place in found:
-                    _remember(found[decided.source.place], decided)
+                last[decided.source.topic_partition] = decided
+                if decided.source.topic_partition in found:
+                    _remember(found[decided.source.topic_partition], decided)
         except KafkaFailure as error:  # some memory is better than a partition that nobody decides
             log.warning("frame_ids_not_all_recovered", partitions=_names(partitions), cause=str(error))
         for partition, frame_ids in found.items():

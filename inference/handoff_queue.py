@@ -109,7 +109,7 @@ class HandoffQueue:
         """One of each partition in turn, the one that waits longest first: a flood of one waits behind itself."""
         by_partition: dict[Partition, deque[Queued]] = {}
         for each in self._waiting:
-            by_partition.setdefault(each.record.place, deque()).append(each)
+            by_partition.setdefault(each.record.topic_partition, deque()).append(each)
         taken: list[Queued] = []
         while len(taken) < most and by_partition:
             for partition in list(by_partition)[: most - len(taken)]:

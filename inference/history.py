@@ -125,7 +125,7 @@ class History:
         Call it after `frame`, of the same frame; `scored` is None for one that does not count. A line that has changed
         says nothing of a replayed frame, and a process that takes a view over begins to count anew.
         """
-        past = self._partitions[frame.source.place]
+        past = self._partitions[frame.source.topic_partition]
         offset = frame.source.offset
         if offset <= past.decided_through:
             by, place = past.changed_places.get(offset, (scored_by, None))
@@ -160,11 +160,11 @@ class History:
                 del past.sequences[camera]
 
     def _past(self, source: SourceRecord, tenure: int) -> _PartitionHistory:
-        past = self._partitions.setdefault(source.place, _PartitionHistory(tenure))
+        past = self._partitions.setdefault(source.topic_partition, _PartitionHistory(tenure))
         if past.tenure != tenure and source.offset > past.read_through + 1:
-            past = self._partitions[source.place] = _PartitionHistory(tenure, frame_ids=past.frame_ids)
+            past = self._partitions[source.topic_partition] = _PartitionHistory(tenure, frame_ids=past.frame_ids)
         past.tenure = tenure
-        recovered = self._recovered.pop(source.place, None)
+        recovered = self._recovered.pop(source.topic_partition, None)
         if recovered is not None:
             past.frame_ids |= recovered
             self._forget(past)

@@ -109,8 +109,8 @@ class SourceRecord(FrozenModel):
         return f"{self.topic}:{self.partition}:{self.offset}"
 
     @property
-    def place(self) -> Partition:
-        """Its partition."""
+    def topic_partition(self) -> Partition:
+        """Its partition, with the topic."""
         return Partition(self.topic, self.partition)
 
     def short(self, first_topic: str) -> str:
@@ -127,8 +127,8 @@ class SourceRecord(FrozenModel):
         return cls(topic=record.topic, partition=record.partition, offset=record.offset)
 
     @classmethod
-    def learnt(cls, place: Sequence[Any], topic: str) -> Self:
-        """Where a frame stands by a bank's provenance: partition, offset, and its topic where that is not `topic`."""
+    def from_provenance(cls, place: Sequence[Any], topic: str) -> Self:
+        """Where a frame was, by a bank's provenance: partition, offset, and its topic where that is not `topic`."""
         partition, offset, *other = place
         return cls(topic=other[0] if other else topic, partition=partition, offset=offset)
 

@@ -178,7 +178,7 @@ def order_for(
 
 
 def _place(frame: KeptFrame) -> list[int | str]:
-    """As `ingest.contract.SourceRecord.learnt` reads it."""
+    """As `ingest.contract.SourceRecord.from_provenance` reads it."""
     return [frame.partition, frame.offset, *([] if frame.topic is None else [frame.topic])]
 
 

@@ -78,11 +78,11 @@ class Collector:
             self._skip(NO_VIEW, "bad_frame")
         else:
             self._take_frame(frame)
-        self._views.positions[record.place] = record.offset + 1
+        self._views.positions[record.topic_partition] = record.offset + 1
 
     def _take_frame(self, frame: Frame) -> None:
         try:
-            view = self._views.opened(frame.view, partition=frame.source.place, at_ms=frame.appended_ms)
+            view = self._views.opened(frame.view, partition=frame.source.topic_partition, at_ms=frame.appended_ms)
         except TooManyViews:
             self._skip(NO_VIEW, "too_many_views")
         except LearntElsewhere:
@@ -90,13 +90,13 @@ class Collector:
             self._metrics.partition_changes.inc()
         else:
             view.heard(self._clock())
-            if view.index.seen and view.index.home_partition != frame.source.place:
+            if view.index.seen and view.index.home_partition != frame.source.topic_partition:
                 self._metrics.partition_changes.inc()
             self._offer(frame, view)
 
     def pass_over(self, record: Record) -> None:
         """Go on behind a record that cannot be taken."""
-        self._views.positions[record.place] = record.offset + 1
+        self._views.positions[record.topic_partition] = record.offset + 1
 
     def settle(self) -> None:
         """Write the files of what was taken since the last time; before that no index may be written.

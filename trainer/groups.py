@@ -38,7 +38,7 @@ def frames_of(order: BuildOrder) -> dict[str, WindowFrame]:
     """The window's frames of an order, by the name that the bank's manifest has for them: their frame id."""
     topic, places = order.provenance["topic"], order.provenance["frames"]
     return {
-        name: WindowFrame(SourceRecord.learnt(places[name], topic), path)
+        name: WindowFrame(SourceRecord.from_provenance(places[name], topic), path)
         for name, path in zip(order.frame_names, order.frames, strict=True)
     }
 

@@ -34,7 +34,7 @@ class KafkaFrames:
         topics = self._settings.frame_topics
         if source.topic not in topics:
             raise NotPossible(f"frames are in topic {' or '.join(topics)}, not in {source.topic}")
-        record = record_at(self._settings, source.place, source.offset, timeout_seconds=FETCH_SECONDS)
+        record = record_at(self._settings, source.topic_partition, source.offset, timeout_seconds=FETCH_SECONDS)
         if record is None:
             raise NotPossible(f"Kafka has no frame at {source}: it expired, or never was")
         try:

@@ -118,7 +118,7 @@ class Trainer:
         try:
             while self._pending and self._clock() < ends:
                 record = self._pending[0]
-                if self._loop.claims.get(record.place) == record.claim:
+                if self._loop.claims.get(record.topic_partition) == record.claim:
                     self._take(record)
                     self._kafka_metrics.records_polled.inc()
                 self._pending.popleft()

@@ -225,7 +225,7 @@ class Change:
 
 def admission(index: WindowIndex, at: SourceRecord, *, frame_id: str) -> Admission:
     """Whether a frame enters the window, decided without its bytes (a frame between two strides is never hashed)."""
-    if at.offset < index.read_through.get(at.place, 0):
+    if at.offset < index.read_through.get(at.topic_partition, 0):
         return Admission.REPLAYED
     if any(frame.frame_id == frame_id for frame in index.frames):
         return Admission.DUPLICATE

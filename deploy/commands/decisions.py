@@ -69,7 +69,7 @@ def _check(option: str, word: str | None, known: list[str]) -> None:
 
 def _when(decision: Decision) -> tuple[datetime, Partition, int]:
     """When its frame came; of frames of one moment, by their place."""
-    return decision.appended_at, decision.source.place, decision.source.offset
+    return decision.appended_at, decision.source.topic_partition, decision.source.offset
 
 
 def _table(found: Sequence[Decision], first_topic: str) -> Table:

@@ -115,7 +115,7 @@ def find(kafka: KafkaSettings, letters: LetterFilter) -> Iterator[StoredLetter]:
 
 def find_letter(kafka: KafkaSettings, place: SourceRecord) -> StoredLetter:
     """One letter. Raises CommandFailed where there is none, KafkaFailure."""
-    record = record_at(kafka, place.place, place.offset, timeout_seconds=ANSWER_SECONDS)
+    record = record_at(kafka, place.topic_partition, place.offset, timeout_seconds=ANSWER_SECONDS)
     kept = _kept(record) if record else None
     if kept is None:
         raise CommandFailed(
@@ -134,7 +134,7 @@ def content_of(kafka: KafkaSettings, letter: DeadLetter) -> bytes:
     if not letter.pointer_only:
         return letter.value or b""
     source = letter.source
-    record = record_at(kafka, source.place, source.offset, timeout_seconds=ANSWER_SECONDS)
+    record = record_at(kafka, source.topic_partition, source.offset, timeout_seconds=ANSWER_SECONDS)
     if record is None:
         raise CommandFailed(f"the bytes of {source} have expired in {source.topic}, and did not fit into the letter")
     content = record.value or b""

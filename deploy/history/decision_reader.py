@@ -74,7 +74,7 @@ def frame_of(kafka: KafkaSettings, claims: Claims, decision: Decision) -> Frame 
     Raises KafkaFailure.
     """
     at = decision.source
-    record = record_at(kafka, at.place, at.offset, timeout_seconds=FRAME_SECONDS)
+    record = record_at(kafka, at.topic_partition, at.offset, timeout_seconds=FRAME_SECONDS)
     if record is None:
         return None
     try:

@@ -108,7 +108,7 @@ def picture_at(kafka: KafkaSettings, claims: Claims, source: SourceRecord) -> Fr
 
 def frame_at(kafka: KafkaSettings, source: SourceRecord) -> Frame:
     """The frame in a record. Raises CommandFailed where Kafka no longer keeps it, or it is no frame."""
-    record = record_at(kafka, source.place, source.offset, timeout_seconds=FRAME_SECONDS)
+    record = record_at(kafka, source.topic_partition, source.offset, timeout_seconds=FRAME_SECONDS)
     if record is None:
         raise CommandFailed(f"Kafka no longer keeps the frame {_short(kafka, source)}, or never had it")
     try:

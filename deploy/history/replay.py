@@ -123,7 +123,7 @@ class Replay:
             if decision is None:
                 continue
             self._recorded = decision
-            claimed = replace(record, claim=Claim(record.place, 1))
+            claimed = replace(record, claim=Claim(record.topic_partition, 1))
             (answer,) = self._inspector.inspect([Queued(claimed, self._clock())]).answers
             if record.offset >= first:
                 again = answer.message if isinstance(answer.message, Decision) else None

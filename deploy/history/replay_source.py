@@ -61,7 +61,7 @@ def span_of(start: str, end: str, *, topics: Sequence[str]) -> OffsetSpan:
             raise UsageError(f"{name} is no record: write PARTITION:OFFSET, as patchline decisions shows it")
         places.append(place)
     first, last = places
-    if first.place != last.place:
+    if first.topic_partition != last.topic_partition:
         raise UsageError(f"{start} and {end} lie in two partitions; a view's frames lie in one")
     if last.offset < first.offset:
         raise UsageError(f"{end} comes before {start}")
@@ -78,7 +78,7 @@ class RecordedSpan:
 
 def recorded_span(settings: Settings, view: str, span: OffsetSpan) -> RecordedSpan:
     """Read both. Raises CommandFailed where Kafka has none of these frames any more, KafkaFailure."""
-    at, first = span.first.place, span.first.offset
+    at, first = span.first.topic_partition, span.first.offset
     start = max(0, first - BEFORE)
     records: list[Record] = []
     with WholeTopicReader.open(
@@ -101,7 +101,7 @@ def recorded_span(settings: Settings, view: str, span: OffsetSpan) -> RecordedSp
     decisions = {
         each.source.offset: each
         for each in decisions_of(settings.kafka, view, since=since)
-        if each.source.place == at and start <= each.source.offset <= span.last
+        if each.source.topic_partition == at and start <= each.source.offset <= span.last
     }
     return RecordedSpan(records, decisions)
 

@@ -56,8 +56,8 @@ class Record:
     """It stands for the records from `unread.first_offset` to `offset`, and holds nothing of them."""
 
     @property
-    def place(self) -> Partition:
-        """The partition it was read from."""
+    def topic_partition(self) -> Partition:
+        """The partition it was read from, with the topic."""
         return Partition(self.topic, self.partition)
 
 

@@ -68,7 +68,7 @@ class KafkaPictures:
             try:
                 if self._fetcher is None:
                     self._fetcher = RecordFetcher.open(self._settings, give_up_seconds=FETCH_SECONDS)
-                (record,) = self._fetcher.fetch(source.place, [source.offset], timeout_seconds=FETCH_SECONDS)
+                (record,) = self._fetcher.fetch(source.topic_partition, [source.offset], timeout_seconds=FETCH_SECONDS)
             except KafkaFailure as error:
                 log.warning("frame_not_fetched", source=str(source), cause=str(error))
                 return None
@@ -200,7 +200,7 @@ class ConsolePictures:
         try:
             return self._store.get(frame_path(bank.manifest.view, *at))
         except StoreError:
-            source = SourceRecord.learnt(at, provenance["topic"])
+            source = SourceRecord.from_provenance(at, provenance["topic"])
             return None if self._kafka is None else self._kafka.encoded(source, bank.manifest.view)
 
     def _geometry(self, decision: Decision) -> FrameGeometry | None:

@@ -123,13 +123,16 @@ def test_frames_of_two_topics_are_learnt_and_decided_once_each_and_found_again(
         cameras.send(4, HERE, THERE)
         train, inspect = services.start("train"), services.start("inspect")
         wait_until(lambda: answers.read() >= len(cameras.sent), "an answer to every frame")
-        windows, ends = WindowStore(FsspecStore.open(services.store)), {each.place: 0 for each in cameras.sent}
-        ends |= {each.place: each.offset + 1 for each in cameras.sent}
+        windows, ends = (
+            WindowStore(FsspecStore.open(services.store)),
+            {each.topic_partition: 0 for each in cameras.sent},
+        )
+        ends |= {each.topic_partition: each.offset + 1 for each in cameras.sent}
         wait_until(lambda: {each: windows.position(each) for each in ends} == ends, "the trainer reading every frame")
 
         assert answers.by_source() == dict.fromkeys(cameras.sent, 1)
         assert len({each.id for each in answers.decisions}) == len(answers.decisions)
-        assert {each.view: each.source.place for each in answers.decisions} == cameras.places
+        assert {each.view: each.source.topic_partition for each in answers.decisions} == cameras.places
         assert [each.source for each in answers.dead_letters] == [broken]
         first = {each.view: each.frame_id for each in answers.decisions if each.source.offset == 0}
         there = cameras.places[THERE].topic
@@ -149,7 +152,7 @@ def test_frames_of_two_topics_are_learnt_and_decided_once_each_and_found_again(
         services.run("dead-letters", "replay", "--view", WIDE)
         wait_until(lambda: answers.read() > len(cameras.sent), "an answer to the replayed frame")
         again = answers.dead_letters[-1]
-        assert (again.source.place, again.source.offset) == (broken.place, broken.offset + 1)
+        assert (again.source.topic_partition, again.source.offset) == (broken.topic_partition, broken.offset + 1)
     services.run("topics", "show", "--json", "topics.json")
     shown = json.loads((tmp_path / "topics.json").read_text())
     partitions = {each["name"].removeprefix(kafka.topic_prefix): each["partitions"] for each in shown["topics"]}

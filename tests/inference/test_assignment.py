@@ -29,18 +29,20 @@ FRAMES = Partition("frames", 0)
 APPENDED_MS = round(AT.timestamp() * 1000)
 
 
-def at(offset: int, topic: str = "frames") -> SourceRecord:
+def at(offset: int, topic: str = "frames", partition: int = 0) -> SourceRecord:
     """A record of frames."""
-    return SourceRecord(topic=topic, partition=0, offset=offset)
+    return SourceRecord(topic=topic, partition=partition, offset=offset)
 
 
-def decided(frame_id: str, offset: int, *, first: int | None = None, topic: str = "frames") -> Record:
+def decided(
+    frame_id: str, offset: int, *, first: int | None = None, topic: str = "frames", partition: int = 0
+) -> Record:
     """The record of a decision on a frame, as an earlier owner of the partition wrote it."""
     decision = Decision(
         id=decision_id(VIEW, frame_id),
         view=VIEW,
         frame_id=frame_id,
-        source=at(offset, topic),
+        source=at(offset, topic, partition),
         verdict=Verdict.UNDECIDED,
         reason=Reason.LEARNING,
         appended_at=AT,
@@ -160,14 +162,14 @@ def test_a_partition_that_no_late_decision_names_is_read_from_its_beginning_and_
     """A topic that was added, or a quiet one whose answers lie far behind another's; a first start says nothing."""
     there, history = Partition("cell-4", 0), History(remembered_frame_ids=10)
     said: list[object] = []
-    for tail in (Tail(decided("a", 5)), Tail()):
+    for tail in (Tail(decided("a", 5)), Tail(decided("a", 5, partition=1)), Tail()):
         ownership = Assignment(
             HandoffQueue(room_frames=1, room_bytes=1000), history, tail, lambda *_: None, grow_topics=lambda: None
         )
         with capture_logs() as logs:
             assert ownership.assigned({there: None}, Deadline(30, clock=lambda: 0.0)) == {}
         said.append([each["partitions"] for each in logs if each["event"] == "partitions_read_from_the_beginning"])
-    assert said == [[["cell-4-0"]], []]
+    assert said == [[["cell-4-0"]], [], []]
 
 
 def unreachable(*_: float) -> int:
