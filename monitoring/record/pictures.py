@@ -26,7 +26,7 @@ from monitoring.record.writing import set_picture
 from softpatch.images.decode import least_depth
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from concurrent.futures import Executor
 
     from sqlalchemy import Row
@@ -96,15 +96,15 @@ class PictureKeeper:
         source: RecordSource,
         *,
         claims: Claims,
-        first_topic: str,
+        topics: Sequence[str],
         longer_px: int,
     ) -> None:
-        """`first_topic`: of frames, where decisions do not say in which their frame lies."""
+        """`topics`: those of frames; where a decision does not say in which its frame lies, it is the first."""
         self._claims = claims
         self._database = database
         self._store = store
         self._source = source
-        self._first_topic = first_topic
+        self._topics = topics
         self._longer_px = longer_px
 
     def keep(self) -> int:
@@ -115,10 +115,13 @@ class PictureKeeper:
         rows = self._waiting()
         by_partition = defaultdict(list)
         for row in rows:
-            by_partition[Partition(row.frames_topic or self._first_topic, row.frames_partition)].append(row)
+            by_partition[Partition(row.frames_topic or self._topics[0], row.frames_partition)].append(row)
         with ThreadPoolExecutor(STORING, thread_name_prefix="store") as storing:
             for partition, wanted in by_partition.items():
-                self._keep_of(partition, sorted(wanted, key=lambda row: row.frames_offset), storing)
+                if partition.topic in self._topics:
+                    self._keep_of(partition, sorted(wanted, key=lambda row: row.frames_offset), storing)
+                else:  # asked for, a topic that there may not be would keep all others waiting
+                    set_picture(self._database, wanted, PictureState.MISSING, [0] * len(wanted))
         return len(rows)
 
     def waiting(self) -> int:
@@ -166,7 +169,7 @@ class PictureKeeper:
         None where the topic was made anew and holds another record there, or what the frame claims is there no more.
         """
         try:
-            frame = frame_of_record(record, self._first_topic)
+            frame = frame_of_record(record, self._topics[0])
             return self._claims.encoded(frame) if frame.view == view else None
         except BadFrame:
             return None

@@ -292,8 +292,8 @@ def serve(
         stack.enter_context(GroupLag(kafka, loop, kafka_metrics, group_id=group, topics=followed))
         kafka_metrics.loop_silent.set_function(lambda: heartbeat.silent_seconds)
         stack.enter_context(Watchdog(heartbeat))
-        first, longer_px = kafka.topic("frames"), settings.thumbnail_px
-        keeper = PictureKeeper(database, store, fetcher, claims=claims, first_topic=first, longer_px=longer_px)
+        frames, longer_px = kafka.frame_topics, settings.thumbnail_px
+        keeper = PictureKeeper(database, store, fetcher, claims=claims, topics=frames, longer_px=longer_px)
         retention = PictureRetention(database, store, settings, clock=now)
 
         def forget() -> int:

@@ -149,7 +149,7 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> RecordedLine:
     store.put(bank_path(VIEW, version), bank)
     with Database.open(f"sqlite:///{folder}/record.sqlite") as database:
         _fill(RecordWriter(database, PassSample(0)), version)
-        keeper = PictureKeeper(database, store, Frames(), claims=NO_CLAIMS, first_topic="frames", longer_px=32)
+        keeper = PictureKeeper(database, store, Frames(), claims=NO_CLAIMS, topics=["frames"], longer_px=32)
         while keeper.keep():
             pass
     return RecordedLine(folder, version)

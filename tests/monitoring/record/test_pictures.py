@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 def keeper(database: Database, store: FsspecStore, source: Frames) -> PictureKeeper:
     """One that makes thumbnails of 24 px."""
-    return PictureKeeper(database, store, source, claims=NO_CLAIMS, first_topic="frames", longer_px=24)
+    return PictureKeeper(database, store, source, claims=NO_CLAIMS, topics=["frames", "cell-4"], longer_px=24)
 
 
 def states(database: Database) -> list[str]:
@@ -73,14 +73,17 @@ def test_a_frame_of_another_view_is_not_taken_for_this_one(database: Database, s
 
 
 def test_a_picture_is_fetched_from_the_topic_its_decision_names(database: Database, store: FsspecStore) -> None:
-    """One that an older release recorded names none: it lies in the first."""
-    there = made(1, Verdict.FAIL)
-    there = there.model_copy(update={"source": there.source.model_copy(update={"topic": "cell-4", "offset": 7})})
-    RecordWriter(database, PassSample(0)).decisions([made(0, Verdict.FAIL), there])
+    """One of an older release names none: it lies in the first. A topic that is read no more is not asked."""
+    there, gone = (
+        each.model_copy(update={"source": each.source.model_copy(update={"topic": topic, "offset": 7})})
+        for each, topic in ((made(1, Verdict.FAIL), "cell-4"), (made(2, Verdict.FAIL), "cell-9"))
+    )
+    RecordWriter(database, PassSample(0)).decisions([made(0, Verdict.FAIL), there, gone])
     with database.writing() as connection:
-        connection.execute(update(decisions).where(decisions.c.id != there.id).values(frames_topic=None))
+        connection.execute(update(decisions).where(decisions.c.frames_offset == 0).values(frames_topic=None))
     source = Frames()
-    assert keeper(database, store, source).keep() == 2
+    assert keeper(database, store, source).keep() == 3
+    assert states(database) == ["kept", "kept", "missing"]
     assert source.asked == {Partition("frames", 0): [0], Partition("cell-4", 0): [7]}
     assert store.get(picture_path(VIEW, there.decided_at, there.id)) == picture(7)
 
