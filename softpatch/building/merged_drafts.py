@@ -1,6 +1,7 @@
 """Drafts that are one group: found in several sets of a window's frames, or twice in one."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 import numpy as np
 
@@ -8,13 +9,17 @@ from softpatch.building.grid_margin import with_margin
 from softpatch.building.group_drafts import SAME, STRONG, GroupDraft
 
 
-def merged_drafts(drafts: Iterable[GroupDraft]) -> list[GroupDraft]:
-    """Groups of several sets that differ from the many in the same way, and of one set that share frames, as one."""
+def merged_drafts(drafts: Iterable[GroupDraft], stands_out: Callable[[GroupDraft], bool]) -> list[GroupDraft]:
+    """Groups of several sets that differ from the many in the same way, and of one set that share frames, as one.
+
+    Of one set a much fainter draft is often the clearer one and bystanders: what it adds must stand out by itself.
+    """
     merged: list[GroupDraft] = []
     for draft in sorted(drafts, key=lambda one: -one.clearness):
         for place, known in enumerate(merged):
             if _same(known, draft):
-                merged[place] = _together(known, draft)
+                if _has_a_say(draft, known, stands_out):
+                    merged[place] = _together(known, draft)
                 break
         else:
             merged.append(draft)
@@ -32,10 +37,14 @@ def _same(one: GroupDraft, other: GroupDraft) -> bool:
     return float(first @ second) >= SAME * float(np.linalg.norm(first) * np.linalg.norm(second))
 
 
+def _has_a_say(draft: GroupDraft, known: GroupDraft, stands_out: Callable[[GroupDraft], bool]) -> bool:
+    if draft.part != known.part or draft.clearness >= STRONG * known.clearness:
+        return True
+    new = ~np.isin(draft.frames, known.frames)
+    return bool(new.any()) and stands_out(replace(draft, frames=draft.frames[new], suspicion=draft.suspicion[new]))
+
+
 def _together(one: GroupDraft, other: GroupDraft) -> GroupDraft:
-    """Both as one; a draft of the same set that is much fainter is the clearer one and bystanders, which stay out."""
-    if one.part == other.part and other.clearness < STRONG * one.clearness:
-        return one
     new = ~np.isin(other.frames, one.frames)
     return GroupDraft(
         part=one.part,
