@@ -74,15 +74,15 @@ def test_a_frame_is_a_jpeg_of_the_size_asked_for() -> None:
 
 @pytest.mark.parametrize("ratio", [0.0, 0.1, 1.0])
 def test_defects_come_as_often_as_asked(ratio: float) -> None:
-    """Within four standard deviations of the binomial over 400 frames."""
-    frames = list(simulator(frames=400, defect_ratio=ratio, size_px=64))
+    """Within four standard deviations of the binomial over 200 frames."""
+    frames = list(simulator(frames=200, defect_ratio=ratio, size_px=64))
     defective = sum(frame.label != "good" for frame in frames)
-    assert abs(defective - 400 * ratio) <= 4 * math.sqrt(400 * ratio * (1 - ratio))
+    assert abs(defective - 200 * ratio) <= 4 * math.sqrt(200 * ratio * (1 - ratio))
 
 
 def test_a_good_frame_has_no_mask_and_a_defective_one_has() -> None:
     """Mask in pixels of the frame; all kinds of defect come up."""
-    frames = list(simulator(frames=150, defect_ratio=0.7, size_px=128))
+    frames = list(simulator(frames=60, defect_ratio=0.7, size_px=128))
     assert {frame.label for frame in frames} == {"good", *DEFECT_TYPES}
     for frame in frames:
         assert (frame.mask is None) == (frame.label == "good")
