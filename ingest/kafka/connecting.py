@@ -191,8 +191,15 @@ def client_options(settings: KafkaSettings) -> dict[str, Any]:
 def require_topics(
     partitions_of: Callable[[str], Iterable[int] | None], topics: Iterable[str], *, otherwise: Callable[[], None]
 ) -> None:
-    """Raises TopicMissing, naming them, where topics do not exist, after `otherwise` has let go of the client."""
-    missing = [topic for topic in topics if not partitions_of(topic)]
+    """Raises TopicMissing, naming them, where topics do not exist, after `otherwise` has let go of the client.
+
+    Raises BrokerUnreachable in the same way where the broker does not say: one that is just starting names no topics.
+    """
+    try:
+        missing = [topic for topic in topics if not partitions_of(topic)]
+    except KafkaError as error:
+        otherwise()
+        raise BrokerUnreachable(f"the Kafka broker does not say which topics there are: {error!r}") from error
     if missing:
         otherwise()
         raise TopicMissing(f"missing topics: {', '.join(missing)}; create them with `patchline topics create`")

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, get_args
 
 import pytest
 from kafka import KafkaProducer
+from kafka.errors import MetadataEmptyBrokerList
 from pydantic import ValidationError
 from structlog.testing import capture_logs
 
 from ingest.kafka.client_logs import ClientLog
-from ingest.kafka.connecting import Deadline, client_options, connected
+from ingest.kafka.connecting import Deadline, client_options, connected, require_topics
 from ingest.kafka.errors import BrokerUnreachable
 from ingest.kafka.producing import producer_options
 from ingest.kafka.settings import KafkaSettings, TopicName
@@ -191,3 +192,15 @@ def test_a_deadline_is_one_budget_for_all_waits() -> None:
     assert deadline.left_ms == 1000
     now[0] = 110.0
     assert (deadline.left_seconds, deadline.passed) == (0.0, True)
+
+
+def test_a_broker_that_names_no_topics_is_no_traceback() -> None:
+    """One that fenced itself, or just started, answers without a list of brokers; the client is let go of."""
+    let_go: list[bool] = []
+
+    def starting(topic: str) -> set[int]:
+        raise MetadataEmptyBrokerList(topic)
+
+    with pytest.raises(BrokerUnreachable, match="does not say which topics there are: MetadataEmptyBrokerList"):
+        require_topics(starting, ["frames"], otherwise=lambda: let_go.append(True))
+    assert let_go == [True]
