@@ -183,7 +183,7 @@ def test_one_views_index_that_cannot_be_written_keeps_no_other_from_being_writte
     assert collecting.windows.position(FRAMES) == 0
     collecting.store.full = None
     trainer.round()
-    assert collecting.windows.position("frames", 0) == 2
+    assert collecting.windows.position(FRAMES) == 2
 
 
 def broken(*_: object, **__: object) -> None:
