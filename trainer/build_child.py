@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, overload
 
@@ -17,6 +17,8 @@ from ingest.parent_process import ParentGone, die_with_parent
 from trainer.build_order import BuildAnswer, BuildFailed, BuildFinished, BuildOrder, BuildStep, line_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ingest.store import Store
     from softpatch.gate.measures import GateMeasures
 
@@ -106,6 +108,7 @@ def _build(order: BuildOrder, steps: Steps) -> GateMeasures | None:
     from softpatch.network.graph import load_graph  # noqa: PLC0415
     from softpatch.network.sessions import FrameShapes  # noqa: PLC0415
     from trainer.labelled_frames import labelled_frames  # noqa: PLC0415
+    from trainer.machine_clock import machine_clock  # noqa: PLC0415
     from trainer.prior_banks import prior_banks, stored_bank  # noqa: PLC0415
 
     geometry = order.settings.measured_geometry
@@ -127,7 +130,7 @@ def _build(order: BuildOrder, steps: Steps) -> GateMeasures | None:
         parent=order.parent,
         earlier=None if parent is None else parent.manifest,
         before=prior_banks(store, order, parent),
-        pace=Pace(order.frames_per_second, _machine_clock(embedder.provider)),
+        pace=Pace(order.frames_per_second, machine_clock(embedder.provider)),
         progress=steps.step,
         threads=order.threads,
         max_pixels=order.max_pixels,
@@ -137,14 +140,6 @@ def _build(order: BuildOrder, steps: Steps) -> GateMeasures | None:
     beside.write_bytes(bank_to_bytes(bank))
     beside.replace(order.result)
     return None if order.gate is None else measures
-
-
-def _machine_clock(provider: str) -> Callable[[], float]:
-    """Seconds of all cores' work in this process; by the wall where a GPU does it."""
-    from softpatch.threads import available_cores  # noqa: PLC0415 - as in _build
-
-    cores = available_cores()
-    return (lambda: time.process_time() / cores) if provider == "cpu" else time.perf_counter
 
 
 def _take_stdout() -> BinaryIO:

@@ -61,7 +61,7 @@ def run_bench(bench: Bench, progress: ProgressDisplay) -> dict[str, object]:
     with progress.step("Starting broker and topics"):
         line = LocalStack.start(stack_options(bench.folder, VIEW, bench.flags, bench.bootstrap, bench.topic_prefix))
     with line:
-        built = _built(line, frames, progress)
+        built = _built(line, frames, bench.rate_per_second, progress)
         store = FsspecStore.open(line.settings.store.url)
         store.put(bank_path(VIEW, built.version), built.file)
         state = state_of(built.bank, built.version, bank_path(VIEW, built.version))
@@ -107,12 +107,20 @@ class _Built:
         }
 
 
-def _built(line: LocalStack, frames: Sequence[CameraFrame], progress: ProgressDisplay) -> _Built:
+def _built(
+    line: LocalStack, frames: Sequence[CameraFrame], rate_per_second: float, progress: ProgressDisplay
+) -> _Built:
     begun = time.monotonic()
     encoded, names = [frame.encoded for frame in frames], [frame.source for frame in frames]
     with BuildStages(progress) as stages:
         bank, data = build_from_bytes(
-            encoded, names, line.settings, view=VIEW, at=datetime.now(UTC), progress=stages.report
+            encoded,
+            names,
+            line.settings,
+            view=VIEW,
+            at=datetime.now(UTC),
+            progress=stages.report,
+            frames_per_second=rate_per_second,
         )
     return _Built(bank, data, time.monotonic() - begun)
 

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 from deploy.wiring import embedder_of, graph_of
 from softpatch.bank import Bank, bank_to_bytes
 from softpatch.building.build import build_bank
+from softpatch.building.input_cost import Pace
 from softpatch.images.folders import read_folder
+from trainer.machine_clock import machine_clock
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,8 +51,12 @@ def build_from_bytes(
     at: datetime,
     progress: BuildProgress,
     labels: Sequence[LabelledFrames] = (),
+    frames_per_second: float | None = None,
 ) -> tuple[Bank, bytes]:
-    """The bank of these pictures by a view's settings, and its file's bytes."""
+    """The bank of these pictures by a view's settings, and its file's bytes.
+
+    `frames_per_second`: at which its frames will come, where the settings do not say (`build.frames_per_second`).
+    """
     embedder, graph = embedder_of(settings.runtime), graph_of(settings.runtime)
     bank = build_bank(
         encoded,
@@ -63,5 +69,6 @@ def build_from_bytes(
         progress=progress,
         max_pixels=settings.images.max_pixels,
         labels=labels,
+        pace=Pace(frames_per_second, machine_clock(embedder.provider)),
     )
     return bank, bank_to_bytes(bank)

@@ -45,6 +45,19 @@ def test_a_folder_becomes_a_bank_and_every_stage_is_shown(tmp_path: Path, capsys
     assert f"Next: patchline score IMAGE --bank {out}" in text
 
 
+@pytest.mark.slow
+def test_the_rate_that_the_settings_give_limits_the_input(tmp_path: Path) -> None:
+    """A million frames a second: an eighth of the pixels, the least, is what this machine comes nearest by."""
+    out = tmp_path / "bank.safetensors"
+    for number in range(8):
+        (tmp_path / f"{number}.jpg").write_bytes(jpeg(number))
+    few = "views.*.build={most_input_px: 65536, frames_per_second: 1000000, coreset_cap: 200}"
+    with structlog.testing.capture_logs():
+        build(folder=tmp_path, out=out, view="line-1/top", flags=[*CPU, few], json=None)
+    geometry = bank_from_bytes(out.read_bytes()).manifest.geometry
+    assert (geometry.width_px, geometry.height_px) == (96, 96)
+
+
 @pytest.fixture(scope="module")
 def scratched(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Forty plates, of which every fifth has the same scratch."""
