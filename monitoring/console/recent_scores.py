@@ -33,11 +33,17 @@ class RecentScores:
 
     def of(self, view: str) -> Sequence[Score]:
         """The last scores of a view, the oldest first; from the database where it was not followed yet."""
-        return self._scores[view] if view in self._scores else self._asked(view)
+        known = self._scores.get(view)
+        return self._asked(view) if known is None else known
 
     def follow(self, views: Iterable[ViewSummary]) -> None:
-        """Take what views have decided since. Raises DatabaseError: the next time it is taken all the same."""
+        """Take what these views have decided since; any other is gone and is forgotten.
+
+        Raises DatabaseError: the next time it is taken all the same.
+        """
         last_at = {each.view: each.last_at for each in views}
+        for gone in self._known_until.keys() - last_at.keys():
+            del self._scores[gone], self._known_until[gone]
         news = max((at for view, at in last_at.items() if self._behind(view, at)), default=None)
         if news is None:
             return

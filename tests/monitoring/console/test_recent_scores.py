@@ -49,3 +49,15 @@ def test_a_view_that_was_not_followed_is_asked_for(database: Database) -> None:
     RecordWriter(database, PassSample(0)).decisions([made(n, view=VIEWS[0]) for n in range(3)])
     assert len(RecentScores(RecordReader(database)).of(VIEWS[0])) == 3
     assert RecentScores(RecordReader(database)).of("line-9/none") == []
+
+
+def test_a_view_that_is_gone_is_forgotten(database: Database) -> None:
+    """Its scores are the database's again, with what was written since."""
+    reader, writer = RecordReader(database), RecordWriter(database, PassSample(0))
+    scores = RecentScores(reader)
+    writer.decisions([made(n, view=VIEWS[0]) for n in range(3)])
+    scores.follow(reader.views())
+    writer.decisions([made(n, view=VIEWS[0]) for n in range(3, 5)])
+    assert len(scores.of(VIEWS[0])) == 3
+    scores.follow([])
+    assert len(scores.of(VIEWS[0])) == 5
