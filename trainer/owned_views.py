@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from ingest.kafka.records import Partition
     from monitoring.metrics import TrainerMetrics
     from trainer.settings import ViewTraining
-    from trainer.window import KeptFrame
     from trainer.window_store import WindowStore
 
 log = structlog.get_logger(__name__)
@@ -70,7 +69,7 @@ class OwnedView:
         self._state = state
         self._announced = announced
         self._dirty = False
-        self._to_delete: list[KeptFrame] = []
+        self._to_delete: set[str] = set()
         self._dated: str | None = None
         self._bank_checked_at: float | None = None
         self._heard_at: float | None = None
@@ -114,9 +113,9 @@ class OwnedView:
         return self._announced
 
     @property
-    def to_delete(self) -> tuple[KeptFrame, ...]:
-        """Frames whose files go once the saved index no longer names them and no build reads them."""
-        return tuple(self._to_delete)
+    def to_delete(self) -> frozenset[str]:
+        """Names of files that go once the saved index does not name them and no build reads them."""
+        return frozenset(self._to_delete)
 
     @property
     def dated(self) -> str | None:
@@ -139,15 +138,19 @@ class OwnedView:
         if isinstance(change, WindowIndex):
             change = Change(change)
         self._index = change.index
-        self._to_delete.extend(change.delete)
+        self._to_delete.update(frame.name for frame in change.delete)
         self._dirty = True
 
     def window_saved(self) -> None:
         """The index in the store is the one in memory."""
         self._dirty = False
 
+    def found_files(self, names: Iterable[str]) -> None:
+        """Its folder holds files that its index does not name."""
+        self._to_delete.update(names)
+
     def files_deleted(self) -> None:
-        """The files of all frames in `to_delete` are gone."""
+        """The files in `to_delete` are gone."""
         self._to_delete.clear()
 
     def published(self, state: BankState) -> None:
@@ -189,7 +192,6 @@ class OwnedViews:
         training_of: Callable[[str], ViewTraining],
         read_states: Callable[[], Mapping[str, BankState]],
         ends: Callable[[], Mapping[Partition, int]],
-        in_use: Callable[[str], bool],
         metrics: TrainerMetrics,
         now: Callable[[], datetime],
         max_views: int,
@@ -202,7 +204,6 @@ class OwnedViews:
             training_of: the settings of a view.
             read_states: reads `banks` whole.
             ends: where the partitions of frames end now.
-            in_use: whether a build reads a view's frames: their files stay.
             metrics: the trainer's.
             now: the wall clock.
             max_views: owned at most; further ones open only where they have a bank.
@@ -213,7 +214,6 @@ class OwnedViews:
         self._training_of = training_of
         self._read_states = read_states
         self._ends = ends
-        self._in_use = in_use
         self._metrics = metrics
         self._now = now
         self._states: Mapping[str, BankState] = {}
@@ -321,9 +321,9 @@ class OwnedViews:
         return iter(list(self._views.values()))
 
     def _load(self, index: WindowIndex, ends: Mapping[Partition, int]) -> None:
-        swept = self._windows.complete(index) if self._in_use(index.view) else self._windows.swept(index)
         recreated = any(offset > ends.get(each, offset) for each, offset in index.read_through.items())
-        view = self._add(swept)
+        view = self._add(self._windows.complete(index))
+        view.found_files(self._windows.unnamed_files(index))
         if recreated:
             log.warning("topic_recreated", view=view.name, detail="frames end before the window does: learning anew")
             view.change_window(read_anew(view.index))

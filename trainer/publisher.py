@@ -108,7 +108,11 @@ class Publisher:
             Aborted: every owned view is void.
             StoreError: some indexes are still behind; the next flush writes them.
         """
-        changed = {view.index.home_partition for view in self._views if view.dirty or view is confirm}
+        changed = {
+            view.index.home_partition
+            for view in self._views
+            if view.dirty or view is confirm or (view.to_delete and not in_use(view.name))
+        }
         works = [
             Work(claim, at)
             for each, claim in self._loop.claims.items()
@@ -164,9 +168,8 @@ class Publisher:
         return committed
 
     def _clear(self, view: OwnedView) -> None:
-        """Delete what the saved index no longer names; a topic made anew may have given a name again."""
-        named = {frame.name for frame in view.index.frames}
-        self._windows.delete(view.name, [frame for frame in view.to_delete if frame.name not in named])
+        """Delete what the saved index does not name; a frame that is read again has its name again."""
+        self._windows.delete(view.name, view.to_delete - {frame.name for frame in view.index.frames})
         view.files_deleted()
 
     def _records(self, view: OwnedView, transition: Transition) -> tuple[Outgoing, ...]:

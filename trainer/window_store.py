@@ -96,13 +96,10 @@ class WindowStore:
         self._saved.pop(view, None)
         self._journals.pop(view, None)
 
-    def swept(self, index: WindowIndex) -> WindowIndex:
-        """The index with only frames whose files are there; files that it does not name are deleted."""
-        named = {frame.name for frame in index.frames}
+    def unnamed_files(self, index: WindowIndex) -> frozenset[str]:
+        """Names of files in the window's folder that the index does not name: what a crash left behind."""
         journal = self._journals.get(index.view, "").rsplit("/", 1)[-1]
-        for stray in self._files(index.view) - named - {INDEX, journal}:
-            self._remove(f"{window_folder(index.view)}/{stray}")
-        return self.complete(index)
+        return self._files(index.view) - {frame.name for frame in index.frames} - {INDEX, journal}
 
     def complete(self, index: WindowIndex) -> WindowIndex:
         """The index with only frames whose files are there: one that somebody deleted would fail a build."""
@@ -110,9 +107,8 @@ class WindowStore:
         if not lost:
             return index
         log.warning("window_frames_lost", view=index.view, frames=len(lost))
-        self._saved.pop(
-            index.view, None
-        )  # whoever took the frames may have taken the index that a journal goes on from
+        # Whoever took the frames may have taken the index that a journal goes on from.
+        self._saved.pop(index.view, None)
         return without(index, lost)
 
     def keep(self, frames: Sequence[NewFrame]) -> list[tuple[NewFrame, StoreError]]:
@@ -130,10 +126,10 @@ class WindowStore:
             self._store.append(self._journals[index.view], line)
             self._saved[index.view] = replace(written, index=index, journal_bytes=written.journal_bytes + len(line))
 
-    def delete(self, view: str, frames: Iterable[KeptFrame]) -> None:
-        """Remove files that the saved index no longer names."""
-        for frame in frames:
-            self._remove(f"{window_folder(view)}/{frame.name}")
+    def delete(self, view: str, names: Iterable[str]) -> None:
+        """Remove files that the saved index does not name."""
+        for name in names:
+            self._remove(f"{window_folder(view)}/{name}")
 
     def position(self, partition: Partition) -> int:
         """The first offset of a partition that is not in the windows; 0 where nothing was read yet."""
@@ -163,8 +159,8 @@ class WindowStore:
         except NotInStore:
             return b""
 
-    def _files(self, view: str) -> set[str]:
-        return {path.rsplit("/", 1)[1] for path in self._store.paths(window_folder(view))}
+    def _files(self, view: str) -> frozenset[str]:
+        return frozenset(path.rsplit("/", 1)[1] for path in self._store.paths(window_folder(view)))
 
     def _written(self, frame: NewFrame) -> StoreError | None:
         try:

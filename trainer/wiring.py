@@ -247,7 +247,6 @@ def _owned_views(
         training_of=training_of,
         read_states=lambda: read_states(shared.kafka, shared.topics.banks),
         ends=ends,
-        in_use=shared.builds.reads,
         metrics=shared.metrics,
         max_views=shared.settings.max_views,
         now=shared.now,

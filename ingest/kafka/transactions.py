@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Self
 import structlog
 from kafka import KafkaConsumer, TopicPartition
 from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
-from kafka.errors import FencedInstanceIdError, KafkaError, KafkaTimeoutError, RetriableError
+from kafka.errors import CommitFailedError, FencedInstanceIdError, KafkaError, KafkaTimeoutError, RetriableError
 from kafka.structs import MemberState, OffsetAndMetadata
 
 from ingest.kafka.connecting import Deadline, client_options, connected, require_topics
@@ -88,6 +88,8 @@ class TransactionLoop:
         self._ownership = ownership
         self._state = State.JOINING
         self._membership: Untyped = None
+        self._refused: tuple[int, str] | None = None
+        """The generation and member id that the broker does not know any more."""
         self._claims: dict[Partition, Claim] = {}
         self._committed: dict[Partition, int | None] = {}
         self._tenure = 0
@@ -250,10 +252,11 @@ class TransactionLoop:
     def _settle(self, deadline: Deadline) -> frozenset[Partition]:
         """Where the group has a new generation, take over what it gives us; returns the partitions sought anew."""
         membership = self._consumer.group_metadata()
-        identity = (membership.generation_id, membership.member_id)
         if membership.state != MemberState.STABLE or not _is_member(membership):
             return frozenset()
-        if self._membership is not None and identity == (self._membership.generation_id, self._membership.member_id):
+        if _identity(membership) == self._refused:  # until a join has ended, the client believes in it
+            return frozenset()
+        if self._membership is not None and _identity(membership) == _identity(self._membership):
             return frozenset()
         owned = frozenset(Partition(*each) for each in self._consumer.assignment())
         offsets = self._offsets(owned, deadline)
@@ -336,6 +339,8 @@ class TransactionLoop:
         if is_fenced(cause):
             return self._fenced(cause)
         self._producer.abort(Deadline(self._settings.request_timeout_seconds))
+        if isinstance(cause, CommitFailedError):
+            self._join_anew()
         self._void()
         log.warning("transaction_aborted", cause=type(cause).__name__, detail=str(cause))
         if isinstance(cause, TOO_LARGE):
@@ -343,6 +348,12 @@ class TransactionLoop:
         if isinstance(cause, HOPELESS):
             return Refused(f"Kafka refuses this transaction for good: {cause}")
         return Aborted(f"transaction aborted: {type(cause).__name__}: {cause}")
+
+    def _join_anew(self) -> None:
+        """The group went on without us: nothing is taken over until the broker has given us a new membership."""
+        self._refused = _identity(self._membership)
+        if _identity(self._consumer.group_metadata()) == self._refused:
+            self._consumer._coordinator.request_rejoin()  # noqa: SLF001  its own heartbeat finds out seconds later
 
     def _fenced(self, cause: BaseException) -> Fenced:
         self._state = State.FENCED
@@ -387,6 +398,10 @@ def next_offsets(works: Iterable[Work]) -> dict[Partition, int]:
     for work in works:
         offsets[work.claim.partition] = max(work.next_offset, offsets.get(work.claim.partition, 0))
     return offsets
+
+
+def _identity(membership: Untyped) -> tuple[int, str]:
+    return membership.generation_id, membership.member_id
 
 
 def _is_member(membership: Untyped) -> bool:

@@ -89,7 +89,6 @@ class CollectingTrainer:
     training: ViewTraining = field(default_factory=ViewTraining)
     states: Mapping[str, BankState] = field(default_factory=dict)
     ends: dict[Partition, int] = field(default_factory=dict)
-    building: set[str] = field(default_factory=set)
     now_seconds: float = 0.0
     max_views: int = 1000
     baseline: InputBaseline = field(default_factory=InputBaseline)
@@ -109,7 +108,6 @@ class CollectingTrainer:
             training_of=lambda _: self.training,
             read_states=lambda: self.states,
             ends=lambda: self.ends,
-            in_use=self.building.__contains__,
             metrics=self.metrics,
             max_views=self.max_views,
             now=lambda: AT,

@@ -100,7 +100,23 @@ def test_files_that_no_index_names_are_swept_at_the_restart(tmp_path: Path) -> N
     trainer = fed(CollectingTrainer(tmp_path), 3)
     trainer.take(record(3, PICTURES[3]))
     assert "0-3.frame" in trainer.frame_files()
-    assert CollectingTrainer(tmp_path).frame_files() == {"0-0.frame", "0-1.frame", "0-2.frame"}
+    again = CollectingTrainer(tmp_path)
+    again.flush()
+    assert again.frame_files() == {"0-0.frame", "0-1.frame", "0-2.frame"}
+    assert again.views.get(VIEW).to_delete == frozenset()
+
+
+def test_a_trainer_that_was_left_behind_deletes_no_file_of_its_successor(tmp_path: Path) -> None:
+    """It reads the window while the successor has written a frame but not yet the index: only a commit tells."""
+    successor = fed(CollectingTrainer(tmp_path), 3)
+    successor.take(record(3, PICTURES[3]))
+    left_behind = CollectingTrainer(tmp_path)
+    left_behind.loop.abort = True
+    with pytest.raises(Aborted):
+        left_behind.flush()
+    successor.flush()
+    assert kept_by(CollectingTrainer(tmp_path)) == [0, 1, 2, 3]
+    assert successor.frame_files() == {"0-0.frame", "0-1.frame", "0-2.frame", "0-3.frame"}
 
 
 def test_a_frame_whose_file_is_gone_leaves_the_window(tmp_path: Path) -> None:

@@ -270,7 +270,6 @@ def test_views_take_turns(trainer: BuildingTrainer) -> None:
 
 def taken_away_and_given_back(trainer: BuildingTrainer) -> None:
     """What an abort does: everything is void, and with the next poll ours again."""
-    trainer.collecting.building.add(VIEW)
     trainer.collecting.views.revoked(frozenset({FRAMES}))
     trainer.controller.follow_builds()
     trainer.collecting.views.assigned({FRAMES: 0}, Deadline(30))

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 from kafka import TopicPartition
+from kafka.admin import KafkaAdminClient, MemberToRemove
 
+from ingest.kafka.connecting import client_options
 from ingest.kafka.errors import Aborted, Fenced, KafkaFailure, Refused, TopicMissing
 from ingest.kafka.readers import WholeTopicReader
 from ingest.kafka.records import Claim, Outgoing, Partition, Work
@@ -221,6 +223,22 @@ def test_an_owner_is_asked_again_after_an_abort(settings: KafkaSettings) -> None
             loop.commit(works)
         books.start = 7
         assert [record.offset for record in polled(loop, 3)] == [7, 8, 9]
+    assert books.told == ["assigned", "revoked", "assigned"]
+
+
+def test_a_member_that_the_group_forgot_takes_nothing_over_before_it_has_joined_anew(settings: KafkaSettings) -> None:
+    """kafka-python believes in its old membership until a heartbeat; an owner asked then would act beside its heir."""
+    send_numbered(settings, range(10), cameras=1)
+    books = _OwnBooks(start=4)
+    with open_loop(settings, ownership=books) as loop:
+        works = [answer(settings, record) for record in polled(loop, 6)]
+        forgotten = loop._membership.member_id
+        with closing(KafkaAdminClient(**client_options(settings))) as admin:
+            admin.remove_group_members(settings.group(settings.inference_group), [MemberToRemove(group_instance_id=settings.instance_id)])
+        with pytest.raises(Aborted, match="UnknownMemberIdError"):
+            loop.commit(works)
+        assert len(polled(loop, 6)) == 6
+        assert loop._membership.member_id != forgotten
     assert books.told == ["assigned", "revoked", "assigned"]
 
 
