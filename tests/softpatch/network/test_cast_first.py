@@ -1,0 +1,54 @@
+"""What a GPU is given begins with a Cast, whatever the file begins with, and computes the same to the bit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+
+from softpatch.network import graph as graph_module
+from softpatch.network.cast_first import cast_first
+from softpatch.network.graph import INPUT, lite0, load_graph
+
+SHIPPED = [
+    pytest.param(file, features, id=f"{file.stem}-{features}")
+    for file in sorted((Path(graph_module.__file__).parent / "graphs").glob("*.onnx"))
+    for features in load_graph(file).features
+]
+
+
+def first_nodes(model: bytes) -> list[str]:
+    """The operators that take the frames."""
+    return [node.op_type for node in onnx.load_model_from_string(model).graph.node if INPUT in node.input]
+
+
+@pytest.mark.parametrize(("file", "features"), SHIPPED)
+def test_every_graph_that_ships_begins_with_a_cast_on_a_gpu(file: Path, features: str) -> None:
+    """TensorRT transposes no uint8: it would leave the first layer, and the copy behind it, to another provider."""
+    model = cast_first(load_graph(file).model_of(features))
+    onnx.checker.check_model(onnx.load_model_from_string(model), full_check=True)
+    assert first_nodes(model) == ["Cast"]
+
+
+@pytest.mark.parametrize(("file", "features"), SHIPPED)
+def test_it_computes_the_same_to_the_bit(file: Path, features: str) -> None:
+    """A cast of each value, and an order of them, in either order."""
+    given = load_graph(file).model_of(features)
+    frames = np.random.default_rng(0).integers(0, 256, (2, 64, 96, 3), np.uint8)
+    one, other = (
+        onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"]).run([features], {INPUT: frames})[0]
+        for model in (given, cast_first(given))
+    )
+    assert np.array_equal(one, other)
+
+
+def test_a_graph_that_begins_otherwise_is_left_alone() -> None:
+    """One that has its Cast first already, and one that is another's."""
+    changed = cast_first(lite0().model_of("wide"))
+    assert cast_first(changed) == changed
+    own = onnx.load_model_from_string(changed)
+    own.graph.node[0].op_type = "Identity"
+    assert cast_first(own.SerializeToString()) == own.SerializeToString()
