@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
 from deploy.errors import UsageError
 from inference.settings import InferenceSettings, ViewInspection
@@ -52,7 +52,21 @@ class RuntimeSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
     backbone: str = Field(default="lite0", min_length=1, description="lite0, or the path of an exported graph.")
     provider: Literal["auto", "cpu", "cuda", "tensorrt"] = "auto"
+    precision: Literal["auto", "fp32", "fp16"] = Field(
+        default="auto", description="auto: fp16 on TensorRT, else fp32, without TF32; fp16 is TensorRT's alone."
+    )
+    engine_cache: str = Field(
+        default="./patchline-data/engines",
+        min_length=1,
+        description="Folder of the engines that TensorRT compiles, one for each size of frame.",
+    )
     threads: int | None = Field(default=None, ge=1, description="Threads of the network; none: every core.")
+
+    @model_validator(mode="after")
+    def _fp16_needs_tensorrt(self) -> RuntimeSettings:
+        if self.precision == "fp16" and self.provider in {"cpu", "cuda"}:
+            raise ValueError(f"{self.provider} computes in fp32: leave precision at auto, or set provider to tensorrt")
+        return self
 
 
 class UpSettings(BaseModel):

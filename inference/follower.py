@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 POLL_SECONDS = 0.2
+CLOSE_SECONDS = 10.0
 
 
 class BankFollower:
@@ -43,9 +44,11 @@ class BankFollower:
             raise self._failure
 
     def close(self) -> None:
-        """Stop following; a bank that is being loaded is loaded first."""
+        """Stop following; a bank that is being loaded is loaded first, unless TensorRT compiles an engine for it."""
         self._stop.set()
-        self._thread.join()
+        self._thread.join(CLOSE_SECONDS)
+        if self._thread.is_alive():
+            log.warning("bank_left_unloaded", seconds=CLOSE_SECONDS)
 
     def __enter__(self) -> Self:
         self._thread.start()

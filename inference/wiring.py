@@ -22,6 +22,7 @@ from inference.handoff_queue import HandoffQueue
 from inference.history import History
 from inference.inspector import Destinations, Inspector
 from inference.known_views import KnownViews
+from inference.network import EnginesCompiling, OpenedNetwork, opened_beside
 from inference.reporting import InspectionReporting
 from inference.scoring import FrameScoring
 from inference.service import Service
@@ -59,6 +60,7 @@ if TYPE_CHECKING:
     from ingest.store import Store
     from monitoring.metrics import InferenceMetrics, KafkaMetrics
     from softpatch.network.embed import Embedder
+    from softpatch.network.engines import Compiling
     from softpatch.scoring.search import Search
 
 log = structlog.get_logger(__name__)
@@ -71,7 +73,7 @@ def serve(
     kafka: KafkaSettings,
     settings: InferenceSettings,
     inspection_of: Callable[[str], ViewInspection],
-    embedder: Embedder,
+    open_network: Callable[[Compiling], OpenedNetwork],
     store: Store,
     images: ImageSettings,
     claims: Claims,
@@ -81,7 +83,10 @@ def serve(
     clock: Callable[[], float] = time.monotonic,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> None:
-    """Run the inference service until `stop` is set. `make_search` makes the search over a bank's vectors.
+    """Run the inference service until `stop` is set.
+
+    `open_network` is called once the health pages answer: TensorRT may have to compile an engine first. `make_search`
+    makes the search over a bank's vectors.
 
     Raises:
         BadKey: a key of `bank_keys` cannot be used.
@@ -89,6 +94,7 @@ def serve(
         TopicMissing: `patchline topics create` has not been run.
         Fenced, Refused: see `Service.run`.
         PortInUse: the metrics port is taken.
+        Exception: what `open_network` raises.
     """
     registry = registry or CollectorRegistry()
     metrics = declare_inference(registry)
@@ -96,17 +102,23 @@ def serve(
     broker_clock = BrokerClock(wall=lambda: now().timestamp())
     handoff = HandoffQueue(room_frames=settings.queue_frames, room_bytes=settings.queue_bytes)
     kafka_metrics = declare_kafka(registry)
-    reporting = InspectionReporting(metrics, kafka_metrics, provider=embedder.provider, precision=embedder.precision)
     verifier = BankVerifier.open(settings.bank_keys) if settings.bank_keys else None
-    loader = BankLoader(store, embedder, make_search, verifier)
     notices = BankNotices()
-    banks = ActiveBanks(loader, notices)
-    follower = BankFollower(banks, kafka, retry_seconds=settings.bank_retry_seconds, clock=clock)
-    progress = ServiceProgress(follower.ready, banks)
+    progress = ServiceProgress(EnginesCompiling(clock))
     destinations = Destinations(kafka.topic("decisions"), kafka.topic("frames.dead-letter"))
     with ExitStack() as stack:
         _serve_health(registry, heartbeat, progress, settings, stack)
         kafka_metrics.loop_silent.set_function(lambda: heartbeat.silent_seconds)
+        network = progress.network = opened_beside(open_network, progress.engines.compiling, stop)
+        if network is None:
+            return
+        embedder = network.embedder
+        reporting = InspectionReporting(
+            metrics, kafka_metrics, provider=embedder.provider, precision=embedder.precision
+        )
+        banks = ActiveBanks(BankLoader(store, embedder, make_search, verifier), notices)
+        follower = BankFollower(banks, kafka, retry_seconds=settings.bank_retry_seconds, clock=clock)
+        progress.follow(follower.ready, banks)
         stack.enter_context(follower)
         _wait_for_banks(follower, heartbeat, stop)
         if stop.is_set():
@@ -221,23 +233,44 @@ def _assignment(
 
 @dataclass
 class ServiceProgress:
-    """How far the start has come, for `/readyz`: the banks first, then the group."""
+    """How far the start has come, for `/readyz`: the network first, then the banks, then the group."""
 
-    banks_ready: Event
-    banks: ActiveBanks
+    engines: EnginesCompiling
+    network: OpenedNetwork | None = None
+    banks: ActiveBanks | None = None
+    banks_ready: Event | None = None
     loop: Loop | None = None
+
+    def follow(self, banks_ready: Event, banks: ActiveBanks) -> None:
+        """From now on banks are loaded."""
+        self.banks_ready, self.banks = banks_ready, banks
 
     def readiness(self) -> Readiness:
         """Whether frames are decided now, by the banks that the topic says."""
+        if self.network is None or self.banks is None or self.banks_ready is None:
+            return self._not_ready("the network is being opened.")
         if not self.banks_ready.is_set() and self.banks.store_fault is not None:
-            return Readiness(ready=False, sentence=f"Not ready: the store does not answer: {self.banks.store_fault}")
+            return self._not_ready(f"the store does not answer: {self.banks.store_fault}")
         if not self.banks_ready.is_set():
-            return Readiness(ready=False, sentence="Not ready: the banks in force are being loaded and proven.")
+            return self._not_ready("the banks in force are being loaded and proven.")
         if self.loop is None or self.loop.state not in (State.OWNING, State.COMMITTING):
-            return Readiness(ready=False, sentence="Not ready: joining the consumer group.")
-        waiting = f" {len(self.banks.unfetched)} banks are not in the store yet." if self.banks.unfetched else ""
-        taken_over = f" {self.loop.taken_over}" if self.loop.taken_over else ""
-        return Readiness(ready=True, sentence=f"Ready: {len(self.loop.claims)} partitions.{waiting}{taken_over}")
+            return self._not_ready("joining the consumer group.")
+        unfetched = len(self.banks.unfetched)
+        sentence = _joined(
+            f"Ready: {len(self.loop.claims)} partitions.",
+            f"{unfetched} banks are not in the store yet." if unfetched else "",
+            self.loop.taken_over or "",
+            self.engines.sentence,
+            self.network.sentence,
+        )
+        return Readiness(ready=True, sentence=sentence)
+
+    def _not_ready(self, why: str) -> Readiness:
+        return Readiness(ready=False, sentence=_joined(f"Not ready: {why}", self.engines.sentence))
+
+
+def _joined(*sentences: str) -> str:
+    return " ".join(each for each in sentences if each)
 
 
 def _opened_loop(

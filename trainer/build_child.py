@@ -105,8 +105,9 @@ def _build(order: BuildOrder, steps: Steps) -> GateMeasures | None:
     from softpatch.building.build import build_and_examine  # noqa: PLC0415
     from softpatch.building.input_cost import Pace  # noqa: PLC0415
     from softpatch.network.embed import OnnxEmbedder  # noqa: PLC0415
+    from softpatch.network.engines import EngineCache  # noqa: PLC0415
     from softpatch.network.graph import load_graph  # noqa: PLC0415
-    from softpatch.network.sessions import FrameShapes  # noqa: PLC0415
+    from softpatch.network.providers import FrameShapes  # noqa: PLC0415
     from trainer.labelled_frames import labelled_frames  # noqa: PLC0415
     from trainer.machine_clock import machine_clock  # noqa: PLC0415
     from trainer.prior_banks import prior_banks, stored_bank  # noqa: PLC0415
@@ -114,7 +115,14 @@ def _build(order: BuildOrder, steps: Steps) -> GateMeasures | None:
     geometry = order.settings.measured_geometry
     shapes = FrameShapes(geometry.height_px, geometry.width_px)
     graph = load_graph(Path(order.graph))
-    embedder = OnnxEmbedder.open(graph, provider=order.provider, threads=order.threads, shapes=shapes)
+    embedder = OnnxEmbedder.open(
+        graph,
+        provider=order.network.provider,
+        precision=order.network.precision,
+        threads=order.threads,
+        shapes=shapes,
+        engines=None if order.network.engine_cache is None else EngineCache(Path(order.network.engine_cache)),
+    )
     store = FsspecStore.open(order.store_url)
     parent = stored_bank(store, order.view, order.parent)
     bank, measures = build_and_examine(

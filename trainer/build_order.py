@@ -17,6 +17,15 @@ class _Wire(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
+class NetworkRun(_Wire):
+    """On what builds run the network, and how precisely; engines of TensorRT are kept in `engine_cache`."""
+
+    provider: ProviderChoice = "auto"
+    precision: Literal["auto", "fp32", "fp16"] = "auto"
+    engine_cache: str | None = None
+    """None: `auto` leaves TensorRT out, which would compile an engine for every input size that is tried."""
+
+
 class AnnotationOrder(_Wire):
     """Frames with a label that a build follows. Paths of `frames` lie in the store; one that is gone is left out."""
 
@@ -45,7 +54,7 @@ class BuildOrder(_Wire):
     annotations: tuple[AnnotationOrder, ...] = ()
     graph: str
     """File of the ONNX graph."""
-    provider: ProviderChoice
+    network: NetworkRun
     threads: int
     niceness: int
     settings: BuildSettings

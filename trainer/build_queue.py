@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from ingest.annotation import FrameAnnotation
     from softpatch.settings import BuildSettings
-    from trainer.build_order import BuildAnswer, ProviderChoice
+    from trainer.build_order import BuildAnswer, NetworkRun
     from trainer.owned_views import OwnedView
     from trainer.settings import TrainerSettings
     from trainer.transition import Initiator
@@ -35,7 +35,7 @@ class BuildEnvironment:
 
     graph_file: Path
     """The ONNX graph, as a file the build can read."""
-    provider: ProviderChoice
+    network: NetworkRun
     store_url: str
     max_pixels: int
     """Of a frame that is learnt from."""
@@ -153,7 +153,7 @@ def order_for(
         frames=tuple(frame_path(view.name, frame.partition, frame.offset, frame.topic) for frame in frames),
         frame_names=tuple(frame.frame_id for frame in frames),
         graph=str(environment.graph_file),
-        provider=environment.provider,
+        network=environment.network,
         threads=settings.build_threads,
         niceness=settings.build_niceness,
         annotations=tuple(_annotation_order(each) for each in view.state.annotations),

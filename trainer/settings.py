@@ -36,6 +36,11 @@ class TrainerSettings(BaseModel):
         default=9402, ge=0, lt=2**16, description="Of /metrics, /healthz and /readyz; 0: a free one."
     )
     build_threads: int = Field(default=1, ge=1, description="Threads of one build; the line's scoring needs the rest.")
+    compile_engines: bool = Field(
+        default=False,
+        description="Whether builds use TensorRT, which compiles an engine, in minutes, for every input size that they "
+        "try; else they take CUDA in its place.",
+    )
     build_niceness: int = Field(
         default=10, ge=0, le=19, description="How far a build steps back behind other processes."
     )

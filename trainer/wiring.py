@@ -56,7 +56,7 @@ if TYPE_CHECKING:
     from ingest.kafka.settings import KafkaSettings
     from monitoring.metrics import KafkaMetrics, TrainerMetrics
     from softpatch.network.graph import Graph
-    from trainer.build_order import ProviderChoice
+    from trainer.build_order import NetworkRun
     from trainer.settings import TrainerSettings, ViewTraining
 
 log = structlog.get_logger(__name__)
@@ -117,7 +117,7 @@ def serve(
     kafka: KafkaSettings,
     store_url: str,
     graph: Graph,
-    provider: ProviderChoice,
+    network: NetworkRun,
     training_of: Callable[[str], ViewTraining],
     images: ImageSettings,
     claims: Claims,
@@ -140,7 +140,7 @@ def serve(
     signer = None if settings.signing_key_file is None else BankSigner.open(settings.signing_key_file)
     with ExitStack() as stack:
         stack.enter_context(_health(settings, registry, heartbeat, progress))
-        environment = _build_environment(stack, graph, provider, store_url, max_pixels=images.max_pixels)
+        environment = _build_environment(stack, graph, network, store_url, max_pixels=images.max_pixels)
         shared = _Shared(
             settings=settings,
             kafka=kafka,
@@ -354,11 +354,11 @@ def read_states(kafka: KafkaSettings, topic: str) -> dict[str, BankState]:
 
 
 def _build_environment(
-    stack: ExitStack, graph: Graph, provider: ProviderChoice, store_url: str, *, max_pixels: int
+    stack: ExitStack, graph: Graph, network: NetworkRun, store_url: str, *, max_pixels: int
 ) -> BuildEnvironment:
     folder = stack.enter_context(build_workdir())
     graph_file = folder / "graph.onnx"
     graph_file.write_bytes(graph.model)
     return BuildEnvironment(
-        graph_file=graph_file, provider=provider, store_url=store_url, max_pixels=max_pixels, folder=folder
+        graph_file=graph_file, network=network, store_url=store_url, max_pixels=max_pixels, folder=folder
     )

@@ -20,6 +20,7 @@ from ingest.cameras.simulator import Simulator
 from ingest.store import FsspecStore
 from ingest.store_layout import bank_path
 from softpatch.bank import bank_version
+from softpatch.network.engines import silently
 from softpatch.threads import available_cores
 
 if TYPE_CHECKING:
@@ -65,7 +66,9 @@ def run_bench(bench: Bench, progress: ProgressDisplay) -> dict[str, object]:
         store = FsspecStore.open(line.settings.store.url)
         store.put(bank_path(VIEW, built.version), built.file)
         state = state_of(built.bank, built.version, bank_path(VIEW, built.version))
-        embedder = embedder_of(line.settings.runtime)
+        embedder = embedder_of(
+            line.settings.runtime, batch_frames=line.settings.inference.batch_frames, compiling=silently
+        )
         with progress.step("In process"):
             encoded = [frame.encoded for frame in frames]
             alone = in_process(encoded, state, built.bank, settings=line.settings, store=store, embedder=embedder)

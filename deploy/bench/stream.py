@@ -13,6 +13,7 @@ import numpy as np
 from deploy.errors import CommandFailed
 from deploy.local_stack.running import LocalStack, StackOptions
 from deploy.local_stack.sending import GIVE_UP_SECONDS, SentFrame, send_all
+from deploy.wiring import network_of_builds
 from ingest.kafka.records import Outgoing
 from ingest.kafka.writers import KafkaSender
 from ingest.store import FsspecStore
@@ -134,7 +135,7 @@ def build_order(line: LocalStack, view: str, frames: Sequence[CameraFrame], grap
         frames=tuple(names),
         frame_names=tuple(names),
         graph=str(graph_file),
-        provider=line.settings.runtime.provider,
+        network=network_of_builds(line.settings),
         threads=trainer.build_threads,
         niceness=trainer.build_niceness,
         settings=line.settings.training_of(view).build_settings,

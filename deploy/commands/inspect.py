@@ -2,7 +2,7 @@
 
 from deploy.commands.options import Bootstrap, SetFlags, SettingsFile, load
 from deploy.process.service import begin_service
-from deploy.wiring import claims_of, embedder_of, search_of
+from deploy.wiring import claims_of, opened_network, search_of
 from inference.wiring import serve
 from ingest.store import FsspecStore
 
@@ -18,7 +18,9 @@ def inspect(*, settings: SettingsFile = None, flags: SetFlags = None, bootstrap:
         kafka=loaded.kafka,
         settings=loaded.inference,
         inspection_of=loaded.inspection_of,
-        embedder=embedder_of(loaded.runtime),
+        open_network=lambda compiling: opened_network(
+            loaded.runtime, batch_frames=loaded.inference.batch_frames, compiling=compiling
+        ),
         store=FsspecStore.open(loaded.store.url),
         images=loaded.images,
         claims=claims_of(loaded),

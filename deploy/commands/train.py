@@ -4,7 +4,7 @@ from prometheus_client import CollectorRegistry
 
 from deploy.commands.options import Bootstrap, SetFlags, SettingsFile, load
 from deploy.process.service import begin_service
-from deploy.wiring import claims_of, graph_of
+from deploy.wiring import claims_of, graph_of, network_of_builds
 from trainer.wiring import serve
 
 
@@ -17,7 +17,7 @@ def train(*, settings: SettingsFile = None, flags: SetFlags = None, bootstrap: B
         kafka=loaded.kafka,
         store_url=loaded.store.url,
         graph=graph_of(loaded.runtime),
-        provider=loaded.runtime.provider,
+        network=network_of_builds(loaded),
         training_of=loaded.training_of,
         images=loaded.images,
         claims=claims_of(loaded),

@@ -2,15 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Any, Literal, Protocol, runtime_checkable
+from dataclasses import dataclass, replace
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float32, UInt8
 
+from softpatch.network.engines import EngineCache
 from softpatch.network.graph import FeatureSet, Graph
-from softpatch.network.sessions import PRECISIONS, FrameShapes, Precision, Provider, proven_session, run, run_bound
+from softpatch.network.providers import FrameShapes, Precision, PrecisionChoice, Provider
+from softpatch.network.session_pool import Session, SessionPool
+from softpatch.network.sessions import NOT_BUILT_IN, SessionRefused, run, run_bound
 from softpatch.network.tiles import Tile, tiles_of
 from softpatch.threads import available_cores
 
@@ -68,6 +70,11 @@ class Attempt:
     provider: Provider
     outcome: str
 
+    @property
+    def built_in(self) -> bool:
+        """Whether this ONNX Runtime knows the provider at all."""
+        return not self.outcome.endswith(NOT_BUILT_IN)
+
 
 class ProviderUnavailable(RuntimeError):
     """None of the providers tried runs a frame here."""
@@ -92,19 +99,16 @@ class OnnxEmbedder:
 
     On the CPU every frame is a run of its own, on one of `threads` workers: at 224 px that takes 4.7 ms of one core,
     in a batch of 16 it takes 6.6 (out of cache), and two cores on one frame help only with spinning threads, which burn
-    the cores that Kafka needs. On a GPU the frames go as one batch. Frames above `tiles.MOST_PX` go in overlapping
-    tiles, which lie alike in every frame of a size.
+    the cores that Kafka needs. On a GPU the frames go in batches, filled up to `FrameShapes.buckets`. Frames above
+    `tiles.MOST_PX` go in overlapping tiles, which lie alike in every frame of a size.
     """
 
     graph: Graph
     features: str
     provider: Provider
     tried: tuple[Attempt, ...]
-    _session: Any
+    _sessions: SessionPool
     _workers: ThreadPoolExecutor
-    _shapes: FrameShapes
-    _engine_cache: Path | None
-    _siblings: dict[str, "OnnxEmbedder"] = field(default_factory=dict, repr=False)
 
     @classmethod
     def open(
@@ -113,46 +117,78 @@ class OnnxEmbedder:
         *,
         features: str | None = None,
         provider: Provider | Literal["auto"] = "auto",
+        precision: PrecisionChoice = "auto",
         threads: int | None = None,
         shapes: FrameShapes | None = None,
-        engine_cache: Path | None = None,
+        engines: EngineCache | None = None,
     ) -> "OnnxEmbedder":
         """The first provider that really runs a frame: `auto` asks TensorRT, CUDA and CPU, in this order.
 
-        `features` is the feature set to give (default: the graph's first), `threads` the number of frames embedded at
-        once on the CPU (default: the cores of this process).
+        TensorRT compiles an engine for every size of frame, which takes minutes; so `auto` asks it only where
+        `engines` keeps them. `features` is the feature set to give (default: the graph's first), `threads` the number
+        of frames embedded at once on the CPU (default: the cores of this process), `shapes` those that the provider
+        proves itself with, and the most frames that a GPU takes at once.
 
         Raises:
             ProviderUnavailable: with every provider tried and its result.
             UnknownFeatures: the graph has no such feature set.
         """
+        features = features or graph.default_features
+        if features not in graph.features:
+            raise UnknownFeatures(features, graph)
         workers = ThreadPoolExecutor(threads or available_cores(), "embed")
-        wanted = AUTO if provider == "auto" else (provider,)
-        return _opened(
-            graph,
-            features or graph.default_features,
-            wanted,
-            workers=workers,
-            shapes=shapes,
-            engine_cache=engine_cache,
-        )
+        shapes, tried = shapes or FrameShapes(), list[Attempt]()
+        unasked = AUTO[1:] if engines is None else AUTO
+        wanted = unasked if provider == "auto" else (provider,)
+        for candidate in wanted:
+            sessions = SessionPool(graph, candidate, shapes, precision=precision, engines=engines)
+            try:
+                sessions.session(features)
+            except SessionRefused as refused:
+                tried.append(Attempt(candidate, str(refused)))
+            else:
+                return cls(graph, features, candidate, (*tried, Attempt(candidate, RUNS)), sessions, workers)
+        raise ProviderUnavailable(tuple(tried))
 
     def with_features(self, features: str) -> "OnnxEmbedder":
-        """See Embedder; on the same provider and with the same threads. Each feature set is a session of its own."""
-        if features == self.features:
-            return self
-        if features not in self._siblings:
-            opened = _opened(
-                self.graph,
-                features,
-                (self.provider,),
-                workers=self._workers,
-                shapes=self._shapes,
-                engine_cache=self._engine_cache,
-            )
-            self._siblings[features] = replace(opened, tried=self.tried, _siblings=self._siblings)
-            self._siblings[self.features] = self
-        return self._siblings[features]
+        """See Embedder; on the same provider and with the same threads. Each feature set is a session of its own.
+
+        Raises:
+            ProviderUnavailable: they do not run where the others do. TensorRT tells with the first frames of a size.
+        """
+        if features not in self.graph.features:
+            raise UnknownFeatures(features, self.graph)
+        other = replace(self, features=features)
+        if self.provider != "tensorrt":
+            other.session()
+        return other
+
+    def session(self, shapes: FrameShapes | None = None) -> Session:
+        """The session for frames of these shapes, proven; where it has to be opened first, that may take minutes.
+
+        Raises:
+            ProviderUnavailable: there is none for them.
+        """
+        try:
+            return self._sessions.session(self.features, shapes)
+        except SessionRefused as refused:
+            raise ProviderUnavailable((Attempt(self.provider, str(refused)),)) from refused
+
+    def prepare(self, height_px: int, width_px: int) -> None:
+        """Open what frames of this size need, before they come: engines of TensorRT are compiled in minutes.
+
+        Raises:
+            ProviderUnavailable: it does not run there.
+        """
+        for shapes in self._shapes_of(height_px, width_px):
+            self.session(shapes)
+
+    def _shapes_of(self, height_px: int, width_px: int) -> Sequence[FrameShapes]:
+        """What goes through the network for frames of this size: the frames, or each kind of tile of them."""
+        tiles = tiles_of(height_px, width_px, multiple_px=self.graph.input_multiple_px)
+        if len(tiles) == 1:
+            return [replace(self._sessions.shapes, height_px=height_px, width_px=width_px)]
+        return list(dict.fromkeys(map(_tile_shapes, tiles)))
 
     @property
     def graph_hash(self) -> str:
@@ -172,7 +208,7 @@ class OnnxEmbedder:
     @property
     def precision(self) -> Precision:
         """See Embedder."""
-        return PRECISIONS[self.provider]
+        return self._sessions.precision
 
     def embed(self, frames: UInt8[np.ndarray, "n h w 3"]) -> Float32[np.ndarray, "n p q d"]:
         """See Embedder.
@@ -188,20 +224,22 @@ class OnnxEmbedder:
             return self._embed_tiles(frames, tiles)
         if self.provider != "cpu" and count:
             return self._in_batches(frames)
-        grid = height // features.stride_px, width // features.stride_px
+        session, grid = self.session(), (height // features.stride_px, width // features.stride_px)
         embeddings = np.empty((count, *grid, features.dimension), np.float32)
 
         def embed_one(i: int) -> None:
-            embeddings[i] = run(self._session, self.features, frames[i : i + 1])[0]
+            embeddings[i] = run(session, self.features, frames[i : i + 1])[0]
 
         list(self._workers.map(embed_one, range(count)))
         return embeddings
 
     def _in_batches(self, frames: UInt8[np.ndarray, "n h w 3"]) -> Float32[np.ndarray, "n p q d"]:
-        """On a GPU, as many at once as it has proven itself with."""
-        most = self._shapes.max_frames
-        batches = [frames[i : i + most] for i in range(0, len(frames), most)]
-        return np.concatenate([run_bound(self._session, self.features, batch) for batch in batches])
+        """On a GPU, as many at once as it has proven itself with, and never another number than that."""
+        (shapes,) = self._shapes_of(*frames.shape[1:3])
+        session, buckets = self.session(shapes), shapes.buckets
+        batches = [frames[i : i + buckets[-1]] for i in range(0, len(frames), buckets[-1])]
+        filled = [_filled(batch, next(each for each in buckets if each >= len(batch))) for batch in batches]
+        return np.concatenate([run_bound(session, self.features, batch) for batch in filled])[: len(frames)]
 
     def _embed_tiles(
         self, frames: UInt8[np.ndarray, "n h w 3"], tiles: Sequence[Tile]
@@ -216,7 +254,8 @@ class OnnxEmbedder:
             i, tile = place
             pixels = np.ascontiguousarray(frames[i : i + 1, tile.rows.seen(), tile.columns.seen()])
             run_tile = run if self.provider == "cpu" else run_bound
-            own = run_tile(self._session, self.features, pixels)[0, tile.rows.own(stride), tile.columns.own(stride)]
+            session = self.session(_tile_shapes(tile))
+            own = run_tile(session, self.features, pixels)[0, tile.rows.own(stride), tile.columns.own(stride)]
             embeddings[i, tile.rows.target(stride), tile.columns.target(stride)] = own
 
         workers = self._workers.map if self.provider == "cpu" else map
@@ -224,22 +263,11 @@ class OnnxEmbedder:
         return embeddings
 
 
-def _opened(
-    graph: Graph,
-    features: str,
-    providers: Sequence[Provider],
-    *,
-    workers: ThreadPoolExecutor,
-    shapes: FrameShapes | None,
-    engine_cache: Path | None,
-) -> OnnxEmbedder:
-    if features not in graph.features:
-        raise UnknownFeatures(features, graph)
-    shapes = shapes or FrameShapes()
-    tried: list[Attempt] = []
-    for candidate in providers:
-        session = proven_session(graph, features, candidate, shapes, engine_cache)
-        tried.append(Attempt(candidate, session if isinstance(session, str) else RUNS))
-        if not isinstance(session, str):
-            return OnnxEmbedder(graph, features, candidate, tuple(tried), session, workers, shapes, engine_cache)
-    raise ProviderUnavailable(tuple(tried))
+def _tile_shapes(tile: Tile) -> FrameShapes:
+    height, width = (span.stop - span.start for span in (tile.rows, tile.columns))
+    return FrameShapes(height, width, max_frames=1)
+
+
+def _filled(frames: UInt8[np.ndarray, "n h w 3"], count: int) -> UInt8[np.ndarray, "count h w 3"]:
+    """Black frames behind them."""
+    return np.concatenate([frames, np.zeros((count - len(frames), *frames.shape[1:]), np.uint8)])

@@ -3,23 +3,25 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import onnxruntime
 
+from softpatch.network.cast_first import cast_first
+from softpatch.network.engines import Engine, EngineCache
 from softpatch.network.graph import INPUT, Graph
-from softpatch.network.libraries import missing_libraries
+from softpatch.network.libraries import NO_GPU, gpu_name, missing_libraries
+from softpatch.network.providers import (
+    ORT_NAMES,
+    FrameShapes,
+    Precision,
+    PrecisionChoice,
+    Provider,
+    precision_of,
+    provider_options,
+)
 
-Provider = Literal["tensorrt", "cuda", "cpu"]
-Precision = Literal["fp32", "fp16"]
-
-ORT_NAMES: Mapping[Provider, str] = {
-    "tensorrt": "TensorrtExecutionProvider",
-    "cuda": "CUDAExecutionProvider",
-    "cpu": "CPUExecutionProvider",
-}
-PRECISIONS: Mapping[Provider, Precision] = {"tensorrt": "fp16", "cuda": "fp32", "cpu": "fp32"}
 MOST_DIFFERENCE: Mapping[Precision, float] = {"fp32": 1e-3, "fp16": 5e-2}
 """How far a patch's embedding may lie from the CPU's, as a share of the embeddings' root mean square length."""
 
@@ -27,38 +29,89 @@ HEAVY = ("Conv", "FusedConv", "Gemm", "FusedGemm", "MatMul", "FusedMatMul")
 """Operators that a GPU has to run; the few that reckon shapes may stay on the CPU."""
 
 ONLY_FATAL = 4  # onnxruntime prints what it then reports as an error; `Attempt.outcome` carries it instead
+NOT_BUILT_IN = "is built without it"
 
 
-@dataclass(frozen=True)
-class FrameShapes:
-    """The inputs to expect: the height and width of every frame, and the most frames at once (TensorRT's profile)."""
-
-    height_px: int = 224
-    width_px: int = 224
-    max_frames: int = 16
+class SessionRefused(RuntimeError):
+    """No session of this provider has proven itself; the message says why."""
 
 
 def proven_session(
-    graph: Graph, features: str, provider: Provider, shapes: FrameShapes, engine_cache: Path | None
-) -> Any | str:  # noqa: ANN401 - onnxruntime has no types
-    """A session that has run frames on this provider, or the reason why there is none.
+    graph: Graph,
+    features: str,
+    provider: Provider,
+    shapes: FrameShapes,
+    *,
+    precision: PrecisionChoice = "auto",
+    engines: EngineCache | None = None,
+) -> Any:  # noqa: ANN401 - onnxruntime has no types
+    """A session that has run frames on this provider.
 
-    On a GPU it has run one frame and `max_frames`, in device memory; no layer that costs time runs elsewhere, and its
-    embeddings are the CPU's within MOST_DIFFERENCE.
+    On a GPU it has run a batch of every bucket in device memory; no layer that costs time runs elsewhere, and its
+    embeddings are the CPU's within MOST_DIFFERENCE. TensorRT compiles an engine for these shapes, which takes minutes;
+    one that `engines` holds is loaded, and compiled again where it does not prove itself.
+
+    Raises:
+        SessionRefused: with the reason why there is none.
     """
     if ORT_NAMES[provider] not in onnxruntime.get_available_providers():
-        return f"this onnxruntime {onnxruntime.__version__} is built without it"
-    missing = "" if provider == "cpu" else "; ".join(missing_libraries(provider))
+        raise SessionRefused(f"this onnxruntime {onnxruntime.__version__} {NOT_BUILT_IN}")
+    taken = precision_of(provider, precision)
+    if taken is None:
+        raise SessionRefused(f"it does not compute in {precision}, which the settings ask for")
+    wanted = _Wanted(graph, features, provider, taken, shapes)
+    if provider != "tensorrt" or engines is None or gpu_name() == NO_GPU:
+        return _proven(wanted)
+    return _with_engine(wanted, engines)
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """What a session is to compute, and where."""
+
+    graph: Graph
+    features: str
+    provider: Provider
+    precision: Precision
+    shapes: FrameShapes
+
+
+def _with_engine(wanted: _Wanted, engines: EngineCache) -> Any:  # noqa: ANN401 - onnxruntime has no types
+    """Of the engine that is there, unless it fails; else of a new one."""
+    missing_libraries("tensorrt")  # loads them: an engine's place asks TensorRT for its version
+    engine = Engine(wanted.graph.hash, wanted.features, wanted.shapes, wanted.precision)
+    place = engines.place(engine)
     try:
-        session = _opened(
-            graph.model_of(features), provider, provider_options(graph, features, provider, shapes, engine_cache)
-        )
-        refused = _refused_because(session, graph, features, provider, shapes)
+        place.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SessionRefused(f"its engines cannot be kept in {engines.folder}: {error.strerror}") from error
+    with engines.locked(engine):
+        if engines.holds(engine):
+            try:
+                return _proven(wanted, place)
+            except SessionRefused:  # damaged, or of something that its place does not tell
+                engines.discard(engine)
+        with engines.compiling(engine):
+            try:
+                return _proven(wanted, place)
+            except SessionRefused:
+                engines.discard(engine)
+                raise
+
+
+def _proven(wanted: _Wanted, engine_folder: Path | None = None) -> Any:  # noqa: ANN401 - onnxruntime has no types
+    provider = wanted.provider
+    missing = "" if provider == "cpu" else "; ".join(missing_libraries(provider))
+    options = provider_options(provider, wanted.precision, wanted.shapes, engine_folder)
+    try:
+        model = wanted.graph.model_of(wanted.features)
+        session = _opened(model if provider == "cpu" else cast_first(model), provider, options)
+        refused = _refused_because(session, wanted)
     except Exception as error:  # noqa: BLE001 - onnxruntime raises a type of its own per status, all direct children of Exception
         refused = " ".join(str(error).split())
     if refused is None:
         return session
-    return f"{refused}; not loaded: {missing}" if missing else refused
+    raise SessionRefused(f"{refused}; not loaded: {missing}" if missing else refused)
 
 
 def run(session: Any, features: str, frames: np.ndarray) -> np.ndarray:  # noqa: ANN401 - onnxruntime has no types
@@ -74,37 +127,6 @@ def run_bound(session: Any, features: str, frames: np.ndarray) -> np.ndarray:  #
     binding.bind_output(features, "cuda", 0)
     session.run_with_iobinding(binding)
     return np.asarray(binding.copy_outputs_to_cpu()[0])
-
-
-def provider_options(
-    graph: Graph, features: str, provider: Provider, shapes: FrameShapes, engine_cache: Path | None
-) -> list[dict[str, str]]:
-    """Options of the provider and, after TensorRT, of CUDA, which runs the layers that TensorRT does not take.
-
-    ONNX Runtime wants `True` and `False` of TensorRT, and `0` and `1` of CUDA; another word throws.
-    """
-    cuda = {"use_tf32": "0"}  # without it "fp32" would multiply 10 bits of mantissa
-    if provider != "tensorrt":
-        return [cuda if provider == "cuda" else {}]
-    low, high = (f"{INPUT}:{count}x{shapes.height_px}x{shapes.width_px}x3" for count in (1, shapes.max_frames))
-    options = {
-        "trt_fp16_enable": "True",
-        "trt_profile_min_shapes": low,
-        "trt_profile_opt_shapes": high,
-        "trt_profile_max_shapes": high,
-    }
-    if engine_cache is not None:
-        # TensorRT puts its own version and the GPU's architecture into the file names inside.
-        name = f"{graph.hash[:16]}-{features}-fp16-{high.split(':')[1]}-onnxruntime-{onnxruntime.__version__}"
-        folder = engine_cache / name
-        folder.mkdir(parents=True, exist_ok=True)
-        options |= {
-            "trt_engine_cache_enable": "True",
-            "trt_engine_cache_path": str(folder),
-            "trt_timing_cache_enable": "True",
-            "trt_timing_cache_path": str(folder),
-        }
-    return [options, cuda]
 
 
 def _opened(model: bytes, provider: Provider, options: list[dict[str, str]]) -> Any:  # noqa: ANN401 - onnxruntime has no types
@@ -127,13 +149,8 @@ def _session_options(provider: Provider) -> Any:  # noqa: ANN401 - onnxruntime h
     return options
 
 
-def _refused_because(
-    session: Any,  # noqa: ANN401 - onnxruntime has no types
-    graph: Graph,
-    features: str,
-    provider: Provider,
-    shapes: FrameShapes,
-) -> str | None:
+def _refused_because(session: Any, wanted: _Wanted) -> str | None:  # noqa: ANN401 - onnxruntime has no types
+    graph, features, provider, shapes = wanted.graph, wanted.features, wanted.provider, wanted.shapes
     if provider == "cpu":
         return _wrong_shape(run(session, features, _two_frames(shapes)[:1]), graph, features, shapes)
     if (
@@ -142,14 +159,14 @@ def _refused_because(
         return "onnxruntime could not load it (driver or libraries missing)"
     two = _two_frames(shapes)
     reference = _of_the_cpu(graph, features, two)
-    for count in sorted({1, shapes.max_frames}):
+    for count in shapes.buckets:
         which = np.arange(count) % len(two)
         given = run_bound(session, features, two[which])
         if session.get_providers()[0] != ORT_NAMES[provider]:
             return f"at a batch of {count} onnxruntime moved the run to {session.get_providers()[0]}"
         if wrong := _wrong_shape(given[:1], graph, features, shapes):
             return wrong
-        if wrong := _wrong_values(given, reference[which], PRECISIONS[provider]):
+        if wrong := _wrong_values(given, reference[which], wanted.precision):
             return f"at a batch of {count} {wrong}"
     return _left_to_the_cpu(session)
 

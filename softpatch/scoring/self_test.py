@@ -7,7 +7,7 @@ from jaxtyping import Float32
 
 from softpatch.bank import Bank
 from softpatch.network.embed import Embedder
-from softpatch.network.sessions import Precision
+from softpatch.network.providers import Precision
 from softpatch.scoring.score import Scorer
 from softpatch.scoring.search import Search
 

@@ -115,6 +115,16 @@ def test_a_value_of_the_wrong_kind_names_its_source_and_never_the_value(tmp_path
     assert "s3cret" not in from_file + from_environment + from_flag
 
 
+def test_fp16_is_not_asked_of_what_computes_in_fp32(tmp_path: Path) -> None:
+    """Where the provider is named; `auto` tries TensorRT alone."""
+    path = written(tmp_path, "runtime: {provider: cuda, precision: fp16}\n")
+    assert sentence(path) == (
+        f"{path}: runtime: cuda computes in fp32: leave precision at auto, or set provider to tensorrt"
+    )
+    for flags in (["runtime.precision=fp16"], ["runtime.precision=fp32", "runtime.provider=cuda"]):
+        assert read_settings(None, {}, flags).runtime.precision in {"fp16", "fp32"}
+
+
 def test_a_view_takes_every_matching_pattern_later_over_earlier(tmp_path: Path) -> None:
     """Nested sections merge: a view that changes one build setting keeps the others."""
     path = written(

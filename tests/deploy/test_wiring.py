@@ -7,9 +7,14 @@ import numpy as np
 import pytest
 from structlog.testing import capture_logs
 
-from deploy.settings import RuntimeSettings
-from deploy.wiring import search_of
+from deploy.settings import RuntimeSettings, Settings
+from deploy.wiring import embedder_of, network_of_builds, opened_network, search_of
+from softpatch.network import session_pool
+from softpatch.network.embed import ProviderUnavailable
+from softpatch.network.engines import silently
+from softpatch.network.sessions import SessionRefused
 from softpatch.scoring.search import FlatSearch
+from trainer.build_order import NetworkRun
 
 WITHOUT_GPU = not hasattr(faiss, "StandardGpuResources")
 
@@ -22,6 +27,56 @@ def test_without_a_gpu_the_search_falls_back_with_one_clear_line() -> None:
     assert isinstance(search, FlatSearch)
     why = "this faiss is built for the CPU; install patchline[gpu-cu12] for its search"
     assert logged == [{"event": "search_ready", "search": "faiss cpu", "gpu": why, "log_level": "info"}]
+
+
+def tried(runtime: dict[str, str], monkeypatch: pytest.MonkeyPatch, **given: object) -> list[str]:
+    """The providers that are asked for, where none of them is there."""
+    asked: list[str] = []
+
+    def refused(_graph: object, _features: str, provider: str, *_: object, **__: object) -> None:
+        asked.append(provider)
+        raise SessionRefused("not here")
+
+    monkeypatch.setattr(session_pool, "proven_session", refused)
+    with pytest.raises(ProviderUnavailable):
+        embedder_of(RuntimeSettings.model_validate(runtime), **given)  # type: ignore[arg-type] # the keywords of a test
+    return asked
+
+
+def test_only_those_who_wait_for_engines_get_tensorrt_unasked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A person who scores one picture does not wait for minutes; whose settings name TensorRT does."""
+    assert tried({}, monkeypatch) == ["cuda", "cpu"]
+    assert tried({}, monkeypatch, compiling=silently, batch_frames=4) == ["tensorrt", "cuda", "cpu"]
+    assert tried({"provider": "tensorrt"}, monkeypatch) == ["tensorrt"]
+    assert tried({"precision": "fp16"}, monkeypatch) == ["tensorrt", "cuda", "cpu"]
+
+
+@pytest.mark.parametrize(
+    ("runtime", "compile_engines", "run"),
+    [
+        ({}, False, NetworkRun()),
+        ({"provider": "tensorrt", "precision": "fp16"}, False, NetworkRun(provider="cuda")),
+        ({"provider": "cpu"}, False, NetworkRun(provider="cpu")),
+        (
+            {"provider": "tensorrt", "precision": "fp32", "engine_cache": "/var/engines"},
+            True,
+            NetworkRun(provider="tensorrt", precision="fp32", engine_cache="/var/engines"),
+        ),
+    ],
+)
+def test_a_build_compiles_no_engine_unless_told_to(
+    runtime: dict[str, str], *, compile_engines: bool, run: NetworkRun
+) -> None:
+    """It tries several input sizes on 400 frames: each engine would take longer than all of it on CUDA."""
+    settings = Settings.model_validate({"runtime": runtime, "trainer": {"compile_engines": compile_engines}})
+    assert network_of_builds(settings) == run
+
+
+@pytest.mark.skipif(not WITHOUT_GPU, reason="this onnxruntime may be built for a GPU, too")
+def test_a_cpu_s_runtime_has_refused_no_gpu() -> None:
+    """What this ONNX Runtime is not built for is no news on a health page."""
+    network = opened_network(RuntimeSettings(threads=1), batch_frames=2, compiling=silently)
+    assert (network.embedder.provider, network.refused) == ("cpu", "")
 
 
 def test_the_cpu_can_be_asked_for() -> None:

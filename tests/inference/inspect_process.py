@@ -10,6 +10,7 @@ import signal
 import sys
 from threading import Event
 
+from inference.network import OpenedNetwork
 from inference.settings import InferenceSettings, ViewInspection
 from inference.wiring import serve
 from ingest.decoding import ImageSettings
@@ -29,7 +30,7 @@ def main(kafka: str, inference: str, folder: str) -> None:
         kafka=KafkaSettings.model_validate(json.loads(kafka)),
         settings=InferenceSettings.model_validate(json.loads(inference)),
         inspection_of=lambda _: ViewInspection(deadline_seconds=60),
-        embedder=OnnxEmbedder.open(lite0(), provider="cpu", threads=1),
+        open_network=lambda _: OpenedNetwork(OnnxEmbedder.open(lite0(), provider="cpu", threads=1), ""),
         store=FsspecStore.open(folder),
         images=ImageSettings(),
         claims=NO_CLAIMS,

@@ -20,6 +20,7 @@ import pytest
 from kafka import KafkaAdminClient
 from prometheus_client import CollectorRegistry
 
+from inference.network import OpenedNetwork
 from inference.settings import InferenceSettings, ViewInspection
 from inference.wiring import serve
 from ingest.dead_letter import parse_dead_letter
@@ -135,7 +136,7 @@ def running(
                 kafka=line.kafka,
                 settings=InferenceSettings.model_validate({"metrics_port": port, **settings}),
                 inspection_of=lambda _: inspection,
-                embedder=embedder,
+                open_network=lambda _: OpenedNetwork(embedder, ""),
                 store=store,
                 images=ImageSettings(),
                 claims=NO_CLAIMS,

@@ -18,7 +18,7 @@ from tests.trainer.kafka_line import picture
 from tests.trainer.views import AT, GRAPH, VIEW
 from trainer.annotation_store import AnnotationStore
 from trainer.bank_store import BankStore
-from trainer.build_order import BuildAnswer, BuildFinished, BuildOrder
+from trainer.build_order import BuildAnswer, BuildFinished, BuildOrder, NetworkRun
 from trainer.build_queue import BuildEnvironment, BuildQueue
 from trainer.controller import ViewController
 from trainer.effects import WindowEffects
@@ -112,7 +112,11 @@ class BuildingTrainer:
         self.collecting = CollectingTrainer(folder / "store", training)
         (folder / "work").mkdir(exist_ok=True)
         environment = BuildEnvironment(
-            folder / "graph.onnx", "cpu", str(folder / "store"), self.collecting.max_pixels, folder / "work"
+            folder / "graph.onnx",
+            NetworkRun(provider="cpu"),
+            str(folder / "store"),
+            self.collecting.max_pixels,
+            folder / "work",
         )
         self.ticks = 0.0
         self.builds = BuildQueue(

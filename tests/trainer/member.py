@@ -12,6 +12,7 @@ from ingest.decoding import ImageSettings
 from ingest.kafka.settings import KafkaSettings
 from softpatch.network.graph import lite0
 from tests.ingest.no_claims import NO_CLAIMS
+from trainer.build_order import NetworkRun
 from trainer.settings import TrainerSettings, ViewTraining
 from trainer.wiring import serve
 
@@ -26,7 +27,7 @@ def main(kafka: str, store: str, trainer: str, view: str) -> None:
         kafka=KafkaSettings.model_validate_json(kafka),
         store_url=store,
         graph=lite0(),
-        provider="cpu",
+        network=NetworkRun(provider="cpu"),
         training_of=lambda _: training,
         images=ImageSettings(),
         claims=NO_CLAIMS,

@@ -19,7 +19,7 @@ from tests.brokers import alive
 from tests.trainer.kafka_line import picture
 from tests.trainer.views import AT, VIEW
 from trainer.build_child import Steps, sentence
-from trainer.build_order import BuildFailed, BuildFinished, BuildOrder, BuildStep, answer_of
+from trainer.build_order import BuildFailed, BuildFinished, BuildOrder, BuildStep, NetworkRun, answer_of
 from trainer.build_process import BuildProcess, progress_ratio
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def order(folder: Path) -> BuildOrder:
         frames=("a", "b"),
         frame_names=("a", "b"),
         graph=str(folder / "graph.onnx"),
-        provider="cpu",
+        network=NetworkRun(provider="cpu"),
         threads=1,
         niceness=7,
         settings=BuildSettings(),

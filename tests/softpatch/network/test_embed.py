@@ -9,6 +9,7 @@ import onnxruntime
 import pytest
 
 from softpatch.network.embed import Attempt, Embedder, OnnxEmbedder, ProviderUnavailable, UnknownFeatures
+from softpatch.network.engines import EngineCache
 from softpatch.network.graph import lite0
 
 REFERENCE = Path(__file__).parent / "reference" / "lite0.npz"
@@ -68,8 +69,8 @@ def test_it_is_an_embedder_that_says_what_it_is(embedder: OnnxEmbedder) -> None:
 def test_every_feature_set_has_its_own_grid(embedder: OnnxEmbedder, features: str, shape: tuple[int, int, int]) -> None:
     """One session each, opened once; medium patches hold the means of the fine ones' stride 8 channels."""
     other = embedder.with_features(features)
-    assert other is embedder.with_features(features).with_features(features)
-    assert other.with_features("fine") is embedder
+    assert other.session() is embedder.with_features(features).with_features(features).session()
+    assert other.with_features("fine").session() is embedder.session()
     assert other.embed(frames(1)).shape[1:] == shape
 
 
@@ -87,9 +88,9 @@ def test_features_that_the_graph_does_not_have_are_refused_by_name(embedder: Onn
     assert str(caught.value) == "lite0 has no features 'tokens'; it has fine, medium, wide"
 
 
-def test_auto_asks_every_provider_in_order_and_keeps_the_answers() -> None:
+def test_auto_asks_every_provider_in_order_and_keeps_the_answers(tmp_path: Path) -> None:
     """TensorRT, CUDA, CPU; the last attempt is the one that runs, and it is the one that is used."""
-    embedder = OnnxEmbedder.open(lite0())
+    embedder = OnnxEmbedder.open(lite0(), engines=EngineCache(tmp_path))
     tried = [attempt.provider for attempt in embedder.tried]
     assert tried == ["tensorrt", "cuda", "cpu"][: len(tried)]
     assert embedder.tried[-1] == Attempt(embedder.provider, "runs")
@@ -105,7 +106,9 @@ def test_a_provider_that_is_not_there_is_refused_by_name() -> None:
     assert str(caught.value) == f"no execution provider runs the graph ({why}); set provider to auto or cpu"
 
 
-def test_a_provider_that_onnxruntime_drops_by_itself_is_not_believed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_provider_that_onnxruntime_drops_by_itself_is_not_believed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     """With CUDA built in but no driver, onnxruntime logs a line and runs on the CPU: the session tells which."""
     monkeypatch.setattr(
         onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider", "CPUExecutionProvider"]
@@ -116,7 +119,7 @@ def test_a_provider_that_onnxruntime_drops_by_itself_is_not_believed(monkeypatch
             super().__init__(model, options, providers=["CPUExecutionProvider"])
 
     monkeypatch.setattr(onnxruntime, "InferenceSession", Fallen)
-    embedder = OnnxEmbedder.open(lite0())
+    embedder = OnnxEmbedder.open(lite0(), engines=EngineCache(tmp_path))
     assert embedder.tried[1].outcome.startswith("onnxruntime could not load it (driver or libraries missing)")
     assert embedder.tried[2:] == (Attempt("cpu", "runs"),)
 

@@ -12,8 +12,11 @@ import pytest
 
 from softpatch.network import libraries, sessions
 from softpatch.network.embed import Attempt, OnnxEmbedder
+from softpatch.network.engines import EngineCache
 from softpatch.network.graph import lite0
-from softpatch.network.sessions import FrameShapes, proven_session, provider_options
+from softpatch.network.providers import FrameShapes, Precision, PrecisionChoice, Provider, provider_options
+from softpatch.network.sessions import SessionRefused, proven_session
+from tests.softpatch.network.gpu_sessions import REAL, OnTheCpu, gpu_session
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -22,27 +25,42 @@ if TYPE_CHECKING:
     Loader = Callable[[str], tuple[str, ...]]
 
 SMALL = FrameShapes(64, 96, max_frames=3)
-GPUS = ["TensorrtExecutionProvider", "CUDAExecutionProvider"]
-REAL = onnxruntime.InferenceSession
 WITHOUT_TENSORRT = "TensorrtExecutionProvider" not in onnxruntime.get_available_providers()
 
 
 def test_tensorrt_is_given_words_that_its_parser_takes(tmp_path: Path) -> None:
     """`True`, not `1`; the profile is that of the frames; CUDA, which runs the rest, computes in whole fp32."""
-    tensorrt, cuda = provider_options(lite0(), "fine", "tensorrt", SMALL, tmp_path)
+    tensorrt, cuda = provider_options("tensorrt", "fp16", SMALL, tmp_path / "engine")
     assert {value for name, value in tensorrt.items() if name.endswith("_enable")} == {"True"}
     assert tensorrt["trt_profile_min_shapes"] == "frames:1x64x96x3"
     assert tensorrt["trt_profile_opt_shapes"] == tensorrt["trt_profile_max_shapes"] == "frames:3x64x96x3"
-    assert tensorrt["trt_engine_cache_path"].startswith(str(tmp_path))
-    wide = provider_options(lite0(), "wide", "tensorrt", SMALL, tmp_path)[0]
-    assert wide["trt_engine_cache_path"] != tensorrt["trt_engine_cache_path"]
+    assert tensorrt["trt_engine_cache_path"] == str(tmp_path / "engine")
+    assert tensorrt["trt_timing_cache_path"] == str(tmp_path)
+    assert provider_options("tensorrt", "fp32", SMALL)[0]["trt_fp16_enable"] == "False"
     assert cuda == {"use_tf32": "0"}
-    assert provider_options(lite0(), "fine", "cuda", SMALL, tmp_path) == [cuda]
-    assert provider_options(lite0(), "fine", "cpu", SMALL, tmp_path) == [{}]
+    assert provider_options("cuda", "fp32", SMALL, tmp_path) == [cuda]
+    assert provider_options("cpu", "fp32", SMALL, tmp_path) == [{}]
+
+
+@pytest.mark.parametrize(
+    ("shapes", "buckets"),
+    [
+        (FrameShapes(), (1, 4, 16)),
+        (FrameShapes(max_frames=1), (1,)),
+        (FrameShapes(max_frames=20), (1, 4, 16, 20)),
+        (FrameShapes(448, 448, max_frames=500), (1, 4, 16, 64)),
+        (FrameShapes(1280, 1280, max_frames=64), (1, 4, 7)),
+        (FrameShapes(8192, 8192, max_frames=64), (1,)),
+    ],
+)
+def test_a_gpu_runs_few_numbers_of_frames(shapes: FrameShapes, buckets: tuple[int, ...]) -> None:
+    """64 at most, fewer of large frames, and all that a batch may have in one run where that is fewer."""
+    assert shapes.buckets == buckets
 
 
 @pytest.mark.skipif(WITHOUT_TENSORRT, reason="this onnxruntime is built without TensorRT: install patchline[gpu]")
-def test_the_real_parser_takes_them(tmp_path: Path) -> None:
+@pytest.mark.parametrize("precision", ["fp16", "fp32"])
+def test_the_real_parser_takes_them(tmp_path: Path, precision: Precision) -> None:
     """It needs no driver: an option that it does not take throws, a provider that it cannot load is left out."""
 
     def parsed(options: dict[str, str]) -> None:
@@ -51,43 +69,10 @@ def test_the_real_parser_takes_them(tmp_path: Path) -> None:
         )
         session.initialize_session(["TensorrtExecutionProvider"], [options], set())
 
-    options = provider_options(lite0(), "fine", "tensorrt", SMALL, tmp_path)[0]
+    options = provider_options("tensorrt", precision, SMALL, tmp_path / "engine")[0]
     parsed(options)
     with pytest.raises(RuntimeError):
         parsed(options | {"trt_fp16_enable": "1"})
-
-
-class OnTheCpu(REAL):
-    """A GPU's session that computes on the CPU and says that it does not."""
-
-    arguments: dict[str, Any]
-
-    def __init__(self, model: bytes, options: object, **arguments: Any) -> None:  # noqa: ANN401
-        self.arguments, self.runs = arguments, 0
-        self.of_a_gpu = arguments["providers"] != ["CPUExecutionProvider"]
-        super().__init__(model, options, providers=["CPUExecutionProvider"])
-        if self.of_a_gpu:
-            assert arguments["enable_fallback"] == 0
-
-    def get_providers(self) -> list[str]:
-        """What was asked for."""
-        return [*self.arguments["providers"]]
-
-    def io_binding(self) -> Any:  # noqa: ANN401 - onnxruntime has no types
-        """In the CPU's memory."""
-        binding = super().io_binding()
-        bind = binding.bind_output
-        binding.bind_output = lambda name, _device, _id: bind(name, "cpu", 0)
-        return binding
-
-    def run_with_iobinding(self, binding: Any, run_options: object = None) -> None:  # noqa: ANN401
-        """Run, by the CPU."""
-        self.runs += 1
-        super().run_with_iobinding(binding, run_options)
-
-    def get_provider_graph_assignment_info(self) -> list[Any]:
-        """All of it on the first provider."""
-        return [SimpleNamespace(ep_name=self.get_providers()[0], get_nodes=list)]
 
 
 class FailsAtTheLargestBatch(OnTheCpu):
@@ -128,24 +113,18 @@ class LeavesShapes(OnTheCpu):
 
 @pytest.fixture
 def on_device(monkeypatch: pytest.MonkeyPatch) -> Callable[[type], None]:
-    """What puts a session in onnxruntime's place, as built for GPUs whose libraries are there."""
-    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: [*GPUS, "CPUExecutionProvider"])
-    monkeypatch.setattr(sessions, "missing_libraries", lambda _provider: ())
-    ort_value = onnxruntime.OrtValue.ortvalue_from_numpy
-    monkeypatch.setattr(
-        onnxruntime.OrtValue, "ortvalue_from_numpy", staticmethod(lambda array, _device, _id: ort_value(array))
-    )
-    return lambda fake: monkeypatch.setattr(onnxruntime, "InferenceSession", fake)
+    """What puts a session in onnxruntime's place."""
+    return lambda fake: gpu_session(monkeypatch, fake)
 
 
 @pytest.mark.parametrize("provider", ["tensorrt", "cuda"])
 @pytest.mark.parametrize("fake", [OnTheCpu, LeavesShapes])
 def test_one_that_gives_what_the_cpu_gives_is_taken(
-    on_device: Callable[[type], None], provider: sessions.Provider, fake: type
+    on_device: Callable[[type], None], provider: Provider, fake: type
 ) -> None:
     """After two batches, of one frame and of the most; neither fallback of onnxruntime is left on."""
     on_device(fake)
-    session = proven_session(lite0(), "wide", provider, SMALL, None)
+    session = proven_session(lite0(), "wide", provider, SMALL)
     assert isinstance(session, fake)
     assert (session.runs, session._enable_fallback) == (2, False)
 
@@ -158,12 +137,32 @@ def test_one_that_gives_what_the_cpu_gives_is_taken(
         (LeavesLayers, "1 layers were left to the CPU, stem first"),
     ],
 )
-def test_one_that_did_not_run_there_is_refused(on_device: Callable[[type], None], fake: type, why: str) -> None:
+def test_one_that_did_not_run_there_is_refused(
+    on_device: Callable[[type], None], tmp_path: Path, fake: type, why: str
+) -> None:
     """`auto` goes on to the CPU, and says why; it never calls the CPU by another name."""
     on_device(fake)
-    embedder = OnnxEmbedder.open(lite0(), features="wide", threads=1, shapes=SMALL)
+    embedder = OnnxEmbedder.open(lite0(), features="wide", threads=1, shapes=SMALL, engines=EngineCache(tmp_path))
     assert embedder.tried == (Attempt("tensorrt", why), Attempt("cuda", why), Attempt("cpu", "runs"))
     assert (embedder.provider, embedder.precision) == ("cpu", "fp32")
+
+
+def outcome_of(provider: Provider, precision: PrecisionChoice = "auto") -> str:
+    """Why a provider is refused; empty where it is not."""
+    try:
+        proven_session(lite0(), "wide", provider, SMALL, precision=precision)
+    except SessionRefused as refused:
+        return str(refused)
+    return ""
+
+
+def test_a_precision_that_a_provider_does_not_compute_in_is_refused(on_device: Callable[[type], None]) -> None:
+    """CUDA runs the graph as it is: who asks for fp16 must not be given fp32."""
+    on_device(OnTheCpu)
+    said = "it does not compute in fp16, which the settings ask for"
+    assert [outcome_of(each, "fp16") for each in ("tensorrt", "cuda", "cpu")] == ["", said, said]
+    embedder = OnnxEmbedder.open(lite0(), features="wide", provider="tensorrt", precision="fp32", shapes=SMALL)
+    assert embedder.precision == "fp32"
 
 
 @pytest.mark.parametrize(
@@ -179,21 +178,21 @@ def test_values_decide_by_precision(
     on_device(OnTheCpu)
     bound = sessions.run_bound
     monkeypatch.setattr(sessions, "run_bound", lambda *given: wrong(bound(*given)))
-    outcomes = {provider: proven_session(lite0(), "wide", provider, SMALL, None) for provider in ("tensorrt", "cuda")}
-    refused = {provider for provider, outcome in outcomes.items() if isinstance(outcome, str)}
-    assert refused == {"tensorrt", "cuda"} - {taken}
+    outcomes = {provider: outcome_of(provider) for provider in ("tensorrt", "cuda")}
+    assert {provider for provider, refused in outcomes.items() if refused} == {"tensorrt", "cuda"} - {taken}
     assert outcomes["cuda"].startswith("at a batch of 1 its embeddings differ from the CPU's by ")
     assert outcomes["cuda"].endswith("fp32 may by 0.10%")
+    assert outcome_of("tensorrt", "fp32").endswith("fp32 may by 0.10%")
 
 
 def test_a_batch_above_the_profile_goes_in_parts(on_device: Callable[[type], None]) -> None:
-    """An engine takes no more than its profile says."""
+    """An engine takes no more than its profile says; what is left is filled up, as every other size costs a search."""
     on_device(OnTheCpu)
     embedder = OnnxEmbedder.open(lite0(), provider="cuda", features="wide", shapes=SMALL)
     frames = np.random.default_rng(2).integers(0, 256, (7, 64, 96, 3), np.uint8)
-    before = embedder._session.runs
+    before = embedder.session().runs
     embeddings = embedder.embed(frames)
-    assert embedder._session.runs - before == 3
+    assert embedder.session().runs - before == 3
     own = OnnxEmbedder.open(lite0(), provider="cpu", features="wide", threads=1).embed(frames)
     np.testing.assert_allclose(embeddings, own, atol=1e-4)
 
@@ -230,7 +229,6 @@ def test_the_reason_names_what_did_not_load(on_device: Callable[[type], None], m
     """Behind what onnxruntime itself says."""
     on_device(lambda model, options, **_: REAL(model, options, providers=["CPUExecutionProvider"]))  # type: ignore[arg-type]
     monkeypatch.setattr(sessions, "missing_libraries", lambda _provider: ("libcudnn.so.9: not found",))
-    refused = proven_session(lite0(), "wide", "cuda", SMALL, None)
-    assert refused == (
+    assert outcome_of("cuda") == (
         "onnxruntime could not load it (driver or libraries missing); not loaded: libcudnn.so.9: not found"
     )
