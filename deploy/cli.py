@@ -31,6 +31,7 @@ def _command(name: str, function: str, summary: str, panel: str | None = None) -
 
 DOCTOR = "Check broker, topics, rights, store, disks, network, ports and clock, and say what to do."
 RESTORE = "Put a backup back, into topics that are empty and where files are missing."
+WARM_UP = "Compile what TensorRT needs for the banks in force, so that no inspection waits for it."
 LIST_VIEWS = "List the views with their state, and when each last sent a frame that is in its window."
 RETIRE_VIEW = "End a view: remove its banks, its window, and what is known of its frames."
 
@@ -55,6 +56,7 @@ COMMANDS = (
     ),
     _command("camera", "camera:camera", "Send frames to Kafka as a camera would.", RUN),
     _command("doctor", "doctor:doctor", DOCTOR, RUN),
+    _command("warm-up", "warm_up:warm_up", WARM_UP, RUN),
     _command("backup", "backup:backup", "Copy the topics that are kept for ever, and the store.", RUN),
     _command("restore", "backup:restore", RESTORE, RUN),
     GroupEntry(
