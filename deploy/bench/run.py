@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
+from deploy.bench.frames import drawn_frames
 from deploy.bench.in_process import in_process, state_of
 from deploy.bench.machine import machine
 from deploy.bench.stream import Stream, build_order, put_in_force, stack_options
@@ -16,7 +16,6 @@ from deploy.local_stack.running import LocalStack
 from deploy.offline.build_folder import build_from_bytes
 from deploy.output.build_progress import BuildStages
 from deploy.wiring import embedder_of, graph_of
-from ingest.cameras.simulator import Simulator
 from ingest.store import FsspecStore
 from ingest.store_layout import bank_path
 from softpatch.bank import bank_version
@@ -34,7 +33,6 @@ if TYPE_CHECKING:
 
 VIEW = "bench/camera-1"
 BUILD_FRAMES = 400
-PART: Literal["bracket"] = "bracket"
 
 
 @dataclass(frozen=True)
@@ -58,7 +56,7 @@ def run_bench(bench: Bench, progress: ProgressDisplay) -> dict[str, object]:
     """
     measured_on = machine()
     with progress.step("Drawing 400 frames of 512 px"):
-        frames = _frames(bench.seed)
+        frames = drawn_frames(bench.seed, BUILD_FRAMES)
     with progress.step("Starting broker and topics"):
         line = LocalStack.start(stack_options(bench.folder, VIEW, bench.flags, bench.bootstrap, bench.topic_prefix))
     with line:
@@ -155,9 +153,3 @@ def _streamed(
                 busy, seconds = stream.latency_during(order, bench.rate_per_second)
             measured["latency_with_build"] = asdict(busy) | {"build_seconds": seconds}
     return measured
-
-
-def _frames(seed: int) -> list[CameraFrame]:
-    source = Simulator(PART, seed=seed, clock=lambda: datetime.now(UTC))
-    with ThreadPoolExecutor(available_cores(), "simulator") as pool:
-        return list(pool.map(source.frame, range(BUILD_FRAMES)))

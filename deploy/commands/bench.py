@@ -9,15 +9,23 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from deploy.bench.against_published import compare_with_published
 from deploy.bench.run import Bench, run_bench
-from deploy.commands.options import Bootstrap, JsonFile, SetFlags
+from deploy.commands.options import Bootstrap, JsonFile, SetFlags, load
 from deploy.output.progress import ProgressDisplay
 from deploy.output.reports import write_json
+from deploy.wiring import embedder_of
 
 Frames = Annotated[int, typer.Option("--frames", min=64, help="Frames of each measurement through the broker.")]
 Rate = Annotated[float, typer.Option("--rate", min=0.1, help="Frames a second where latency is measured.")]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Of the simulated frames.")]
 WithBuild = Annotated[bool, typer.Option("--with-build", help="Measure latency beside a running build, too.")]
+AgainstPublished = Annotated[
+    bool,
+    typer.Option(
+        "--against-published", help="Instead of all that: this pipeline and the published one, on the same frames."
+    ),
+]
 Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the logs of the run go.")]
 
 
@@ -26,6 +34,7 @@ def bench(
     frames: Frames = 600,
     rate: Rate = 15.0,
     with_build: WithBuild = False,
+    against_published: AgainstPublished = False,
     seed: Seed = 0,
     out: Out = Path("patchline-bench"),
     json: JsonFile = None,
@@ -37,8 +46,19 @@ def bench(
     Decisions in process and through a broker, and a build of 400 frames. Frames are simulated, 512 px, JPEG. Latency
     goes from the camera's send to the committed decision, as a read_committed reader sees it. With --bootstrap-servers
     the topics of the run stay on that cluster, under a prefix of their own.
+
+    With --against-published a bank of 100 frames is built by the paper's settings, by SoftPatch as published and by
+    Patchline, and 20 frames are scored one at a time; --set runtime.backbone=FILE names the network of both.
     """
     console = Console()
+    if against_published:
+        runtime = load(None, flags).runtime
+        compared = compare_with_published(
+            embedder_of(runtime), threads=runtime.threads, seed=seed, progress=ProgressDisplay(console)
+        )
+        console.print(comparison_table(compared))
+        write_json(json, compared)
+        return
     prefix = f"patchline-bench-{uuid4().hex[:8]}." if bootstrap else ""
     options = Bench(out, frames, rate, seed, with_build, flags or (), bootstrap, prefix)
     measured = run_bench(options, ProgressDisplay(console))
@@ -46,11 +66,49 @@ def bench(
     write_json(json, measured)
 
 
+def comparison_table(measured: dict[str, Any]) -> Table:
+    """Both pipelines side by side, for people."""
+    ours, theirs = measured["patchline"], measured["published"]
+    patches, dimension = measured["bank"]
+    table = Table(
+        title=_processor(measured["machine"]),
+        caption=f"{measured['graph']} on {measured['provider']}, {measured['threads']} threads, load before "
+        f"{measured['machine']['load_before']}; {measured['input_px'][0]} x {measured['input_px'][1]} px, bank "
+        f"{patches} x {dimension}; correlation of the {measured['frames_alone']} frames' scores "
+        f"{measured['score_correlation']:.4f}",
+        title_justify="left",
+        caption_justify="left",
+    )
+    table.add_column()
+    for name in ("as published", "Patchline", "times faster"):
+        table.add_column(name, justify="right")
+    for words, group, name in (
+        (f"build of {measured['frames']} frames", "build_seconds", "whole"),
+        ("  network", "build_seconds", "embedding"),
+        ("  LOF", "build_seconds", "lof"),
+        ("  coreset", "build_seconds", "coreset"),
+        ("a frame alone", "frame_seconds", "whole"),
+        ("  network", "frame_seconds", "network"),
+        ("  search", "frame_seconds", "search"),
+    ):
+        before, now = theirs[group][name], ours[group][name]
+        table.add_row(words, _seconds(before), _seconds(now), f"{before / now:.1f}")
+    return table
+
+
+def _seconds(seconds: float) -> str:
+    return f"{seconds:.1f} s" if seconds >= 1 else f"{1000 * seconds:.1f} ms"
+
+
+def _processor(machine: dict[str, Any]) -> str:
+    return f"{machine['cpu']}, {machine['cores']} cores, {' '.join(machine['cpu_flags'])}"
+
+
 def figures_table(measured: dict[str, Any]) -> Table:
     """The measurements, for people."""
     machine = measured["machine"]
     table = Table(
-        title=f"{machine['cpu']}, {machine['cores']} cores, {' '.join(machine['cpu_flags'])}",
+        title=_processor(machine),
         caption=f"{measured['provider']} {measured['precision']}, broker {measured['broker']}, load before "
         f"{machine['load_before']}; threads: "
         + ", ".join(f"{name.replace('_', ' ')} {count}" for name, count in measured["threads"].items()),

@@ -354,9 +354,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m softpatch.network.export", description=__doc__.splitlines()[0])
     parser.add_argument("source", help="lite0, a timm name, or NAME=STATE_DICT_FILE")
     parser.add_argument("--out", type=Path, required=True, help="the ONNX file to write")
+    parser.add_argument(
+        "--random-weights", action="store_true", help="timm's random weights, for timings: nothing is downloaded"
+    )
     arguments = parser.parse_args()
     try:
-        export(arguments.source, arguments.out)
+        export(arguments.source, arguments.out, pretrained=not arguments.random_weights)
     except CannotExport as error:
         parser.error(str(error))
 

@@ -15,7 +15,7 @@ timm = pytest.importorskip("timm", reason="needs the export extra")
 
 from torch.nn import functional  # noqa: E402 - after the check that it is there
 
-from softpatch.network.export import WIDE_DIMENSION, WIDE_SEED, CannotExport, cached, export  # noqa: E402 - the same
+from softpatch.network.export import WIDE_DIMENSION, WIDE_SEED, CannotExport, cached, export, main  # noqa: E402 - same
 
 FOLDED = "resnet18_imagenet_bnfolded_upto_layer3.pth"
 FRAMES = np.random.default_rng(6).integers(0, 256, (2, 64, 96, 3), dtype=np.uint8)
@@ -147,6 +147,15 @@ def test_wide_resnet50_gets_the_published_embedding(tmp_path: Path) -> None:
         expected = published(*features).numpy()
     assert (graph.name, graph.features["fine"].dimension) == ("wide_resnet50_2", 1024)
     np.testing.assert_allclose(embeddings(tmp_path / "graph.onnx"), expected, atol=1e-4)
+
+
+def test_the_script_takes_random_weights_for_timings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is downloaded, and the graph runs."""
+    out = tmp_path / "graph.onnx"
+    monkeypatch.setattr("sys.argv", ["export", "resnet18", "--random-weights", "--out", str(out)])
+    main()
+    assert load_graph(out).name == "resnet18"
+    assert np.isfinite(embeddings(out)).all()
 
 
 def test_the_same_source_is_exported_once(tmp_path: Path) -> None:
