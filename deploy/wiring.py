@@ -6,7 +6,6 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 import structlog
 
 from deploy.errors import UsageError
@@ -17,12 +16,15 @@ from softpatch.network.embed import OnnxEmbedder
 from softpatch.network.engines import EngineCache, silently
 from softpatch.network.graph import lite0, load_graph
 from softpatch.network.providers import FrameShapes
-from softpatch.scoring.gpu_search import GpuFlatSearch
+from softpatch.scoring.gpu_search import NoGpu, faiss_on_gpu
 from softpatch.scoring.search import FlatSearch
+from softpatch.scoring.torch_search import torch_on_gpu
 from trainer.build_order import NetworkRun
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
+
+    import numpy as np
 
     from deploy.settings import RuntimeSettings, Settings
     from softpatch.network.engines import Compiling
@@ -30,6 +32,11 @@ if TYPE_CHECKING:
     from softpatch.scoring.search import Search
 
 EMBEDDED = "lite0"
+GPU_SEARCHES: Mapping[str, Callable[[], Callable[[np.ndarray], Search]]] = {
+    "faiss": faiss_on_gpu,
+    "torch": torch_on_gpu,
+}
+"""Searches on a GPU, the first one that answers is taken."""
 
 
 def graph_of(runtime: RuntimeSettings) -> Graph:
@@ -105,15 +112,22 @@ def network_of_builds(settings: Settings) -> NetworkRun:
 
 
 def search_of(runtime: RuntimeSettings) -> Callable[[np.ndarray], Search]:
-    """FAISS on a GPU where the provider allows one and it answers, else on the CPU; the log names which, and why."""
-    tried = "not requested"
-    if runtime.provider != "cpu":
-        try:
-            GpuFlatSearch(np.zeros((1, 1), np.float32)).nearest(np.zeros((1, 1), np.float32))
-        except RuntimeError as error:  # NoGpu, or whatever CUDA raises
-            tried = str(error)
-        else:
-            structlog.get_logger().info("search_ready", search="faiss gpu, fp16")
-            return GpuFlatSearch
-    structlog.get_logger().info("search_ready", search="faiss cpu", gpu=tried)
+    """FAISS on a GPU where the provider allows one and it answers, torch there else, FAISS on the CPU else.
+
+    The log names which, and why not those before it.
+    """
+    log = structlog.get_logger()
+    refused: dict[str, str] = {}
+    if runtime.provider == "cpu":
+        refused["gpu"] = "not requested"
+    else:
+        for name, on_gpu in GPU_SEARCHES.items():
+            try:
+                make = on_gpu()
+            except NoGpu as reason:
+                refused[name] = str(reason)
+            else:
+                log.info("search_ready", search=f"{name} gpu, fp16", **refused)
+                return make
+    log.info("search_ready", search="faiss cpu", **refused)
     return lambda vectors: FlatSearch(vectors, threads=runtime.threads)

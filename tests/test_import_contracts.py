@@ -13,7 +13,7 @@ PACKAGES = ("softpatch", "ingest", "trainer", "inference", "monitoring", "deploy
 MAY_IMPORT_TORCH = {
     "softpatch.network.export",
     "softpatch.network.vision_transformer",
-    "softpatch.scoring.gpu_search",
+    "softpatch.scoring.torch_search",
 }
 
 

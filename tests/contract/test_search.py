@@ -8,9 +8,28 @@ import numpy as np
 import pytest
 
 from softpatch.scoring.search import BruteSearch, FlatSearch, NoNeighbour, Search
+from softpatch.scoring.torch_search import TorchSearch
 
-SEARCHES = [BruteSearch, FlatSearch, lambda bank: FlatSearch(bank, threads=1), lambda bank: FlatSearch(bank, threads=3)]
-each_search = pytest.mark.parametrize("make", SEARCHES, ids=["brute", "flat", "flat-1", "flat-3"])
+SEARCHES: dict[str, Callable[[np.ndarray], Search]] = {
+    "brute": BruteSearch,
+    "flat": FlatSearch,
+    "flat-1": lambda bank: FlatSearch(bank, threads=1),
+    "flat-3": lambda bank: FlatSearch(bank, threads=3),
+}
+BY_TORCH: dict[str, Callable[[np.ndarray], Search]] = {
+    "torch": TorchSearch.of,
+    "torch-fp16": lambda bank: TorchSearch.of(bank, half=True),
+}
+ON_TORCH = [pytest.param(make, id=name, marks=pytest.mark.export) for name, make in BY_TORCH.items()]
+each_search = pytest.mark.parametrize(
+    "make", [*(pytest.param(make, id=name) for name, make in SEARCHES.items()), *ON_TORCH]
+)
+
+
+@pytest.fixture(autouse=True)
+def _torch(request: pytest.FixtureRequest) -> None:
+    if "export" in request.keywords:
+        pytest.importorskip("torch", reason="needs the export extra")
 
 
 @each_search
@@ -87,6 +106,58 @@ def test_distances_far_from_the_origin_do_not_cancel(make: Callable[[np.ndarray]
     queries = bank[:10] + rng.normal(size=(10, 152)).astype(np.float32) * np.float32(0.01 / np.sqrt(152))
     exact = np.linalg.norm(queries.astype(np.float64) - bank[:10], axis=1)
     np.testing.assert_allclose(make(bank).nearest(queries).distance, exact, rtol=1e-3)
+
+
+@pytest.mark.parametrize("make", [pytest.param(BruteSearch, id="brute"), *ON_TORCH])
+def test_near_duplicates_far_from_the_origin_are_told_apart(make: Callable[[np.ndarray], Search]) -> None:
+    """Forty patches of norm 100, 0.05 to 2 apart: FAISS may take one that is 0.01 farther than the nearest."""
+    rng = np.random.default_rng(0)
+    centre = rng.normal(size=152) * 8
+    apart = rng.normal(size=(40, 152)) / np.sqrt(152) * np.linspace(0.05, 2, 40)[:, None]
+    bank = np.concatenate([centre + apart, rng.normal(size=(200, 152)) * 8]).astype(np.float32)
+    queries = (centre + rng.normal(size=(30, 152)) * 0.2 / np.sqrt(152)).astype(np.float32)
+    frames = (np.arange(240) % 40 // 30).astype(np.int32)
+    exact = np.linalg.norm(queries[:, None].astype(np.float64) - bank, axis=-1)
+    other = np.where(frames == frames[exact.argmin(axis=1)][:, None], np.inf, exact).min(axis=1)
+    search = make(bank)
+    np.testing.assert_allclose(search.nearest(queries).distance, exact.min(axis=1), rtol=1e-3)
+    found = search.nearest_two_frames(queries, frames)
+    np.testing.assert_allclose(found.distance, exact.min(axis=1), rtol=1e-3)
+    np.testing.assert_allclose(found.second_frame_distance, other, rtol=1e-3)
+
+
+@each_search
+def test_a_large_bank_of_one_frame_has_no_second_frame(make: Callable[[np.ndarray], Search]) -> None:
+    """More patches than are looked at first."""
+    rng = np.random.default_rng(0)
+    bank, queries = rng.normal(size=(90, 12)).astype(np.float32), rng.normal(size=(20, 12)).astype(np.float32)
+    exact = np.linalg.norm(queries[:, None].astype(np.float64) - bank, axis=-1).min(axis=1)
+    found = make(bank).nearest_two_frames(queries, np.full(90, 7, np.int32))
+    np.testing.assert_allclose(found.distance, exact, rtol=1e-5)
+    np.testing.assert_array_equal(found.second_frame_distance, found.distance)
+
+
+@each_search
+def test_where_many_patches_tie_any_of_them_is_right(make: Callable[[np.ndarray], Search]) -> None:
+    """Fifty copies of each of two patches: the second frame is at the distance of the first where it holds a copy."""
+    patches = np.array([[0, 0, 0], [3, 4, 0]], np.float32)
+    bank, frames = np.repeat(patches, 50, axis=0), np.tile(np.array([0, 1], np.int32), 50)
+    queries = np.array([[0, 0, 0], [3, 4, 0], [0, 0, 2]], np.float32)
+    found = make(bank).nearest_two_frames(queries, frames)
+    np.testing.assert_array_equal(found.row // 50, [0, 1, 0])
+    np.testing.assert_allclose(found.distance, [0, 0, 2])
+    np.testing.assert_allclose(found.second_frame_distance, [0, 0, 2])
+    np.testing.assert_allclose(make(bank).nearest_two_frames(queries, frames * 0).second_frame_distance, [0, 0, 2])
+
+
+@each_search
+def test_queries_much_longer_than_the_bank_are_answered(make: Callable[[np.ndarray], Search]) -> None:
+    """A hundred thousand times: more than fp16 holds."""
+    rng = np.random.default_rng(0)
+    bank = rng.normal(size=(60, 8)).astype(np.float32)
+    queries = (rng.normal(size=(5, 8)) * 1e5).astype(np.float32)
+    exact = np.linalg.norm(queries[:, None].astype(np.float64) - bank, axis=-1).min(axis=1)
+    np.testing.assert_allclose(make(bank).nearest(queries).distance, exact, rtol=1e-5)
 
 
 @each_search

@@ -2,31 +2,70 @@
 
 from __future__ import annotations
 
+import sys
+
 import faiss
 import numpy as np
 import pytest
 from structlog.testing import capture_logs
 
+from deploy import wiring
 from deploy.settings import RuntimeSettings, Settings
 from deploy.wiring import embedder_of, network_of_builds, opened_network, search_of
 from softpatch.network import session_pool
 from softpatch.network.embed import ProviderUnavailable
 from softpatch.network.engines import silently
 from softpatch.network.sessions import SessionRefused
-from softpatch.scoring.search import FlatSearch
+from softpatch.scoring.gpu_search import NoGpu, faiss_on_gpu
+from softpatch.scoring.search import BruteSearch, FlatSearch
 from trainer.build_order import NetworkRun
 
 WITHOUT_GPU = not hasattr(faiss, "StandardGpuResources")
+EYE = np.eye(3, dtype=np.float32)
 
 
 @pytest.mark.skipif(not WITHOUT_GPU, reason="this faiss may find a GPU")
-def test_without_a_gpu_the_search_falls_back_with_one_clear_line() -> None:
-    """`auto` tries the GPU first; the log says what answers instead, and why."""
+def test_without_a_gpu_the_search_falls_back_with_one_clear_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`auto` tries FAISS and torch on a GPU first; the log says what answers instead, and why."""
+    monkeypatch.setattr("softpatch.scoring.torch_search.DRIVER", "libcuda-that-is-not-there.so.1")
     with capture_logs() as logged:
-        search = search_of(RuntimeSettings())(np.eye(3, dtype=np.float32))
+        search = search_of(RuntimeSettings())(EYE)
     assert isinstance(search, FlatSearch)
-    why = "this faiss is built for the CPU; install patchline[gpu-cu12] for its search"
-    assert logged == [{"event": "search_ready", "search": "faiss cpu", "gpu": why, "log_level": "info"}]
+    assert logged == [
+        {
+            "event": "search_ready",
+            "search": "faiss cpu",
+            "faiss": "this faiss is built for the CPU; install patchline[gpu-cu12] for its search",
+            "torch": "there is no NVIDIA driver (libcuda-that-is-not-there.so.1)",
+            "log_level": "info",
+        }
+    ]
+
+
+@pytest.mark.process
+def test_a_faiss_that_ends_its_process_leaves_the_search_to_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """CUDA's errors end the process that calls FAISS; here that was another one."""
+    aborting = (sys.executable, "-c", "import os; os.abort()")
+    monkeypatch.setattr(faiss, "StandardGpuResources", object, raising=False)
+    monkeypatch.setattr(wiring, "GPU_SEARCHES", {"faiss": lambda: faiss_on_gpu(aborting)})
+    with capture_logs() as logged:
+        search = search_of(RuntimeSettings())(EYE)
+    assert isinstance(search, FlatSearch)
+    why = "faiss, tried in a process of its own, ended by SIGABRT: it wrote nothing"
+    assert logged == [{"event": "search_ready", "search": "faiss cpu", "faiss": why, "log_level": "info"}]
+
+
+def test_the_first_search_on_a_gpu_that_answers_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Torch, where FAISS has no GPU; the log says why not FAISS."""
+
+    def refused() -> type[BruteSearch]:
+        raise NoGpu("no such build")
+
+    monkeypatch.setattr(wiring, "GPU_SEARCHES", {"faiss": refused, "torch": lambda: BruteSearch})
+    with capture_logs() as logged:
+        assert isinstance(search_of(RuntimeSettings())(EYE), BruteSearch)
+    assert logged[0]["search"] == "torch gpu, fp16"
+    assert logged[0]["faiss"] == "no such build"
 
 
 def tried(runtime: dict[str, str], monkeypatch: pytest.MonkeyPatch, **given: object) -> list[str]:
@@ -82,6 +121,6 @@ def test_a_cpu_s_runtime_has_refused_no_gpu() -> None:
 def test_the_cpu_can_be_asked_for() -> None:
     """Then no GPU is tried."""
     with capture_logs() as logged:
-        search = search_of(RuntimeSettings(provider="cpu"))(np.eye(3, dtype=np.float32))
+        search = search_of(RuntimeSettings(provider="cpu"))(EYE)
     assert isinstance(search, FlatSearch)
     assert logged[0]["gpu"] == "not requested"

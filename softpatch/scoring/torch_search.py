@@ -1,0 +1,182 @@
+"""The nearest bank patches by PyTorch: on a GPU whose CUDA has no FAISS, and on CPU tensors, behind the same Protocol.
+
+A matrix product ranks all patches, in fp16 on a GPU. The first few are then measured in fp32; where the bound on the
+ranking's rounding does not prove that no other patch is nearer, all are measured. So near-duplicates are told apart,
+and the nearest patch of a second frame is exact, too.
+"""
+
+import ctypes
+from collections.abc import Callable
+from functools import cached_property, partial
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float32
+
+from softpatch.scoring.gpu_search import NoGpu, refuse_wrong
+from softpatch.scoring.search import SECOND_FRAME_DEPTH, FrameOfRow, Nearest, NoNeighbour, TwoFrameNearest, Vectors
+
+DRIVER = "libcuda.so.1"
+
+PRODUCTS_AT_ONCE = 1 << 25
+"""Products of queries and bank patches held at once: 128 MiB of fp32."""
+
+Tensor = Any
+"""torch has no types where it is not installed, and it is imported only where it is used: 3 s and 300 MB."""
+
+_HALF, _SINGLE = 2.0**-11, 2.0**-24
+"""By what share of itself rounding to fp16 and to fp32 changes a number at most."""
+
+_LARGEST_HALF = 6e4
+
+
+class TorchSearch:
+    """Exact up to the rounding of fp32 distances. `TorchSearch.of` makes one from an array."""
+
+    def __init__(self, bank: Tensor, *, half: bool) -> None:
+        """`bank`: a tensor "m d" of fp32. `half` rounds what the ranking multiplies to fp16."""
+        self._bank, self._half = bank, half
+
+    @classmethod
+    def of(cls, bank: Vectors, *, device: str = "cpu", half: bool | None = None) -> "TorchSearch":
+        """A search on that device, which keeps the vectors; in fp16 where it is a GPU, unless `half` says."""
+        import torch  # noqa: PLC0415
+
+        tensor = torch.from_numpy(np.ascontiguousarray(bank)).to(device)
+        return cls(tensor, half=tensor.is_cuda if half is None else half)
+
+    def nearest(self, queries: Float32[np.ndarray, "n d"]) -> Nearest:
+        """See Search."""
+        found = self._found(queries, None)
+        return Nearest(found.distance, found.row)
+
+    def nearest_two_frames(self, queries: Float32[np.ndarray, "n d"], frames: FrameOfRow) -> TwoFrameNearest:
+        """See Search."""
+        of_one_frame = not len(frames) or not (frames != frames[0]).any()
+        return self._found(queries, None if of_one_frame else frames)
+
+    def part(self, rows: slice) -> "TorchSearch":
+        """See Search; the vectors are not copied."""
+        return TorchSearch(self._bank[rows], half=self._half)
+
+    def _found(self, queries: Float32[np.ndarray, "n d"], frames: FrameOfRow | None) -> TwoFrameNearest:
+        """Without frames, the second distance is the first."""
+        import torch  # noqa: PLC0415
+
+        if not len(self._bank):
+            raise NoNeighbour(bank_patches=0, queries=len(queries))
+        device = self._bank.device
+        on_device = torch.from_numpy(np.ascontiguousarray(queries)).to(device)
+        of_row = None if frames is None else torch.from_numpy(np.ascontiguousarray(frames)).to(device)
+        with torch.inference_mode():
+            parts = on_device.split(max(1, PRODUCTS_AT_ONCE // len(self._bank)))
+            found = [self._two_frames(part, of_row) for part in parts]
+            distance, row, second = (torch.cat(each).cpu().numpy() for each in zip(*found, strict=True))
+        if not np.isfinite(distance).all():
+            raise NoNeighbour(bank_patches=len(self._bank), queries=len(queries))
+        return TwoFrameNearest(distance, row, second)
+
+    def _two_frames(self, queries: Tensor, of_row: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+        """Distance to the nearest row, that row, and the distance to the nearest row of another frame."""
+        import torch  # noqa: PLC0415
+
+        candidates, beyond = self._ranking.first(queries)
+        squared = (queries[:, None] - self._bank[candidates]).square().sum(dim=-1)
+        nearest, place, second = _of_two_frames(squared, None if of_row is None else of_row[candidates])
+        row = candidates.gather(1, place[:, None])[:, 0]
+        unproven = (~(second <= beyond)).nonzero()[:, 0]  # so also where a value is not finite
+        if len(unproven):
+            all_squared = torch.cdist(
+                queries[unproven], self._bank, compute_mode="donot_use_mm_for_euclid_dist"
+            ).square()
+            nearest[unproven], row[unproven], second[unproven] = _of_two_frames(
+                all_squared, None if of_row is None else of_row.expand(all_squared.shape)
+            )
+        return nearest.sqrt(), row, second.sqrt()
+
+    @cached_property
+    def _ranking(self) -> "_Ranking":
+        """Made at the first search: a bank that is searched in parts needs none of the whole."""
+        return _Ranking(self._bank, half=self._half)
+
+
+class _Ranking:
+    """Orders the rows of a bank by a matrix product with their vectors about the mean, scaled to fit fp16."""
+
+    def __init__(self, bank: Tensor, *, half: bool) -> None:
+        import torch  # noqa: PLC0415
+
+        self._centre = bank.mean(dim=0)
+        centred = bank - self._centre
+        self._scale = float(centred.abs().max().clamp(min=torch.finfo(torch.float32).tiny))
+        self._rows = (centred / self._scale).to(torch.float16 if half else torch.float32)
+        self._squared_norms = centred.square().sum(dim=1)
+        self._longest = self._squared_norms.max().sqrt()
+        summing = (bank.shape[1] + 8) * _SINGLE
+        self._rounding = summing + (2 * _HALF if half else 0), summing
+
+    def first(self, queries: Tensor) -> tuple[Tensor, Tensor]:
+        """Per query the few rows that seem nearest, and a bound: no other row's squared distance is less."""
+        centred = queries - self._centre
+        closeness = self._squared_norms - 2 * self._products(centred)
+        count = min(SECOND_FRAME_DEPTH, len(self._rows))
+        nearest = closeness.topk(count, dim=1, largest=False)
+        if count == len(self._rows):
+            return nearest.indices, nearest.values.new_full((len(queries),), np.inf)
+        squared_norm = centred.square().sum(dim=1)
+        return nearest.indices, nearest.values[:, -1] + squared_norm - self._slack(squared_norm)
+
+    def _products(self, centred: Tensor) -> Tensor:
+        """Of queries and all rows, "n m" of fp32."""
+        import torch  # noqa: PLC0415
+
+        scaled = (centred / self._scale).to(self._rows.dtype)
+        if scaled.is_cuda and scaled.dtype == torch.float16:
+            products = torch.mm(scaled, self._rows.T, out_dtype=torch.float32)
+        else:
+            products = scaled.float() @ self._rows.float().T
+        return products * self._scale**2
+
+    def _slack(self, squared_norm: Tensor) -> Tensor:
+        """By how much the squared distance that the ranking gives may be wrong; infinite where fp16 overflows."""
+        norm = squared_norm.sqrt()
+        of_products, of_norms = self._rounding
+        slack = 2 * of_products * norm * self._longest + of_norms * (squared_norm + self._longest.square())
+        return slack.masked_fill(norm > _LARGEST_HALF * self._scale, np.inf)
+
+
+def _of_two_frames(squared: Tensor, frames: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+    """Of each row of "n k" the least, its column, and the least among columns of other frames than that one's.
+
+    Where there are none, that is infinite; without frames it is the least itself.
+    """
+    nearest, column = squared.min(dim=1)
+    if frames is None:
+        return nearest, column, nearest.clone()
+    own = frames.gather(1, column[:, None])
+    return nearest, column, squared.masked_fill(frames == own, np.inf).min(dim=1).values
+
+
+def torch_on_gpu() -> Callable[[Vectors], TorchSearch]:
+    """Makes searches on the GPU, once one has searched there.
+
+    Raises:
+        NoGpu: no driver, no torch, no GPU that torch sees, or the search failed or gave something else.
+    """
+    try:
+        ctypes.CDLL(DRIVER)
+    except OSError:
+        raise NoGpu(f"there is no NVIDIA driver ({DRIVER})") from None
+    if find_spec("torch") is None:
+        raise NoGpu("torch is not installed")
+    import torch  # noqa: PLC0415
+
+    if not torch.cuda.is_available():
+        raise NoGpu(f"torch {torch.__version__} sees no GPU")
+    make = partial(TorchSearch.of, device="cuda")
+    try:
+        refuse_wrong(make)
+    except (RuntimeError, TypeError) as error:  # TypeError: before torch 2.8 `mm` gives no fp32 of fp16
+        raise NoGpu(f"torch {torch.__version__}: {' '.join(str(error).split())}") from error
+    return make
