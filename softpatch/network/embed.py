@@ -98,9 +98,11 @@ class OnnxEmbedder:
     """An ONNX Runtime session that has embedded a frame; `tried` has the result of each provider.
 
     On the CPU every frame is a run of its own, on one of `threads` workers: at 224 px that takes 4.7 ms of one core,
-    in a batch of 16 it takes 6.6 (out of cache), and two cores on one frame help only with spinning threads, which burn
-    the cores that Kafka needs. On a GPU the frames go in batches, filled up to `FrameShapes.buckets`. Frames above
-    `tiles.MOST_PX` go in overlapping tiles, which lie alike in every frame of a size.
+    in a batch of 16 it takes 6.6 (out of cache). A frame that comes alone is run on all of them, by a session of its
+    own whose threads sleep while they wait: awake, they would burn the cores that Kafka needs. On two cores a large
+    network takes a little more than half of the time so, a small one on a small input as long as before; the same bits
+    come out. On a GPU the frames go in batches, filled up to `FrameShapes.buckets`. Frames above `tiles.MOST_PX` go in
+    overlapping tiles, which lie alike in every frame of a size.
     """
 
     graph: Graph
@@ -109,6 +111,7 @@ class OnnxEmbedder:
     tried: tuple[Attempt, ...]
     _sessions: SessionPool
     _workers: ThreadPoolExecutor
+    _threads: int
 
     @classmethod
     def open(
@@ -136,7 +139,8 @@ class OnnxEmbedder:
         features = features or graph.default_features
         if features not in graph.features:
             raise UnknownFeatures(features, graph)
-        workers = ThreadPoolExecutor(threads or available_cores(), "embed")
+        threads = threads or available_cores()
+        workers = ThreadPoolExecutor(threads, "embed")
         shapes, tried = shapes or FrameShapes(), list[Attempt]()
         unasked = AUTO[1:] if engines is None else AUTO
         wanted = unasked if provider == "auto" else (provider,)
@@ -147,7 +151,8 @@ class OnnxEmbedder:
             except SessionRefused as refused:
                 tried.append(Attempt(candidate, str(refused)))
             else:
-                return cls(graph, features, candidate, (*tried, Attempt(candidate, RUNS)), sessions, workers)
+                succeeded = Attempt(candidate, RUNS)
+                return cls(graph, features, candidate, (*tried, succeeded), sessions, workers, threads)
         raise ProviderUnavailable(tuple(tried))
 
     def with_features(self, features: str) -> "OnnxEmbedder":
@@ -224,6 +229,8 @@ class OnnxEmbedder:
             return self._embed_tiles(frames, tiles)
         if self.provider != "cpu" and count:
             return self._in_batches(frames)
+        if count == 1 and self._threads > 1:
+            return run(self._sessions.session_on_cores(self.features, self._threads), self.features, frames)
         session, grid = self.session(), (height // features.stride_px, width // features.stride_px)
         embeddings = np.empty((count, *grid, features.dimension), np.float32)
 

@@ -6,7 +6,7 @@ from typing import Any
 from softpatch.network.engines import EngineCache
 from softpatch.network.graph import Graph
 from softpatch.network.providers import PRECISIONS, FrameShapes, Precision, PrecisionChoice, Provider, precision_of
-from softpatch.network.sessions import proven_session
+from softpatch.network.sessions import proven_session, session_on_cores
 
 Session = Any  # onnxruntime has no types
 
@@ -30,6 +30,7 @@ class SessionPool:
         self._precision = precision
         self._engines = engines
         self._opened: dict[tuple[str, FrameShapes], Session] = {}
+        self._on_cores: dict[tuple[str, int], Session] = {}
         self._opening = Lock()
 
     @property
@@ -51,6 +52,14 @@ class SessionPool:
                 if key not in self._opened:
                     self._opened[key] = self._proven(*key)
         return self._opened[key]
+
+    def session_on_cores(self, features: str, cores: int) -> Session:
+        """On the CPU, the session that runs a frame on so many cores: opened at the first frame that comes alone."""
+        key = features, cores
+        with self._opening:
+            if key not in self._on_cores:
+                self._on_cores[key] = session_on_cores(self._graph, *key)
+            return self._on_cores[key]
 
     def _proven(self, features: str, shapes: FrameShapes) -> Session:
         return proven_session(

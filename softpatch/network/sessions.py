@@ -114,6 +114,11 @@ def _proven(wanted: _Wanted, engine_folder: Path | None = None) -> Any:  # noqa:
     raise SessionRefused(f"{refused}; not loaded: {missing}" if missing else refused)
 
 
+def session_on_cores(graph: Graph, features: str, cores: int) -> Any:  # noqa: ANN401 - onnxruntime has no types
+    """A session of the CPU that runs one frame on several cores; its threads sleep while they wait."""
+    return _opened(graph.model_of(features), "cpu", [{}], cores=cores)
+
+
 def run(session: Any, features: str, frames: np.ndarray) -> np.ndarray:  # noqa: ANN401 - onnxruntime has no types
     """The embeddings of these frames."""
     return np.asarray(session.run([features], {INPUT: frames})[0])
@@ -129,19 +134,19 @@ def run_bound(session: Any, features: str, frames: np.ndarray) -> np.ndarray:  #
     return np.asarray(binding.copy_outputs_to_cpu()[0])
 
 
-def _opened(model: bytes, provider: Provider, options: list[dict[str, str]]) -> Any:  # noqa: ANN401 - onnxruntime has no types
+def _opened(model: bytes, provider: Provider, options: list[dict[str, str]], *, cores: int = 1) -> Any:  # noqa: ANN401 - onnxruntime has no types
     """A session that fails where its provider fails, instead of going on with the CPU."""
     names = [ORT_NAMES[provider], ORT_NAMES["cuda"]][: len(options)]
     session = onnxruntime.InferenceSession(
-        model, _session_options(provider), providers=names, provider_options=options, enable_fallback=0
+        model, _session_options(provider, cores), providers=names, provider_options=options, enable_fallback=0
     )
     session.disable_fallback()
     return session
 
 
-def _session_options(provider: Provider) -> Any:  # noqa: ANN401 - onnxruntime has no types
+def _session_options(provider: Provider, cores: int) -> Any:  # noqa: ANN401 - onnxruntime has no types
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.intra_op_num_threads, options.inter_op_num_threads = cores, 1
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     if provider != "cpu":
         options.log_severity_level = ONLY_FATAL

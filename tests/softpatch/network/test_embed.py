@@ -8,9 +8,11 @@ import onnx
 import onnxruntime
 import pytest
 
+from softpatch.network import session_pool
 from softpatch.network.embed import Attempt, Embedder, OnnxEmbedder, ProviderUnavailable, UnknownFeatures
 from softpatch.network.engines import EngineCache
-from softpatch.network.graph import lite0
+from softpatch.network.graph import Graph, lite0
+from softpatch.network.sessions import session_on_cores
 
 REFERENCE = Path(__file__).parent / "reference" / "lite0.npz"
 
@@ -47,6 +49,26 @@ def test_the_number_of_threads_changes_nothing(embedder: OnnxEmbedder) -> None:
     """A bank built on two cores fits an inspector on one."""
     single = OnnxEmbedder.open(lite0(), provider="cpu", threads=1)
     np.testing.assert_array_equal(single.embed(frames(3)), embedder.embed(frames(3)))
+
+
+def test_a_frame_that_comes_alone_runs_on_every_core(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By one session, opened at the first; frames that come together have a core each. The bits are the same."""
+    opened: list[int] = []
+
+    def recorded(graph: Graph, features: str, cores: int) -> object:
+        opened.append(cores)
+        return session_on_cores(graph, features, cores)
+
+    monkeypatch.setattr(session_pool, "session_on_cores", recorded)
+    on_three = OnnxEmbedder.open(lite0(), features="wide", provider="cpu", threads=3)
+    together = on_three.embed(frames(2, 128, 160))
+    assert opened == []
+    alone = [on_three.embed(each[None])[0] for each in frames(2, 128, 160)]
+    assert opened == [3]
+    np.testing.assert_array_equal(alone, together)
+    on_one = OnnxEmbedder.open(lite0(), features="wide", provider="cpu", threads=1)
+    np.testing.assert_array_equal(on_one.embed(frames(2, 128, 160)[:1])[0], alone[0])
+    assert opened == [3]
 
 
 def test_sides_are_multiples_of_32(embedder: OnnxEmbedder) -> None:
