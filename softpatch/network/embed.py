@@ -11,8 +11,9 @@ from jaxtyping import Float32, UInt8
 from softpatch.network.engines import EngineCache
 from softpatch.network.graph import FeatureSet, Graph
 from softpatch.network.providers import FrameShapes, Precision, PrecisionChoice, Provider
+from softpatch.network.running import run, run_bound
 from softpatch.network.session_pool import Session, SessionPool
-from softpatch.network.sessions import NOT_BUILT_IN, SessionRefused, run, run_bound
+from softpatch.network.sessions import NOT_BUILT_IN, SessionRefused
 from softpatch.network.tiles import Tile, tiles_of
 from softpatch.threads import available_cores
 

@@ -9,8 +9,9 @@ import numpy as np
 import onnxruntime
 
 from softpatch.network.cast_first import cast_first
+from softpatch.network.engine_process import EngineNotCompiled, compile_engine
 from softpatch.network.engines import Engine, EngineCache
-from softpatch.network.graph import INPUT, Graph
+from softpatch.network.graph import Graph
 from softpatch.network.libraries import NO_GPU, gpu_name, missing_libraries
 from softpatch.network.providers import (
     ORT_NAMES,
@@ -21,6 +22,7 @@ from softpatch.network.providers import (
     precision_of,
     provider_options,
 )
+from softpatch.network.running import NOT_LOADED, open_session, run, run_bound
 
 MOST_DIFFERENCE: Mapping[Precision, float] = {"fp32": 1e-3, "fp16": 5e-2}
 """How far a patch's embedding may lie from the CPU's, as a share of the embeddings' root mean square length."""
@@ -28,7 +30,6 @@ MOST_DIFFERENCE: Mapping[Precision, float] = {"fp32": 1e-3, "fp16": 5e-2}
 HEAVY = ("Conv", "FusedConv", "Gemm", "FusedGemm", "MatMul", "FusedMatMul")
 """Operators that a GPU has to run; the few that reckon shapes may stay on the CPU."""
 
-ONLY_FATAL = 4  # onnxruntime prints what it then reports as an error; `Attempt.outcome` carries it instead
 NOT_BUILT_IN = "is built without it"
 
 
@@ -93,19 +94,18 @@ def _with_engine(wanted: _Wanted, engines: EngineCache) -> Any:  # noqa: ANN401 
                 engines.discard(engine)
         with engines.compiling(engine):
             try:
+                compile_engine(_model(wanted), _options(wanted, place), wanted.precision)
                 return _proven(wanted, place)
-            except SessionRefused:
+            except (EngineNotCompiled, SessionRefused) as error:
                 engines.discard(engine)
-                raise
+                raise SessionRefused(str(error)) from error
 
 
 def _proven(wanted: _Wanted, engine_folder: Path | None = None) -> Any:  # noqa: ANN401 - onnxruntime has no types
     provider = wanted.provider
     missing = "" if provider == "cpu" else "; ".join(missing_libraries(provider))
-    options = provider_options(provider, wanted.precision, wanted.shapes, engine_folder)
     try:
-        model = wanted.graph.model_of(wanted.features)
-        session = _opened(model if provider == "cpu" else cast_first(model), provider, options)
+        session = open_session(_model(wanted), provider, _options(wanted, engine_folder))
         refused = _refused_because(session, wanted)
     except Exception as error:  # noqa: BLE001 - onnxruntime raises a type of its own per status, all direct children of Exception
         refused = " ".join(str(error).split())
@@ -116,52 +116,24 @@ def _proven(wanted: _Wanted, engine_folder: Path | None = None) -> Any:  # noqa:
 
 def session_on_cores(graph: Graph, features: str, cores: int) -> Any:  # noqa: ANN401 - onnxruntime has no types
     """A session of the CPU that runs one frame on several cores; its threads sleep while they wait."""
-    return _opened(graph.model_of(features), "cpu", [{}], cores=cores)
+    return open_session(graph.model_of(features), "cpu", [{}], cores=cores)
 
 
-def run(session: Any, features: str, frames: np.ndarray) -> np.ndarray:  # noqa: ANN401 - onnxruntime has no types
-    """The embeddings of these frames."""
-    return np.asarray(session.run([features], {INPUT: frames})[0])
+def _model(wanted: _Wanted) -> bytes:
+    model = wanted.graph.model_of(wanted.features)
+    return model if wanted.provider == "cpu" else cast_first(model)
 
 
-def run_bound(session: Any, features: str, frames: np.ndarray) -> np.ndarray:  # noqa: ANN401 - onnxruntime has no types
-    """With input and output in device memory: one copy in, one copy out, none between the layers."""
-    binding = session.io_binding()
-    on_device = onnxruntime.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(frames), "cuda", 0)
-    binding.bind_ortvalue_input(INPUT, on_device)
-    binding.bind_output(features, "cuda", 0)
-    session.run_with_iobinding(binding)
-    return np.asarray(binding.copy_outputs_to_cpu()[0])
-
-
-def _opened(model: bytes, provider: Provider, options: list[dict[str, str]], *, cores: int = 1) -> Any:  # noqa: ANN401 - onnxruntime has no types
-    """A session that fails where its provider fails, instead of going on with the CPU."""
-    names = [ORT_NAMES[provider], ORT_NAMES["cuda"]][: len(options)]
-    session = onnxruntime.InferenceSession(
-        model, _session_options(provider, cores), providers=names, provider_options=options, enable_fallback=0
-    )
-    session.disable_fallback()
-    return session
-
-
-def _session_options(provider: Provider, cores: int) -> Any:  # noqa: ANN401 - onnxruntime has no types
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads, options.inter_op_num_threads = cores, 1
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    if provider != "cpu":
-        options.log_severity_level = ONLY_FATAL
-        options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
-    return options
+def _options(wanted: _Wanted, engine_folder: Path | None) -> list[dict[str, str]]:
+    return provider_options(wanted.provider, wanted.precision, wanted.shapes, engine_folder)
 
 
 def _refused_because(session: Any, wanted: _Wanted) -> str | None:  # noqa: ANN401 - onnxruntime has no types
     graph, features, provider, shapes = wanted.graph, wanted.features, wanted.provider, wanted.shapes
     if provider == "cpu":
         return _wrong_shape(run(session, features, _two_frames(shapes)[:1]), graph, features, shapes)
-    if (
-        session.get_providers()[0] != ORT_NAMES[provider]
-    ):  # onnxruntime leaves out what it cannot load, and only logs it
-        return "onnxruntime could not load it (driver or libraries missing)"
+    if session.get_providers()[0] != ORT_NAMES[provider]:
+        return NOT_LOADED
     two = _two_frames(shapes)
     reference = _of_the_cpu(graph, features, two)
     for count in shapes.buckets:
@@ -185,7 +157,7 @@ def _two_frames(shapes: FrameShapes) -> np.ndarray:
 
 
 def _of_the_cpu(graph: Graph, features: str, frames: np.ndarray) -> np.ndarray:
-    session = _opened(graph.model_of(features), "cpu", [{}])
+    session = open_session(graph.model_of(features), "cpu", [{}])
     return np.concatenate([run(session, features, frames[i : i + 1]) for i in range(len(frames))])
 
 

@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING, Any
 import onnxruntime
 
 from softpatch.network import engines, sessions
+from softpatch.network.running import open_session
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     import pytest
 
 GPUS = ["TensorrtExecutionProvider", "CUDAExecutionProvider"]
@@ -28,6 +31,12 @@ def gpu_session(monkeypatch: pytest.MonkeyPatch, fake: type) -> None:
         onnxruntime.OrtValue, "ortvalue_from_numpy", staticmethod(lambda array, _device, _id: ort_value(array))
     )
     monkeypatch.setattr(onnxruntime, "InferenceSession", fake)
+    monkeypatch.setattr(sessions, "compile_engine", compile_here)
+
+
+def compile_here(model: bytes, options: Sequence[Mapping[str, str]], _precision: str) -> None:
+    """In this process, which has the fake."""
+    open_session(model, "tensorrt", options)
 
 
 class OnTheCpu(REAL):
