@@ -103,13 +103,20 @@ class BankLoader:
         bank = self._read(view, wanted)
         try:
             search = self._make_search(bank.vectors)
-            run_self_test(bank, self._embedder, search)
+            report = run_self_test(bank, self._embedder, search)
             baseline = input_baseline_of(bank)
             no_part = NoPartCheck.of(bank, self._make_search)
         except ProbesDisagree as error:
             raise BankRefused(str(error)) from error
         except Exception as error:  # a bank that breaks its own proof (memory, sizes) must not end the service
             raise BankRefused(f"it cannot be tried here: {type(error).__name__}: {error}") from error
+        log.info(
+            "bank_proven",
+            view=view,
+            version=wanted.version,
+            probes_differ=round(report.worst_difference, 6),
+            may_differ=report.tolerance,
+        )
         return bank, Scorer(bank, search), baseline, no_part
 
     def _read(self, view: str, wanted: BankInForce) -> Bank:
