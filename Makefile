@@ -23,10 +23,12 @@ IN_MEMORY := $(shell [ -w /dev/shm ] && [ $$(df --output=avail /dev/shm | tail -
 export PYTHONDONTWRITEBYTECODE :=
 TRIALS ?= 5
 EXTRAS ?= cpu
+# Of the extras for a GPU there are constraints of their own: EXTRAS=gpu CONSTRAINTS=constraints-gpu.txt
+CONSTRAINTS ?= constraints.txt
 LEDGER ?= faults.jsonl
 RECORDS ?= 10000
 
-.PHONY: demo test quick faults fuzz overload wheelhouse audit sbom check screenshots clean
+.PHONY: demo test quick faults fuzz overload wheelhouse audit sbom gpu-libraries check screenshots clean
 
 demo: $(VENV)/.installed-demo
 	$(BIN)/patchline demo --json patchline-demo/demo.json $(DEMO_FLAGS)
@@ -52,12 +54,19 @@ fuzz: $(VENV)/.installed-dev
 
 # All that a machine without internet needs: docs/install.md.
 wheelhouse: | $(BIN)/python
-	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --constraint constraints.txt \
+	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --constraint $(CONSTRAINTS) \
 		--wheel-dir wheelhouse '.[$(EXTRAS)]'
 
 # Known vulnerabilities of the pinned versions; asks pypi.org, so it runs where that can be reached.
 audit: $(TOOLS)/.installed
 	$(TOOLS)/bin/pip-audit --requirement constraints.txt --no-deps --disable-pip --strict
+
+# Reads the pinned GPU wheels again (5 GB, one at a time): which library is in which. After a change of their pins.
+gpu-libraries: $(TOOLS)/.installed
+	for set in gpu gpu-cu12; do \
+		$(TOOLS)/bin/python -m tests.deploy.gpu_libraries.read_wheels $$set > $(TOOLS)/$$set.json \
+			&& mv $(TOOLS)/$$set.json tests/deploy/gpu_libraries/$$set.json || exit 1; \
+	done
 
 # What an installation consists of, as CycloneDX: sbom.json.
 sbom: $(TOOLS)/.installed
@@ -97,5 +106,6 @@ $(VENV)/.installed-dev: pyproject.toml constraints.txt | $(BIN)/python
 # Apart from .venv: what they need must not decide over what Patchline is tested with.
 $(TOOLS)/.installed: | $(BIN)/python
 	$(PYTHON) -m venv $(TOOLS)
-	$(TOOLS)/bin/python -m pip install --quiet --disable-pip-version-check 'pip>=24' 'pip-audit>=2.7,<3' 'cyclonedx-bom>=7,<8'
+	$(TOOLS)/bin/python -m pip install --quiet --disable-pip-version-check 'pip>=24' 'pip-audit>=2.7,<3' 'cyclonedx-bom>=7,<8' \
+		'pyelftools>=0.31,<1'
 	@touch $@

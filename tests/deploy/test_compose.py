@@ -32,6 +32,7 @@ DEPLOY = ROOT / "deploy"
 SERVICES = services()
 OURS = [name for name, service in SERVICES.items() if service.get("build")]
 CHECK = ["CMD", "python", "-m", "monitoring.healthcheck"]
+GPU = DEPLOY / "compose.gpu.yml"
 DOCKERFILE = (DEPLOY / "Dockerfile").read_text()
 
 
@@ -231,6 +232,37 @@ def test_kafka_takes_the_largest_message_that_a_topic_takes() -> None:
     assert int(SERVICES["kafka"]["environment"]["KAFKA_MESSAGE_MAX_BYTES"]) >= largest
 
 
+@pytest.mark.process
+def test_the_services_on_a_gpu_are_by_the_specification() -> None:
+    """The file that is laid over the other."""
+    check = check_schema(GPU)
+    assert check.returncode == 0, check.stdout + check.stderr
+
+
+def test_the_services_on_a_gpu_keep_their_engines_in_a_volume() -> None:
+    """Those that run the network, on the image that is built for it, with the folder that its settings name."""
+    document = yaml.safe_load(GPU.read_text())
+    assert document["services"].keys() == {"inspect", "train"} <= SERVICES.keys()
+    environment = dict(re.findall(r"(PATCHLINE__\w+)=(\S+)", stages()["gpu"]))
+    folder = read_settings(None, environment).runtime.engine_cache
+    for service in document["services"].values():
+        assert service["build"]["target"] in stages()
+        ((volume, target),) = mounts(service)
+        assert volume in document["volumes"]
+        assert folder.startswith(f"{target}/")
+        assert f"VOLUME {target}\n" in stages()["gpu"]
+        (device,) = service["deploy"]["resources"]["reservations"]["devices"]
+        assert (device["driver"], device["capabilities"]) == ("nvidia", ["gpu"])
+
+
+def test_each_image_is_built_from_pinned_versions() -> None:
+    """Both sets of a GPU have constraints of their own, which include the others."""
+    assert "--constraint constraints.txt" in stages()["build-cpu"]
+    assert "--constraint constraints-${GPU}.txt" in stages()["build-gpu"]
+    for extra in ("gpu", "gpu-cu12"):
+        assert "--constraint constraints.txt\n" in (ROOT / f"constraints-{extra}.txt").read_text()
+
+
 def stages() -> dict[str, str]:
     """The text of each stage of the Dockerfile, by its name."""
     found = re.split(r"^FROM \S+ AS (\S+)$", DOCKERFILE, flags=re.MULTILINE)
@@ -254,12 +286,13 @@ def test_the_image_is_built_from_what_the_package_is_made_of() -> None:
     words = [
         line.split()[1:-1] for line in DOCKERFILE.splitlines() if line.startswith("COPY ") and "--from" not in line
     ]
-    copied = {source for sources in words for source in sources}
+    patterns = [source for sources in words for source in sources]
+    assert all(any(ROOT.glob(pattern)) for pattern in patterns)
+    copied = {str(each.relative_to(ROOT)) for pattern in patterns for each in ROOT.glob(pattern)}
     project: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())
     packages = {each.rstrip("*") for each in project["tool"]["setuptools"]["packages"]["find"]["include"]}
     assert packages | {project["project"]["readme"], *project["project"]["license-files"]} <= copied
     for source in copied:
-        assert (ROOT / source).exists(), source
         assert let_through(source), source
     assert let_through("softpatch/network/graphs/lite0.onnx")
     assert not let_through("tests/conftest.py")
