@@ -234,7 +234,9 @@ def test_a_member_that_the_group_forgot_takes_nothing_over_before_it_has_joined_
         works = [answer(settings, record) for record in polled(loop, 6)]
         forgotten = loop._membership.member_id
         with closing(KafkaAdminClient(**client_options(settings))) as admin:
-            admin.remove_group_members(settings.group(settings.inference_group), [MemberToRemove(group_instance_id=settings.instance_id)])
+            admin.remove_group_members(
+                settings.group(settings.inference_group), [MemberToRemove(group_instance_id=settings.instance_id)]
+            )
         with pytest.raises(Aborted, match="UnknownMemberIdError"):
             loop.commit(works)
         assert len(polled(loop, 6)) == 6
