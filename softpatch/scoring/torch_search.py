@@ -113,7 +113,7 @@ class _Ranking:
         self._rows = (centred / self._scale).to(torch.float16 if half else torch.float32)
         self._squared_norms = centred.square().sum(dim=1)
         self._longest = self._squared_norms.max().sqrt()
-        summing = (bank.shape[1] + 8) * _SINGLE
+        summing = 2 * (bank.shape[1] + 8) * _SINGLE  # twice: a GPU may cut where it should round, and fp16 ends at 6e-8
         self._rounding = summing + (2 * _HALF if half else 0), summing
 
     def first(self, queries: Tensor) -> tuple[Tensor, Tensor]:
