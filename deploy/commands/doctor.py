@@ -5,9 +5,9 @@ from rich.console import Console
 from deploy.commands.options import Bootstrap, JsonFile, SetFlags, SettingsFile, load
 from deploy.errors import CommandFailed
 from deploy.health_checks import Finding, findings, runs_on
+from deploy.output.compiled_engines import CompiledEngines
 from deploy.output.reports import write_json
 from deploy.wiring import embedder_of
-from softpatch.network.engines import silently
 
 COLOURS = {"well": "green", "warning": "yellow", "wrong": "red"}
 
@@ -22,7 +22,8 @@ def doctor(
     loaded = load(settings, flags, bootstrap=bootstrap)
     found: list[Finding] = []
     console = Console()
-    for each in findings(loaded, lambda: runs_on(embedder_of(loaded.runtime, compiling=silently))):
+    compiled = CompiledEngines(console)
+    for each in findings(loaded, lambda: runs_on(embedder_of(loaded.runtime, compiling=compiled.compiling))):
         found.append(each)
         console.print(f"[{COLOURS[each.verdict]}]{each.verdict:8}[/]{each.check}: ", end="", highlight=False)
         console.print(each.sentence, highlight=False, markup=False, soft_wrap=True)

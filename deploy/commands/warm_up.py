@@ -1,9 +1,7 @@
 """`patchline warm-up`: TensorRT's engines, compiled before an inspection needs them."""
 
-import time
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from rich.console import Console
@@ -12,13 +10,13 @@ from deploy.commands.options import Bootstrap, JsonFile, SetFlags, SettingsFile,
 from deploy.errors import CommandFailed
 from deploy.health_checks import runs_on
 from deploy.history.banks import view_states
+from deploy.output.compiled_engines import CompiledEngines
 from deploy.output.reports import write_json
 from deploy.wiring import embedder_of
 from ingest.bank_state import BankState
 from ingest.store import FsspecStore, NotInStore, Store
 from softpatch.bank import InvalidBank, bank_from_bytes
 from softpatch.network.embed import OnnxEmbedder, ProviderUnavailable
-from softpatch.network.engines import Engine
 
 
 class BankInput(NamedTuple):
@@ -27,23 +25,6 @@ class BankInput(NamedTuple):
     features: str
     height_px: int
     width_px: int
-
-
-class CompiledEngines:
-    """The engines that were compiled, with the seconds that each took; says when it begins and ends."""
-
-    def __init__(self, console: Console) -> None:
-        self._console = console
-        self.seconds: dict[str, float] = {}
-
-    @contextmanager
-    def compiling(self, engine: Engine) -> Iterator[None]:
-        """See `softpatch.network.engines.Compiling`."""
-        self._console.print(f"compiling {engine}, which takes minutes", highlight=False)
-        began = time.monotonic()
-        yield
-        self.seconds[str(engine)] = seconds = round(time.monotonic() - began, 1)
-        self._console.print(f"compiled {engine} in {seconds} s", highlight=False)
 
 
 def warm_up(

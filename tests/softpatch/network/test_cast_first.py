@@ -49,6 +49,16 @@ def test_a_graph_that_begins_otherwise_is_left_alone() -> None:
     """One that has its Cast first already, and one that is another's."""
     changed = cast_first(lite0().model_of("wide"))
     assert cast_first(changed) == changed
-    own = onnx.load_model_from_string(changed)
-    own.graph.node[0].op_type = "Identity"
-    assert cast_first(own.SerializeToString()) == own.SerializeToString()
+    other = onnx.load_model_from_string(lite0().model_of("wide"))
+    other.graph.node[0].op_type = "Identity"
+    assert cast_first(other.SerializeToString()) == other.SerializeToString()
+
+
+def test_frames_that_are_measured_beside_it_are_cast_first_too() -> None:
+    """As vision transformers reckon their grids: each Shape would take uint8, too."""
+    given = onnx.load_model_from_string(lite0().model_of("wide"))
+    given.graph.node.insert(0, onnx.helper.make_node("Shape", [INPUT], ["size"]))
+    assert first_nodes(given.SerializeToString()) == ["Shape", "Transpose"]
+    changed = cast_first(given.SerializeToString())
+    onnx.checker.check_model(onnx.load_model_from_string(changed), full_check=True)
+    assert first_nodes(changed) == ["Cast"]

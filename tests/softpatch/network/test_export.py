@@ -4,10 +4,12 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 
+from softpatch.network.cast_first import cast_first
 from softpatch.network.embed import OnnxEmbedder
-from softpatch.network.graph import lite0, load_graph
+from softpatch.network.graph import INPUT, Graph, lite0, load_graph
 
 pytestmark = pytest.mark.export
 torch = pytest.importorskip("torch", reason="needs the export extra")
@@ -24,6 +26,12 @@ FRAMES = np.random.default_rng(6).integers(0, 256, (2, 64, 96, 3), dtype=np.uint
 def embeddings(graph: Path, features: str = "fine") -> np.ndarray:
     """What ONNX Runtime makes of the frames."""
     return OnnxEmbedder.open(load_graph(graph), features=features, provider="cpu").embed(FRAMES)
+
+
+def first_on_a_gpu(graph: Graph, features: str) -> list[str]:
+    """The operators that take the frames of what a GPU is given."""
+    model = onnx.load_model_from_string(cast_first(graph.model_of(features)))
+    return [node.op_type for node in model.graph.node if INPUT in node.input]
 
 
 def normalised() -> "torch.Tensor":
@@ -99,6 +107,7 @@ def test_wide_features_are_a_projection_of_strides_16_and_32(tmp_path: Path) -> 
         joined = torch.cat([three_by_three(middle), twice(three_by_three(coarse))], dim=1).permute(0, 2, 3, 1)
         expected = joined @ (matrix / WIDE_DIMENSION**0.5).T
     np.testing.assert_allclose(embeddings(tmp_path / "graph.onnx", "wide"), expected, atol=1e-3, rtol=1e-4)
+    assert first_on_a_gpu(load_graph(tmp_path / "graph.onnx"), "wide") == ["Cast"]
 
 
 @pytest.mark.weights
@@ -211,6 +220,7 @@ def test_a_vision_transformer_gives_its_patch_tokens(name: str, patch: int, dime
     assert {key: (each.stride_px, each.dimension) for key, each in graph.features.items()} == {
         "tokens": (patch, dimension)
     }
+    assert first_on_a_gpu(graph, "tokens") == ["Cast"]
     embedder = OnnxEmbedder.open(graph, provider="cpu")
     mean, std = (torch.tensor(each).view(3, 1, 1) for each in (network.default_cfg["mean"], network.default_cfg["std"]))
     for rows, columns in ((5, 9), (16, 16), (20, 12)):
