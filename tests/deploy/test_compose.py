@@ -50,6 +50,16 @@ def test_compose_is_by_its_specification() -> None:
     assert check.returncode == 0, check.stdout + check.stderr
 
 
+def test_the_images_of_others_are_named_by_digest() -> None:
+    """What a tag means may change."""
+    base = re.search(r"^ARG BASE=(\S+)$", DOCKERFILE, re.MULTILINE)
+    assert base is not None
+    others = [service["image"] for name, service in SERVICES.items() if name not in OURS]
+    assert len(others) == 4
+    for image in (base[1], *others):
+        assert re.fullmatch(r"[a-z/]+:[\w.-]+@sha256:[0-9a-f]{64}", image), image
+
+
 @pytest.mark.process
 def test_the_specification_finds_a_misspelt_key(tmp_path: Path) -> None:
     """The check above can fail."""
