@@ -157,13 +157,14 @@ def set_picture(database: Database, rows: Sequence[Any], state: PictureState, si
 
 
 def _add_pictures_to_views(connection: Connection, rows: Sequence[Any]) -> None:
+    """In the order of `_add_to_views`: transactions that lock rows in different orders wait for each other."""
     newest = {row.view: row for row in sorted(rows, key=lambda row: row.decided_at)}
     later = or_(views.c.picture_at.is_(None), views.c.picture_at <= bindparam("at", type_=UtcMoment))
     connection.execute(
         update(views)
         .where(views.c.view == bindparam("name"), later)
         .values(picture_at=bindparam("at", type_=UtcMoment), picture_id=bindparam("key")),
-        [{"name": row.view, "at": row.decided_at, "key": row.id} for row in newest.values()],
+        [{"name": view, "at": row.decided_at, "key": row.id} for view, row in sorted(newest.items())],
     )
 
 
