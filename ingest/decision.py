@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from base64 import b64decode, b64encode
+from binascii import a2b_base64
 from enum import StrEnum
 from typing import Annotated, Literal, Self
 
@@ -93,7 +94,7 @@ class SmallMap(FrozenModel):
 
     @model_validator(mode="after")
     def _one_byte_a_patch(self) -> Self:
-        if len(b64decode(self.values_base64, validate=True)) != self.rows * self.columns:
+        if len(a2b_base64(self.values_base64, strict_mode=True)) != self.rows * self.columns:
             raise ValueError("values_base64 must hold rows x columns bytes")
         return self
 

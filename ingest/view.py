@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated
 from urllib.parse import quote, unquote
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 MAX_CHARACTERS = 200
 MAX_FILE_NAME_BYTES = 240
 """Of a view's percent-encoded name: disks take 255, and a folder that cannot be made would stop its trainer."""
+CACHED_VIEWS = 4096
+"""Views whose name is not checked and encoded anew with each of their messages."""
 _KEY = re.compile(r"[^@\x00-\x1f\x7f]{1,200}")
 _PRODUCT = re.compile(r"[^\x00-\x1f\x7f]{1,200}")
 
@@ -41,6 +44,7 @@ def view_name(key: str, product: str | None = None) -> str:
     return view
 
 
+@lru_cache(CACHED_VIEWS)
 def checked_view(view: str) -> str:
     """The view as it is. Raises BadViewName where no frame's key and product would give it."""
     key, at, product = view.partition("@")
@@ -60,6 +64,7 @@ def camera_key(view: str) -> str:
     return view.split("@", 1)[0]
 
 
+@lru_cache(CACHED_VIEWS)
 def file_name(view: str) -> str:
     """The view as one path segment of letters, digits, `_`, `-` and `%`; `view_of_file_name` undoes it."""
     return quote(view, safe="").replace(".", "%2E").replace("~", "%7E")

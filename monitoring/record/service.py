@@ -6,6 +6,7 @@ their id, events by their offset.
 
 from __future__ import annotations
 
+import gc
 import threading
 import time
 from contextlib import ExitStack
@@ -59,6 +60,8 @@ RETRY_SECONDS = 1.0
 IDLE_SECONDS = 0.2
 GATHER_SECONDS = 0.2
 """Between two rounds that find less than a whole transaction: one of many decisions costs hardly more than of one."""
+GARBAGE_OBJECTS = 50_000
+"""Made and not freed before the garbage collector looks: those of a whole transaction's decisions."""
 TOPICS: tuple[TopicName, ...] = ("decisions", "banks", "bank-events", "drift-events", "feedback")
 
 _Message = TypeVar("_Message", bound=Message)
@@ -305,6 +308,9 @@ def serve(
         pictures.start()
         stack.callback(pictures.join)
         stack.callback(stop.set)
+        # What is loaded stays, and what a round makes has no cycles: looking for some took as long as reading decisions.
+        gc.freeze()
+        gc.set_threshold(GARBAGE_OBJECTS)
         log.info("recording", topics=[kafka.topic(name) for name in TOPICS])
         Recorder(
             loop,

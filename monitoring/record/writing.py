@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
-from sqlalchemy import bindparam, case, delete, func, insert, or_, select, text, update
+from sqlalchemy import String, any_, bindparam, case, delete, func, insert, or_, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from ingest.decision import Verdict
@@ -25,7 +24,7 @@ from monitoring.record.schema import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from sqlalchemy import Connection, Table
+    from sqlalchemy import ColumnElement, Connection, Table
 
     from ingest.bank_state import BankState
     from ingest.contract import Moment
@@ -198,7 +197,7 @@ def _not_yet_written(connection: Connection, batch: Sequence[Decision]) -> list[
     since = min(each.decided_at for each in batch) - REPEATED_WITHIN
     until = max(each.decided_at for each in batch) + REPEATED_WITHIN
     written = select(decisions.c.id).where(
-        decisions.c.id.in_({each.id for each in batch}), decisions.c.decided_at.between(since, until)
+        _is_among(connection, {each.id for each in batch}), decisions.c.decided_at.between(since, until)
     )
     seen = {found for (found,) in connection.execute(written)}
     new = []
@@ -207,6 +206,13 @@ def _not_yet_written(connection: Connection, batch: Sequence[Decision]) -> list[
             seen.add(each.id)
             new.append(each)
     return new
+
+
+def _is_among(connection: Connection, ids: set[str]) -> ColumnElement[bool]:
+    """PostgreSQL takes them as one value: a statement with a thousand is made and read anew for each number of them."""
+    if connection.dialect.name != "postgresql":
+        return decisions.c.id.in_(ids)
+    return decisions.c.id == any_(bindparam("ids", sorted(ids), type_=postgresql.ARRAY(String)))
 
 
 def _insert_decisions(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -233,7 +239,7 @@ def _add_to_minutes(connection: Connection, new: Sequence[Decision]) -> None:
             index_elements=["view", "minute"],
             set_={**{name: minutes.c[name] + more[name] for name in summed}, "ratio_max": larger},
         ),
-        [{"view": view, "minute": minute, **asdict(counts)} for (view, minute), counts in sorted(found.items())],
+        [{"view": view, "minute": minute, **vars(counts)} for (view, minute), counts in sorted(found.items())],
     )
 
 
