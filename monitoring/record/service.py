@@ -308,7 +308,7 @@ def serve(
         pictures.start()
         stack.callback(pictures.join)
         stack.callback(stop.set)
-        # What is loaded stays, and what a round makes has no cycles: looking for some took as long as reading decisions.
+        # What is loaded stays, and what a round makes has no cycles: looking for some took as long as reading does.
         gc.freeze()
         gc.set_threshold(GARBAGE_OBJECTS)
         log.info("recording", topics=[kafka.topic(name) for name in TOPICS])
