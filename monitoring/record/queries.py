@@ -13,7 +13,7 @@ from ingest.bank_state import BankState
 from ingest.contract import BadMessage, Message
 from ingest.drift_event import DriftEvent
 from ingest.feedback import Feedback
-from monitoring.record.rows import decision_of
+from monitoring.record.rows import DECISION, decision_of
 from monitoring.record.schema import (
     PictureState,
     UtcMoment,
@@ -27,9 +27,7 @@ from monitoring.record.schema import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from sqlalchemy import Connection, RowMapping, Table
+    from sqlalchemy import Connection, Row, RowMapping, Table
 
     from ingest.decision import Decision, Reason, Verdict
     from monitoring.record.database import Database
@@ -184,7 +182,7 @@ class RecordReader:
     ) -> list[RecordedDecision]:
         """A view's decisions that fit, the newest first; `pictured`: only those whose picture is kept or comes."""
         found = (
-            select(decisions.c.whole, decisions.c.picture)
+            select(*DECISION, decisions.c.picture)
             .where(decisions.c.view == view)
             .order_by(decisions.c.decided_at.desc())
             .limit(most)
@@ -207,7 +205,7 @@ class RecordReader:
 
     def decision(self, at: datetime, key: str) -> RecordedDecision | None:
         """One decision; None where the history has it no more."""
-        one = select(decisions.c.whole, decisions.c.picture).where(decisions.c.decided_at == at, decisions.c.id == key)
+        one = select(*DECISION, decisions.c.picture).where(decisions.c.decided_at == at, decisions.c.id == key)
         with self._database.reading() as connection:
             row = connection.execute(one).one_or_none()
         return None if row is None else _recorded(row)
@@ -215,7 +213,7 @@ class RecordReader:
     def found_by(self, key: str) -> RecordedDecision | None:
         """The latest decision of an id."""
         one = (
-            select(decisions.c.whole, decisions.c.picture)
+            select(*DECISION, decisions.c.picture)
             .where(decisions.c.id == key)
             .order_by(decisions.c.decided_at.desc())
             .limit(1)
@@ -240,7 +238,7 @@ class RecordReader:
             return []
         near = timedelta(days=SAME_PART_DAYS)
         found = (
-            select(decisions.c.whole, decisions.c.picture)
+            select(*DECISION, decisions.c.picture)
             .where(
                 decisions.c.part_serial == decision.part_serial,
                 decisions.c.decided_at.between(decision.decided_at - near, decision.decided_at + near),
@@ -331,10 +329,10 @@ def minute_of(moment: datetime) -> datetime:
     return moment.astimezone(UTC).replace(second=0, microsecond=0)
 
 
-def _recorded(row: Sequence[Any]) -> RecordedDecision | None:
+def _recorded(row: Row[*tuple[Any, ...]]) -> RecordedDecision | None:
     """None where a later release wrote it."""
     try:
-        return RecordedDecision(decision_of(row[0]), PictureState(row[1]))
+        return RecordedDecision(decision_of(row), PictureState(row.picture))
     except BadMessage:
         return None
 

@@ -91,7 +91,7 @@ decisions = Table(
     Column("frames_offset", BigInteger, nullable=False),
     Column("picture", String(8), nullable=False),
     Column("picture_bytes", Integer, nullable=False),
-    Column("whole", LargeBinary, nullable=False),
+    Column("rest", LargeBinary, nullable=False),
     Column("frames_topic", String(249)),
     Index("decisions_id", "id"),
     Index("decisions_view", "view", "decided_at"),
@@ -117,8 +117,9 @@ decisions = Table(
     ),
     postgresql_partition_by="RANGE (decided_at)",
 )
-"""`whole` is the decision's message, compressed; of a pass without a picture without map and sketch. Without
-`frames_topic` the frame lies in the first topic of frames."""
+"""`rest` holds the fields of the decision's message that have no column, as JSON: of a pass without a picture without
+map and sketch, of every other decision with them, and compressed. Without `frames_topic` the frame lies in the first
+topic of frames."""
 
 minutes = Table(
     "minutes",

@@ -38,7 +38,7 @@ SELECT :start + n::bigint * 1000000 / :views, encode(sha256((:start + n)::text::
        'line-' || n % :views || '/camera-1',
        CASE WHEN n / :views % 50 = 0 THEN 'fail' ELSE 'pass' END, NULL, false, 1.0, 2.0, 0.5, repeat('a1', 32), 1,
        'run-' || n, 'SN-' || n, n % 6, n,
-       CASE WHEN n / :views % 50 = 0 OR n / :views % 30 = 0 THEN 'kept' ELSE 'not_kept' END, 0, :whole
+       CASE WHEN n / :views % 50 = 0 OR n / :views % 30 = 0 THEN 'kept' ELSE 'not_kept' END, 0, :rest
 FROM generate_series(0, :rows - 1) AS n
 """
 MINUTES = """
@@ -60,11 +60,11 @@ def fill(database: Database, rows: int) -> datetime:
     per_day = VIEWS * 86_400
     days = -(-rows // per_day)
     begin = day_of(END) - days * DAY
-    whole = decision_row(made(1), PictureState.NOT_KEPT)["whole"]
+    rest = decision_row(made(1), PictureState.NOT_KEPT)["rest"]
     for day in range(days):
         start, count = begin + day * DAY, min(per_day, rows - day * per_day)
         table = f"decisions_{start:%Y%m%d}"
-        values = {"start": microseconds(start), "views": VIEWS, "rows": count, "whole": whole}
+        values = {"start": microseconds(start), "views": VIEWS, "rows": count, "rest": rest}
         with database.writing() as connection:
             connection.execute(text(f"CREATE UNLOGGED TABLE {table} (LIKE decisions)"))
             connection.execute(text(ROWS.format(table=table)), values)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import zlib
 from threading import Thread
 from typing import TYPE_CHECKING
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import insert, select, text
+from sqlalchemy import insert, select, text, update
 
 from monitoring.record.database import (
     BadDatabaseAddress,
@@ -17,7 +18,7 @@ from monitoring.record.database import (
     NewerDatabase,
     without_password,
 )
-from monitoring.record.rows import PassSample
+from monitoring.record.rows import DECISION, PassSample, decision_of
 from monitoring.record.schema import decisions, metadata, secrets
 from monitoring.record.writing import RecordWriter
 from tests.monitoring.record.lines import made
@@ -42,17 +43,20 @@ def test_a_second_opening_keeps_what_is_there(database_url: str) -> None:
 
 
 def test_what_an_older_release_recorded_stays(database_url: str) -> None:
-    """Its rows name no topic of frames."""
+    """Its rows name no topic of frames, and hold the whole message, compressed."""
     with Database.open(database_url) as database:
         RecordWriter(database, PassSample(0)).decisions([made(0)])
         with database.writing() as connection:
+            connection.execute(update(decisions).values(rest=zlib.compress(made(0).to_bytes())))
+            connection.execute(text("ALTER TABLE decisions RENAME COLUMN rest TO whole"))
             connection.execute(text("ALTER TABLE decisions DROP COLUMN frames_topic"))
             connection.execute(text("UPDATE alembic_version SET version_num = '0001'"))
     with Database.open(database_url) as database:
         RecordWriter(database, PassSample(0)).decisions([made(1)])
         with database.reading() as connection:
-            found = connection.execute(select(decisions.c.frames_topic).order_by(decisions.c.decided_at)).scalars()
-            assert list(found) == [None, "frames"]
+            found = connection.execute(select(*DECISION).order_by(decisions.c.decided_at)).all()
+    assert [row.frames_topic for row in found] == [None, "frames"]
+    assert [decision_of(row) for row in found] == [made(0), made(1)]
 
 
 def test_a_later_release_s_tables_are_left_alone(database_url: str) -> None:
