@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-LOOK_SECONDS = 0.2
-SEND_SECONDS = 0.1
-KEEP_ALIVE_LOOKS = 150
+LOOK_SECONDS = 0.1
+SEND_SECONDS = 0.05
+KEEP_ALIVE_LOOKS = 300
 """Looks without news after which a comment is sent, so that proxies keep the connection."""
 
 

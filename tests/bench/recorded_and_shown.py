@@ -60,14 +60,18 @@ class ProcessSamples:
         ticks = process.joinpath("stat").read_text().rsplit(") ", 1)[1].split()[11:13]
         self.cpu_seconds = sum(map(int, ticks)) / os.sysconf("SC_CLK_TCK")
 
-    def facts(self) -> dict[str, float]:
-        """Memory once warm and at the end (medians of 30 s), and CPU."""
+    def facts(self) -> dict[str, Any]:
+        """Memory once warm and at the end (medians of 30 s), by the minute, and CPU."""
         warm = [mib for at, mib in self.memory_mib if WARM_SECONDS <= at < WARM_SECONDS + 30]
         end = [mib for at, mib in self.memory_mib if at >= self.memory_mib[-1][0] - 30]
         return {
             "memory_mib_warm": round(median(warm), 1) if warm else float("nan"),
             "memory_mib_end": round(median(end), 1),
             "memory_mib_most": round(max(mib for _, mib in self.memory_mib), 1),
+            "memory_mib_by_minute": [
+                round(median(mib for at, mib in self.memory_mib if at // 60 == minute), 1)
+                for minute in range(int(self.memory_mib[-1][0] // 60) + 1)
+            ],
             "cpu_seconds": round(self.cpu_seconds, 1),
         }
 
@@ -173,8 +177,9 @@ def _held_against(url: str, lines: list[DecidedView], each_has: int) -> dict[str
 
 def _visited(visits: Visits) -> dict[str, Any]:
     def spread(seconds: list[float]) -> dict[str, float]:
-        p50, p95 = (round(1000 * float(each), 1) for each in np.percentile(seconds, [50, 95]))
-        return {"count": len(seconds), "p50_ms": p50, "p95_ms": p95, "most_ms": round(1000 * max(seconds), 1)}
+        p50, p95, p99 = (round(1000 * float(each), 1) for each in np.percentile(seconds, [50, 95, 99]))
+        most = round(1000 * max(seconds), 1)
+        return {"count": len(seconds), "p50_ms": p50, "p95_ms": p95, "p99_ms": p99, "most_ms": most}
 
     pages = [each for kind in ("fleet", "view", "part") for each in visits.seconds.get(kind, [])]
     return {
