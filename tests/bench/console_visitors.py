@@ -23,10 +23,13 @@ REFRESH_SECONDS = 1.0
 
 @dataclass
 class Visits:
-    """What the visitors saw: seconds of each answer by kind, and of each live event how old its news was."""
+    """What the visitors saw: seconds of each answer by kind, and of each live event how old what it told was."""
 
     seconds: dict[str, list[float]] = field(default_factory=dict)
     event_seconds: list[float] = field(default_factory=list)
+    """Since the decision that an event shows: the view's last one."""
+    news_seconds: list[float] = field(default_factory=list)
+    """Since the first decision that an event is of: those behind it came with it."""
     problems: list[str] = field(default_factory=list)
 
     def fetched(self, connection: HTTPConnection, address: str, kind: str) -> str:
@@ -71,7 +74,7 @@ class Visitors:
         return HTTPConnection("127.0.0.1", self._port, timeout=PATIENCE_SECONDS)
 
     def _follow(self) -> None:
-        """The connection for live events. News is as old as the first decision that it is of."""
+        """The connection for live events."""
         connection = self._open()
         connection.request("GET", "/live")
         answer, shown = connection.getresponse(), dict[str, float]()
@@ -84,7 +87,8 @@ class Visitors:
                 at = each["at"] / 1e6
                 if each["view"] in shown and at > shown[each["view"]]:
                     first = min(at, shown[each["view"]] + self._between_seconds)
-                    self.visits.event_seconds.append(arrived - first)
+                    self.visits.event_seconds.append(arrived - at)
+                    self.visits.news_seconds.append(arrived - first)
                 shown[each["view"]] = at
             self._news.set()
         connection.close()

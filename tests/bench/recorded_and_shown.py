@@ -185,6 +185,7 @@ def _visited(visits: Visits) -> dict[str, Any]:
     return {
         "answers": {kind: spread(seconds) for kind, seconds in [("all pages", pages), *visits.seconds.items()]},
         "live_events": spread(visits.event_seconds),
+        "first_of_live_events": spread(visits.news_seconds),
         "problems": visits.problems,
     }
 
@@ -198,7 +199,8 @@ def _print(facts: dict[str, Any]) -> None:
         say(f"  {name.replace('_', ' '):<26} {facts[name]}\n")
     for name in ("record", "console"):
         say(f"  {name:<26} {facts[name]}\n")
-    for name, spread in [*facts["answers"].items(), ("live events", facts["live_events"])]:
+    events = (("live events", facts["live_events"]), ("the first of their news", facts["first_of_live_events"]))
+    for name, spread in [*facts["answers"].items(), *events]:
         say(f"  {name:<26} {spread}\n")
     for problem in facts["problems"]:
         say(f"  problem: {problem}\n")
