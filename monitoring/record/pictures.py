@@ -108,6 +108,11 @@ class PictureKeeper:
         self._source = source
         self._topics = topics
         self._longer_px = longer_px
+        self._storing = ThreadPoolExecutor(STORING, thread_name_prefix="store")
+
+    def close(self) -> None:
+        """End its threads."""
+        self._storing.shutdown()
 
     def keep(self) -> int:
         """Keep the newest pictures that wait; returns how many were looked after.
@@ -120,19 +125,18 @@ class PictureKeeper:
             by_partition[Partition(row.frames_topic or self._topics[0], row.frames_partition)].append(row)
         being_put: list[tuple[WaitingRow, Future[int]]] = []
         missing: list[WaitingRow] = []
-        with ThreadPoolExecutor(STORING, thread_name_prefix="store") as storing:
-            try:
-                for partition, wanted in by_partition.items():
-                    if partition.topic not in self._topics:
-                        missing += wanted  # asked for, a topic that there may not be would keep all others waiting
-                        continue
-                    for row, encoded in self._pictures(partition, sorted(wanted, key=lambda row: row.frames_offset)):
-                        if encoded is None:
-                            missing.append(row)
-                        else:
-                            being_put.append((row, storing.submit(self._put, row, encoded)))
-            finally:
-                self._note(being_put, missing)
+        try:
+            for partition, wanted in by_partition.items():
+                if partition.topic not in self._topics:
+                    missing += wanted  # asked for, a topic that there may not be would keep all others waiting
+                    continue
+                for row, encoded in self._pictures(partition, sorted(wanted, key=lambda row: row.frames_offset)):
+                    if encoded is None:
+                        missing.append(row)
+                    else:
+                        being_put.append((row, self._storing.submit(self._put, row, encoded)))
+        finally:
+            self._note(being_put, missing)
         return len(rows)
 
     def waiting(self) -> int:

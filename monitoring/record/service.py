@@ -297,6 +297,7 @@ def serve(
         stack.enter_context(Watchdog(heartbeat))
         frames, longer_px = kafka.frame_topics, settings.thumbnail_px
         keeper = PictureKeeper(database, store, fetcher, claims=claims, topics=frames, longer_px=longer_px)
+        stack.callback(keeper.close)
         retention = PictureRetention(database, store, settings, clock=now)
 
         def forget() -> int:
