@@ -46,6 +46,8 @@ EXACT = (
     "part_serial",
 )
 """Fields of a decision that must be the same, one by one."""
+AFTER_ANOTHER = frozenset({"change_bits"})
+"""Fields that compare a frame with the one before: an inspection that had just started knew of none."""
 BY_BANK = frozenset({"score", "threshold", "provisional"})
 """Fields that another bank is expected to change: a what-if compares what counts, not these."""
 
@@ -142,7 +144,9 @@ def differences(recorded: Decision, again: Decision | None, *, what_if: bool) ->
     found = [
         Difference(name, _plain(getattr(recorded, name)), _plain(getattr(again, name)))
         for name in EXACT
-        if getattr(recorded, name) != getattr(again, name) and not (what_if and name in BY_BANK)
+        if getattr(recorded, name) != getattr(again, name)
+        and not (what_if and name in BY_BANK)
+        and not (name in AFTER_ANOTHER and getattr(recorded, name) is None)
     ]
     if not what_if and not same_score(recorded.score, again.score):
         found.append(Difference("score", recorded.score, again.score))

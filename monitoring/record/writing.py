@@ -91,6 +91,8 @@ class RecordWriter:
             {"offset": offset, "view": each.view, "at": each.at, "message": each.to_bytes().decode()}
             for offset, each in batch
         ]
+        if not rows:  # none of them could be read
+            return
         with self._database.writing() as connection:
             connection.execute(_insert(connection, table).on_conflict_do_nothing(), rows)
 

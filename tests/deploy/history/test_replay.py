@@ -151,6 +151,14 @@ def test_every_field_that_differs_is_told(line: Line) -> None:
     assert str(replayed.differences[0]) == "verdict fail is pass"
 
 
+def test_an_inspection_that_had_just_started_knew_of_no_frame_before(line: Line) -> None:
+    """What it could not compare is no difference; what it compared otherwise is."""
+    assert line.decisions[1].change_bits is not None
+    started, other = (line.decisions[1].model_copy(update={"change_bits": bits}) for bits in (None, 60))
+    assert [each.differences for each in line.again({**line.recorded, 1: started})[1:2]] == [()]
+    assert [each.field for each in line.again({**line.recorded, 1: other})[1].differences] == ["change_bits"]
+
+
 def test_another_bank_is_the_what_if(line: Line, bank: Bank) -> None:
     """With ten times the threshold the scratch passes; thresholds and scores are expected to differ."""
     serving = line.bench.banks.status(VIEW)

@@ -12,7 +12,7 @@ from ingest.bank_event import BankEvent, BankEventKind
 from ingest.bank_state import BankState, ViewState
 from ingest.decision import Decision, Verdict
 from monitoring.record.rows import DECISION, PassSample, decision_of
-from monitoring.record.schema import bank_events, bank_states, decisions, minutes, views
+from monitoring.record.schema import bank_events, bank_states, decisions, minutes, views, words
 from monitoring.record.writing import ANALYZED_AT, RecordWriter, day_of, forget_before
 from tests.monitoring.decisions import AT, VIEW
 from tests.monitoring.record.lines import made
@@ -86,6 +86,13 @@ def test_a_view_shows_its_last_decision_and_its_last_reject(database: Database, 
         row = connection.execute(select(views)).one()
     assert (row.view, row.last_id, row.last_verdict) == (VIEW, made(12).id, "pass")
     assert (row.last_fail_id, row.last_fail_at) == (made(11).id, AT + timedelta(seconds=11))
+
+
+def test_messages_of_which_none_could_be_read_are_none(database: Database, writer: RecordWriter) -> None:
+    """A foreign producer's alone in a batch: a statement without rows stopped the recorder."""
+    writer.messages(words, [])
+    with database.reading() as connection:
+        assert connection.execute(select(func.count()).select_from(words)).scalar_one() == 0
 
 
 def test_events_are_written_once_by_their_offset(database: Database, writer: RecordWriter) -> None:
