@@ -13,7 +13,7 @@ from ingest.bank_state import BankState
 from ingest.contract import BadMessage, Message
 from ingest.drift_event import DriftEvent
 from ingest.feedback import Feedback
-from monitoring.record.rows import DECISION, decision_of
+from monitoring.record.rows import decision_of
 from monitoring.record.schema import (
     PictureState,
     UtcMoment,
@@ -181,12 +181,7 @@ class RecordReader:
         self, view: str, wanted: DecisionFilter, *, most: int, pictured: bool = False
     ) -> list[RecordedDecision]:
         """A view's decisions that fit, the newest first; `pictured`: only those whose picture is kept or comes."""
-        found = (
-            select(*DECISION, decisions.c.picture)
-            .where(decisions.c.view == view)
-            .order_by(decisions.c.decided_at.desc())
-            .limit(most)
-        )
+        found = select(decisions).where(decisions.c.view == view).order_by(decisions.c.decided_at.desc()).limit(most)
         for column, low, high in (
             (decisions.c.decided_at, wanted.since, wanted.until),
             (decisions.c.score_ratio, wanted.ratio_from, wanted.ratio_to),
@@ -205,19 +200,14 @@ class RecordReader:
 
     def decision(self, at: datetime, key: str) -> RecordedDecision | None:
         """One decision; None where the history has it no more."""
-        one = select(*DECISION, decisions.c.picture).where(decisions.c.decided_at == at, decisions.c.id == key)
+        one = select(decisions).where(decisions.c.decided_at == at, decisions.c.id == key)
         with self._database.reading() as connection:
             row = connection.execute(one).one_or_none()
         return None if row is None else _recorded(row)
 
     def found_by(self, key: str) -> RecordedDecision | None:
         """The latest decision of an id."""
-        one = (
-            select(*DECISION, decisions.c.picture)
-            .where(decisions.c.id == key)
-            .order_by(decisions.c.decided_at.desc())
-            .limit(1)
-        )
+        one = select(decisions).where(decisions.c.id == key).order_by(decisions.c.decided_at.desc()).limit(1)
         with self._database.reading() as connection:
             row = connection.execute(one).one_or_none()
         return None if row is None else _recorded(row)
@@ -238,7 +228,7 @@ class RecordReader:
             return []
         near = timedelta(days=SAME_PART_DAYS)
         found = (
-            select(*DECISION, decisions.c.picture)
+            select(decisions)
             .where(
                 decisions.c.part_serial == decision.part_serial,
                 decisions.c.decided_at.between(decision.decided_at - near, decision.decided_at + near),

@@ -12,7 +12,7 @@ from pydantic_core import from_json
 
 from ingest.contract import BadMessage
 from ingest.decision import Decision, Verdict
-from monitoring.record.schema import PictureState, decisions
+from monitoring.record.schema import PictureState
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -41,18 +41,13 @@ OF_COLUMNS = {
     "decided_at",
 }
 """Fields of a decision that columns of their own hold."""
-DECISION = (
-    *(decisions.c[name] for name in sorted(OF_COLUMNS - {"source"})),
-    *(decisions.c[name] for name in ("epoch", "frames_topic", "frames_partition", "frames_offset", "rest")),
-)
-"""The columns that hold a decision."""
 
 
 def decision_row(decision: Decision, picture: PictureState) -> dict[str, Any]:
     """The row of a decision; a pass without a picture is kept without map and sketch.
 
-    Such a light row is not compressed: it would be a little larger, with its fields written twice, and zlib lets go of
-    the interpreter, which for a thousand rows a second cost more time than all else.
+    What is left of such a pass is not compressed: there is little to gain, and zlib releases the interpreter lock, so
+    that each of a thousand rows a second waited for other threads.
     """
     light = picture is PictureState.NOT_KEPT
     rest = decision.model_dump_json(exclude_none=True, exclude=OF_COLUMNS | ONLY_WITH_PICTURE if light else OF_COLUMNS)
@@ -80,7 +75,7 @@ def decision_row(decision: Decision, picture: PictureState) -> dict[str, Any]:
 
 
 def decision_of(row: Row[*tuple[Any, ...]]) -> Decision:
-    """The decision in a row of DECISION. Raises BadMessage where a later release wrote it."""
+    """The decision in a row of `decisions`. Raises BadMessage where a later release wrote it."""
     rest = zlib.decompress(row.rest) if row.rest.startswith(COMPRESSED) else row.rest
     fields = {
         **from_json(rest),

@@ -18,7 +18,7 @@ from monitoring.record.database import (
     NewerDatabase,
     without_password,
 )
-from monitoring.record.rows import DECISION, PassSample, decision_of
+from monitoring.record.rows import PassSample, decision_of
 from monitoring.record.schema import decisions, metadata, secrets
 from monitoring.record.writing import RecordWriter
 from tests.monitoring.record.lines import made
@@ -54,7 +54,7 @@ def test_what_an_older_release_recorded_stays(database_url: str) -> None:
     with Database.open(database_url) as database:
         RecordWriter(database, PassSample(0)).decisions([made(1)])
         with database.reading() as connection:
-            found = connection.execute(select(*DECISION).order_by(decisions.c.decided_at)).all()
+            found = connection.execute(select(decisions).order_by(decisions.c.decided_at)).all()
     assert [row.frames_topic for row in found] == [None, "frames"]
     assert [decision_of(row) for row in found] == [made(0), made(1)]
 

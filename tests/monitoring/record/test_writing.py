@@ -11,7 +11,7 @@ from sqlalchemy import func, select, text
 from ingest.bank_event import BankEvent, BankEventKind
 from ingest.bank_state import BankState, ViewState
 from ingest.decision import Decision, Verdict
-from monitoring.record.rows import DECISION, PassSample, decision_of
+from monitoring.record.rows import PassSample, decision_of
 from monitoring.record.schema import bank_events, bank_states, decisions, minutes, views, words
 from monitoring.record.writing import ANALYZED_AT, RecordWriter, day_of, forget_before
 from tests.monitoring.decisions import AT, VIEW
@@ -30,7 +30,7 @@ def writer(database: Database) -> RecordWriter:
 def rows(database: Database) -> list[Decision]:
     """All decisions there are, the oldest first."""
     with database.reading() as connection:
-        found = connection.execute(select(*DECISION).order_by(decisions.c.decided_at)).all()
+        found = connection.execute(select(decisions).order_by(decisions.c.decided_at)).all()
     return [decision_of(row) for row in found]
 
 
