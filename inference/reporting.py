@@ -140,7 +140,8 @@ class InspectionReporting:
         for name in answer.unread_headers:
             self._inference.headers_unread.labels(header=name).inc()
         if isinstance(answer.message, DeadLetter):
-            self._inference.dead_letters.labels(view=answer.view, reason=answer.message.reason.value).inc()
+            self._inference.dead_letters.labels(view=answer.view).inc()
+            self._inference.dead_letters_by_reason.labels(reason=answer.message.reason.value).inc()
         else:
             self._decided(answer.message, at)
 

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args, ge
 
 from prometheus_client import Counter, Gauge, Histogram, Info, disable_created_metrics
 
+from monitoring.kept_text import KeptCounter, KeptGauge, KeptHistogram
+
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
@@ -98,7 +100,7 @@ def _kind_and_metric(name: str, hint: Any) -> tuple[type, Metric]:  # noqa: ANN4
 def _make(kind: type, metric: Metric, registry: CollectorRegistry) -> Counter | Gauge | Histogram | Info:
     labels = list(metric.labels)
     if kind is Histogram:
-        return Histogram(metric.name, metric.help, labels, registry=registry, buckets=metric.buckets)
+        return KeptHistogram(metric.name, metric.help, labels, registry=registry, buckets=metric.buckets)
     if kind is Info:
         return Info(metric.name.removesuffix("_info"), metric.help, labels, registry=registry)  # it puts _info back
-    return (Counter if kind is Counter else Gauge)(metric.name, metric.help, labels, registry=registry)
+    return (KeptCounter if kind is Counter else KeptGauge)(metric.name, metric.help, labels, registry=registry)

@@ -1,65 +1,52 @@
 """The text that Prometheus scrapes, byte for byte as `prometheus_client.generate_latest` writes it, in less time.
 
-At the cap of views a scrape has ninety thousand series, and half of what the library does for each is looking whether
-names are legal: ours are checked when metrics are declared. What is not a plain counter, gauge or histogram is left to
-the library.
+At the cap of views a scrape has fifty thousand series and more, and half of what the library does for each is looking
+whether names are legal: ours are checked when metrics are declared. Those of `monitoring.kept_text` have their text at
+hand; what is not a plain counter, gauge or histogram is left to the library.
 """
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from prometheus_client import generate_latest
-from prometheus_client.utils import floatToGoString
+
+from monitoring.kept_text import KeptFamily, label_text, number_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable
 
     from prometheus_client import CollectorRegistry, Metric
 
 PLAIN = {"counter": "_total", "gauge": "", "histogram": ""}
 """Kinds of metrics that are written here, and what their name ends with."""
-PLAIN_BELOW = 100_000.0
-"""Up to here Python writes a float as Go does."""
 LEFT_TO_THE_LIBRARY = ("_created", "_gsum", "_gcount")
 
 
 def exposition(registry: CollectorRegistry) -> bytes:
     """All metrics of a registry in the Prometheus text format, version 0.0.4."""
-    return "".join(text for metric in registry.collect() for text in _texts(metric)).encode()
+    return "".join([_text(metric) for metric in registry.collect()]).encode()
 
 
-def _texts(metric: Metric) -> Iterator[str]:
-    ending = PLAIN.get(metric.type)
-    if ending is None or any(sample.name.endswith(LEFT_TO_THE_LIBRARY) for sample in metric.samples[-1:]):
-        yield generate_latest(_Only(metric)).decode()
-        return
-    name = metric.name + ending
+def _text(metric: Metric) -> str:
+    if isinstance(metric, KeptFamily):
+        return _head(metric) + metric.text()
+    if metric.type not in PLAIN or any(each.name.endswith(LEFT_TO_THE_LIBRARY) for each in metric.samples[-1:]):
+        return generate_latest(_Only(metric)).decode()
+    return _head(metric) + "".join(
+        f"{name}{label_text(labels)} {number_text(value)}{_stamp(timestamp)}\n"
+        for name, labels, value, timestamp, *_ in metric.samples
+    )
+
+
+def _head(metric: Metric) -> str:
+    name = metric.name + PLAIN[metric.type]
     documentation = metric.documentation.replace("\\", r"\\").replace("\n", r"\n")
-    yield f"# HELP {name} {documentation}\n# TYPE {name} {metric.type}\n"
-    for each, labels, value, timestamp, *_ in metric.samples:
-        stamp = "" if timestamp is None else f" {int(float(timestamp) * 1000):d}"
-        number = repr(value) if type(value) is float and 0 <= value < PLAIN_BELOW else _as_go_does(value)
-        yield f"{each}{_labels(labels)} {number}{stamp}\n"
+    return f"# HELP {name} {documentation}\n# TYPE {name} {metric.type}\n"
 
 
-def _as_go_does(value: float) -> str:
-    text: str = floatToGoString(value)  # type: ignore[no-untyped-call]  # the library has no annotations there
-    return text
-
-
-def _labels(labels: Mapping[str, str]) -> str:
-    if not labels:
-        return ""
-    pairs = labels.items() if len(labels) == 1 else sorted(labels.items())
-    return f"{{{','.join([_pair(name, value) for name, value in pairs])}}}"
-
-
-@lru_cache(maxsize=8192)
-def _pair(name: str, value: str) -> str:
-    escaped = value.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
-    return f'{name}="{escaped}"'
+def _stamp(timestamp: object) -> str:
+    return "" if timestamp is None else f" {int(float(timestamp) * 1000):d}"  # type: ignore[arg-type]  # a number or a Timestamp
 
 
 class _Only:

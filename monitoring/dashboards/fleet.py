@@ -131,6 +131,12 @@ FLEET = Dashboard(
             unit="cps",
         ),
         Panel(
+            "Dead letters by reason",
+            "Records a second, and why no decision could be made of them: `patchline dead-letters list` says which.",
+            (Query("sum by (reason) (rate(patchline_dead_letters_by_reason_total[$__rate_interval]))", "{{reason}}"),),
+            unit="cps",
+        ),
+        Panel(
             "Headers that say nothing",
             "Optional headers a second that could not be read: their frames are decided without them.",
             (Query("sum by (header) (rate(patchline_headers_unread_total[$__rate_interval]))", "{{header}}"),),

@@ -100,10 +100,7 @@ VIEW = Dashboard(
             (
                 Query('sum(rate(patchline_sequence_gap_frames_total{view="$view"}[$__rate_interval]))', "missing"),
                 Query('sum(rate(patchline_duplicate_frames_total{view="$view"}[$__rate_interval]))', "sent twice"),
-                Query(
-                    'sum by (reason) (rate(patchline_dead_letters_total{view="$view"}[$__rate_interval]))',
-                    "dead letter: {{reason}}",
-                ),
+                Query('sum(rate(patchline_dead_letters_total{view="$view"}[$__rate_interval]))', "dead letters"),
             ),
             unit="cps",
         ),

@@ -16,7 +16,7 @@ from monitoring.metrics.kafka import KafkaMetrics
 from monitoring.metrics.record import RecordMetrics
 from monitoring.metrics.trainer import TrainerMetrics
 from monitoring.metrics.up import UpMetrics
-from monitoring.metrics.values import DEAD_LETTER_REASONS, GROUP_LABELS, NO_VIEW, OF_NO_VIEW, VIEW_STATES
+from monitoring.metrics.values import GROUP_LABELS, NO_VIEW, OF_NO_VIEW, VIEW_STATES
 from monitoring.metrics.watch import WatchMetrics
 from monitoring.verdicts import DRIFT_VERDICTS
 
@@ -55,8 +55,7 @@ SERVICES = (InferenceMetrics, TrainerMetrics, WatchMetrics, RecordMetrics, Camer
 def declare_inference(registry: CollectorRegistry) -> InferenceMetrics:
     """The inference service's metrics, on this registry."""
     metrics = declare(InferenceMetrics, registry)
-    for reason in DEAD_LETTER_REASONS:
-        metrics.dead_letters.labels(view=NO_VIEW, reason=reason)
+    metrics.dead_letters.labels(view=NO_VIEW)
     return metrics
 
 

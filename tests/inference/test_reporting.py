@@ -107,8 +107,10 @@ def test_a_dead_letter_counts_for_its_view_and_one_without_for_none(metrics: Rep
     answers = [dead(record(0, b"x"), VIEW), dead(record(1, b"x", key=None), "")]
     metrics.reporting.worked(AnswerBatch(tuple(answers)))
     metrics.reporting.committed(answers, [each.work for each in answers], 0.01, AT)
-    assert metrics.value("patchline_dead_letters_total", view=VIEW, reason="truncated") == 1
-    assert metrics.value("patchline_dead_letters_total", view="", reason="truncated") == 1
+    assert metrics.value("patchline_dead_letters_total", view=VIEW) == 1
+    assert metrics.value("patchline_dead_letters_total", view="") == 1
+    assert metrics.value("patchline_dead_letters_by_reason_total", reason="truncated") == 2
+    assert metrics.value("patchline_dead_letters_by_reason_total", reason="no_key") == 0
     assert metrics.value("patchline_decisions_total", view="", verdict="pass") is None
 
 

@@ -24,7 +24,8 @@ from prometheus_client import (
 from prometheus_client.core import GaugeMetricFamily
 
 from monitoring.exposition import exposition
-from monitoring.metrics import declare_inference, declare_kafka, open_view
+from monitoring.kept_text import KeptCounter, KeptGauge, KeptHistogram
+from monitoring.metrics import close_view, declare_inference, declare_kafka, open_view
 
 VALUES = st.floats() | st.integers(-(10**20), 10**20)
 LABELS = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
@@ -58,11 +59,9 @@ class Dated:
 @pytest.mark.parametrize("created", [False, True])
 def test_every_kind_of_metric_is_written_as_the_library_does(*, created: bool) -> None:
     """Those left to it, too: summaries, states, facts, times of creation, what the process says of itself."""
-    (enable_created_metrics if created else disable_created_metrics)()
+    (enable_created_metrics if created else disable_created_metrics)()  # type: ignore[no-untyped-call]
     try:
         registry = CollectorRegistry()
-        declare_kafka(registry)
-        open_view(declare_inference(registry), "line-1/camera-1")
         Summary("size", "Of it.", registry=registry).observe(3)
         Info("build", "Of this.", registry=registry).info({"version": "1"})
         Enum("state", "Of it.", states=["on", "off"], registry=registry).state("off")
@@ -74,4 +73,48 @@ def test_every_kind_of_metric_is_written_as_the_library_does(*, created: bool) -
         ProcessCollector(registry=registry)
         assert b"process_open_fds" in exposition(registry)
     finally:
-        disable_created_metrics()
+        disable_created_metrics()  # type: ignore[no-untyped-call]
+
+
+def test_the_services_metrics_are_written_as_the_library_does() -> None:
+    """With views opened, told something, and closed between scrapes, which keep the text of what stood still."""
+    registry = CollectorRegistry()
+    kafka, inference = declare_kafka(registry), declare_inference(registry)
+    kafka.loop_silent.set_function(iter((0.5, 0.5, 1.5, 1.5)).__next__)
+    for view in ("line-1/a", "line-1/b"):
+        open_view(inference, view)
+    inference.latency.labels(view="line-1/b").observe(0.03)
+    inference.threshold.labels(view="line-1/b").set(3.25)
+    first = exposition(registry)
+    assert first == generate_latest(registry)
+    close_view(inference, "line-1/a")
+    inference.threshold.labels(view="line-1/b").set(1e6)
+    second = exposition(registry)
+    assert second == generate_latest(registry)
+    assert b"line-1/a" in first
+    assert b"line-1/a" not in second
+
+
+STEPS = st.lists(st.tuples(st.sampled_from("cghr"), st.sampled_from(["", "x", "y"]), VALUES), max_size=12)
+
+
+@given(STEPS)
+@example([("g", "x", 0.0), ("g", "x", -0.0), ("g", "x", 0.0), ("h", "x", math.nan), ("h", "x", math.nan)])
+def test_what_is_kept_is_never_older_than_the_value(steps: list[tuple[str, str, float]]) -> None:
+    """One registry scraped after each step says what the library makes of it; asking for samples changes nothing."""
+    registry = CollectorRegistry()
+    counter = KeptCounter("seen", "Times.", ["zone"], registry=registry)
+    gauge = KeptGauge("level", "How high.", ["zone", "area"], registry=registry)
+    histogram = KeptHistogram("took_seconds", "Time.", ["area", "zone"], buckets=(-1.5, 1e6), registry=registry)
+    plain = KeptHistogram("waited_seconds", "Time.", buckets=(0.1, 1), registry=registry)
+    for kind, zone, value in steps:
+        if kind == "c":
+            counter.labels(zone).inc(abs(value))
+        elif kind == "g":
+            gauge.labels(zone, "a").set(value)
+        elif kind == "h":
+            histogram.labels("b", zone).observe(value)
+            plain.observe(value)
+        else:
+            gauge.remove_by_labels({"zone": zone})
+        assert exposition(registry) == generate_latest(registry)

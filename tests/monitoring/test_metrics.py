@@ -195,7 +195,9 @@ def test_records_that_name_no_view_are_seen_from_the_start() -> None:
     registry = CollectorRegistry()
     metrics.declare_inference(registry)
     metrics.declare_trainer(registry)
-    assert registry.get_sample_value("patchline_dead_letters_total", {"view": "", "reason": "no_key"}) == 0
+    assert registry.get_sample_value("patchline_dead_letters_total", {"view": ""}) == 0
+    for reason in values.DEAD_LETTER_REASONS:
+        assert registry.get_sample_value("patchline_dead_letters_by_reason_total", {"reason": reason}) == 0
     labels = {"view": "", "reason": "bad_frame"}
     assert registry.get_sample_value("patchline_trainer_frames_skipped_total", labels) == 0
 
