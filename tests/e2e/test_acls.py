@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from kafka.admin import KafkaAdminClient
 
+from ingest.kafka.connecting import client_options
 from ingest.kafka.errors import KafkaFailure
 from ingest.kafka.readers import WholeTopicReader
 from ingest.kafka.records import Outgoing
@@ -36,6 +38,9 @@ SERVICES = {
 }
 PEOPLE = ("camera-1", "ana")
 ACL_COMMAND = "org.apache.kafka.tools.AclCommand"
+FURTHER = "cell-4.images"
+"""A further topic of frames, whose name has nothing of the prefix."""
+FURTHER_VIEW = "line-9/side"
 PASSWORD = "correct horse"  # noqa: S105 -- of a broker that lives as long as the test
 
 
@@ -50,6 +55,7 @@ class AskingBroker:
         """How a user comes in."""
         return self.kafka.settings(
             topic_prefix=prefix,
+            more_frame_topics=(FURTHER,),
             bootstrap_servers=f"127.0.0.1:{self.users_port}",
             security="sasl_plaintext",
             mechanism="PLAIN",
@@ -82,14 +88,20 @@ def asking(kafka_home: Path, tmp_path: Path) -> Iterator[AskingBroker]:
     kafka.stop()
 
 
-def give_rights(broker: KafkaBroker, prefix: str, folder: Path) -> None:
+def give_rights(broker: KafkaBroker, prefix: str, further: str, folder: Path) -> None:
     """The commands of docs/security.md, as they stand there."""
     (commands,) = re.findall(r"```sh\n(acl\(\).*?)```", SECURITY.read_text(encoding="utf-8"), re.DOTALL)
     tool = folder / "kafka-acls.sh"
     tool.write_text(f'#!/bin/sh\nexec java -XX:TieredStopAtLevel=1 -cp "{broker.home}/libs/*" {ACL_COMMAND} "$@"\n')
     tool.chmod(0o755)
     (folder / "admin.properties").write_text("")
-    environ = {**os.environ, "PATH": f"{folder}:{os.environ['PATH']}", "B": broker.bootstrap_servers, "P": prefix}
+    environ = {
+        **os.environ,
+        "PATH": f"{folder}:{os.environ['PATH']}",
+        "B": broker.bootstrap_servers,
+        "P": prefix,
+        "F": further,
+    }
     done = subprocess.run(
         ["/bin/bash", "-euc", commands], cwd=folder, env=environ, capture_output=True, text=True, check=False
     )
@@ -115,7 +127,10 @@ def test_every_service_works_with_the_rights_that_the_documentation_gives_it(
     asking: AskingBroker, tmp_path: Path
 ) -> None:
     """Each as a user of its own; a frame of the camera's user is learnt, decided, watched and recorded."""
-    admin = asking.kafka.settings(partitions=1)
+    admin = asking.kafka.settings(partitions=1, more_frame_topics=(FURTHER,))
+    with KafkaAdminClient(**client_options(admin)) as client:
+        client.create_topics({FURTHER: {"num_partitions": 1, "replication_factor": 1}})
+        client.wait_for_topics([FURTHER])
     prefix = admin.topic_prefix
     folder = tmp_path / "line"
     folder.mkdir()
@@ -127,7 +142,7 @@ def test_every_service_works_with_the_rights_that_the_documentation_gives_it(
     }
     with Services(folder, admin, over=over) as by_admin:
         by_admin.run("topics", "create")
-    give_rights(asking.kafka, prefix, tmp_path)
+    give_rights(asking.kafka, prefix, FURTHER, tmp_path)
     users = asking.of("patchline-inference", prefix)
     with Services(folder, users, over=over) as services:
         services.kafka = users
@@ -144,19 +159,23 @@ def test_every_service_works_with_the_rights_that_the_documentation_gives_it(
 
         wait_until(ready, "every service becoming ready")
         camera = asking.of("camera-1", prefix)
-        with KafkaSender.open(camera, writes=(camera.topic("frames"),)) as sender:
+        with KafkaSender.open(camera, writes=camera.frame_topics) as sender:
             for number in range(30):
                 sender.send_and_wait(Outgoing(camera.topic("frames"), VIEW.encode(), jpeg(number)), 60)
             sender.send_and_wait(Outgoing(camera.topic("frames"), VIEW.encode(), b"no picture"), 60)
+            sender.send_and_wait(Outgoing(FURTHER, FURTHER_VIEW.encode(), jpeg(5)), 60)
         with Answers(admin) as answers:
-            wait_until(lambda: answers.read() >= 31, "an answer to every frame")
+            wait_until(lambda: answers.read() >= 32, "an answer to every frame")
             assert len(answers.dead_letters) == 1
+            assert [each.source.topic for each in answers.decisions if each.view == FURTHER_VIEW] == [FURTHER]
 
         def shown(name: str, sample: str) -> float:
             text = page(ports[name], "/metrics") or ""
             return sum(float(line.rsplit(" ", 1)[1]) for line in text.splitlines() if line.startswith(sample))
 
-        wait_until(lambda: shown("record", "patchline_record_decisions_total") >= 30, "the decisions being recorded")
+        wait_until(lambda: shown("record", "patchline_record_decisions_total") >= 31, "the decisions being recorded")
+        collected = f'patchline_trainer_frames_collected_total{{view="{FURTHER_VIEW}"}}'
+        wait_until(lambda: shown("train", collected) == 1, "the further topic's frame being learnt from")
         wait_until(lambda: shown("inspect", "patchline_bank_swaps_total") > 0, "the first bank coming into force")
         with KafkaSender.open(camera, writes=(camera.topic("frames"),)) as sender:
             sender.send_and_wait(Outgoing(camera.topic("frames"), VIEW.encode(), jpeg(99)), 60)
@@ -165,6 +184,10 @@ def test_every_service_works_with_the_rights_that_the_documentation_gives_it(
             assert "authorization" not in service.logged.lower(), service.logged
     assert not refused(asking.of("ana", prefix), "commands", write=True)
     assert not refused(asking.of("ana", prefix), "decisions", write=False)
+    only_further = {"topics": {"frames": FURTHER}, "more_frame_topics": ()}
+    for user, is_refused in (("ana", False), ("camera-1", True)):
+        reader = asking.of(user, prefix).model_copy(update=only_further)
+        assert refused(reader, "frames", write=False) == is_refused, user
     for user, name, write in (
         ("camera-1", "decisions", False),
         ("camera-1", "commands", True),
