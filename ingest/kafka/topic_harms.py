@@ -20,7 +20,7 @@ LEAST_RETENTION_SECONDS = 3600.0
 DEADLINES_KEPT = 10
 LEAST_DECISION_BYTES = 500_000
 """A decision with the largest map takes less."""
-KEPT = frozenset({"bank-events", "feedback"})
+KEPT = frozenset({"bank-events", "drift-events", "feedback"})
 FOR_EVER = "-1"
 
 
@@ -40,7 +40,7 @@ def harms(topic: TopicFacts, frames: Sequence[TopicFacts], *, deadline_seconds: 
         found += _of_frames(topic, deadline_seconds)
     if frames and topic.name in ("decisions", "frames.dead-letter"):
         found += _of_answers(topic, frames)
-    if topic.name == "banks" and "compact" not in (topic.configs.get("cleanup.policy") or ""):
+    if topic.name == "banks" and _policy(topic) != {"compact"}:
         found.append(
             "bank states expire: a view that is quiet for so long forgets its bank; set cleanup.policy=compact"
         )
@@ -55,10 +55,12 @@ def _of_any(topic: TopicFacts) -> Iterator[str]:
             "records are dated by their senders' clocks: a frame of a wrong clock is late, or never is; set "
             "message.timestamp.type=LogAppendTime"
         )
+    if topic.name not in ("banks", "frames") and "compact" in _policy(topic):
+        yield "only the last message of each key is kept: earlier ones vanish unread; set cleanup.policy=delete"
 
 
 def _of_frames(topic: TopicFacts, deadline_seconds: float) -> Iterator[str]:
-    if "compact" in (topic.configs.get("cleanup.policy") or ""):
+    if "compact" in _policy(topic):
         yield "only the last frame of each camera is kept: parts vanish before they are read; set cleanup.policy=delete"
     retention, least = _number(topic, "retention.ms"), max(LEAST_RETENTION_SECONDS, DEADLINES_KEPT * deadline_seconds)
     if retention is not None and 0 <= retention < least * 1000:
@@ -85,6 +87,10 @@ def _of_answers(topic: TopicFacts, frames: Sequence[TopicFacts]) -> Iterator[str
             "a large frame that cannot be read does not fit, and only a pointer to it is kept; set max.message.bytes="
             f"{(of_frames or 0) + 2**20}"
         )
+
+
+def _policy(topic: TopicFacts) -> set[str]:
+    return {each.strip() for each in (topic.configs.get("cleanup.policy") or "").split(",")} - {""}
 
 
 def _number(topic: TopicFacts, setting: str) -> int | None:

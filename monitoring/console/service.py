@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -17,10 +18,11 @@ from monitoring.console.context import Console
 from monitoring.console.live import LiveViews
 from monitoring.console.pictures import ConsolePictures, KafkaPictures, RecentBanks
 from monitoring.console.requests_to_trainer import TrainerMessages
-from monitoring.health import PortInUse
+from monitoring.health import Heartbeat, PortInUse
 from monitoring.record.database import Database
 from monitoring.record.queries import RecordReader
 from monitoring.shifts import hours_from
+from monitoring.watchdog import Watchdog
 
 if TYPE_CHECKING:
     from threading import Event
@@ -34,6 +36,9 @@ log = structlog.get_logger(__name__)
 
 GRACE_SECONDS = 2
 """For answers under way once it is told to stop."""
+BEAT_SECONDS = 5
+SILENCE_SECONDS = 60.0
+"""Longest silence of the server's loop, which only hands requests on."""
 
 
 def serve(
@@ -53,6 +58,12 @@ def serve(
         console.live.start()
         listener = stack.enter_context(_listening(settings.host, settings.port))
         port = listener.getsockname()[1]
+        heartbeat = Heartbeat(limit_seconds=SILENCE_SECONDS, clock=time.monotonic)
+        stack.enter_context(Watchdog(heartbeat))
+
+        async def beat() -> None:
+            heartbeat.beat()
+
         server = uvicorn.Server(
             uvicorn.Config(
                 console_app(console),
@@ -60,6 +71,8 @@ def serve(
                 access_log=False,
                 server_header=False,
                 timeout_graceful_shutdown=GRACE_SECONDS,
+                callback_notify=beat,
+                timeout_notify=BEAT_SECONDS,
             )
         )
         server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]  # ours set `stop`
