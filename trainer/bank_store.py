@@ -117,14 +117,15 @@ class BankStore:
         return baseline
 
     def tidy(self, state: BankState) -> int:
-        """Delete all but the banks a state names and the newest `keep` others; returns how many were deleted."""
+        """Delete all but `keep` banks: those that a state names, and the newest others; returns how many went."""
         stored = [bank.version for bank in banks_among(self._store.paths(bank_folder(state.view)))]
         unnamed = [version for version in stored if version not in named_versions(state)]
         unnamed.sort(key=lambda version: self.created_at(state.view, version), reverse=True)
-        for version in unnamed[self._keep :]:
+        gone = unnamed[max(0, self._keep - (len(stored) - len(unnamed))) :]
+        for version in gone:
             delete_bank(self._store, bank_path(state.view, version))
             self._created.pop(version, None)
-        return len(unnamed[self._keep :])
+        return len(gone)
 
     def created_at(self, view: str, version: str) -> str:
         """When a bank was built (RFC 3339, UTC: text sorts as time); a file that is no bank counts as oldest."""

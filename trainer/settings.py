@@ -71,7 +71,10 @@ class TrainerSettings(BaseModel):
         default=None, ge=64 * MIB, description="Memory of its own that a build may take; more stops it. None: no limit."
     )
     keep_banks: int = Field(
-        default=5, ge=0, description="Bank files kept of each view, newest first, besides those its state names."
+        default=8,
+        ge=0,
+        description="Bank files kept of each view, those that its state names (in force, before it, pinned, refused "
+        "last, tried) among them, and always; else the newest.",
     )
     signing_key_file: str | None = Field(
         default=None,

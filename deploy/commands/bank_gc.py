@@ -1,6 +1,6 @@
 """`patchline bank gc`: bank files that nobody needs any more."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from contextlib import suppress
 from typing import Annotated
 
@@ -16,7 +16,7 @@ from trainer.bank_store import delete_bank
 
 Keep = Annotated[
     int | None,
-    typer.Option("--keep", min=0, help="Banks kept of each view beyond those in use. [dim]trainer.keep_banks[/]"),
+    typer.Option("--keep", min=0, help="Banks kept of each view, those in use among them. [dim]trainer.keep_banks[/]"),
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")]
 
@@ -41,10 +41,11 @@ def gc(
     most = loaded.trainer.keep_banks if keep is None else keep
     summaries = [banks.bank_summary(store, each) for each in banks.stored_banks(store, states, view=view)]
     unused: dict[str, list[banks.StoredBank]] = defaultdict(list)
+    used = Counter(each.bank.view for each in summaries if each.bank.role)
     for each in banks.newest_first(summaries):
         if not each.bank.role:
             unused[each.bank.view].append(each.bank)
-    gone = [bank for some in unused.values() for bank in some[most:]]
+    gone = [bank for name, some in unused.items() for bank in some[max(0, most - used[name]) :]]
     for bank in gone:
         if not dry_run:
             with suppress(NotInStore):

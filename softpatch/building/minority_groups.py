@@ -62,7 +62,9 @@ def minority_groups(projected: ProjectedGroups, factors: Float32[np.ndarray, "n 
         responses = filter_responses(patches, least_gap=LEAST_GAP)
         drafts += group_drafts(FrameSet(part, np.array(frames), patches), responses)
     needed = float(np.log(WINDOWS_PER_QUESTION * factors.size))
-    merged = merged_drafts(drafts, lambda draft: _evidence(draft, suspicion) >= needed)
+    merged = merged_drafts(
+        drafts, lambda added: added.others_alike <= MANY_ALIKE and _evidence(added, suspicion) >= needed
+    )
     rated = [(draft, _evidence(draft, suspicion)) for draft in merged]
     chosen = sorted((pair for pair in rated if _worth_asking(*pair, needed)), key=lambda pair: -pair[1])
     return tuple(_group(draft) for draft, _ in chosen)

@@ -42,7 +42,13 @@ def quarantined_groups(
     linked = _linked(prior, starts.astype(np.int64), aligned=aligned)
     groups = [
         _group(
-            prior, frames[members], linked[np.ix_(members, members)], geometry=geometry, grid=grid, frame_wh=frame_wh
+            prior,
+            frames[members],
+            linked[np.ix_(members, members)],
+            aligned=aligned,
+            geometry=geometry,
+            grid=grid,
+            frame_wh=frame_wh,
         )
         for members in _clusters(linked, fewest)
         if (frames[members] < window_frames).any()
@@ -95,12 +101,19 @@ def _group(
     frames: np.ndarray,
     linked: Bool[np.ndarray, "g g"],
     *,
+    aligned: bool,
     geometry: Geometry,
     grid: tuple[int, int],
     frame_wh: tuple[int, int],
 ) -> MinorityGroup:
+    """Where parts lie alike, a frame is kept out wherever one that vouches for it fails.
+
+    One that fails faintly fails at a single patch of its mark: the others would be learnt, and new marks near them pass.
+    """
     typical = int(linked.sum(axis=1).argmax())
     cells = np.stack([_cells(prior, int(frame), geometry=geometry, grid=grid, frame_wh=frame_wh) for frame in frames])
+    if aligned:
+        cells = np.stack([cells[alike].any(axis=0) for alike in linked])
     return MinorityGroup(
         frames=tuple(frames.tolist()),
         cells=cells[typical],

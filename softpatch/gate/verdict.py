@@ -88,7 +88,8 @@ def _broken(bound: BoundName, value: float, limit: float) -> bool:
 
 _SENTENCES: dict[BoundName, str] = {
     "line_changed": "{percent:.0f} % of the window fail by the bank in force, at {most:.0f} % the line has changed",
-    "anchored_drift": "{percent:.0f} % of what it learnt fail by the pinned reference bank, {most:.0f} % may",
+    "anchored_drift": "{percent:.0f} % of what it learnt fail by the pinned reference bank, {most:.0f} % may: "
+    "where the line is as it should be, patchline pin makes the bank in force the reference",
     "verdict_churn": "{percent:.0f} % of what it learnt are decided otherwise than until now, {most:.0f} % may",
     "threshold_ratio": "its threshold is {value:.2f} times the one in force, {limit:.2f} times more or less it may be",
     "score_shift": "the median of score over threshold moved by {value:+.2f}, {limit:.2f} it may",

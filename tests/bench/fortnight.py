@@ -4,8 +4,9 @@
 
 One run after another, one JSON line a day; runs that the file has whole are passed over, so that it goes on where it
 stopped. Frames carry the line's own times. An operator looks once a day: says of the variant that it is good (one
-word), releases a held view, and makes three mistakes that are undone: the tool's mark called good, one marked part
-called a false reject, one good part called an escape.
+word), releases a held view, pins the bank in force where a bank was refused for its distance to the reference and the
+frames that show it are good parts in another light, and makes three mistakes that are undone: the tool's mark called
+good, one marked part called a false reject, one good part called an escape.
 """
 
 from __future__ import annotations
@@ -48,9 +49,12 @@ if TYPE_CHECKING:
 
 VIEW = "line-1/ring"
 CHUNK = 30
+"""Frames of the first day, on which banks are built between frames; later on a day comes at once."""
 INPUT_PX = 128
 QUIET_SECONDS = 1.5
 """A trainer that has read all frames and starts no build for so long has none to start."""
+KEPT_BANKS = 4
+"""As many as the first three days build, so that what grows from then on grows without bound."""
 ASKING = (BankEventKind.GROUP_FOUND, BankEventKind.HELD, BankEventKind.REFUSED)
 """Events that a person has to look at: one question each."""
 FALSE_REJECT_RATIO = 0.02
@@ -100,6 +104,8 @@ class Plant:
     truths: dict[str, tuple[Truth, int]] = field(default_factory=dict)
     happened: list[BankEvent] = field(default_factory=list)
     mistakes: set[str] = field(default_factory=set)
+    looked_at: int = 0
+    """Events that the operator has seen."""
 
     def send(self, frames: Iterable[LineFrame]) -> None:
         """Frames with the line's own times."""
@@ -150,6 +156,9 @@ class Plant:
         state = self.state()
         if state.state is ViewState.HELD:
             self._command(CommandKind.RELEASE, "the line is as it was")
+        if any(self._far_from_reference(each) for each in self.happened[self.looked_at :]):
+            self._command(CommandKind.PIN, "good parts, the lamp is not what it was")
+        self.looked_at = len(self.happened)
         for group in state.open_groups:
             truth = Counter(self._truth(each.frame_id) for each in group.exemplars).most_common(1)
             shown = truth[0][0] if truth else None
@@ -165,6 +174,13 @@ class Plant:
             self._mistaken_word("escape", FeedbackKind.ESCAPED_DEFECT, "good", Verdict.PASS, day)
         for group in self.state().annotations:  # what the mistakes named is open again: never a yes
             assert group.label is not Label.GOOD or self._is_variant(group.exemplars), group.id
+
+    def _far_from_reference(self, event: BankEvent) -> bool:
+        """Whether a bank was refused for its distance to the reference, and shows good parts for it."""
+        if event.kind is not BankEventKind.REFUSED or "anchored_drift" not in str(event.facts.get("bounds", "")):
+            return False
+        shown = [self._truth(name) for name in str(event.facts.get("examples", "")).split()]
+        return 2 * sum(truth in ("good", "variant") for truth in shown) > len(shown)
 
     def _is_variant(self, exemplars: Iterable[Any]) -> bool:
         return any(self._truth(each.frame_id) == "variant" for each in exemplars)
@@ -215,6 +231,8 @@ class Plant:
             ],
             "state": self.state().state.value,
             "store_bytes": _size(Path(self.services.store)),
+            "store": {each.name: _size(each) for each in sorted(Path(self.services.store).iterdir())},
+            "banks": len(list(Path(self.services.store).glob("banks/**/*.safetensors"))),
             "rss_bytes": {each.name: _resident(each.process.pid) for each in (self.train, self.inspect)},
         }
 
@@ -235,7 +253,7 @@ def run(broker: KafkaBroker, folder: Path, *, seed: int, gate: bool, frames: int
     over = {
         "views": {"*": view_settings(frames=frames, gate=gate)},
         "inference": {"metrics_port": 0, "clock_skew_seconds": 1e9},
-        "trainer": {"metrics_port": 0, "flush_seconds": 0.5, "build_niceness": 0},
+        "trainer": {"metrics_port": 0, "flush_seconds": 0.5, "build_niceness": 0, "keep_banks": KEPT_BANKS},
     }
     rows = []
     with Services(folder, kafka, over) as services:
@@ -268,8 +286,9 @@ def _day(plant: Plant, frames: list[LineFrame]) -> None:
         plant.send(frames[:1])
         plant.settle()
         frames = frames[1:]
-    for start in range(0, len(frames), CHUNK):
-        plant.send(frames[start : start + CHUNK])
+    chunk = CHUNK if frames and frames[0].day == 1 else len(frames)
+    for start in range(0, len(frames), chunk or 1):
+        plant.send(frames[start : start + chunk])
         plant.settle()
 
 

@@ -128,8 +128,11 @@ def test_a_bank_is_read_once_for_its_input_baseline_and_forgotten_with_the_next(
 
 
 def test_old_banks_go_and_named_ones_stay(store: FsspecStore) -> None:
-    """Of ten banks the state names the two oldest; two others, the newest, are kept; the files of other views too."""
-    bank_store = BankStore(store, graph_hash=GRAPH, keep=2)
+    """Of ten banks the state names the two oldest; with two others, the newest, four are kept; other views' files too.
+
+    A state names up to six banks, at first one: were they kept beside a number of others, a store would grow for weeks.
+    """
+    bank_store = BankStore(store, graph_hash=GRAPH, keep=4)
     banks = [
         bank_store.put(bank_file(created_at=f"2026-05-04T12:00:{second:02d}.000+00:00"), false_reject_ratio=0.02).bank
         for second in range(10)
@@ -149,6 +152,8 @@ def test_old_banks_go_and_named_ones_stay(store: FsspecStore) -> None:
     kept = {banks[number].uri for number in (0, 1, 8, 9)}
     assert set(store.paths("banks")) == kept | {"banks/other/x.safetensors"}
     assert bank_store.tidy(state) == 0
+    assert BankStore(store, graph_hash=GRAPH, keep=1).tidy(state) == 2
+    assert set(store.paths("banks")) == {banks[0].uri, banks[1].uri, "banks/other/x.safetensors"}
 
 
 def test_a_bank_is_signed_before_anybody_hears_of_it_and_its_signature_goes_with_it(

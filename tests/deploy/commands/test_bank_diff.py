@@ -84,21 +84,21 @@ def test_frames_that_two_banks_decide_otherwise_are_named_and_drawn(
 
 
 def test_bank_files_that_nobody_needs_go(run: Run, cluster: CommandCluster, state: BankState) -> None:
-    """The newest of those stays that no state names; what is in force and before it always does."""
+    """Three stay: what is in force, what was before it, and the newest of those that no state names."""
     times = [f"2026-05-0{day}T12:00:00+00:00" for day in range(1, 4)]
     versions = []
     for at in times:
         data = bank_file(created_at=at)
         versions.append(bank_version(data))
         cluster.store.put(bank_path(VIEW, bank_version(data)), data)
-    said = run("bank", "gc", "--keep", "1", "--dry-run", *cluster.arguments)
+    said = run("bank", "gc", "--keep", "3", "--dry-run", *cluster.arguments)
     assert said.code == 0, said.err
     assert said.out.count("would delete") == 2
     assert len(list(banks_among(cluster.store.paths("banks")))) == 5
-    done = run("bank", "gc", "--keep", "1", *cluster.arguments)
+    done = run("bank", "gc", "--keep", "3", *cluster.arguments)
     assert done.out.count("deleted") == 2
     left = {each.version for each in banks_among(cluster.store.paths("banks"))}
     assert state.active is not None
     assert state.previous is not None
     assert left == {state.active.version, state.previous.version, versions[-1]}
-    assert "Every bank in the store is in use" in run("bank", "gc", "--keep", "1", *cluster.arguments).out
+    assert "Every bank in the store is in use" in run("bank", "gc", "--keep", "3", *cluster.arguments).out

@@ -26,7 +26,13 @@ SETTINGS = GateSettings(
     ("bound", "kept", "broken", "sentence"),
     [
         ("line_changed", 0.49, 0.5, "50 % of the window fail by the bank in force, at 50 % the line has changed"),
-        ("anchored_drift", 0.5, 0.51, "51 % of what it learnt fail by the pinned reference bank, 50 % may"),
+        (
+            "anchored_drift",
+            0.5,
+            0.51,
+            "51 % of what it learnt fail by the pinned reference bank, 50 % may: where the line is as it should be, "
+            "patchline pin makes the bank in force the reference",
+        ),
         (
             "verdict_churn",
             0.2,
