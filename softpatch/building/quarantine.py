@@ -108,7 +108,7 @@ def _group(
 ) -> MinorityGroup:
     """Where parts lie alike, a frame is kept out wherever one that vouches for it fails.
 
-    One that fails faintly fails at a single patch of its mark: the others would be learnt, and new marks near them pass.
+    One that fails faintly fails at one patch of its mark: the others would be learnt, and new marks near them pass.
     """
     typical = int(linked.sum(axis=1).argmax())
     cells = np.stack([_cells(prior, int(frame), geometry=geometry, grid=grid, frame_wh=frame_wh) for frame in frames])

@@ -69,8 +69,8 @@ def test_a_group_that_two_interleaved_groups_of_frames_share_is_one() -> None:
 def test_a_finish_that_half_of_a_groups_frames_have_is_no_part_of_it() -> None:
     """Every third part has one of three finishes, and six have a mark beside where it shows: these, and no others.
 
-    With 28 frames of the finish that three of six variants had, the first question of a simulated fortnight was about 34
-    frames, and good parts of that finish failed until it was answered.
+    With 28 frames of the finish that three of six variants had, the first question of a simulated fortnight was about
+    34 frames, and good parts of that finish failed until it was answered.
     """
     patches = marked(90, 0)
     rng = np.random.default_rng(3)
