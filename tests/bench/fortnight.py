@@ -20,6 +20,7 @@ import time
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -51,6 +52,8 @@ VIEW = "line-1/ring"
 CHUNK = 30
 """Frames of the first day, on which banks are built between frames; later on a day comes at once."""
 INPUT_PX = 128
+PATIENCE_SECONDS = 1800.0
+"""For a build, or an answer: a run of an hour beside other work must not end for one that took long."""
 QUIET_SECONDS = 1.5
 """A trainer that has read all frames and starts no build for so long has none to start."""
 KEPT_BANKS = 4
@@ -124,8 +127,9 @@ class Plant:
 
     def settle(self) -> None:
         """Until every frame is decided and taken by the trainer, and no build is under way or about to start."""
-        wait_until(lambda: self.answers.read() >= len(self.truths), "every frame being decided")
-        wait_until(lambda: self._taken() >= len(self.truths), "the trainer having every frame")
+        wait_for = partial(wait_until, patience_seconds=PATIENCE_SECONDS)
+        wait_for(lambda: self.answers.read() >= len(self.truths), "every frame being decided")
+        wait_for(lambda: self._taken() >= len(self.truths), "the trainer having every frame")
         quiet_since = time.monotonic()
 
         def quiet() -> bool:
@@ -134,7 +138,7 @@ class Plant:
                 quiet_since = time.monotonic()
             return time.monotonic() - quiet_since > QUIET_SECONDS
 
-        wait_until(quiet, "the last build")
+        wait_for(quiet, "the last build")
         self.happened += [BankEvent.from_bytes(each.value or b"") for each in self.events.poll(0.5)]
 
     def _taken(self) -> float:
@@ -199,14 +203,14 @@ class Plant:
     def _say(self, kind: FeedbackKind, why: str, **about: Any) -> str:  # noqa: ANN401 -- as new_feedback takes them
         feedback = new_feedback(kind, VIEW, why=why, at=datetime.now(UTC), **about)
         with TrainerRequest.sent(self.settings, feedback) as request:
-            request.answer(60, what=kind.value)
+            request.answer(PATIENCE_SECONDS, what=kind.value)
         self.settle()
         return feedback.id
 
     def _command(self, kind: CommandKind, why: str) -> None:
         command = new_command(kind, VIEW, why=why, at=datetime.now(UTC))
         with TrainerRequest.sent(self.settings, command) as request:
-            request.answer(60, what=kind.value)
+            request.answer(PATIENCE_SECONDS, what=kind.value)
         self.settle()
 
     def counted(self, day: int, *, seed: int, gate: bool) -> dict[str, Any]:
@@ -253,7 +257,13 @@ def run(broker: KafkaBroker, folder: Path, *, seed: int, gate: bool, frames: int
     over = {
         "views": {"*": view_settings(frames=frames, gate=gate)},
         "inference": {"metrics_port": 0, "clock_skew_seconds": 1e9},
-        "trainer": {"metrics_port": 0, "flush_seconds": 0.5, "build_niceness": 0, "keep_banks": KEPT_BANKS},
+        "trainer": {
+            "metrics_port": 0,
+            "flush_seconds": 0.5,
+            "build_niceness": 0,
+            "build_timeout_seconds": PATIENCE_SECONDS,
+            "keep_banks": KEPT_BANKS,
+        },
     }
     rows = []
     with Services(folder, kafka, over) as services:

@@ -40,12 +40,12 @@ def environment(**more: str) -> dict[str, str]:
     return {**inherited, "COLUMNS": "200", "NO_COLOR": "1", **more}
 
 
-def wait_until(happened: Callable[[], bool], what: str) -> None:
+def wait_until(happened: Callable[[], bool], what: str, *, patience_seconds: float = PATIENCE_SECONDS) -> None:
     """Look again and again. Raises TimeoutError that says what did not happen."""
-    ends = time.monotonic() + PATIENCE_SECONDS
+    ends = time.monotonic() + patience_seconds
     while not happened():
         if time.monotonic() > ends:
-            raise TimeoutError(f"{what} did not happen within {PATIENCE_SECONDS:g} s")
+            raise TimeoutError(f"{what} did not happen within {patience_seconds:g} s")
         time.sleep(0.1)
 
 

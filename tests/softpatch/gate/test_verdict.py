@@ -31,8 +31,8 @@ SETTINGS = GateSettings(
             0.5,
             0.51,
             (
-                "51 % of what it learnt fail by the pinned reference bank, 50 % may: where the line is as it should be, "
-                "patchline pin makes the bank in force the reference"
+                "51 % of what it learnt fail by the pinned reference bank, 50 % may: where the line is as it should "
+                "be, patchline pin makes the bank in force the reference"
             ),
         ),
         (
