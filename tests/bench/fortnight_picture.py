@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
+from scipy.stats import binomtest
 
 mpl.use("Agg")
 import matplotlib.pyplot as plt
@@ -28,10 +29,26 @@ HAPPENS = {
 Rows = list[dict[str, Any]]
 
 
+MOST_RATIO = 2
+"""Times the false rejects that were asked for, on any day."""
+
+
+def counted(rows: Rows, truth: str, kind: str = "failed") -> tuple[int, int]:
+    """Of a day's frames of this truth, over all seeds, how many failed, or were undecided, and how many there were."""
+    return sum(row[kind].get(truth, 0) for row in rows), sum(row["frames"].get(truth, 0) for row in rows)
+
+
 def share(rows: Rows, truth: str, kind: str = "failed") -> float | None:
-    """Of a day's frames of this truth, over all seeds, the share that failed, or was undecided."""
-    frames = sum(row["frames"].get(truth, 0) for row in rows)
-    return sum(row[kind].get(truth, 0) for row in rows) / frames if frames else None
+    """The same as a share."""
+    some, frames = counted(rows, truth, kind)
+    return some / frames if frames else None
+
+
+def interval(rows: Rows, truth: str) -> tuple[float, float]:
+    """The exact interval of that share, 95 % (Clopper and Pearson)."""
+    some, frames = counted(rows, truth)
+    found = binomtest(some, frames).proportion_ci(confidence_level=0.95, method="exact")
+    return float(found.low), float(found.high)
 
 
 def by_day(rows: Rows, *, gate: bool) -> dict[int, Rows]:
@@ -54,7 +71,9 @@ def draw(rows: Rows, file: Path) -> None:
         good = [(day, value) for day in days if (value := share(days[day], "good")) is not None]
         above.plot(*zip(*marked, strict=True), "o-", color=colour, label=name, linewidth=2.5)
         below.plot(*zip(*good, strict=True), "o-", color=colour, linewidth=2)
-    below.axhline(2 * FALSE_REJECT_RATIO, color=GRAY, linestyle=":", label="twice what was asked for")
+        low, high = zip(*(interval(days[day], "good") for day, _ in good), strict=True)
+        below.fill_between([day for day, _ in good], low, high, color=colour, alpha=0.12, linewidth=0)
+    below.axhline(MOST_RATIO * FALSE_REJECT_RATIO, color=GRAY, linestyle=":", label="twice what was asked for")
     for axis in (above, below):
         axis.axvspan(IDLE_DAYS[0] - 0.5, IDLE_DAYS[-1] + 0.5, color="#eeeeee")
         axis.yaxis.set_major_formatter(mpl.ticker.PercentFormatter(1, decimals=0))
@@ -74,22 +93,22 @@ def draw(rows: Rows, file: Path) -> None:
 
 def tables(rows: Rows) -> list[str]:
     """Day by day, and what was asked for, as Markdown."""
-    lines = [
-        "| day | good rejected: on | off | marked found: on | off | variant rejected: on | off | questions: on | off |",
-        "|---|---|---|---|---|---|---|---|---|",
-    ]
+    heads = ["day", "good rejected: on", "interval", "off", "marked found: on", "off", "variant rejected: on", "off"]
+    heads += ["questions: on", "off"]
+    lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
     on, off = (by_day(rows, gate=gate) for gate in (True, False))
     for day in sorted(on.keys() | off.keys()):
-        cells = [
-            _percent(share(of.get(day, []), truth)) for truth in ("good", "repeating", "variant") for of in (on, off)
-        ]
+        cells = [_cell(of.get(day, []), truth) for truth in ("good", "repeating", "variant") for of in (on, off)]
+        cells.insert(1, _interval(on.get(day, [])))
         asked = [_mean([row["questions"] for row in of.get(day, [])]) for of in (on, off)]
         lines.append(f"| {day} | {' | '.join([*cells, *asked])} |")
     lines += ["", "| | gate on | gate off |", "|---|---|---|"]
     for name, value in (
         ("marked parts found, last day over first day", _recall_kept),
         ("false rejects over the asked rate, worst day", _worst_day),
-        ("questions in 14 days", lambda days: _mean([row["questions"] for row in days.get(DAYS, [])])),
+        ("days over twice what was asked for, all runs together; for certain", _days_over),
+        ("the same, each day of each run", _days_over_of_runs),
+        ("questions in 14 days, mean and most", _questions),
         ("store at the end over day 3", lambda days: _growth(days, "store_bytes")),
         ("memory of the trainer at the end over day 3", lambda days: _growth(days, "train")),
         ("memory of the inspection at the end over day 3", lambda days: _growth(days, "inspect")),
@@ -106,6 +125,38 @@ def _recall_kept(days: dict[int, Rows]) -> str:
 def _worst_day(days: dict[int, Rows]) -> str:
     worst = max(((share(of, "good") or 0.0, day) for day, of in days.items()), default=(0.0, 0))
     return f"{worst[0] / FALSE_REJECT_RATIO:.1f} (day {worst[1]})"
+
+
+def _days_over(days: dict[int, Rows]) -> str:
+    return _over([of for of in days.values() if share(of, "good") is not None])
+
+
+def _days_over_of_runs(days: dict[int, Rows]) -> str:
+    return _over([[row] for of in days.values() for row in of if share([row], "good") is not None])
+
+
+def _over(some: list[Rows]) -> str:
+    """How many are above the limit, how many of them with their whole interval, of how many."""
+    limit = MOST_RATIO * FALSE_REJECT_RATIO
+    above = sum((share(of, "good") or 0.0) > limit for of in some)
+    return f"{above} of {len(some)}; {sum(interval(of, 'good')[0] > limit for of in some)}"
+
+
+def _questions(days: dict[int, Rows]) -> str:
+    asked = [row["questions"] for row in days.get(DAYS, [])]
+    return f"{_mean(asked)}, {max(asked)}" if asked else ""
+
+
+def _cell(rows: Rows, truth: str) -> str:
+    some, frames = counted(rows, truth)
+    return f"{some} of {frames} ({_percent(some / frames)})" if frames else ""
+
+
+def _interval(rows: Rows) -> str:
+    if not counted(rows, "good")[1]:
+        return ""
+    low, high = interval(rows, "good")
+    return f"{_percent(low)} to {_percent(high)}"
 
 
 def _growth(days: dict[int, Rows], what: str) -> str:
