@@ -24,7 +24,7 @@ from prometheus_client import (
 from prometheus_client.core import GaugeMetricFamily
 
 from monitoring.exposition import exposition
-from monitoring.kept_text import KeptCounter, KeptGauge, KeptHistogram
+from monitoring.kept_text import AT_ONCE, KeptCounter, KeptGauge, KeptHistogram
 from monitoring.metrics import close_view, declare_inference, declare_kafka, open_view
 
 VALUES = st.floats() | st.integers(-(10**20), 10**20)
@@ -118,3 +118,13 @@ def test_what_is_kept_is_never_older_than_the_value(steps: list[tuple[str, str, 
         else:
             gauge.remove_by_labels({"zone": zone})
         assert exposition(registry) == generate_latest(registry)
+
+
+@pytest.mark.parametrize("views", [AT_ONCE - 1, AT_ONCE, 2 * AT_ONCE + 1])
+def test_series_that_are_not_written_at_once_are_all_there_in_their_order(views: int) -> None:
+    """The interpreter is let go of in between."""
+    registry = CollectorRegistry()
+    counter = KeptCounter("seen", "Times.", ["view"], registry=registry)
+    for view in range(views):
+        counter.labels(f"line/{view}").inc(view)
+    assert exposition(registry) == generate_latest(registry)
