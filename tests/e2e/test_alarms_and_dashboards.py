@@ -219,6 +219,23 @@ def test_a_panel_without_data_is_found(prometheus: Prometheus, history: History)
         assert found in str(complaint(panel.queries[0], panel, Dashboard("u", "T", (panel,)), prometheus, span))
 
 
+@pytest.mark.usefixtures("history")
+def test_what_befalls_records_limits_and_services_reaches_people(line: WatchedLine) -> None:
+    """Records that cannot be read, a threshold that a person changed, a service that died and came back."""
+
+    def told(alert: str, status: str = "firing", **labels: str) -> None:
+        line.wait_until(lambda: bool(line.pager.alerts(status, alertname=alert, **labels)), f"{alert} {status}")
+
+    told("PatchlineDeadLetters", view=ODD)
+    changed = line.composed.run("train", "threshold", KNOCKED, "--false-reject", "0.05", "--apply", "--why", "tried")
+    assert changed.returncode == 0, changed.stderr
+    told("PatchlineLimitsChanged", view=KNOCKED)
+    line.running.pop("watch").kill()
+    told("PatchlineServiceDown", job="patchline-watch")
+    line.running["watch"] = line.composed.patchline("watch")
+    told("PatchlineServiceDown", "resolved", job="patchline-watch")
+
+
 def complaint(query: Query, panel: Panel, dashboard: Dashboard, prometheus: Prometheus, span: Span) -> str | None:
     """What is wrong with what one query shows; None where all is well. Of a view's panel, some view must show it."""
     if any(name in query.expression for name in BY_UP_ALONE):
