@@ -40,6 +40,9 @@ class GateOrder(_Wire):
     """What the new bank is held against: the parent with the threshold in force, and a reference; versions."""
 
     parent_threshold: float | None
+    previous: str | None = None
+    """The bank that was in force before the parent: held against where the parent followed a word since taken back."""
+    previous_threshold: float | None = None
     reference: str | None
     quarantine_frames: int | None
 

@@ -168,6 +168,7 @@ def order_for(
             "training": view.training.facts,
             "who": initiator.who,
             "why": initiator.why,
+            "annotations": {each.id: each.label.value for each in view.state.annotations},
         },
         parent=active.version if active else None,
         frames_per_second=frames_per_second(frames),
@@ -183,11 +184,13 @@ def _place(frame: KeptFrame) -> list[int | str]:
 
 
 def _gate_order(view: OwnedView) -> GateOrder | None:
-    gate, active = view.training.gate, view.state.active
+    gate, active, previous = view.training.gate, view.state.active, view.state.previous
     if not gate.enabled:
         return None
     return GateOrder(
         parent_threshold=active.threshold if active else None,
+        previous=previous.version if previous else None,
+        previous_threshold=previous.threshold if previous else None,
         reference=view.state.pinned if gate.anchored_drift is not None else None,
         quarantine_frames=gate.quarantine_frames,
     )

@@ -16,7 +16,7 @@ from softpatch.gate.prior_scores import PriorBank
 if TYPE_CHECKING:
     from ingest.store import Store
     from softpatch.bank import Bank
-    from trainer.build_order import BuildOrder
+    from trainer.build_order import BuildOrder, GateOrder
 
 log = structlog.get_logger(__name__)
 
@@ -33,15 +33,35 @@ def stored_bank(store: Store, view: str, version: str | None) -> Bank | None:
 
 
 def prior_banks(store: Store, order: BuildOrder, parent: Bank | None) -> PriorBanks:
-    """The bank in force and the pinned one, as far as they can be read; none where nothing is examined."""
+    """The bank in force and the pinned one, as far as they can be read; none where nothing is examined.
+
+    A bank in force that followed a word since taken back passes what it should not: the one before stands for it.
+    """
     gate = order.gate
     if gate is None:
         return PriorBanks()
     active = None
     if parent is not None and order.parent is not None and gate.parent_threshold is not None:
         active = PriorBank(parent, order.parent, gate.parent_threshold)
+        if followed_withdrawn_word(parent, order):
+            active = _before(store, order, gate) or active
     reference = stored_bank(store, order.view, gate.reference)
     pinned = None
     if reference is not None and gate.reference is not None:
         pinned = PriorBank(reference, gate.reference, threshold_of(reference, order.settings.false_reject_ratio))
     return PriorBanks(active, pinned, gate.quarantine_frames)
+
+
+def followed_withdrawn_word(bank: Bank, order: BuildOrder) -> bool:
+    """Whether a bank learnt what somebody called good and nobody does any more: it would let the next one learn it."""
+    said = bank.manifest.provenance.get("annotations", {})
+    stands = {each.id for each in order.annotations if each.label == "good"}
+    return any(label == "good" and name not in stands for name, label in said.items())
+
+
+def _before(store: Store, order: BuildOrder, gate: GateOrder) -> PriorBank | None:
+    """The bank before the one in force, where it can be read and followed no such word either."""
+    bank = stored_bank(store, order.view, gate.previous)
+    if bank is None or gate.previous is None or gate.previous_threshold is None or followed_withdrawn_word(bank, order):
+        return None
+    return PriorBank(bank, gate.previous, gate.previous_threshold)

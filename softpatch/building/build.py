@@ -12,6 +12,7 @@ from softpatch.building.calibration_blocks import calibration_blocks
 from softpatch.building.examine import PriorBanks, examined, nothing_before, window_scores
 from softpatch.building.fit import fit
 from softpatch.building.frame_reading import frame_reading
+from softpatch.building.group_records import named_frames
 from softpatch.building.ignored_cells import ignored_cells
 from softpatch.building.input_choice import choose_input
 from softpatch.building.input_cost import Pace
@@ -118,6 +119,7 @@ def build_and_examine(
             window.frames.window_frames,
             exemplars,
             scores.quarantine(window, chosen, settings),
+            named={} if earlier is None else named_frames(earlier, window.frames, frame_names),
             ignored=ignored_cells(chosen.geometry, window),
         )
         blocks = calibration_blocks(window.frames.window_frames, settings.calibration_blocks)

@@ -93,6 +93,7 @@ def examined(bank: Bank, window: Window, fitted: Fit, scores: WindowScores) -> G
             known_groups=fitted.labels.known_not_learnt,
             by_active=scores.active,
             by_reference=scores.reference,
+            called_good=fitted.labels.called_good,
             quarantined=quarantined,
         ),
     )

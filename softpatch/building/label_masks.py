@@ -1,7 +1,7 @@
 """What labels make of a window's patches: which are learnt whatever the discriminator says, and which never are."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Bool, Float32
@@ -62,6 +62,20 @@ def labelled_groups(
         if each.labelled.origin == "group" and each.labelled.id not in known:
             known[each.labelled.id] = _absent(each)
     return [*known.values(), *_within_limit(new, list(known.values()), window_frames)]
+
+
+def still_named(groups: Sequence[LabelledGroup], named: Mapping[str, Sequence[int]]) -> list[LabelledGroup]:
+    """The groups with the frames that the bank in force names in them, while they are not learnt; ids and rows.
+
+    Whether a frame fails by a bank depends on a threshold that moves from build to build. One that was let go would be
+    learnt and vouch for its like: in three builds of one window half of a mark's frames were.
+    """
+    return [
+        each
+        if each.learnt or each.id is None
+        else replace(each, rows=tuple(sorted({*each.rows, *named.get(each.id, ())})))
+        for each in groups
+    ]
 
 
 def _known_group(group: MinorityGroup, exemplars: Sequence[Exemplars]) -> Exemplars | None:

@@ -1,13 +1,19 @@
 """From outlier factors and known labels to the groups of a window and the masks that follow from all labels."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 from jaxtyping import Bool
 
 from softpatch.building.denoise import NoiseMask, PatchLabels
-from softpatch.building.label_masks import LabelledGroup, frames_not_learnt, labelled_groups, patch_labels
+from softpatch.building.label_masks import (
+    LabelledGroup,
+    frames_not_learnt,
+    labelled_groups,
+    patch_labels,
+    still_named,
+)
 from softpatch.building.labels import Exemplars
 from softpatch.building.minority_groups import MinorityGroup, minority_groups
 from softpatch.building.negatives import negative_patches, vouching_patches
@@ -28,6 +34,8 @@ class KnownLabels:
     window_frames: int
     exemplars: Sequence[Exemplars] = field(default_factory=tuple)
     quarantined: Callable[[bool], Sequence[MinorityGroup]] = lambda _: ()
+    named: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    """By the id of a group, the window's frames that the bank in force names in it."""
     ignored: Bool[np.ndarray, "p q"] | None = None
     """Grid positions that never score, by the view's regions."""
 
@@ -49,6 +57,15 @@ class WindowLabels:
         return sorted(rows)
 
     @property
+    def called_good(self) -> Bool[np.ndarray, "frames"]:
+        """The window's frames that are of a good group, or have a person's word that they are good."""
+        rows = {row for each in self.groups if each.label == "good" for row in each.rows}
+        rows |= {row for each in self.known.exemplars if each.labelled.label == "good" for row in each.rows}
+        found = np.zeros(self.known.window_frames, np.bool_)
+        found[[row for row in rows if row < len(found)]] = True
+        return found
+
+    @property
     def known_not_learnt(self) -> Bool[np.ndarray, "frames"]:
         """The window's frames of groups that earlier builds found, and of words, that are not learnt."""
         known = [each for each in self.groups if each.id is not None]
@@ -64,7 +81,7 @@ def label_window(
         TooFewFrames: when fewer frames are left to learn from than a bank needs.
     """
     found = with_quarantined(_found(projected, mask, settings), known.quarantined(mask.aligned))
-    groups = labelled_groups(found, known.exemplars, window_frames=known.window_frames)
+    groups = still_named(labelled_groups(found, known.exemplars, window_frames=known.window_frames), known.named)
     not_learnt = frames_not_learnt(groups, known.exemplars, window_frames=known.window_frames)
     patches = patch_labels(mask.factors, groups, known.exemplars, window_frames=known.window_frames)
     if known.ignored is not None:

@@ -44,7 +44,8 @@ class GateMeasures(BaseModel):
 class ExaminedWindow:
     """What the window's own frames, without labelled ones behind, scored by the banks before; names in their order.
 
-    `known_groups`: which frames belong to groups that were known before this build and are not learnt.
+    `known_groups`: which frames belong to groups that were known before this build and are not learnt. `called_good`:
+    which a person called good; None: none.
     """
 
     names: Sequence[str]
@@ -53,13 +54,19 @@ class ExaminedWindow:
     known_groups: Bool[np.ndarray, "n"]
     by_active: PriorScores | None = None
     by_reference: PriorScores | None = None
+    called_good: Bool[np.ndarray, "n"] | None = None
     quarantined: int = 0
 
 
 def gate_measures(candidate: Bank, window: ExaminedWindow) -> GateMeasures:
-    """Every measure of a candidate built from this window."""
+    """Every measure of a candidate built from this window.
+
+    What a person called good is no drift, and no churn: after a yes to a variant of a fifth of the parts, a fifth of
+    the window is decided otherwise, and fails by the reference.
+    """
     frames = len(window.names)
     learnt = ~_excluded(candidate)
+    unasked = learnt if window.called_good is None else learnt & ~window.called_good
     measures: dict[str, object] = {
         "frames": frames,
         "noise_estimate": candidate.manifest.noise_estimate,
@@ -72,11 +79,11 @@ def gate_measures(candidate: Bank, window: ExaminedWindow) -> GateMeasures:
         fails, ratios = window.by_active.fails[:frames], window.by_active.ratios[:frames]
         asked = ~window.known_groups
         candidate_fails = candidate.calibration_scores > candidate.manifest.threshold.value
-        changed = (candidate_fails != fails) & learnt
+        changed = (candidate_fails != fails) & unasked
         measures |= {
             "active": window.by_active.prior.version,
             "line_changed": _share(fails, asked),
-            "verdict_churn": _share(changed, learnt),
+            "verdict_churn": _share(changed, unasked),
             "failing": [window.names[row] for row in np.flatnonzero(fails).tolist()],
             **_beside(candidate, window.by_active),
         }
@@ -84,8 +91,8 @@ def gate_measures(candidate: Bank, window: ExaminedWindow) -> GateMeasures:
         examples["verdict_churn"] = _named(window.names, changed, np.abs(np.log(np.maximum(ratios, 1e-6))))
     if window.by_reference is not None:
         fails = window.by_reference.fails[:frames]
-        measures |= {"reference": window.by_reference.prior.version, "anchored_drift": _share(fails, learnt)}
-        examples["anchored_drift"] = _named(window.names, fails & learnt, window.by_reference.ratios[:frames])
+        measures |= {"reference": window.by_reference.prior.version, "anchored_drift": _share(fails, unasked)}
+        examples["anchored_drift"] = _named(window.names, fails & unasked, window.by_reference.ratios[:frames])
     return GateMeasures.model_validate(
         {**measures, "examples": {name: some for name, some in examples.items() if some}}
     )
