@@ -119,7 +119,7 @@ def build_and_examine(
             window.frames.window_frames,
             exemplars,
             scores.quarantine(window, chosen, settings),
-            named={} if earlier is None else named_frames(earlier, window.frames, frame_names),
+            named={} if earlier is None else named_frames(earlier.groups, window.frames, frame_names),
             ignored=ignored_cells(chosen.geometry, window),
         )
         blocks = calibration_blocks(window.frames.window_frames, settings.calibration_blocks)

@@ -9,7 +9,7 @@ from jaxtyping import Bool
 from softpatch.building.label_masks import LabelledGroup
 from softpatch.building.window import UsableFrames
 from softpatch.images.geometry import Geometry, cells_box
-from softpatch.manifest import GroupRecord, Manifest
+from softpatch.manifest import GroupRecord
 
 MOST_EXAMPLES = 8
 
@@ -26,10 +26,12 @@ def group_records(
     return [_record(each, frames, frame_names, geometry) for each in groups]
 
 
-def named_frames(earlier: Manifest, frames: UsableFrames, frame_names: Sequence[str]) -> dict[str, list[int]]:
+def named_frames(
+    groups: Sequence[GroupRecord], frames: UsableFrames, frame_names: Sequence[str]
+) -> dict[str, list[int]]:
     """By the id of each group of an earlier bank, the frames of this window that it names in it."""
     rows = {frame_names[source]: row for row, source in enumerate(frames.sources[: frames.window_frames])}
-    return {each.id: [rows[name] for name in each.members if name in rows] for each in earlier.groups}
+    return {each.id: [rows[name] for name in each.members if name in rows] for each in groups}
 
 
 def _record(each: LabelledGroup, frames: UsableFrames, frame_names: Sequence[str], geometry: Geometry) -> GroupRecord:

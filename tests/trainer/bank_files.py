@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from softpatch.settings import BuildSettings
 from tests.trainer.views import GRAPH, VIEW
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 FRAMES = 60
 ALL_RIGHT = GoldenResult()
@@ -28,6 +28,7 @@ def bank_file(
     probe: bytes = b"a frame",
     groups: Sequence[GroupRecord] = (),
     golden: GoldenResult = ALL_RIGHT,
+    provenance: Mapping[str, Any] | None = None,
 ) -> bytes:
     """A bank file; each creation time gives another version."""
     rng = np.random.default_rng(0)
@@ -61,7 +62,7 @@ def bank_file(
         noise_estimate=0.1,
         probe_precision="fp32",
         parent=None,
-        provenance={},
+        provenance=dict(provenance or {}),
         created_at=created_at,
     )
     return bank_to_bytes(

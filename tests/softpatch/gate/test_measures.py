@@ -75,6 +75,20 @@ def test_churn_counts_both_directions_over_what_was_learnt() -> None:
     assert sorted(measures.examples["verdict_churn"]) == ["f1", "f5"]
 
 
+def test_what_a_person_called_good_is_neither_churn_nor_drift() -> None:
+    """A yes to a variant of more than a fifth of the window was refused: its frames passed now, and failed until then.
+
+    The line may have changed all the same: that is asked before anything is learnt.
+    """
+    failing = scored(dict.fromkeys((1, 2, 3), 2.0))
+    good = np.isin(np.arange(FRAMES), (1, 2))
+    window = ExaminedWindow(NAMES, FRAMES, NONE_KNOWN, by_active=failing, by_reference=failing, called_good=good)
+    measures = gate_measures(toy_bank(scores=LOW), window)
+    assert measures.verdict_churn == measures.anchored_drift == pytest.approx(1 / 8)
+    assert measures.examples["anchored_drift"] == measures.examples["verdict_churn"] == ["f3"]
+    assert measures.line_changed == pytest.approx(3 / 10)
+
+
 def test_thresholds_compare_by_the_same_input_alone() -> None:
     """Distances of other features are other distances; shares of the threshold compare always."""
     same = ExaminedWindow(NAMES, FRAMES, NONE_KNOWN, by_active=scored({}, threshold=0.8))
