@@ -110,7 +110,7 @@ def _build(order: BuildOrder, steps: Steps) -> GateMeasures | None:
     from softpatch.network.providers import FrameShapes  # noqa: PLC0415
     from trainer.labelled_frames import labelled_frames  # noqa: PLC0415
     from trainer.machine_clock import machine_clock  # noqa: PLC0415
-    from trainer.prior_banks import prior_banks, stored_bank  # noqa: PLC0415
+    from trainer.prior_banks import prior_banks, provenance_of, stored_bank  # noqa: PLC0415
 
     geometry = order.settings.measured_geometry
     shapes = FrameShapes(geometry.height_px, geometry.width_px)
@@ -125,6 +125,7 @@ def _build(order: BuildOrder, steps: Steps) -> GateMeasures | None:
     )
     store = FsspecStore.open(order.store_url)
     parent = stored_bank(store, order.view, order.parent)
+    before = prior_banks(store, order, parent)
     bank, measures = build_and_examine(
         StoredFrames(store, order.frames),
         embedder,
@@ -134,10 +135,10 @@ def _build(order: BuildOrder, steps: Steps) -> GateMeasures | None:
         labels=labelled_frames(store, order.annotations),
         created_at=order.created_at,
         graph_name=graph.name,
-        provenance=order.provenance,
+        provenance=provenance_of(order, before),
         parent=order.parent,
         earlier=None if parent is None else parent.manifest,
-        before=prior_banks(store, order, parent),
+        before=before,
         pace=Pace(order.frames_per_second, machine_clock(embedder.provider)),
         progress=steps.step,
         threads=order.threads,

@@ -41,7 +41,7 @@ class GateOrder(_Wire):
 
     parent_threshold: float | None
     previous: str | None = None
-    """The bank that was in force before the parent: held against where the parent followed a word since taken back."""
+    """The bank that was in force before the parent: for where the parent itself cannot say what is new."""
     previous_threshold: float | None = None
     reference: str | None
     quarantine_frames: int | None
