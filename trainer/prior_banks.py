@@ -86,11 +86,7 @@ def _earlier(store: Store, order: BuildOrder, parent: Bank, gate: GateOrder) -> 
     held = parent.manifest.provenance.get(HELD_AGAINST, (None, None))
     for version, threshold in (held, (gate.previous, gate.previous_threshold)):
         bank = stored_bank(store, order.view, version)
-        if (
-            bank is not None
-            and version is not None
-            and threshold is not None
-            and not followed_withdrawn_word(bank, order)
-        ):
-            return PriorBank(bank, version, threshold)
+        if bank is None or version is None or threshold is None or followed_withdrawn_word(bank, order):
+            continue
+        return PriorBank(bank, version, threshold)
     return None
