@@ -45,6 +45,8 @@ _UNIT = 0.7
 
 _NEVER = 1e-7
 _RESAMPLES = 100
+_AT_ONCE = 50
+"""Resamples weighed together, in 30 MB."""
 _BLOCK_FRAMES = 10
 _LARGEST_LOG = float(np.log(np.finfo(np.float32).max))
 
@@ -81,8 +83,13 @@ class GevGrid:
     location: Float64[np.ndarray, "distributions"]
     scale: Float64[np.ndarray, "distributions"]
     shape: Float64[np.ndarray, "distributions"]
-    log_shares: Float32[np.ndarray, "hypotheses bins"]
-    log_prior: Float32[np.ndarray, "hypotheses"]
+    log_weighed: Float32[np.ndarray, "bins_and_prior hypotheses"]
+    """What a frame in each bin adds to a hypothesis' log weight, and in the last row its prior."""
+
+    @property
+    def log_shares(self) -> Float32[np.ndarray, "hypotheses bins"]:
+        """The log of the share of frames in each bin, by each hypothesis."""
+        return self.log_weighed[:-1].T
 
     def quantile(self, probability: float) -> Float64[np.ndarray, "distributions"]:
         """The value that this share of good frames stays below, by each distribution."""
@@ -110,13 +117,14 @@ class GevGrid:
     def weights(self, counts: Float32[np.ndarray, "bins samples"]) -> Float32[np.ndarray, "distributions mixtures"]:
         """Posterior weight of each hypothesis, mean over the samples; adds up to one."""
         coarsening = np.minimum(1, MOST_FRAMES / counts.sum(axis=0))
-        weight = self.log_shares @ (counts * coarsening)
-        weight += self.log_prior[:, None]
-        weight -= weight.max(axis=0)
-        np.exp(weight, out=weight)
-        weight /= weight.sum(axis=0)
-        mean = weight.mean(axis=1)
-        return np.asarray(mean.reshape(len(self.location), -1))
+        weighed = np.concatenate([counts * coarsening, np.ones((1, counts.shape[1]), np.float32)])
+        mean = np.zeros(self.log_weighed.shape[1], np.float32)
+        for first in range(0, counts.shape[1], _AT_ONCE):
+            weight = weighed[:, first : first + _AT_ONCE].T @ self.log_weighed
+            weight -= weight.max(axis=1, keepdims=True)
+            np.exp(weight, out=weight)
+            mean += (1 / weight.sum(axis=1)) @ weight
+        return np.asarray((mean / np.float32(counts.shape[1])).reshape(len(self.location), -1))
 
     def noise(self, weights: Float32[np.ndarray, "distributions mixtures"]) -> float:
         """Posterior mean of the share of frames that no distribution of good frames explains."""
@@ -194,7 +202,8 @@ def gev_grid() -> GevGrid:
     share = NOISES[:, None]
     mixed = (1 - share) * good[:, None, None, :] + share * noise[None, :, None, :]
     log_shares = np.log(mixed + _NEVER).astype(np.float32).reshape(-1, len(EDGES) + 1)
-    return GevGrid(location, scale, shape, log_shares, _log_prior(shape))
+    log_weighed = np.concatenate([log_shares.T, _log_prior(shape)[None]])
+    return GevGrid(location, scale, shape, np.ascontiguousarray(log_weighed))
 
 
 def _log_prior(shape: Float64[np.ndarray, "distributions"]) -> Float32[np.ndarray, "hypotheses"]:
