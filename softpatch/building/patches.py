@@ -42,8 +42,10 @@ def read_patches(
 ) -> Patches:
     """The full embeddings and outlier factors of candidates that were picked."""
     vectors = np.empty((len(picks.frame), embeddings.dimension), np.float32)
-    for vector, frame, (row, column) in zip(vectors, picks.frame.tolist(), picks.position, strict=True):
-        vector[:] = embeddings.take(range(frame, frame + 1))[0, row, column]
+    for frame in np.unique(picks.frame).tolist():  # once each: it may lie in a file
+        of_frame = np.flatnonzero(picks.frame == frame)
+        row, column = picks.position[of_frame].astype(np.int64).T
+        vectors[of_frame] = embeddings.take(range(frame, frame + 1))[0][row, column]
     row, column = picks.position.astype(np.int64).T
     confirmed = np.zeros(len(row), np.bool_)
     if mask.labels is not None:

@@ -32,10 +32,11 @@ def auroc(scores: Float[np.ndarray, "n"], defective: Bool[np.ndarray, "n"]) -> f
 
     Raises OneClassOnly where either class is missing.
     """
-    positive, negative = scores[defective], np.sort(scores[~defective])
+    positive, negative = np.sort(scores[defective]), np.sort(scores[~defective])
     if not positive.size or not negative.size:
         raise OneClassOnly(positives=positive.size, negatives=negative.size)
-    return float(_area_left_of(positive, negative, np.full(positive.size, 1 / positive.size), limit=1.0))
+    alike = np.full(positive.size, 1 / positive.size)
+    return _area_left_of(_found_from(positive, negative), alike, limit=1.0)
 
 
 def pixel_metrics(
@@ -50,11 +51,13 @@ def pixel_metrics(
     negative = np.sort(np.concatenate([m[~mask] for m, mask in zip(maps, flat_masks, strict=True)]))
     if not positive.size or not negative.size:
         raise OneClassOnly(positives=positive.size, negatives=negative.size)
+    order = np.argsort(positive)  # neighbours are then looked up one after the other, which is several times faster
+    found = _found_from(positive[order], negative)
     alike = np.full(positive.size, 1 / positive.size)
     return PixelMetrics(
-        auroc=_area_left_of(positive, negative, alike, limit=1.0),
-        pro=_area_left_of(positive, negative, _region_weights(flat_masks), limit=PRO_LIMIT) / PRO_LIMIT,
-        average_precision=_average_precision(positive, negative),
+        auroc=_area_left_of(found, alike, limit=1.0),
+        pro=_area_left_of(found, _region_weights(flat_masks)[order], limit=PRO_LIMIT) / PRO_LIMIT,
+        average_precision=_average_precision(positive[order], negative),
     )
 
 
@@ -70,30 +73,37 @@ def _region_weights(masks: Sequence[Bool[np.ndarray, "h w"]]) -> Float[np.ndarra
     return np.concatenate(shares) / regions
 
 
-def _area_left_of(
-    positive: Float[np.ndarray, "p"],
-    sorted_negative: Float[np.ndarray, "n"],
-    weights: Float[np.ndarray, "p"],
-    *,
-    limit: float,
-) -> float:
+@dataclass(frozen=True)
+class _Found:
+    """The false positive ratios between which each positive is found: two where it ties with negatives."""
+
+    after: Float[np.ndarray, "p"]
+    until: Float[np.ndarray, "p"]
+
+
+def _found_from(sorted_positive: Float[np.ndarray, "p"], sorted_negative: Float[np.ndarray, "n"]) -> _Found:
+    total = sorted_negative.size
+    until, after = (
+        (total - np.searchsorted(sorted_negative, sorted_positive, side=side)) / total for side in ("left", "right")
+    )
+    return _Found(after, until)
+
+
+def _area_left_of(found: _Found, weights: Float[np.ndarray, "p"], *, limit: float) -> float:
     """Area under (false positive ratio, weighted true positive ratio) for ratios from 0 to `limit`.
 
     A positive adds its weight from the false positive ratio on at which it is found; where it ties with negatives, the
     curve rises linearly over the tie.
     """
-    total = sorted_negative.size
-    after = (total - np.searchsorted(sorted_negative, positive, side="right")) / total
-    until = (total - np.searchsorted(sorted_negative, positive, side="left")) / total
-    begin, end = np.minimum(after, limit), np.minimum(until, limit)
-    tie = until - after
+    begin, end = np.minimum(found.after, limit), np.minimum(found.until, limit)
+    tie = found.until - found.after
     risen = np.divide(end - begin, tie, out=np.ones_like(tie), where=tie > 0)
     return float(np.sum(weights * (risen * (end - begin) / 2 + np.where(tie > 0, risen, 1.0) * (limit - end))))
 
 
-def _average_precision(positive: Float[np.ndarray, "p"], sorted_negative: Float[np.ndarray, "n"]) -> float:
+def _average_precision(sorted_positive: Float[np.ndarray, "p"], sorted_negative: Float[np.ndarray, "n"]) -> float:
     """Precision at each threshold, weighted by the recall it adds; thresholds are the distinct positive scores."""
-    threshold, count = np.unique(positive, return_counts=True)
+    threshold, count = np.unique(sorted_positive, return_counts=True)
     true_positives = np.cumsum(count[::-1])[::-1]
     false = sorted_negative.size - np.searchsorted(sorted_negative, threshold, side="left")
-    return float(np.sum(count / positive.size * true_positives / (true_positives + false)))
+    return float(np.sum(count / sorted_positive.size * true_positives / (true_positives + false)))
