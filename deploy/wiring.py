@@ -2,66 +2,34 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import structlog
 
-from deploy.errors import UsageError
-from deploy.process.extras import refuse_both
+from deploy.chosen_network import graph_of
 from inference.network import OpenedNetwork
-from ingest.claims import Claims
 from softpatch.network.embed import OnnxEmbedder
 from softpatch.network.engines import EngineCache, silently
-from softpatch.network.graph import lite0, load_graph
 from softpatch.network.providers import FrameShapes
 from softpatch.scoring.gpu_search import NoGpu, faiss_on_gpu
 from softpatch.scoring.search import FlatSearch
 from softpatch.scoring.torch_search import torch_on_gpu
-from trainer.build_order import NetworkRun
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     import numpy as np
 
-    from deploy.settings import RuntimeSettings, Settings
+    from deploy.settings import RuntimeSettings
     from softpatch.network.engines import Compiling
-    from softpatch.network.graph import Graph
     from softpatch.scoring.search import Search
 
-EMBEDDED = "lite0"
 GPU_SEARCHES: Mapping[str, Callable[[], Callable[[np.ndarray], Search]]] = {
     "faiss": faiss_on_gpu,
     "torch": torch_on_gpu,
 }
 """Searches on a GPU, the first one that answers is taken."""
-
-
-def graph_of(runtime: RuntimeSettings) -> Graph:
-    """The network that the settings name.
-
-    Raises:
-        CommandFailed: two runtimes are installed that would run it.
-        UsageError: it is neither built in nor a file.
-        InvalidGraph: the file is no network of ours.
-    """
-    refuse_both()
-    if runtime.backbone == EMBEDDED:
-        return lite0()
-    path = Path(runtime.backbone)
-    if not path.is_file():
-        raise UsageError(
-            f"runtime.backbone {runtime.backbone} is neither {EMBEDDED} nor a file; "
-            "python -m softpatch.network.export makes one from any other network"
-        )
-    return load_graph(path)
-
-
-def claims_of(settings: Settings) -> Claims:
-    """What fetches the pictures that frames claim. Raises UnknownStore."""
-    return Claims(settings.claims, clock=time.monotonic)
 
 
 def embedder_of(
@@ -97,18 +65,6 @@ def opened_network(runtime: RuntimeSettings, *, batch_frames: int, compiling: Co
     embedder = embedder_of(runtime, batch_frames=batch_frames, compiling=compiling)
     refused = "; ".join(f"{each.provider}: {each.outcome}" for each in embedder.tried[:-1] if each.built_in)
     return OpenedNetwork(embedder, refused)
-
-
-def network_of_builds(settings: Settings) -> NetworkRun:
-    """On what the trainer's builds run: as the inspection, but on CUDA in place of TensorRT, unless told to."""
-    runtime = settings.runtime
-    if settings.trainer.compile_engines:
-        return NetworkRun(
-            provider=runtime.provider,
-            precision=runtime.precision,
-            engine_cache=str(Path(runtime.engine_cache).absolute()),
-        )
-    return NetworkRun(provider="cuda" if runtime.provider == "tensorrt" else runtime.provider)
 
 
 def search_of(runtime: RuntimeSettings) -> Callable[[np.ndarray], Search]:

@@ -11,11 +11,12 @@ from deploy.bench.frames import drawn_frames
 from deploy.bench.in_process import in_process, state_of
 from deploy.bench.machine import machine
 from deploy.bench.stream import Stream, build_order, put_in_force, stack_options
+from deploy.chosen_network import graph_of
 from deploy.local_stack.outcomes import OutcomeReader
 from deploy.local_stack.running import LocalStack
 from deploy.offline.build_folder import build_from_bytes
 from deploy.output.build_progress import BuildStages
-from deploy.wiring import embedder_of, graph_of
+from deploy.wiring import embedder_of
 from ingest.store import FsspecStore
 from ingest.store_layout import bank_path
 from softpatch.bank import bank_version

@@ -1,8 +1,8 @@
 """`patchline console`: the pages, as a process of its own."""
 
+from deploy.claimed_pictures import claims_of
 from deploy.commands.options import Bootstrap, SetFlags, SettingsFile, load
 from deploy.process.service import begin_service
-from deploy.wiring import claims_of
 from ingest.store import FsspecStore
 from monitoring.console.service import serve
 

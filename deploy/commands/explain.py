@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from deploy.claimed_pictures import claims_of
 from deploy.commands.options import Bootstrap, JsonFile, SetFlags, SettingsFile, load
 from deploy.errors import CommandFailed, UsageError
 from deploy.history.banks import find_bank, find_view, stored_banks, view_states
@@ -18,7 +19,6 @@ from deploy.output.picture_file import write_picture
 from deploy.output.reports import write_json
 from deploy.pictures.explanation import render_explanation
 from deploy.settings import Settings
-from deploy.wiring import claims_of
 from ingest.store import FsspecStore
 from softpatch.bank import InvalidBank
 from softpatch.images.decode import UndecodableImage

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from deploy.claimed_pictures import claims_of
 from deploy.commands.options import Bootstrap, JsonFile, SetFlags, SettingsFile, ViewArgument, Why, load
 from deploy.errors import CommandFailed
 from deploy.history.annotations import exemplar_frames, find_word
@@ -20,7 +21,6 @@ from deploy.output.event_line import print_event
 from deploy.output.reports import write_json
 from deploy.settings import Settings
 from deploy.trainer_commands import ANSWER_SECONDS, TrainerRequest, new_feedback
-from deploy.wiring import claims_of
 from inference.decide import Limits
 from ingest.bank_event import BankEvent, BankEventKind
 from ingest.bank_state import BankState

@@ -1,8 +1,9 @@
 """`patchline inspect`: the inference service, as a process of its own."""
 
+from deploy.claimed_pictures import claims_of
 from deploy.commands.options import Bootstrap, SetFlags, SettingsFile, load
 from deploy.process.service import begin_service
-from deploy.wiring import claims_of, opened_network, search_of
+from deploy.wiring import opened_network, search_of
 from inference.wiring import serve
 from ingest.store import FsspecStore
 

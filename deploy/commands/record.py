@@ -2,9 +2,9 @@
 
 from prometheus_client import CollectorRegistry
 
+from deploy.claimed_pictures import claims_of
 from deploy.commands.options import Bootstrap, SetFlags, SettingsFile, load
 from deploy.process.service import begin_service
-from deploy.wiring import claims_of
 from ingest.store import FsspecStore
 from monitoring.record.service import serve
 

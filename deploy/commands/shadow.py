@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from deploy.claimed_pictures import claims_of
 from deploy.commands.options import Bootstrap, JsonFile, SetFlags, SettingsFile, ViewArgument, load
 from deploy.errors import CommandFailed
 from deploy.history.banks import find_view, view_states
@@ -18,7 +19,6 @@ from deploy.output.reports import write_json
 from deploy.pictures.annotated_frame import AnnotatedFrame
 from deploy.pictures.contact_sheet import SheetHeader, render_cards, title_of
 from deploy.settings import Settings
-from deploy.wiring import claims_of
 from ingest.bank_state import BankInForce
 from ingest.claims import Claims
 from ingest.decision import Decision, Verdict

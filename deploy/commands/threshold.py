@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from deploy.claimed_pictures import claims_of
 from deploy.commands.options import Bootstrap, JsonFile, SetFlags, SettingsFile, ViewArgument, Why, load
 from deploy.errors import CommandFailed, UsageError
 from deploy.history.banks import find_view, view_states
@@ -34,7 +35,6 @@ from deploy.output.view_sentences import asked_words
 from deploy.pictures.changed_verdicts import changed_verdicts_sheet
 from deploy.settings import Settings
 from deploy.trainer_commands import send_command
-from deploy.wiring import claims_of
 from inference.decide import Limits
 from ingest.bank_event import BankEvent
 from ingest.bank_state import BankInForce, BankState

@@ -2,9 +2,10 @@
 
 from prometheus_client import CollectorRegistry
 
+from deploy.chosen_network import graph_of, network_of_builds
+from deploy.claimed_pictures import claims_of
 from deploy.commands.options import Bootstrap, SetFlags, SettingsFile, load
 from deploy.process.service import begin_service
-from deploy.wiring import claims_of, graph_of, network_of_builds
 from trainer.wiring import serve
 
 

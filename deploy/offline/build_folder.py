@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from deploy.wiring import embedder_of, graph_of
+from deploy.chosen_network import graph_of
+from deploy.wiring import embedder_of
 from softpatch.bank import Bank, bank_to_bytes
 from softpatch.building.build import build_bank
 from softpatch.building.input_cost import Pace

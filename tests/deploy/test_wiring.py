@@ -10,8 +10,9 @@ import pytest
 from structlog.testing import capture_logs
 
 from deploy import wiring
+from deploy.chosen_network import network_of_builds
 from deploy.settings import RuntimeSettings, Settings
-from deploy.wiring import embedder_of, network_of_builds, opened_network, search_of
+from deploy.wiring import embedder_of, opened_network, search_of
 from softpatch.network import session_pool
 from softpatch.network.embed import ProviderUnavailable
 from softpatch.network.engines import silently
