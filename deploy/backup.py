@@ -41,7 +41,6 @@ FORMAT = 1
 DONE = "backup.json"
 RECORDS_A_FILE = 5000
 READ_SECONDS = 600.0
-GIVE_UP_SECONDS = 10.0
 
 
 @dataclass
@@ -68,7 +67,7 @@ def back_up(
     for name in TOPICS:
         topic = kafka.topic(name)
         told(f"topic {topic}")
-        with WholeTopicReader.open(kafka, topics=[topic], give_up_seconds=GIVE_UP_SECONDS) as reader:
+        with WholeTopicReader.open(kafka, topics=[topic], give_up_seconds=kafka.give_up_seconds) as reader:
             records = map(_line_of, reader.stream_to_end(READ_SECONDS))
             copied.records[name] = 0
             for number, lines in enumerate(_batches(records, RECORDS_A_FILE)):
@@ -98,7 +97,7 @@ def restore(kafka: KafkaSettings, store: Store, source: Store, *, told: Callable
     for name in TOPICS:
         topic = kafka.topic(name)
         told(f"topic {topic}")
-        with WholeTopicReader.open(kafka, topics=[topic], give_up_seconds=GIVE_UP_SECONDS) as reader:
+        with WholeTopicReader.open(kafka, topics=[topic], give_up_seconds=kafka.give_up_seconds) as reader:
             empty = not any(reader.end_offsets().values())
         if not empty:
             copied.left_alone.append(topic)
@@ -138,7 +137,7 @@ class _Moved:
 
 def _sent(kafka: KafkaSettings, topic: str, lines: list[dict[str, Any]], moved: dict[str, _Moved]) -> _Moved:
     offsets = _Moved()
-    with KafkaSender.open(kafka, writes=(topic,), give_up_seconds=GIVE_UP_SECONDS) as sender:
+    with KafkaSender.open(kafka, writes=(topic,), give_up_seconds=kafka.give_up_seconds) as sender:
         for some in _batches(lines, RECORDS_A_FILE):
             pending = [(each["offset"], sender.send(_outgoing(topic, each, moved))) for each in some]
             for before, each in pending:

@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 M = TypeVar("M", Command, Feedback)
 
 ANSWER_SECONDS = 30.0
-GIVE_UP_SECONDS = 10.0
 
 REFUSALS = frozenset({BankEventKind.COMMAND_REFUSED, BankEventKind.FEEDBACK_REFUSED})
 
@@ -128,11 +127,12 @@ class TrainerRequest:
     @contextmanager
     def sent(cls, settings: Settings, message: Command | Feedback) -> Iterator[Self]:
         """Send a message to its topic; events are read from before it was sent on."""
-        events = settings.kafka.topic("bank-events")
-        to = settings.kafka.topic("feedback" if isinstance(message, Feedback) else "commands")
-        with WholeTopicReader.open(settings.kafka, topics=[events], give_up_seconds=GIVE_UP_SECONDS) as reader:
+        kafka, patience = settings.kafka, settings.kafka.give_up_seconds
+        events = kafka.topic("bank-events")
+        to = kafka.topic("feedback" if isinstance(message, Feedback) else "commands")
+        with WholeTopicReader.open(kafka, topics=[events], give_up_seconds=patience) as reader:
             reader.skip_to_last(0)  # events are kept for ever: reading them all would take longer every year
-            with KafkaSender.open(settings.kafka, writes=(to,), give_up_seconds=GIVE_UP_SECONDS) as sender:
+            with KafkaSender.open(kafka, writes=(to,), give_up_seconds=patience) as sender:
                 sender.send_and_wait(Outgoing(to, message.view.encode(), message.to_bytes()))
             yield cls(reader, message)
 

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from deploy.chosen_network import network_of_builds
 from deploy.errors import CommandFailed
 from deploy.local_stack.running import LocalStack, StackOptions
-from deploy.local_stack.sending import GIVE_UP_SECONDS, SentFrame, send_all
-from deploy.wiring import network_of_builds
+from deploy.local_stack.sending import SentFrame, send_all
 from ingest.kafka.records import Outgoing
 from ingest.kafka.writers import KafkaSender
 from ingest.store import FsspecStore
@@ -55,7 +55,7 @@ def put_in_force(line: LocalStack, state: BankState) -> None:
     """Publish a bank state as the trainer would, start the inspection, and wait until it decides by the bank."""
     kafka = line.settings.kafka
     topic = kafka.topic("banks")
-    with KafkaSender.open(kafka, writes=(topic,), give_up_seconds=GIVE_UP_SECONDS) as sender:
+    with KafkaSender.open(kafka, writes=(topic,), give_up_seconds=kafka.give_up_seconds) as sender:
         sender.send_and_wait(Outgoing(topic, state.view.encode(), state.to_bytes()))
     line.run("inspect")
     port = line.settings.inference.metrics_port

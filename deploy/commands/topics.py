@@ -17,7 +17,8 @@ def create(
 
     Those that are there stay as they are.
     """
-    _report(create_topics(load(settings, flags, bootstrap=bootstrap).kafka), json)
+    kafka = load(settings, flags, bootstrap=bootstrap).kafka
+    _report(create_topics(kafka, give_up_seconds=kafka.give_up_seconds), json)
 
 
 def show(
@@ -28,7 +29,9 @@ def show(
     Below the table: which of these settings hurt, how, and what to set. Exit code 1 where a topic is missing.
     """
     loaded = load(settings, flags, bootstrap=bootstrap)
-    reports = describe_topics(loaded.kafka, deadline_seconds=shortest_deadline(loaded))
+    reports = describe_topics(
+        loaded.kafka, give_up_seconds=loaded.kafka.give_up_seconds, deadline_seconds=shortest_deadline(loaded)
+    )
     _report(reports, json)
     if missing := [report.name for report in reports if report.state == "missing"]:
         raise CommandFailed(f"missing: {', '.join(missing)}; run patchline topics create")

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from ingest.store import Store
 
 READ_SECONDS = 15.0
-GIVE_UP_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -97,10 +96,11 @@ def newest_first(banks: Iterable[BankSummary]) -> list[BankSummary]:
     return sorted(by_age, key=lambda each: each.bank.view)
 
 
-def view_states(settings: Settings, *, give_up_seconds: float = GIVE_UP_SECONDS) -> dict[str, BankState]:
+def view_states(settings: Settings, *, give_up_seconds: float | None = None) -> dict[str, BankState]:
     """The last state of every view. Raises KafkaFailure."""
+    patience = settings.kafka.give_up_seconds if give_up_seconds is None else give_up_seconds
     topic = settings.kafka.topic("banks")
-    with WholeTopicReader.open(settings.kafka, topics=[topic], give_up_seconds=give_up_seconds) as reader:
+    with WholeTopicReader.open(settings.kafka, topics=[topic], give_up_seconds=patience) as reader:
         return bank_states(reader.read_to_end(READ_SECONDS), accept_newer=True)
 
 

@@ -29,7 +29,6 @@ log = structlog.get_logger(__name__)
 READ_SECONDS = 600.0
 """For all dead letters there are: a storm of them may be gigabytes."""
 ANSWER_SECONDS = 15.0
-GIVE_UP_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -105,7 +104,7 @@ def find(kafka: KafkaSettings, letters: LetterFilter) -> Iterator[StoredLetter]:
     Raises KafkaFailure.
     """
     topic = kafka.topic("frames.dead-letter")
-    with WholeTopicReader.open(kafka, topics=[topic], give_up_seconds=GIVE_UP_SECONDS) as reader:
+    with WholeTopicReader.open(kafka, topics=[topic], give_up_seconds=kafka.give_up_seconds) as reader:
         ends = reader.end_offsets()  # a replay may add letters while they are read
         for record in reader.stream_to_end(READ_SECONDS):
             kept = _kept(record) if record.offset < ends[Partition(topic, record.partition)] else None
@@ -162,7 +161,7 @@ def frame_of(kept: StoredLetter, content: bytes, *, topics: Sequence[str]) -> Ou
 def replay(kafka: KafkaSettings, letters: Iterable[StoredLetter]) -> Iterator[Replayed]:
     """Send the frames of these letters again, each acknowledged before the next. Raises KafkaFailure."""
     topics = kafka.frame_topics
-    with KafkaSender.open(kafka, writes=topics, give_up_seconds=GIVE_UP_SECONDS) as sender:
+    with KafkaSender.open(kafka, writes=topics, give_up_seconds=kafka.give_up_seconds) as sender:
         for kept in letters:
             try:
                 sent = sender.send_and_wait(frame_of(kept, content_of(kafka, kept.letter), topics=topics))

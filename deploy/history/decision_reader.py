@@ -27,7 +27,6 @@ log = structlog.get_logger(__name__)
 READ_SECONDS = 600.0
 """For all decisions of the requested time."""
 FRAME_SECONDS = 15.0
-GIVE_UP_SECONDS = 10.0
 
 PAGE = 1 << 16
 """Offsets whose bits lie in one block."""
@@ -58,7 +57,7 @@ def decisions_of(
     """
     name, key = kafka.topic(topic), camera_key(view).encode()
     seen = SeenRecords()
-    with WholeTopicReader.open(kafka, topics=[name], give_up_seconds=GIVE_UP_SECONDS) as reader:
+    with WholeTopicReader.open(kafka, topics=[name], give_up_seconds=kafka.give_up_seconds) as reader:
         reader.skip_to(since)
         for record in _to_end(reader):
             decision = _decision_in(record) if record.key == key else None

@@ -10,11 +10,12 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
+from deploy.claimed_pictures import claims_of
 from deploy.errors import CommandFailed, UsageError
 from deploy.history.decision_reader import decisions_of
 from deploy.history.named_frame import CLOCKS, record_named
 from deploy.history.replay import Replay, as_recorded
-from deploy.wiring import claims_of, embedder_of
+from deploy.wiring import embedder_of
 from inference.banks import BankLoader, BankRefused, Serving
 from inference.decide import InForce, Limits, NoBank
 from inference.scoring import FrameScoring
@@ -39,7 +40,6 @@ if TYPE_CHECKING:
     from ingest.kafka.records import Record
 
 READ_SECONDS = 120.0
-GIVE_UP_SECONDS = 10.0
 BEFORE = 200
 """Records before the first that are inspected along: more than any rule of the inspection looks back."""
 
@@ -86,7 +86,7 @@ def recorded_span(settings: Settings, view: str, span: OffsetSpan) -> RecordedSp
         topics=[at.topic],
         only=[at],
         starts={at: start},
-        give_up_seconds=GIVE_UP_SECONDS,
+        give_up_seconds=settings.kafka.give_up_seconds,
     ) as reader:
         for record in reader.stream_to_end(READ_SECONDS):
             if record.offset > span.last:
@@ -147,8 +147,9 @@ class BanksOfThen:
 
 def _states_of(settings: Settings, view: str) -> list[BankState]:
     """The states of a view that Kafka has not compacted away, in order."""
-    topic, states = settings.kafka.topic("banks"), []
-    with WholeTopicReader.open(settings.kafka, topics=[topic], give_up_seconds=GIVE_UP_SECONDS) as reader:
+    kafka, states = settings.kafka, []
+    topic = kafka.topic("banks")
+    with WholeTopicReader.open(kafka, topics=[topic], give_up_seconds=kafka.give_up_seconds) as reader:
         for record in reader.read_to_end(READ_SECONDS):
             if record.key == view.encode() and record.value:
                 try:

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from ingest.kafka.settings import KafkaSettings
 
 POLL_SECONDS = 0.1
-GIVE_UP_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -141,13 +140,13 @@ def outcome_of(record: Record, kafka: KafkaSettings, seen_at: float) -> FrameOut
 
 def end_offsets(kafka: KafkaSettings) -> Mapping[tuple[str, int], int]:
     """How many records every partition of frames holds: (topic, partition) to the next offset."""
-    with WholeTopicReader.open(kafka, topics=kafka.frame_topics, give_up_seconds=GIVE_UP_SECONDS) as reader:
+    with WholeTopicReader.open(kafka, topics=kafka.frame_topics, give_up_seconds=kafka.give_up_seconds) as reader:
         return {(each.topic, each.partition): end for each, end in reader.end_offsets().items()}
 
 
 def _reader(kafka: KafkaSettings) -> WholeTopicReader:
     topics = [kafka.topic("decisions"), kafka.topic("frames.dead-letter")]
-    return WholeTopicReader.open(kafka, topics=topics, give_up_seconds=GIVE_UP_SECONDS)
+    return WholeTopicReader.open(kafka, topics=topics, give_up_seconds=kafka.give_up_seconds)
 
 
 def _poll(reader: WholeTopicReader) -> list[Record]:

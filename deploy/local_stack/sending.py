@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from ingest.kafka.writers import Pending
     from monitoring.metrics import CameraMetrics
 
-GIVE_UP_SECONDS = 10.0
 FLUSH_SECONDS = 30.0
 
 
@@ -76,7 +75,7 @@ def send_all(
     `on_sent` is called after each frame with the bytes sent so far. Raises SendFailed, BrokerUnreachable.
     """
     topic = kafka.topic("frames")
-    with KafkaSender.open(kafka, writes=(topic,), give_up_seconds=GIVE_UP_SECONDS) as sender:
+    with KafkaSender.open(kafka, writes=(topic,), give_up_seconds=kafka.give_up_seconds) as sender:
         remembering = RecordingSender(sender, clock=clock)
         camera = Camera(remembering, key, start=uuid4(), topic=topic)
         sent = []
@@ -101,7 +100,7 @@ def stream(
     Raises SendFailed, BrokerUnreachable, TopicMissing; BadViewName where key and product name no view.
     """
     topic = kafka.topic("frames")
-    with KafkaSender.open(kafka, writes=(topic,), give_up_seconds=GIVE_UP_SECONDS) as sender:
+    with KafkaSender.open(kafka, writes=(topic,), give_up_seconds=kafka.give_up_seconds) as sender:
         camera = Camera(Flushed(sender), key, start=start, product=product, topic=topic, metrics=metrics)
         for _, frame in camera.stream(frames, rate_per_second=rate_per_second, sleep=time.sleep, clock=time.monotonic):
             yield frame

@@ -73,6 +73,9 @@ class KafkaSettings(BaseModel):
     connect_retry_seconds: PositiveFloat = 3.0
     """Between two attempts, and two log lines, while no broker answers."""
 
+    give_up_seconds: PositiveFloat = 10.0
+    """A command that reaches no broker ends after so long; a service tries on."""
+
     max_message_bytes: PositiveInt = 12 * 1024 * 1024
     fetch_bytes: PositiveInt = 16 * 1024 * 1024
     """Most that one fetch brings into memory."""

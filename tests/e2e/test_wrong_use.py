@@ -55,7 +55,8 @@ def test_without_a_broker_a_command_gives_up_with_one_sentence(tmp_path: Path) -
         ("bank", "rollback", "line/top"),
         ("camera", "line/top", "--simulate", "ring", "--frames", "1"),
     ]
-    ends = [begun((*each, "--bootstrap-servers", address), tmp_path) for each in commands]
+    soon = {"PATCHLINE__KAFKA__GIVE_UP_SECONDS": "2", "PATCHLINE__KAFKA__CONNECT_RETRY_SECONDS": "0.5"}
+    ends = [begun((*each, "--bootstrap-servers", address), tmp_path, **soon) for each in commands]
     for done in [end() for end in ends]:
         assert sentence(done, 1) == (
             f"patchline: no Kafka broker answers at {address} ({address}: Connection refused); "
