@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
     from tests.command_line import Run
 
+# What is imported now stays: the collector would walk all of it again and again. See `pytest_collection_finish`.
+gc.disable()
+
 # Only the test run checks array shapes: every annotated function of the library is called through beartype.
 install_import_hook(["softpatch"], "beartype.beartype")
 
@@ -40,6 +43,7 @@ def pytest_collection_finish() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(10_000)
+    gc.enable()
 
 
 def folder_from(variable: str) -> Path:

@@ -117,7 +117,7 @@ WRONG_USE = [
     (["score", "x.png", "y.png", "--bank", "b", "--overlay", "h.png"], "--overlay draws one picture"),
     (["export", "--out", "history.xls"], "must end in .csv or .parquet"),
     (["record", "--set", "record.databse=x"], "did you mean record.database?"),
-    (["record", "--set", "record.database=x"], "record.database cannot be used"),
+    (["record", "--set", "record.metrics_port=0", "--set", "record.database=x"], "record.database cannot be used"),
     (["console", "--set", "console.time_zone=Mars/Olympus"], "Olympus is no time zone"),
     (["users", "add", "ana", "--role", "boss"], "'boss' is not one of 'viewer', 'operator', 'engineer'"),
     (["users", "remove", "nobody"], "there is no account nobody"),

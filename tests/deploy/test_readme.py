@@ -7,7 +7,7 @@ import runpy
 import shlex
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
@@ -15,9 +15,12 @@ import yaml
 from deploy.cli import COMMANDS
 from deploy.settings import read_settings
 from ingest.cameras.simulator import Simulator
+from softpatch.building.build import build_bank
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from softpatch.bank import Bank
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
@@ -33,15 +36,29 @@ def parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Simulator
     """A folder with pictures of good parts, as README takes for granted."""
     simulator = Simulator("ring", seed=3, clock=lambda: datetime.now(UTC), defect_ratio=0.0)
     (tmp_path / "parts").mkdir()
-    for index in range(12):
+    for index in range(8):
         (tmp_path / "parts" / f"{index:02}.jpg").write_bytes(simulator.frame(index).encoded)
     monkeypatch.chdir(tmp_path)
     return simulator
 
 
+@pytest.fixture
+def one_bank(monkeypatch: pytest.MonkeyPatch) -> list[Bank]:
+    """The example runs twice over the same pictures: their bank, which lies here, is built once."""
+    banks: list[Bank] = []
+
+    def built(*arguments: Any, **named: Any) -> Bank:  # noqa: ANN401 -- whatever the example says
+        if not banks:
+            banks.append(build_bank(*arguments, **named))
+        return banks[0]
+
+    monkeypatch.setattr("softpatch.build_bank", built)
+    return banks
+
+
 @pytest.mark.slow
 def test_the_library_example_builds_a_bank_and_tells_bad_from_good(
-    parts: Simulator, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    parts: Simulator, one_bank: list[Bank], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A picture it was built from passes; a picture of another part fails."""
     (tmp_path / "example.py").write_text(blocks("python")[0])
@@ -52,6 +69,7 @@ def test_the_library_example_builds_a_bank_and_tells_bad_from_good(
         runpy.run_path("example.py")
         verdicts.append(capsys.readouterr().out)
     assert verdicts == ["pass\n", "fail\n"]
+    assert [bank.manifest.frame_names for bank in one_bank] == [[f"{index:02}.jpg" for index in range(8)]]
 
 
 def test_the_settings_example_is_valid(tmp_path: Path) -> None:
