@@ -69,10 +69,21 @@ def draw(rows: Rows, file: Path) -> None:
             continue
         marked = [(day, value) for day in days if (value := share(days[day], "repeating")) is not None]
         good = [(day, value) for day in days if (value := share(days[day], "good")) is not None]
-        above.plot(*zip(*marked, strict=True), "o-", color=colour, label=name, linewidth=2.5)
+        runs = len({row["seed"] for of in days.values() for row in of})
+        label = f"{name}, {runs} {'run' if runs == 1 else 'runs'}"
+        above.plot(*zip(*marked, strict=True), "o-", color=colour, label=label, linewidth=2.5)
         below.plot(*zip(*good, strict=True), "o-", color=colour, linewidth=2)
-        low, high = zip(*(interval(days[day], "good") for day, _ in good), strict=True)
-        below.fill_between([day for day, _ in good], low, high, color=colour, alpha=0.12, linewidth=0)
+        if gate:
+            low, high = zip(*(interval(days[day], "good") for day, _ in good), strict=True)
+            below.fill_between(
+                [day for day, _ in good],
+                low,
+                high,
+                color=colour,
+                alpha=0.12,
+                linewidth=0,
+                label="what chance leaves open, gate on (95 %)",
+            )
     below.axhline(MOST_RATIO * FALSE_REJECT_RATIO, color=GRAY, linestyle=":", label="twice what was asked for")
     for axis in (above, below):
         axis.axvspan(IDLE_DAYS[0] - 0.5, IDLE_DAYS[-1] + 0.5, color="#eeeeee")
