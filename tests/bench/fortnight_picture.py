@@ -95,7 +95,7 @@ def draw(rows: Rows, file: Path) -> None:
     above.set_title("Parts with the tool's mark that are rejected", loc="left", pad=52, fontweight="bold")
     below.set_title("Good parts that are rejected", loc="left", fontweight="bold")
     above.legend(frameon=False, loc="lower left")
-    below.legend(frameon=False, loc="upper left")
+    below.legend(frameon=False, loc="lower right", bbox_to_anchor=(1, 0.98), ncols=2)
     below.set_xlabel("day")
     below.set_xticks(range(1, DAYS + 1))
     figure.tight_layout()
