@@ -37,6 +37,8 @@ SERVICES = {
     "record": "patchline-record",
 }
 PEOPLE = ("camera-1", "ana")
+SMALL = {"geometry": {"mode": "squash", "height_px": 64, "width_px": 64}, "coreset_cap": 200, "detection_plants": 0}
+"""A build of little work: what it learns is not looked at."""
 ACL_COMMAND = "org.apache.kafka.tools.AclCommand"
 FURTHER = "cell-4.images"
 """A further topic of frames, whose name has nothing of the prefix."""
@@ -136,7 +138,7 @@ def test_every_service_works_with_the_rights_that_the_documentation_gives_it(
     folder.mkdir()
     ports = {"watch": free_port(), "record": free_port()}
     over = {
-        "views": {"*": {"deadline_seconds": 600, "first_build_frames": 20}},
+        "views": {"*": {"deadline_seconds": 600, "first_build_frames": 20, "build": SMALL}},
         "watch": {"metrics_port": ports["watch"]},
         "record": {"metrics_port": ports["record"], "database": f"sqlite:///{folder}/record.sqlite"},
     }
