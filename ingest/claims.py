@@ -187,26 +187,28 @@ class Claims:
         raise BadFrame(DeadLetterReason.CLAIM_REFUSED, f"{claim.uri} is below no prefix of claims.prefixes")
 
     def _awaited(self, prefix: Prefix, path: str, claim: PictureClaim, view: str) -> bytes:
-        """Tries until the object is there, or the time is over."""
+        """Tries until the object is there, or the time is over: then what the store said last, if it said anything."""
         self._require_asking(prefix, claim)
         ends, pause = self._clock() + self._settings.wait_seconds, FIRST_PAUSE_SECONDS
+        answered: BadFrame | None = None
         while True:
             try:
                 encoded = self._read_by(ends, prefix, path, claim)
             except BadFrame:
                 raise
             except _NotWhole as error:
-                failed, is_silent = _other_size(int(str(error)), claim), False
+                failed = answered = _other_size(int(str(error)), claim)
             except Exception as error:  # noqa: BLE001 -- drivers raise their own kinds
-                is_silent = not isinstance(error, OSError) or isinstance(error, TimeoutError | ConnectionError)
                 failed = _missing(claim, f"{type(error).__name__}: {error}")
+                if isinstance(error, OSError) and not isinstance(error, TimeoutError | ConnectionError):
+                    answered = failed
             else:
                 self._was_there(prefix, view)
                 return encoded
             left = ends - self._clock()
             if left <= 0 or view in self._missing:
-                self._gave_up(prefix, view, is_silent=is_silent)
-                raise failed
+                self._gave_up(prefix, view, is_silent=answered is None)
+                raise answered or failed
             threading.Event().wait(min(pause, left))
             pause *= 2
 

@@ -12,7 +12,7 @@ import fsspec
 import pytest
 from moto.server import ThreadedMotoServer
 
-from ingest.claims import MOST_AT_ONCE, Claims, ClaimSettings, Prefix
+from ingest.claims import MOST_AT_ONCE, Claims, ClaimSettings, ObjectStore, Prefix
 from ingest.contract import SourceRecord
 from ingest.frame import BadFrame, DeadLetterReason, Frame, PictureClaim
 from ingest.store import UnknownStore
@@ -240,6 +240,31 @@ def test_a_file_that_is_still_written_is_waited_for(folder: Path) -> None:
     opened = claims(str(folder), wait_seconds=10)
     threading.Timer(0.3, late.write_bytes, [PICTURE]).start()
     assert opened.encoded(frame_with(claim_of(str(late)))) == PICTURE
+
+
+def test_what_a_store_said_before_it_fell_silent_stands(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The last read of a picture that is too short may not end in time: it differs all the same."""
+    ends, asked = threading.Event(), list[str]()
+    memory = fsspec.filesystem("memory", skip_instance_cache=True)
+    memory.pipe("/claims/half.jpg", PICTURE[:5])
+    says = memory.info
+
+    def info(path: str) -> dict[str, object]:
+        asked.append(path)
+        if len(asked) > 1:
+            ends.wait(60)
+        told: dict[str, object] = says(path)
+        return told
+
+    monkeypatch.setattr(memory, "info", info)
+    prefix = Prefix("x://", ObjectStore(memory, "/claims"))
+    settings = ClaimSettings(prefixes=("x:/",), wait_seconds=0.2)
+    opened = Claims(settings, clock=time.monotonic, open_prefix=lambda _: prefix)
+    try:
+        assert reason(opened, claim_of("x://half.jpg")) is DeadLetterReason.CLAIM_DIFFERS
+        assert len(asked) == 2
+    finally:
+        ends.set()
 
 
 def test_a_prefix_of_an_unknown_kind_is_refused_at_the_start() -> None:
