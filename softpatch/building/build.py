@@ -119,6 +119,7 @@ def build_and_examine(
             window.frames.window_frames,
             exemplars,
             scores.quarantine(window, chosen, settings),
+            joining=None if settings.groups == "learn" else scores.joining,
             named={} if earlier is None else named_frames(earlier.groups, window.frames, frame_names),
             ignored=ignored_cells(chosen.geometry, window),
         )

@@ -7,6 +7,7 @@ from softpatch.bank import Bank
 from softpatch.building.fit import Fit
 from softpatch.building.fitted_bank import SearchMaker
 from softpatch.building.input_choice import ChosenInput
+from softpatch.building.joining_frames import JoiningFrames, joining_frames
 from softpatch.building.minority_groups import MinorityGroup
 from softpatch.building.quarantine import quarantined_groups
 from softpatch.building.window import Window
@@ -36,6 +37,8 @@ class WindowScores:
     active: PriorScores | None
     reference: PriorScores | None
     quarantine_frames: int | None
+    joining: JoiningFrames | None = None
+    """Which frames are of a group that the bank in force fails, though it passes them; None where nothing is asked."""
 
     def quarantine(
         self, window: Window, chosen: ChosenInput, settings: BuildSettings
@@ -66,17 +69,20 @@ def window_scores(
 ) -> WindowScores:
     """Score the window by the banks before; it is read once more (`read`) for one whose input is another one."""
 
-    def scored(prior: PriorBank | None) -> PriorScores | None:
+    def scored(prior: PriorBank | None, fewest: int | None) -> tuple[PriorScores | None, JoiningFrames | None]:
         if prior is None or prior.bank.manifest.graph_hash != embedder.graph_hash:
-            return None
+            return None, None
         manifest = prior.bank.manifest
         same = (manifest.geometry, manifest.features) == (chosen.geometry, chosen.features)
-        return prior_scores(prior, (window if same else read(manifest)).embeddings, make_search)
+        embeddings = (window if same else read(manifest)).embeddings
+        scores = prior_scores(prior, embeddings, make_search)
+        return scores, None if fewest is None else joining_frames(scores, embeddings, make_search, fewest=fewest)
 
-    active = scored(before.active)
+    active, joining = scored(before.active, before.quarantine_frames)
     pinned = before.reference
     same_bank = pinned is not None and active is not None and pinned.version == active.prior.version
-    return WindowScores(active, active if same_bank else scored(pinned), before.quarantine_frames)
+    reference = active if same_bank else scored(pinned, None)[0]
+    return WindowScores(active, reference, before.quarantine_frames, joining)
 
 
 def examined(bank: Bank, window: Window, fitted: Fit, scores: WindowScores) -> GateMeasures:

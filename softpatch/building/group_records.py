@@ -36,7 +36,7 @@ def named_frames(
 
 def _record(each: LabelledGroup, frames: UsableFrames, frame_names: Sequence[str], geometry: Geometry) -> GroupRecord:
     members = [row for row in each.rows if row < frames.window_frames]
-    examples = _examples(each, members)
+    examples = _examples(each, _typical_members(each, members))
     return GroupRecord(
         id=each.id or _new_id(frames.digests[examples[0]], each.core),
         label=each.label,
@@ -48,6 +48,13 @@ def _record(each: LabelledGroup, frames: UsableFrames, frame_names: Sequence[str
         examples=[frame_names[frames.sources[row]] for row in examples],
         members=[frame_names[frames.sources[row]] for row in members],
     )
+
+
+def _typical_members(each: LabelledGroup, members: Sequence[int]) -> Sequence[int]:
+    """Of a new group, the frames that it was found in: later builds know it by them, and what only joined may pass."""
+    if each.id is not None or each.group is None:
+        return members
+    return [row for row in members if row in each.group.frames]
 
 
 def _examples(each: LabelledGroup, members: Sequence[int]) -> list[int]:

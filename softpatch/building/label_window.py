@@ -7,9 +7,11 @@ import numpy as np
 from jaxtyping import Bool
 
 from softpatch.building.denoise import NoiseMask, PatchLabels
+from softpatch.building.joining_frames import JoiningFrames
 from softpatch.building.label_masks import (
     LabelledGroup,
     frames_not_learnt,
+    joined,
     labelled_groups,
     patch_labels,
     still_named,
@@ -34,6 +36,8 @@ class KnownLabels:
     window_frames: int
     exemplars: Sequence[Exemplars] = field(default_factory=tuple)
     quarantined: Callable[[bool], Sequence[MinorityGroup]] = lambda _: ()
+    joining: JoiningFrames | None = None
+    """Which frames are of a group that the bank in force fails, where parts lie alike, though it passes them."""
     named: Mapping[str, Sequence[int]] = field(default_factory=dict)
     """By the id of a group, the window's frames that the bank in force names in it."""
     ignored: Bool[np.ndarray, "p q"] | None = None
@@ -82,6 +86,8 @@ def label_window(
     """
     found = with_quarantined(_found(projected, mask, settings), known.quarantined(mask.aligned))
     groups = still_named(labelled_groups(found, known.exemplars, window_frames=known.window_frames), known.named)
+    if known.joining is not None and mask.aligned:
+        groups = joined(groups, known.exemplars, known.joining.of, window_frames=known.window_frames)
     not_learnt = frames_not_learnt(groups, known.exemplars, window_frames=known.window_frames)
     patches = patch_labels(mask.factors, groups, known.exemplars, window_frames=known.window_frames)
     if known.ignored is not None:

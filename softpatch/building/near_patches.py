@@ -38,8 +38,12 @@ def _distances(patches: Float32[np.ndarray, "m r c k"], own: Float32[np.ndarray,
 
 def _exceptional(distance: Float32[np.ndarray, "frames r c"]) -> Bool[np.ndarray, "frames r c"]:
     """Patches nearer than chance puts any, by the frames' own nearest."""
-    logs = np.log(np.maximum(distance, np.finfo(np.float32).tiny))
-    nearest = logs.reshape(len(logs), -1).min(axis=1)
-    median, quartile = np.quantile(nearest, [0.5, 0.75])
-    sigma = max((quartile - median) / NORMAL_QUARTILE, LEAST_SIGMA)
-    return np.asarray(logs < median - NEAR_SIGMAS * sigma)
+    return np.asarray(distance < near_limits(distance.reshape(len(distance), -1).min(axis=1)[:, None]))
+
+
+def near_limits(nearest: Float32[np.ndarray, "frames k"]) -> Float32[np.ndarray, "k"]:
+    """For each of k patches the distance below which chance puts no frame, by the distances of frames to it."""
+    logs = np.log(np.maximum(nearest, np.finfo(np.float32).tiny))
+    median, quartile = np.quantile(logs, [0.5, 0.75], axis=0)
+    sigma = np.maximum((quartile - median) / NORMAL_QUARTILE, LEAST_SIGMA)
+    return np.asarray(np.exp(median - NEAR_SIGMAS * sigma), np.float32)

@@ -68,8 +68,8 @@ def _same(one: MinorityGroup, other: MinorityGroup) -> bool:
     return both >= SAME_FRAMES * len(one.frames) and bool((one.cells & other.cells).any())
 
 
-def _linked(prior: PriorScores, starts: Int64[np.ndarray, "f"], *, aligned: bool) -> Bool[np.ndarray, "f f"]:
-    """Which of the failing frames vouch for each other; each for itself."""
+def failing_alike(prior: PriorScores, starts: Int64[np.ndarray, "f"], *, aligned: bool) -> Bool[np.ndarray, "k f"]:
+    """For which failing frames each failing patch vouches; `starts` is where each frame's patches begin."""
     vectors, positions = prior.patch_vectors, prior.patch_position.astype(np.int64)
     squares = np.square(vectors).sum(axis=1)
     near = np.empty((len(vectors), len(starts)), np.bool_)
@@ -78,7 +78,12 @@ def _linked(prior: PriorScores, starts: Int64[np.ndarray, "f"], *, aligned: bool
         if aligned:
             alike &= (np.abs(positions - positions[row]) <= SAME_PLACE_CELLS).all(axis=1)
         near[row] = np.logical_or.reduceat(alike, starts)
-    linked = np.logical_or.reduceat(near, starts, axis=0)
+    return near
+
+
+def _linked(prior: PriorScores, starts: Int64[np.ndarray, "f"], *, aligned: bool) -> Bool[np.ndarray, "f f"]:
+    """Which of the failing frames vouch for each other; each for itself."""
+    linked = np.logical_or.reduceat(failing_alike(prior, starts, aligned=aligned), starts, axis=0)
     return np.asarray(linked | linked.T)
 
 

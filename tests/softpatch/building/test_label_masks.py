@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
-from softpatch.building.group_records import named_frames
-from softpatch.building.label_masks import LabelledGroup, frames_not_learnt, patch_labels, still_named
+from softpatch.building.group_records import group_records, named_frames
+from softpatch.building.label_masks import LabelledGroup, frames_not_learnt, joined, patch_labels, still_named
+from softpatch.building.labels import Exemplars, LabelledFrames
+from softpatch.building.minority_groups import MinorityGroup
 from softpatch.building.window import UsableFrames
+from softpatch.images.geometry import FrameGeometry
 from softpatch.manifest import GroupLabel, GroupRecord
 
 GRID = (3, 3)
@@ -49,3 +54,38 @@ def test_the_frames_that_an_earlier_bank_names_are_found_in_the_window_by_name()
     )
     frames = UsableFrames((0, 2, 3, 4), (b"a", b"c", b"d", b"c"), ((8, 8),) * 4, 4)
     assert named_frames([record], frames, ["a", "b", "c", "d"]) == {"g1": [1, 2]}
+
+
+def test_frames_join_a_group_that_waits_or_is_a_defect_and_are_kept_out_at_its_place() -> None:
+    """Those of the window: labelled frames behind it are of what a person, or a build, said they are."""
+    for label in ("open", "defect"):
+        (known,) = joined([group(label, (0, 2))], (), lambda rows: [*rows, 1, 5], window_frames=5)
+        assert known.rows == (0, 1, 2)
+        excluded = patch_labels(np.ones((5, *GRID), np.float32), [known], (), window_frames=5).excluded
+        assert excluded.any(axis=(1, 2)).tolist() == [True, True, True, False, False]
+
+
+def test_no_frame_joins_a_group_that_is_learnt_or_has_no_part() -> None:
+    """What a person called good keeps nothing out, and pulls nothing in."""
+    groups = [group("good", (0, 2)), group("no_part", (3,)), group("ignore", (4,))]
+    assert joined(groups, (), lambda _: [1], window_frames=5) == groups
+
+
+def test_what_a_person_called_good_joins_nothing() -> None:
+    """Neither a frame of a good group nor one with a word of its own."""
+    said = Exemplars(LabelledFrames("w", "good", "feedback", None, (b"frame",)), (1, 6), PLACE)
+    groups = [group("open", (0, 2)), replace(group("good", (3,)), id="g2")]
+    assert joined(groups, [said], lambda _: [0, 1, 3, 4], window_frames=5) == [
+        replace(groups[0], rows=(0, 2, 4)),
+        groups[1],
+    ]
+
+
+def test_a_new_group_is_known_by_the_frames_that_it_was_found_in() -> None:
+    """One that joined is named, but is no example: it may pass, and later builds would not know the group by it."""
+    found = MinorityGroup((0, 2), PLACE, PLACE, 2, 1.0)
+    new = LabelledGroup(None, "open", found, (0, 1, 2), PLACE, PLACE)
+    frames = UsableFrames((0, 1, 2), (b"a", b"b", b"c"), ((8, 8),) * 3, 3)
+    geometry = FrameGeometry(mode="squash", height_px=32, width_px=32)
+    (record,) = group_records([new], frames, ["a", "b", "c"], geometry)
+    assert (record.members, record.examples) == (["a", "b", "c"], ["c", "a"])
