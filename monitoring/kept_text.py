@@ -9,6 +9,7 @@ making samples of them. These are the library's own kinds, used alike; only what
 from __future__ import annotations
 
 import time
+from abc import abstractmethod
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -74,9 +75,9 @@ class _Kept(MetricWrapperBase):
             parts += [child.lines() for child in children[at : at + AT_ONCE]]
         return "".join(parts)
 
+    @abstractmethod
     def lines(self) -> str:
         """The lines of one child, or of a metric without labels."""
-        raise NotImplementedError
 
     def _labels(self) -> str:
         return label_text(dict(zip(self._labelnames, self._labelvalues, strict=True)))

@@ -82,6 +82,12 @@ def still_named(groups: Sequence[LabelledGroup], named: Mapping[str, Sequence[in
     ]
 
 
+def good_rows(groups: Sequence[LabelledGroup], exemplars: Sequence[Exemplars]) -> set[int]:
+    """The frames that are of a good group, or have a person's word that they are good."""
+    rows = {row for each in groups if each.label == "good" for row in each.rows}
+    return rows | {row for each in exemplars if each.labelled.label == "good" for row in each.rows}
+
+
 def joined(
     groups: Sequence[LabelledGroup],
     exemplars: Sequence[Exemplars],
@@ -93,8 +99,7 @@ def joined(
 
     Groups that are learnt, or without a part, stay as they are.
     """
-    good = {row for each in groups if each.label == "good" for row in each.rows}
-    good |= {row for each in exemplars if each.labelled.label == "good" for row in each.rows}
+    good = good_rows(groups, exemplars)
 
     def with_joining(each: LabelledGroup) -> LabelledGroup:
         new = {row for row in joining(each.rows) if row < window_frames} - good

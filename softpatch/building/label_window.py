@@ -11,6 +11,7 @@ from softpatch.building.joining_frames import JoiningFrames
 from softpatch.building.label_masks import (
     LabelledGroup,
     frames_not_learnt,
+    good_rows,
     joined,
     labelled_groups,
     patch_labels,
@@ -63,10 +64,8 @@ class WindowLabels:
     @property
     def called_good(self) -> Bool[np.ndarray, "frames"]:
         """The window's frames that are of a good group, or have a person's word that they are good."""
-        rows = {row for each in self.groups if each.label == "good" for row in each.rows}
-        rows |= {row for each in self.known.exemplars if each.labelled.label == "good" for row in each.rows}
         found = np.zeros(self.known.window_frames, np.bool_)
-        found[[row for row in rows if row < len(found)]] = True
+        found[[row for row in good_rows(self.groups, self.known.exemplars) if row < len(found)]] = True
         return found
 
     @property
