@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import structlog
 
@@ -19,6 +19,8 @@ from trainer.build_policy import BuiltBank
 from trainer.transition import NotPossible
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ingest.bank_signature import BankSigner
     from ingest.store import Store
     from softpatch.bank import Bank
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
     from trainer.transition import EventFacts
 
 log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
 
 
 class BankStore:
@@ -121,7 +125,7 @@ class BankStore:
         stored = [bank.version for bank in banks_among(self._store.paths(bank_folder(state.view)))]
         unnamed = [version for version in stored if version not in named_versions(state)]
         unnamed.sort(key=lambda version: self.created_at(state.view, version), reverse=True)
-        gone = unnamed[max(0, self._keep - (len(stored) - len(unnamed))) :]
+        gone = beyond_kept(unnamed, used=len(stored) - len(unnamed), keep=self._keep)
         for version in gone:
             delete_bank(self._store, bank_path(state.view, version))
             self._created.pop(version, None)
@@ -145,6 +149,11 @@ class BankStore:
             ) from error
         except InvalidBank as error:
             raise NotPossible(f"bank {version[:12]} cannot be used: {error}") from error
+
+
+def beyond_kept(unused: Sequence[T], *, used: int, keep: int) -> Sequence[T]:
+    """Which of a view's unused banks, newest first, are too many beside those in use: `keep` of both may stay."""
+    return unused[max(0, keep - used) :]
 
 
 def delete_bank(store: Store, path: str) -> None:

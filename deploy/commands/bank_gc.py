@@ -12,7 +12,7 @@ from deploy.history import banks
 from deploy.output.bank_facts import short_version
 from deploy.output.reports import write_json
 from ingest.store import FsspecStore, NotInStore
-from trainer.bank_store import delete_bank
+from trainer.bank_store import beyond_kept, delete_bank
 
 Keep = Annotated[
     int | None,
@@ -45,7 +45,7 @@ def gc(
     for each in banks.newest_first(summaries):
         if not each.bank.role:
             unused[each.bank.view].append(each.bank)
-    gone = [bank for name, some in unused.items() for bank in some[max(0, most - used[name]) :]]
+    gone = [bank for name, some in unused.items() for bank in beyond_kept(some, used=used[name], keep=most)]
     for bank in gone:
         if not dry_run:
             with suppress(NotInStore):

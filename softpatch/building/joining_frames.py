@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float32, Int64
 
 from softpatch.building.embedding_buffer import EmbeddingBuffer
 from softpatch.building.fitted_bank import SearchMaker
-from softpatch.building.near_patches import near_limits
+from softpatch.building.near_patches import around, near_limits
 from softpatch.building.quarantine import SAME_PLACE_CELLS, failing_alike
 from softpatch.gate.prior_scores import PriorScores
 from softpatch.scoring.search import Search
@@ -81,26 +81,21 @@ def _distances(
     shape = (len(embeddings), len(prior.patch_frame))
     nearest, nearer = np.empty(shape, np.float32), np.empty(shape, np.float32)
     places, place = np.unique(prior.patch_position.astype(np.int64), axis=0, return_inverse=True)
-    around = [_around(row, column) for row, column in places.tolist()]
+    places_around = [around(row, column, SAME_PLACE_CELLS) for row, column in places.tolist()]
     asked = np.zeros(prior.prior.bank.manifest.grid, np.bool_)
-    for at in around:
+    for at in places_around:
         asked[at] = True
     for start in range(0, len(embeddings), _FRAMES_AT_ONCE):
         rows = slice(start, min(start + _FRAMES_AT_ONCE, len(embeddings)))
         batch = embeddings.take(range(rows.start, rows.stop))
         to_bank = np.zeros(batch.shape[:3], np.float32)
         to_bank[:, asked] = search.nearest(np.concatenate(batch[:, asked])).distance.reshape(len(batch), -1)
-        for number, at in enumerate(around):
+        for number, at in enumerate(places_around):
             own = np.flatnonzero(place.reshape(-1) == number)
             distance = _to_each(batch[:, *at], prior.patch_vectors[own])
             nearest[rows, own] = distance.min(axis=(1, 2))
             nearer[rows, own] = np.where(distance < to_bank[:, *at, None], distance, np.inf).min(axis=(1, 2))
     return nearest, nearer
-
-
-def _around(row: int, column: int) -> tuple[slice, slice]:
-    rows = slice(max(0, row - SAME_PLACE_CELLS), row + SAME_PLACE_CELLS + 1)
-    return rows, slice(max(0, column - SAME_PLACE_CELLS), column + SAME_PLACE_CELLS + 1)
 
 
 def _to_each(

@@ -19,17 +19,19 @@ def near_patches(
     places: Int64[np.ndarray, "cells 2"],
 ) -> Iterator[tuple[tuple[slice, slice], Bool[np.ndarray, "frames r c"]]]:
     """Per place the positions around it, and which patches of the window's frames there are near to the frame's own."""
-    around = [_around(row, column) for row, column in places.tolist()]
+    places_around = [around(row, column, NEIGHBOURHOOD) for row, column in places.tolist()]
     parts = [
-        [_distances(frames[:, *at], own[*place]) for at, place in zip(around, places, strict=True)] for frames in window
+        [_distances(frames[:, *at], own[*place]) for at, place in zip(places_around, places, strict=True)]
+        for frames in window
     ]
-    for at, of_place in zip(around, zip(*parts, strict=True), strict=True):
+    for at, of_place in zip(places_around, zip(*parts, strict=True), strict=True):
         yield at, _exceptional(np.concatenate(of_place))
 
 
-def _around(row: int, column: int) -> tuple[slice, slice]:
-    rows = slice(max(0, row - NEIGHBOURHOOD), row + NEIGHBOURHOOD + 1)
-    return rows, slice(max(0, column - NEIGHBOURHOOD), column + NEIGHBOURHOOD + 1)
+def around(row: int, column: int, cells: int) -> tuple[slice, slice]:
+    """The grid positions at most so many rows and columns away."""
+    rows = slice(max(0, row - cells), row + cells + 1)
+    return rows, slice(max(0, column - cells), column + cells + 1)
 
 
 def _distances(patches: Float32[np.ndarray, "m r c k"], own: Float32[np.ndarray, "k"]) -> Float32[np.ndarray, "m r c"]:
