@@ -13,6 +13,7 @@ from kafka.errors import KafkaError
 
 from ingest.kafka.client_logs import quiet_client_logs
 from ingest.kafka.errors import BrokerUnreachable, Refused, TopicMissing
+from ingest.kafka.fetching import fetch_all_at_once
 from ingest.kafka.record_batches import read_any_batch
 
 if TYPE_CHECKING:
@@ -84,6 +85,7 @@ def connected(
     """
     quiet_client_logs()
     read_any_batch()
+    fetch_all_at_once()
     deadline = None if give_up_seconds is None else Deadline(give_up_seconds)
     stop = stop or Event()
     while True:
