@@ -21,9 +21,12 @@ if TYPE_CHECKING:
 class WholeFetcher(Fetcher):  # type: ignore[misc]  # kafka-python has no annotations
     """Asks a broker for nothing while records of one of its partitions wait to be taken."""
 
+    _next_partition_records: Untyped
+
     def fetched_records(self, *args: Untyped, **options: Untyped) -> Untyped:
-        """Likewise; what was kept back while its partition was paused comes first: beside a partition whose records
-        are all taken kafka-python never gives it, nor asks for more.
+        """As the client's own; what was kept back while its partition was paused comes first.
+
+        Behind a partition whose records are all taken kafka-python never gives it, and never asks for more of it.
         """
         if not self._next_partition_records:
             self._next_partition_records = None
@@ -42,7 +45,7 @@ class WholeFetcher(Fetcher):  # type: ignore[misc]  # kafka-python has no annota
         return [each for each in super()._fetchable_partitions() if self._select_read_replica(each) not in brokers]
 
     async def _clean_done_fetch_futures(self) -> None:
-        # A poll waits for these. Records that came after it looked were asked for by one that is done: it is to be seen.
+        # A poll waits for these. What came after it looked was asked for by one that is done: the poll is to see it.
         if not self._waiting():
             await super()._clean_done_fetch_futures()
 

@@ -13,7 +13,6 @@ from kafka.consumer.subscription_state import SubscriptionState
 from ingest.kafka.connecting import client_options, connected
 from ingest.kafka.fetching import WholeFetcher
 from ingest.kafka.records import Outgoing
-from ingest.kafka.settings import KafkaSettings
 from ingest.kafka.transactions import fetch_options
 from ingest.kafka.writers import KafkaSender
 from tests.ingest.kafka.streams import topics_made, wait_until
@@ -56,7 +55,7 @@ def partitions(kafka_broker: KafkaBroker) -> Iterator[TwoPartitions]:
 
     Its first answer tells of all partitions; from the second on it tells of those that have something new.
     """
-    settings: KafkaSettings = topics_made(kafka_broker.settings())
+    settings = topics_made(kafka_broker.settings())
     options = {**client_options(settings), **fetch_options(settings), "group_id": None}
     options |= {"fetch_max_wait_ms": BROKER_WAITS_MS, "request_timeout_ms": 2 * BROKER_WAITS_MS}
     consumer: Untyped = connected(lambda: KafkaConsumer(**options), settings)
@@ -83,13 +82,13 @@ def test_records_that_come_while_a_poll_looks_do_not_keep_the_next_ones_back(
     partitions: TwoPartitions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """They are that poll's. It asked for the other partition alone, and the next record waited for that to time out."""
-    fetcher = partitions.consumer._fetcher  # noqa: SLF001  nothing else says when a fetch has come
+    fetcher = partitions.consumer._fetcher
     send_fetches = fetcher.send_fetches
 
     def once_they_are_there() -> Untyped:
         monkeypatch.undo()
         partitions.send(partitions.first, b"1")
-        wait_until(lambda: bool(fetcher._completed_fetches), seconds=30)  # noqa: SLF001  the same
+        wait_until(lambda: bool(fetcher._completed_fetches), seconds=30)
         return send_fetches()
 
     assert not partitions.polled(seconds=0)
@@ -123,8 +122,8 @@ def test_only_the_broker_whose_records_wait_is_not_asked() -> None:
     subscriptions.assign_from_user(leaders)
     for each in leaders:
         subscriptions.seek(each, 0)
-    assert set(fetcher._fetchable_partitions()) == {here, beside, elsewhere}  # noqa: SLF001  no public way
-    fetcher._completed_fetches.append(CompletedFetch(here, 0, 12, None, None))  # noqa: SLF001
-    assert fetcher._fetchable_partitions() == [elsewhere]  # noqa: SLF001
+    assert set(fetcher._fetchable_partitions()) == {here, beside, elsewhere}
+    fetcher._completed_fetches.append(CompletedFetch(here, 0, 12, None, None))
+    assert fetcher._fetchable_partitions() == [elsewhere]
     subscriptions.assign_from_user([beside, elsewhere])
-    assert set(fetcher._fetchable_partitions()) == {beside, elsewhere}  # noqa: SLF001
+    assert set(fetcher._fetchable_partitions()) == {beside, elsewhere}
