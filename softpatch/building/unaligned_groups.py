@@ -17,6 +17,9 @@ from softpatch.building.matched_filters import COARSEST, MOST_SHARE, RIDGE
 from softpatch.building.minority_groups import MinorityGroup
 from softpatch.building.projection import ProjectedGroups
 
+FRAMES_AT_ONCE = 8
+"""Compared with a reference frame together: their products then stay in a core's own cache."""
+
 REFERENCES = 24
 """Frames, evenly spaced over the first interleaved group, whose nearest patches say what is usual."""
 
@@ -103,18 +106,18 @@ def unaligned_groups(projected: ProjectedGroups) -> tuple[MinorityGroup, ...]:
         return ()
     usual, found = None, []
     for frames, patches in projected:
-        usual = usual or _usual(patches)
-        found += list(_groups_of(patches, usual, np.array(frames)))
+        usual, differences = _whitened_differences(_sampled(patches), usual)
+        candidates = _candidates(differences, _pose_ranks(patches))
+        found += list(_groups_of(candidates, patches.shape[1:3], np.array(frames)))
     return tuple(group for group, _ in _merged(found))
 
 
 def _groups_of(
-    projected: Float32[np.ndarray, "n p q d"], usual: _Usual, numbers: Int64[np.ndarray, "n"]
+    candidates: _Candidates, grid: tuple[int, ...], numbers: Int64[np.ndarray, "n"]
 ) -> Iterator[tuple[MinorityGroup, Float32[np.ndarray, "d"]]]:
     """The groups of one set, with what they point to; `numbers` are its frames' in the window."""
-    candidates = _candidates(projected, usual)
     for draft in _distinct(_drafts(candidates)):
-        yield _group(draft, candidates, projected.shape[1:3], numbers), draft.direction
+        yield _group(draft, candidates, grid, numbers), draft.direction
 
 
 def _step(rows: int, columns: int) -> int:
@@ -127,36 +130,51 @@ def _sampled(projected: Float32[np.ndarray, "n p q d"]) -> Float32[np.ndarray, "
     return projected[:, ::step, ::step].reshape(len(projected), -1, projected.shape[-1])
 
 
-def _usual(projected: Float32[np.ndarray, "n p q d"]) -> _Usual:
-    patches, dimension = _sampled(projected), projected.shape[-1]
-    chosen = np.linspace(0, len(patches) - 1, min(REFERENCES, len(patches))).round().astype(np.int64)
-    unscaled = _Usual(patches[chosen], np.zeros(dimension, np.float32), np.eye(dimension, dtype=np.float32))
-    rows = _differences(patches[:: max(1, len(patches) // WHITENED)], unscaled).reshape(-1, dimension)
-    mean = rows.mean(axis=0)
+def _whitened_differences(
+    patches: Float32[np.ndarray, "n k d"], usual: _Usual | None
+) -> tuple[_Usual, Float32[np.ndarray, "n k d"]]:
+    """What is left of each patch, and what is usual; where nobody knows, these patches say it."""
+    if usual is None:
+        which = np.linspace(0, len(patches) - 1, min(REFERENCES, len(patches))).round().astype(np.int64)
+        left = _differences(patches, patches[which])
+        usual = _usual(patches[which], left)
+    else:
+        left = _differences(patches, usual.references)
+    rows = left.reshape(-1, left.shape[-1]) - usual.mean
+    return usual, np.asarray(rows @ usual.whitening, np.float32).reshape(left.shape)
+
+
+def _usual(references: Float32[np.ndarray, "r k d"], differences: Float32[np.ndarray, "n k d"]) -> _Usual:
+    rows = differences[:: max(1, len(differences) // WHITENED)].reshape(-1, differences.shape[-1])
     values, vectors = np.linalg.eigh(np.cov(rows, rowvar=False).astype(np.float64))
     scale = 1 / np.sqrt(np.maximum(values, 0) + RIDGE * values.mean() + _TINY)
-    return _Usual(patches[chosen], mean, np.asarray((vectors * scale) @ vectors.T, np.float32))
+    return _Usual(references, rows.mean(axis=0), np.asarray((vectors * scale) @ vectors.T, np.float32))
 
 
-def _differences(patches: Float32[np.ndarray, "n k d"], usual: _Usual) -> Float32[np.ndarray, "n k d"]:
+def _differences(
+    patches: Float32[np.ndarray, "n k d"], references: Float32[np.ndarray, "r k d"]
+) -> Float32[np.ndarray, "n k d"]:
     """What is left of each patch without the mean of the nearest one of every reference frame."""
-    rows = patches.reshape(-1, patches.shape[-1])
-    total = np.zeros_like(rows)
-    for reference in usual.references:
-        squared = np.square(reference).sum(axis=1) - 2 * (rows @ reference.T)
-        total += reference[squared.argmin(axis=1)]
-    left = rows - total / len(usual.references) - usual.mean
-    return np.asarray(left @ usual.whitening, np.float32).reshape(patches.shape)
+    half_squares = [np.square(reference).sum(axis=1) / 2 for reference in references]
+    left = np.empty_like(patches)
+    for start in range(0, len(patches), FRAMES_AT_ONCE):
+        rows = patches[start : start + FRAMES_AT_ONCE].reshape(-1, patches.shape[-1])
+        total = np.zeros_like(rows)
+        for reference, half in zip(references, half_squares, strict=True):
+            nearness = rows @ reference.T
+            nearness -= half
+            total += reference[nearness.argmax(axis=1)]
+        left[start : start + FRAMES_AT_ONCE] = (rows - total / len(references)).reshape(-1, *patches.shape[1:])
+    return left
 
 
-def _candidates(projected: Float32[np.ndarray, "n p q d"], usual: _Usual) -> _Candidates:
-    differences = _differences(_sampled(projected), usual)
+def _candidates(differences: Float32[np.ndarray, "n k d"], pose_ranks: Float32[np.ndarray, "n n"]) -> _Candidates:
     norms = np.linalg.norm(differences, axis=2)
     positions = np.argsort(-norms, axis=1)[:, :CANDIDATES]
     chosen = np.take_along_axis(norms, positions, axis=1)
     patches = np.take_along_axis(differences, positions[:, :, None], axis=1)
     directions = patches / np.maximum(chosen, _TINY)[:, :, None]
-    return _Candidates(directions, chosen, positions, _pose_ranks(projected))
+    return _Candidates(directions, chosen, positions, pose_ranks)
 
 
 def _pose_ranks(projected: Float32[np.ndarray, "n p q d"]) -> Float32[np.ndarray, "n n"]:
