@@ -1,7 +1,7 @@
 """How a bank lives: rebuilds while a mark spreads, a good variant, windows without a group, feedback, cost of asking.
 
-`python -m tests.bench.bank_life DATA CACHE ROWS [BEGINNING...]`: as `what_repeats`, one JSON line a case; known cases
-are passed over. With beginnings of names, those cases alone.
+`python -m tests.bench.bank_life DATA CACHE ROWS INPUT [BEGINNING...]`: as `what_repeats`, one JSON line a case; known
+cases are passed over. With beginnings of names, those cases alone.
 """
 
 from __future__ import annotations
@@ -177,13 +177,14 @@ def cases(pictures: EmbeddedPictures) -> Iterator[tuple[str, Callable[[], Number
 def main() -> None:
     """Every case that was asked for and the file lacks."""
     data, cache, file = (Path(each) for each in sys.argv[1:4])
-    pictures = EmbeddedPictures(data, cache)
-    beginnings = tuple(sys.argv[4:]) or ("",)
-    done = {row["case"] for row in known_rows(file)}
+    size = sys.argv[4]
+    pictures = EmbeddedPictures(data, cache, fast=size == "fast")
+    beginnings = tuple(sys.argv[5:]) or ("",)
+    done = {row["case"] for row in known_rows(file) if row["input"] == size}
     for name, measure in cases(pictures):
         if name.startswith(beginnings) and name not in done:
             with file.open("a") as out:
-                print(json.dumps({"case": name, **measure()}), file=out, flush=True)
+                print(json.dumps({"case": name, "input": size, **measure()}), file=out, flush=True)
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from softpatch.building.label_window import KnownLabels
 from softpatch.building.labels import Exemplars, LabelledFrames
 from softpatch.calibration.threshold import suggest
 from softpatch.images.decode import decode
+from softpatch.images.geometry import Geometry
 from softpatch.network.embed import OnnxEmbedder
 from softpatch.network.graph import lite0
 from softpatch.scoring.search import FlatSearch
@@ -47,6 +48,16 @@ PLACES = {
     "tile": ((0.30, 0.30), (0.55, 0.62), (0.72, 0.40)),
 }
 """Where the marks of a line are painted, as shares of width and height: pit, scratch, stain."""
+
+SQUARE, WIDE_FRAMES = Geometry(height_px=448, width_px=448), Geometry(height_px=352, width_px=576)
+AUTO = {
+    "impeller": (SQUARE, "wide"),
+    "ball_screw": (WIDE_FRAMES, "medium"),
+    "tile": (SQUARE, "wide"),
+    "screw": (SQUARE, "medium"),
+    "simulated_ring": (SQUARE, "wide"),
+}
+"""What `geometry: auto` takes for 120 frames of each line."""
 
 PIT, SCRATCH, STAIN = range(3)
 MARK_NAMES = ("pit", "scratch", "stain")
@@ -83,32 +94,35 @@ def patterned(image: np.ndarray) -> np.ndarray:
 
 
 class EmbeddedPictures:
-    """Embeddings of pictures by name, made once and kept in a folder, one file for all pictures of a name."""
+    """Embeddings of pictures by name, made once and kept in a folder, one file for all pictures of a name.
 
-    def __init__(self, data: Path, cache: Path) -> None:
-        self._data, self._cache = data, cache
+    `fast`: at 224 x 224 px with fine features; otherwise as `geometry: auto` has it.
+    """
+
+    def __init__(self, data: Path, cache: Path, *, fast: bool) -> None:
+        self._data, self._cache, self._fast = data, cache, fast
         self._embedder = OnnxEmbedder.open(lite0(), provider="cpu", threads=1)
 
     def good(self, line: str, split: str, mark: int | None = None) -> np.ndarray:
         """Good pictures of a split, all with that mark where one is given."""
-        name = f"{line}_{'train' if split == 'train' else 'good'}"
+        name = "train" if split == "train" else "good"
         if mark is None:
-            return self._kept(name, self._files(line, split, "good"), lambda _, image: image)
+            return self._kept(line, name, self._files(line, split, "good"), lambda _, image: image)
         files = self._files(line, split, "good")[: None if split == "train" else TESTED_FRAMES]
         seed = split != "train"
         paint = lambda i, image: painted(image, mark, PLACES[line][mark], np.random.default_rng([mark, i, seed]))  # noqa: E731
-        return self._kept(f"{name}_p{mark}", files, paint)
+        return self._kept(line, f"{name}_p{mark}", files, paint)
 
     def patterned(self, line: str, split: str, kind: str) -> np.ndarray:
         """The first pictures of a split and kind as a good variant."""
         files = self._files(line, split, kind)[:TESTED_FRAMES]
-        return self._kept(f"{line}_{split}_{kind}_variant", files, lambda _, image: patterned(image))
+        return self._kept(line, f"{split}_{kind}_variant", files, lambda _, image: patterned(image))
 
     def defective(self, line: str, kind: str | None = None) -> np.ndarray:
         """Real defects, of one kind or of all."""
         kinds = sorted(folder.name for folder in (self._data / FOLDERS[line] / "test").iterdir())
         files = [file for each in kinds if each != "good" for file in self._files(line, "test", each)]
-        embeddings = self._kept(f"{line}_defect", files, lambda _, image: image)
+        embeddings = self._kept(line, "defect", files, lambda _, image: image)
         return embeddings[[i for i, file in enumerate(files) if kind in (None, file.parent.name)]]
 
     def embedding_seconds(self, line: str, frames: int = 40) -> float:
@@ -116,28 +130,38 @@ class EmbeddedPictures:
         files = self._files(line, "train", "good")[:frames]
         begun = time.process_time()
         for file in files:
-            self._embedded(decode(file.read_bytes()))
+            self._embedded(line, decode(file.read_bytes()))
         return (time.process_time() - begun) / frames
 
-    def drawn(self, name: str, encoded: Callable[[], Sequence[bytes]]) -> np.ndarray:
+    def drawn(self, line: str, encoded: Callable[[], Sequence[bytes]]) -> np.ndarray:
         """Pictures that are drawn where the folder lacks their embeddings."""
-        path = self._cache / f"{name}.npy"
+        path = self._path(line, "drawn")
         if not path.exists():
-            write_array(path, np.stack([self._embedded(decode(each)) for each in encoded()]))
+            write_array(path, np.stack([self._embedded(line, decode(each)) for each in encoded()]))
         return np.asarray(np.load(path, mmap_mode="r"))
 
     def _files(self, line: str, split: str, kind: str) -> list[Path]:
         return sorted((self._data / FOLDERS[line] / split / kind).iterdir())
 
-    def _kept(self, name: str, files: Sequence[Path], change: Callable[[int, np.ndarray], np.ndarray]) -> np.ndarray:
-        path = self._cache / f"{name}.npy"
+    def _kept(
+        self, line: str, name: str, files: Sequence[Path], change: Callable[[int, np.ndarray], np.ndarray]
+    ) -> np.ndarray:
+        path = self._path(line, name)
         if not path.exists():
             images = (change(i, decode(file.read_bytes())) for i, file in enumerate(files))
-            write_array(path, np.stack([self._embedded(image) for image in images]))
+            write_array(path, np.stack([self._embedded(line, image) for image in images]))
         return np.asarray(np.load(path, mmap_mode="r"))
 
-    def _embedded(self, image: np.ndarray) -> np.ndarray:
-        return np.asarray(self._embedder.embed(FAST.apply(image)[None])[0])
+    def _input(self, line: str) -> tuple[Geometry, str]:
+        return (FAST, "fine") if self._fast else AUTO[line]
+
+    def _path(self, line: str, name: str) -> Path:
+        geometry, features = self._input(line)
+        return self._cache / f"{line}_{name}_{geometry.width_px}x{geometry.height_px}_{features}.npy"
+
+    def _embedded(self, line: str, image: np.ndarray) -> np.ndarray:
+        geometry, features = self._input(line)
+        return np.asarray(self._embedder.with_features(features).embed(geometry.apply(image)[None])[0])
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
 """What becomes of a defect that repeats: found, good parts rejected, questions asked; one JSON line a cell.
 
-`python -m tests.bench.what_repeats DATA CACHE ROWS`: the folder of real images, a folder for embeddings, made once, and
-the file of rows; rows that it holds are passed over, so that a run that was cut off goes on. One core.
+`python -m tests.bench.what_repeats DATA CACHE ROWS INPUT [CELL...]`: the folder of real images, a folder for
+embeddings, made once, the file of rows, and `auto` or `fast`; rows that the file holds are passed over, so that a run
+that was cut off goes on. CELL, such as `tile:pit:60:0.1`, is one window in place of all. One core.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tests.bench.repeating_marks import PIT, PLACES, SCRATCH, STAIN, Built, EmbeddedPictures, build
+from tests.bench.repeating_marks import MARK_NAMES, PIT, PLACES, SCRATCH, STAIN, Built, EmbeddedPictures, build
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -30,8 +31,12 @@ SHORTEST_LINE = 200
 
 @dataclass(frozen=True)
 class Cell:
-    """One window: a line, its length, and what share of it carries which mark. It gives a row for either policy."""
+    """One window: a line, its length, and what share of it carries which mark. It gives a row for either policy.
 
+    `input`: `auto` or `fast`, as in the settings of a build.
+    """
+
+    input: str
     line: str
     mark: int
     frames: int
@@ -84,7 +89,7 @@ def _lines(pictures: EmbeddedPictures, cell: Cell, built: Built) -> list[dict[st
     return [{**asdict(each), "found": built.failing(window(pictures, each)[2]), **numbers} for each in served]
 
 
-def cells() -> Iterator[Cell]:
+def cells(size: str) -> Iterator[Cell]:
     """All of them, the most telling first. A line shorter than a window gives one window of all it has."""
     for frames, mark, shares in (
         (200, PIT, (0.1, 0.0)),
@@ -96,19 +101,25 @@ def cells() -> Iterator[Cell]:
         (200, STAIN, (0.1, 0.3)),
         (400, PIT, (0.02, 0.3)),
     ):
-        yield from (cell for cell in _cells(frames, mark, shares) if cell.line in PLACES)
+        yield from (cell for cell in _cells(size, frames, mark, shares) if cell.line in PLACES)
     for frames, mark in product((60, 200, 400), (PIT, SCRATCH, STAIN)):
-        yield from _cells(frames, mark, (0.0, 0.02, 0.04, 0.1, 0.2, 0.3))
+        yield from _cells(size, frames, mark, (0.0, 0.02, 0.04, 0.1, 0.2, 0.3))
 
 
-def _cells(frames: int, mark: int, shares: tuple[float, ...]) -> Iterator[Cell]:
+def _cells(size: str, frames: int, mark: int, shares: tuple[float, ...]) -> Iterator[Cell]:
     """Two carriers are the fewest; only two lines have more than 200 frames that are aligned."""
     lines = [*PLACES, *(["screw"] if mark == PIT else [])]
     if frames > SHORTEST_LINE:
         lines = ["impeller", "ball_screw"]
     for share, line in product(shares, lines):
         if round(share * frames) != 1:
-            yield Cell(line, mark, frames, share)
+            yield Cell(size, line, mark, frames, share)
+
+
+def cell_of(size: str, text: str) -> Cell:
+    """The window that `tile:pit:60:0.1` names."""
+    line, mark, frames, share = text.split(":")
+    return Cell(size, line, MARK_NAMES.index(mark), int(frames), float(share))
 
 
 def known_rows(file: Path) -> list[dict[str, object]]:
@@ -124,9 +135,10 @@ def key_of(row: Mapping[str, object]) -> tuple[object, ...]:
 def main() -> None:
     """Every row that the file lacks."""
     data, cache, file = (Path(each) for each in sys.argv[1:4])
-    pictures = EmbeddedPictures(data, cache)
+    size, named = sys.argv[4], sys.argv[5:]
+    pictures = EmbeddedPictures(data, cache, fast=size == "fast")
     done = {key_of(row) for row in known_rows(file)}
-    for cell in cells():
+    for cell in [cell_of(size, text) for text in named] or cells(size):
         if key_of(asdict(cell)) not in done:
             rows = measured(pictures, cell)
             done |= {key_of(row) for row in rows}
