@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import sys
 from datetime import UTC, datetime
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,7 +22,7 @@ from softpatch.building.label_window import KnownLabels, label_window
 from softpatch.building.projection import projected_groups
 from softpatch.settings import BuildSettings
 from tests.bench.repeating_marks import PIT, EmbeddedPictures, Label, build, label_of
-from tests.bench.what_repeats import known_rows
+from tests.bench.what_repeats import GOOD_FRAMES, Cell, known_rows, window
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -97,6 +98,28 @@ def variant(pictures: EmbeddedPictures, share: float) -> Numbers:
     }
 
 
+def answered(pictures: EmbeddedPictures, size: str, line: str, frames: int, share: float) -> Numbers:
+    """A window with a pit, or without: *good* is said once of each group without it; before and after.
+
+    `learns`: the same window with its groups learnt.
+    """
+    embeddings, carriers, new = window(pictures, Cell(size, line, PIT, frames, share))
+    good = pictures.good(line, "test")[:GOOD_FRAMES]
+    before, learns = build(embeddings, "ask"), build(embeddings, "learn")
+    others = [group for group in before.groups if not set(group.rows) & set(carriers.tolist())]
+    after = build(embeddings, "ask", [label_of(group, embeddings, "good", i) for i, group in enumerate(others)])
+    named = {row for group in before.groups for row in group.rows}
+    return {
+        "questions": len(before.new_groups),
+        "answered": len(others),
+        "questions_after": len(after.new_groups),
+        "carriers_named": f"{len(named & set(carriers.tolist()))} of {len(carriers)}",
+        "found": [before.failing(new), after.failing(new)],
+        "good_rejected": [before.failing(good), after.failing(good)],
+        "learns": [learns.failing(new), learns.failing(good)],
+    }
+
+
 def clean_windows(pictures: EmbeddedPictures, line: str) -> Numbers:
     """Questions over windows of good frames drawn anew, in order of time; nothing is subsampled or calibrated."""
     good = _simulated(pictures) if line == "simulated ring" else pictures.good(line, "train")
@@ -157,7 +180,7 @@ def build_cpu(pictures: EmbeddedPictures) -> Numbers:
     return {**seconds, "embedding": round(400 * pictures.embedding_seconds("impeller"), 1)}
 
 
-def cases(pictures: EmbeddedPictures) -> Iterator[tuple[str, Callable[[], Numbers]]]:
+def cases(pictures: EmbeddedPictures, size: str) -> Iterator[tuple[str, Callable[[], Numbers]]]:
     """All of them by name, the most telling first."""
     for line, frames in (("impeller", 200), ("tile", 100)):
         for policy in ("ask", "learn"):
@@ -167,6 +190,9 @@ def cases(pictures: EmbeddedPictures) -> Iterator[tuple[str, Callable[[], Number
         yield f"feedback {line} {kind}", lambda a=(line, kind): feedback(pictures, *a)
     for line in CLEAN_LINES:
         yield f"clean {line}", lambda a=line: clean_windows(pictures, a)
+    for frames, share in product((60, 200), (0.0, CONTAMINATED)):
+        arguments = (size, "ball_screw", frames, share)
+        yield f"answered ball_screw {frames} {share:.2f}", lambda a=arguments: answered(pictures, *a)
     yield "build cpu", lambda: build_cpu(pictures)
     for share in (0.05, 0.25):
         yield f"variant {share:.2f}", lambda a=share: variant(pictures, a)
@@ -181,7 +207,7 @@ def main() -> None:
     pictures = EmbeddedPictures(data, cache, fast=size == "fast")
     beginnings = tuple(sys.argv[5:]) or ("",)
     done = {row["case"] for row in known_rows(file) if row["input"] == size}
-    for name, measure in cases(pictures):
+    for name, measure in cases(pictures, size):
         if name.startswith(beginnings) and name not in done:
             with file.open("a") as out:
                 print(json.dumps({"case": name, "input": size, **measure()}), file=out, flush=True)

@@ -1,6 +1,7 @@
 """Picture and tables of docs/bank-life.md from measured rows.
 
-`python -m tests.bench.bank_life_picture WHAT_REPEATS BANK_LIFE PNG`: writes the picture and prints the tables.
+`python -m tests.bench.bank_life_picture WHAT_REPEATS BANK_LIFE PNG INPUT`: of the rows at that input, `auto` or `fast`,
+writes the picture and prints the tables.
 """
 
 from __future__ import annotations
@@ -122,7 +123,8 @@ def _rejects_no_more(row: Row, clean: Row) -> bool:
 
 def main() -> None:
     """The picture into its file, the tables on the screen."""
-    rows, life = (known_rows(Path(each)) for each in sys.argv[1:3])
+    size = sys.argv[4]
+    rows, life = ([row for row in known_rows(Path(each)) if row["input"] == size] for each in sys.argv[1:3])
     draw(rows, life, Path(sys.argv[3]))
     print(*window_table(rows), "", *kept(rows), "", *life, sep="\n")  # noqa: T201 - a command's output
 
