@@ -13,7 +13,8 @@ def merged_drafts(drafts: Iterable[GroupDraft], stands_out: Callable[[GroupDraft
     """Groups of several sets that differ from the many in the same way, and of one set that share frames, as one.
 
     Of one set a much fainter draft is often the clearer one and bystanders: what it adds must stand out by itself. A
-    large one shares half of a small one's frames by chance, too: one finish of six and six marked frames of all six.
+    large one shares half of a small one's frames by chance, too (one finish of six and six marked frames of all six),
+    so one that is not of the few adds nothing.
     """
     merged: list[GroupDraft] = []
     for draft in sorted(drafts, key=lambda one: -one.clearness):
@@ -39,7 +40,11 @@ def _same(one: GroupDraft, other: GroupDraft) -> bool:
 
 
 def _has_a_say(draft: GroupDraft, known: GroupDraft, stands_out: Callable[[GroupDraft], bool]) -> bool:
-    if draft.part != known.part or draft.clearness >= STRONG * known.clearness:
+    if draft.part != known.part:
+        return True
+    if not draft.of_the_few:
+        return False
+    if draft.clearness >= STRONG * known.clearness:
         return True
     new = ~np.isin(draft.frames, known.frames)
     return bool(new.any()) and stands_out(replace(draft, frames=draft.frames[new], suspicion=draft.suspicion[new]))
@@ -47,6 +52,7 @@ def _has_a_say(draft: GroupDraft, known: GroupDraft, stands_out: Callable[[Group
 
 def _together(one: GroupDraft, other: GroupDraft) -> GroupDraft:
     new = ~np.isin(other.frames, one.frames)
+    others = (other.clearness, other.spacing) if new.all() else (0.0, 0.0)
     return GroupDraft(
         part=one.part,
         frames=np.concatenate([one.frames, other.frames[new]]),
@@ -55,6 +61,7 @@ def _together(one: GroupDraft, other: GroupDraft) -> GroupDraft:
         differs=one.differs,
         suspicion=np.concatenate([one.suspicion, other.suspicion[new]]),
         others_alike=one.others_alike,
-        clearness=float(np.hypot(one.clearness, other.clearness)) if new.all() else one.clearness,
+        clearness=float(np.hypot(one.clearness, others[0])),
+        spacing=float(np.hypot(one.spacing, others[1])),
         representative=one.representative,
     )

@@ -16,15 +16,11 @@ from softpatch.building.merged_drafts import merged_drafts
 from softpatch.building.projection import ProjectedGroups
 from softpatch.calibration.extreme_value import gev_grid, posterior
 
-LEAST_CLEARNESS = 2.0
-"""How many times clearer than a window's own tenth clearest draft a group must be. Every window has frames that go
-together, by chance or for reasons of their own: up to 2 times on clean impeller, tile and simulated rings, 3 to 17 for
-most painted marks, 1.6 for the faintest. Not derived but measured; evidence has to do the rest."""
-
-MANY_ALIKE = 0.05
-"""Share of the other frames that may stand out as far, as many of their own nearest left out: where more do, the window
-consists of groups, and none of them is of the few. Measured 0.00 for painted marks, 0.09 to 0.99 for one finish of
-six."""
+LEAST_SPACING = 2.0
+"""How many times the spacing of a window's own tenth clearest draft a group's must be. Every window has frames that go
+together, by chance or for reasons of their own: up to 1.7 times on clean impeller, tile and simulated rings where they
+also stand out and are of the few, 3.5 to 19 for painted marks on a twentieth to a third of 60 frames, 1.7 for the
+faintest. Not derived but measured; evidence has to do the rest."""
 
 RAREST = 0.1
 """A group's typical frame, its like left out, must be among the tenth of frames that stand out most: below it would
@@ -62,18 +58,16 @@ def minority_groups(projected: ProjectedGroups, factors: Float32[np.ndarray, "n 
         responses = filter_responses(patches, least_gap=LEAST_GAP)
         drafts += group_drafts(FrameSet(part, np.array(frames), patches), responses)
     needed = float(np.log(WINDOWS_PER_QUESTION * factors.size))
-    merged = merged_drafts(
-        drafts, lambda added: added.others_alike <= MANY_ALIKE and _evidence(added, suspicion) >= needed
-    )
+    merged = merged_drafts(drafts, lambda added: _evidence(added, suspicion) >= needed)
     rated = [(draft, _evidence(draft, suspicion)) for draft in merged]
     chosen = sorted((pair for pair in rated if _worth_asking(*pair, needed)), key=lambda pair: -pair[1])
     return tuple(_group(draft) for draft, _ in chosen)
 
 
 def _worth_asking(draft: GroupDraft, nats: float, needed: float) -> bool:
-    rare = nats >= -len(draft.frames) * np.log(RAREST) and draft.others_alike <= MANY_ALIKE
-    clear = draft.clearness >= LEAST_CLEARNESS
-    return bool(rare and clear and nats >= needed)
+    rare = nats >= -len(draft.frames) * np.log(RAREST)
+    clear = draft.spacing >= LEAST_SPACING
+    return bool(draft.of_the_few and rare and clear and nats >= needed)
 
 
 def _evidence(draft: GroupDraft, suspicion: Float32[np.ndarray, "n"]) -> float:

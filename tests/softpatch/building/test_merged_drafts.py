@@ -7,7 +7,9 @@ from softpatch.building.group_drafts import GroupDraft
 from softpatch.building.merged_drafts import merged_drafts
 
 
-def draft(frames: list[int], *, clearness: float, part: int = 0, column: int = 0) -> GroupDraft:
+def draft(
+    frames: list[int], *, clearness: float, part: int = 0, column: int = 0, others_alike: float = 0.0
+) -> GroupDraft:
     """A draft of those frames that differs at one place, each of its frames as suspicious as its number."""
     cells = np.zeros((4, 4), np.bool_)
     cells[0, column] = True
@@ -20,8 +22,9 @@ def draft(frames: list[int], *, clearness: float, part: int = 0, column: int = 0
         core=cells,
         differs=differs,
         suspicion=np.array(frames, np.float32),
-        others_alike=0.0,
+        others_alike=others_alike,
         clearness=clearness,
+        spacing=clearness,
         representative=frames[0],
     )
 
@@ -41,6 +44,14 @@ def test_a_draft_has_a_say_in_who_belongs_to_a_clearer_one_from_half_its_clearne
     assert sorted(merged.frames.tolist()) == list(named)
     assert sorted(merged.suspicion.tolist()) == list(named)
     assert merged.cells[0].tolist() == [True, len(named) > 8, False, False]
+
+
+@pytest.mark.parametrize("clearness", [4.0, 2.1, 1.9])
+def test_a_draft_that_is_not_of_the_few_adds_nothing(clearness: float) -> None:
+    """Ten ball screws of one position, with 38 of five positions, were a question about 39."""
+    drafts = [draft([*range(2, 12)], clearness=clearness, others_alike=0.06), draft([*range(8)], clearness=4.1)]
+    (merged,) = merged_drafts(drafts, lambda _: True)
+    assert sorted(merged.frames.tolist()) == list(range(8))
 
 
 def test_what_a_fainter_draft_adds_is_no_bystander_where_it_stands_out_by_itself() -> None:
@@ -68,7 +79,7 @@ def test_of_another_set_a_faint_draft_of_the_same_difference_is_part_of_the_grou
     """Its frames are all new, and no bystanders of the clear one."""
     (merged,) = merged_drafts([draft([0, 2, 4], clearness=4.0), draft([1, 3], clearness=1.0, part=1)], nothing)
     assert sorted(merged.frames.tolist()) == [0, 1, 2, 3, 4]
-    assert merged.clearness == pytest.approx(np.hypot(4.0, 1.0))
+    assert merged.clearness == merged.spacing == pytest.approx(np.hypot(4.0, 1.0))
 
 
 def test_drafts_that_share_fewer_than_half_of_their_frames_are_two_groups() -> None:
