@@ -165,22 +165,31 @@ def patch_labels(
 ) -> PatchLabels:
     """The masks of all labels. Frames behind the window are learnt only where a person called them good.
 
-    A place to ignore is none of them: it is one of the view's regions.
+    A place to ignore is none of them: it is one of the view's regions. A good group says nothing of another one that
+    waits, or is a defect, and shares a few of its frames: at that one's place these are not learnt. Of a group most of
+    whose frames are good a person has said what it is.
     """
-    excluded, confirmed = np.zeros(factors.shape, np.bool_), np.zeros(factors.shape, np.bool_)
+    excluded, others = np.zeros(factors.shape, np.bool_), np.zeros(factors.shape, np.bool_)
+    good, said = np.zeros(factors.shape, np.bool_), np.zeros(factors.shape, np.bool_)
     excluded[window_frames:] = True
+    rows_called_good = list(good_rows(groups, exemplars))
     for each in groups:
         rows = _typical(each, factors) if each.label == "good" else list(each.rows)
         places = _places(each, rows)
         if each.label == "good":
-            confirmed[rows] |= with_margin(places)
+            good[rows] |= with_margin(places)
         elif each.label != "ignore":
-            excluded[rows] |= True if each.label == "no_part" else with_margin(places)
+            own = True if each.label == "no_part" else with_margin(places)
+            excluded[rows] |= own
+            if rows and np.isin(rows, rows_called_good).mean() < SAME_GROUP:
+                others[rows] |= own
     for labelled in exemplars:
         if labelled.labelled.label == "good":
+            confirmed = good if labelled.labelled.origin == "group" else said
             confirmed[list(labelled.rows)] |= labelled.cells
         elif labelled.labelled.origin == "feedback":
             excluded[list(labelled.rows)] = True
+    confirmed = (good & ~others) | said
     return PatchLabels(excluded & ~confirmed, confirmed, np.zeros(factors.shape[1:], np.bool_))
 
 

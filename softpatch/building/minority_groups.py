@@ -19,8 +19,8 @@ from softpatch.calibration.extreme_value import gev_grid, posterior
 LEAST_SPACING = 2.0
 """How many times the spacing of a window's own tenth clearest draft a group's must be. Every window has frames that go
 together, by chance or for reasons of their own: up to 1.7 times on clean impeller, tile and simulated rings where they
-also stand out and are of the few, 3.5 to 19 for painted marks on a twentieth to a third of 60 frames, 1.7 for the
-faintest. Not derived but measured; evidence has to do the rest."""
+also stand out and are of the few; 3.1 to 19 times for painted marks, 1.1 for the faintest. Not derived but measured;
+evidence has to do the rest."""
 
 RAREST = 0.1
 """A group's typical frame, its like left out, must be among the tenth of frames that stand out most: below it would

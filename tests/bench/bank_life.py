@@ -21,7 +21,7 @@ from softpatch.building.embedding_buffer import MemoryBuffer
 from softpatch.building.label_window import KnownLabels, label_window
 from softpatch.building.projection import projected_groups
 from softpatch.settings import BuildSettings
-from tests.bench.repeating_marks import PIT, EmbeddedPictures, Label, build, label_of
+from tests.bench.repeating_marks import PIT, PLACES, EmbeddedPictures, Label, build, label_of
 from tests.bench.what_repeats import GOOD_FRAMES, Cell, known_rows, window
 
 if TYPE_CHECKING:
@@ -37,6 +37,9 @@ SPREADING = (0.02, 0.04, 0.10, 0.20)
 VARIANT_SHARES = (0.05, 0.10, 0.25)
 FEEDBACK = (("tile", "crack"), ("ball_screw", "pitting"), ("screw", "scratch_head"))
 CONTAMINATED = 0.1
+MOSTLY = 0.5
+"""Of a group's frames, the share with the mark from which on it is about the mark."""
+
 CLEAN_WINDOWS, CLEAN_FRAMES, SIMULATED_FRAMES = 10, 100, 300
 CLEAN_LINES = ("impeller", "tile", "screw", "simulated ring", "ball_screw")
 
@@ -99,14 +102,14 @@ def variant(pictures: EmbeddedPictures, share: float) -> Numbers:
 
 
 def answered(pictures: EmbeddedPictures, size: str, line: str, frames: int, share: float) -> Numbers:
-    """A window with a pit, or without: *good* is said once of each group without it; before and after.
+    """A window with a pit, or without: *good* is said once of each group that is not about it; before and after.
 
     `learns`: the same window with its groups learnt.
     """
     embeddings, carriers, new = window(pictures, Cell(size, line, PIT, frames, share))
     good = pictures.good(line, "test")[:GOOD_FRAMES]
     before, learns = build(embeddings, "ask"), build(embeddings, "learn")
-    others = [group for group in before.groups if not set(group.rows) & set(carriers.tolist())]
+    others = [group for group in before.groups if np.isin(group.rows, carriers).mean() < MOSTLY]
     after = build(embeddings, "ask", [label_of(group, embeddings, "good", i) for i, group in enumerate(others)])
     named = {row for group in before.groups for row in group.rows}
     return {
@@ -169,15 +172,16 @@ def feedback(pictures: EmbeddedPictures, line: str, kind: str) -> Numbers:
     }
 
 
-def build_cpu(pictures: EmbeddedPictures) -> Numbers:
-    """CPU seconds of 400 frames, a tenth with a mark, asking and learning in turns; embedding is counted apart."""
-    window = np.array(pictures.good("impeller", "train"))
-    carriers = np.sort(np.random.default_rng(0).choice(400, 40, replace=False))
-    window[carriers] = pictures.good("impeller", "train", PIT)[carriers]
+def build_cpu(pictures: EmbeddedPictures, line: str) -> Numbers:
+    """CPU seconds of all frames, asking and learning in turns, a tenth with a mark; embedding is counted apart."""
+    window = np.array(pictures.good(line, "train"))
+    if line in PLACES:
+        carriers = np.sort(np.random.default_rng(0).choice(len(window), len(window) // 10, replace=False))
+        window[carriers] = pictures.good(line, "train", PIT)[carriers]
     seconds: dict[GroupPolicy, list[float]] = {"ask": [], "learn": []}
     for policy in ("learn", "ask", "learn", "ask"):
         seconds[policy].append(build(window, policy).cpu_seconds)
-    return {**seconds, "embedding": round(400 * pictures.embedding_seconds("impeller"), 1)}
+    return {**seconds, "frames": len(window), "embedding": round(len(window) * pictures.embedding_seconds(line), 1)}
 
 
 def cases(pictures: EmbeddedPictures, size: str) -> Iterator[tuple[str, Callable[[], Numbers]]]:
@@ -193,7 +197,8 @@ def cases(pictures: EmbeddedPictures, size: str) -> Iterator[tuple[str, Callable
     for frames, share in product((60, 200), (0.0, CONTAMINATED)):
         arguments = (size, "ball_screw", frames, share)
         yield f"answered ball_screw {frames} {share:.2f}", lambda a=arguments: answered(pictures, *a)
-    yield "build cpu", lambda: build_cpu(pictures)
+    for line in ("impeller", "screw"):
+        yield f"build cpu {line}", lambda a=line: build_cpu(pictures, a)
     for share in (0.05, 0.25):
         yield f"variant {share:.2f}", lambda a=share: variant(pictures, a)
     for policy in ("ask", "learn"):

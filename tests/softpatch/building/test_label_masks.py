@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from softpatch.building.group_records import group_records, named_frames
 from softpatch.building.label_masks import LabelledGroup, frames_not_learnt, joined, patch_labels, still_named
@@ -79,6 +80,30 @@ def test_what_a_person_called_good_joins_nothing() -> None:
         replace(groups[0], rows=(0, 2, 4)),
         groups[1],
     ]
+
+
+@pytest.mark.parametrize("label", ["open", "defect"])
+def test_a_good_group_says_nothing_of_another_that_shares_a_frame(label: GroupLabel) -> None:
+    """One marked ball screw was of a position called good, too: it taught the mark, and 56 of 60 new ones passed."""
+    good, marked = replace(group("good", (0, 1, 2, 3)), cells=np.ones(GRID, np.bool_)), group(label, (3, 4, 5))
+    masks = patch_labels(np.ones((7, *GRID), np.float32), [good, replace(marked, id="g2")], (), window_frames=7)
+    assert masks.excluded[3:6, 1, 1].all()
+    assert not masks.confirmed[3:6, 1, 1].any()
+    assert masks.confirmed[:3].all()
+
+
+def test_a_group_most_of_whose_frames_are_called_good_is_good() -> None:
+    """It is a part of what a person saw."""
+    good, part = replace(group("good", (0, 1, 2, 3)), cells=np.ones(GRID, np.bool_)), group("open", (1, 2))
+    masks = patch_labels(np.ones((7, *GRID), np.float32), [good, replace(part, id=None)], (), window_frames=7)
+    assert not masks.excluded.any()
+
+
+def test_a_word_on_a_frame_goes_before_the_group_that_it_is_in() -> None:
+    """A false reject is learnt, whatever waits there."""
+    said = Exemplars(LabelledFrames("w", "good", "feedback", None, (b"frame",)), (1,), PLACE)
+    masks = patch_labels(np.ones((5, *GRID), np.float32), [group("open", (0, 1, 2))], [said], window_frames=5)
+    assert masks.excluded[:, 1, 1].tolist() == [True, False, True, False, False]
 
 
 def test_a_new_group_is_known_by_the_frames_that_it_was_found_in() -> None:
