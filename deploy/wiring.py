@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import structlog
 
@@ -12,6 +12,7 @@ from inference.network import OpenedNetwork
 from softpatch.network.embed import OnnxEmbedder
 from softpatch.network.engines import EngineCache, silently
 from softpatch.network.providers import FrameShapes
+from softpatch.network.torch_embed import NotOnDevice, TorchEmbedder
 from softpatch.scoring.gpu_search import NoGpu, faiss_on_gpu
 from softpatch.scoring.search import FlatSearch
 from softpatch.scoring.torch_search import torch_on_gpu
@@ -26,10 +27,17 @@ if TYPE_CHECKING:
     from softpatch.scoring.search import Search
 
 GPU_SEARCHES: Mapping[str, Callable[[], Callable[[np.ndarray], Search]]] = {
-    "faiss": faiss_on_gpu,
     "torch": torch_on_gpu,
+    "faiss": faiss_on_gpu,
 }
-"""Searches on a GPU, the first one that answers is taken."""
+"""Searches on a GPU, the first one that answers is taken: torch's reads embeddings where the network has put them."""
+
+
+class ChosenSearch(NamedTuple):
+    """What makes the search over a bank's vectors, and whether it takes embeddings that stayed on the GPU."""
+
+    make: Callable[[np.ndarray], Search]
+    on_device: bool
 
 
 def embedder_of(
@@ -60,15 +68,29 @@ def embedder_of(
     return embedder
 
 
-def opened_network(runtime: RuntimeSettings, *, batch_frames: int, compiling: Compiling) -> OpenedNetwork:
-    """The network of an inspection, and why it does not run on a GPU where this ONNX Runtime is built for one."""
+def opened_network(
+    runtime: RuntimeSettings, *, batch_frames: int, compiling: Compiling, on_device: bool = False
+) -> OpenedNetwork:
+    """The network of an inspection, and why it does not run on a GPU where this ONNX Runtime is built for one.
+
+    `on_device`: its embeddings stay on the GPU, where it runs there; the log says whether they do.
+    """
     embedder = embedder_of(runtime, batch_frames=batch_frames, compiling=compiling)
     refused = "; ".join(f"{each.provider}: {each.outcome}" for each in embedder.tried[:-1] if each.built_in)
-    return OpenedNetwork(embedder, refused)
+    if not on_device or embedder.provider == "cpu":
+        return OpenedNetwork(embedder, refused)
+    log = structlog.get_logger()
+    try:
+        resident = TorchEmbedder.proven(embedder)
+    except NotOnDevice as reason:
+        log.warning("embeddings_copied", cause=str(reason))
+        return OpenedNetwork(embedder, f"its embeddings are copied to the host: {reason}")
+    log.info("embeddings_on_device", provider=embedder.provider)
+    return OpenedNetwork(resident, refused)
 
 
-def search_of(runtime: RuntimeSettings) -> Callable[[np.ndarray], Search]:
-    """FAISS on a GPU where the provider allows one and it answers, torch there else, FAISS on the CPU else.
+def search_of(runtime: RuntimeSettings) -> ChosenSearch:
+    """Torch on a GPU where the provider allows one and it answers, FAISS there else, FAISS on the CPU else.
 
     The log names which, and why not those before it.
     """
@@ -84,6 +106,6 @@ def search_of(runtime: RuntimeSettings) -> Callable[[np.ndarray], Search]:
                 refused[name] = str(reason)
             else:
                 log.info("search_ready", search=f"{name} gpu, fp16", **refused)
-                return make
+                return ChosenSearch(make, on_device=name == "torch")
     log.info("search_ready", search="faiss cpu", **refused)
-    return lambda vectors: FlatSearch(vectors, threads=runtime.threads)
+    return ChosenSearch(lambda vectors: FlatSearch(vectors, threads=runtime.threads), on_device=False)

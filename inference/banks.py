@@ -23,11 +23,12 @@ from ingest.store_layout import signature_path
 from softpatch.bank import Bank, InvalidBank, bank_from_bytes, bank_version
 from softpatch.scoring.input_baseline import input_baseline_of
 from softpatch.scoring.no_part import NoPartCheck
-from softpatch.scoring.score import Scorer
 from softpatch.scoring.self_test import ProbesDisagree, run_self_test
+from softpatch.scoring.torch_score import scorer_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from typing import Any
 
     import numpy as np
     from jaxtyping import Float32
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from ingest.store import Store
     from softpatch.images.input_faults import InputBaseline
     from softpatch.network.embed import Embedder
+    from softpatch.scoring.score import FrameScorer
     from softpatch.scoring.search import Search
 
 log = structlog.get_logger(__name__)
@@ -52,13 +54,13 @@ class Serving:
 
     in_force: InForce
     bank: Bank
-    scorer: Scorer
+    scorer: FrameScorer
     baseline: InputBaseline
     """How the view's frames look when nothing is wrong with its camera."""
     no_part: NoPartCheck | None = None
     """Whether a frame shows no part; None where nobody has shown the bank such frames."""
 
-    def shows_no_part(self, score: float, embedding: Float32[np.ndarray, "p q d"]) -> bool:
+    def shows_no_part(self, score: float, embedding: Float32[Any, "p q d"]) -> bool:
         """Whether a frame that does not pass shows no part; of one that passes it is not asked."""
         return self.no_part is not None and score > self.in_force.limits.low and self.no_part.shows_no_part(embedding)
 
@@ -88,7 +90,7 @@ class BankLoader:
         """Of the network that runs here."""
         return self._embedder.graph_hash
 
-    def load(self, view: str, wanted: BankInForce) -> tuple[Bank, Scorer, InputBaseline, NoPartCheck | None]:
+    def load(self, view: str, wanted: BankInForce) -> tuple[Bank, FrameScorer, InputBaseline, NoPartCheck | None]:
         """Fetch, check and test a bank; returns it with its scorer, the view's input baseline and its no-part check.
 
         Raises:
@@ -102,8 +104,8 @@ class BankLoader:
             )
         bank = self._read(view, wanted)
         try:
-            search = self._make_search(bank.vectors)
-            report = run_self_test(bank, self._embedder, search)
+            scorer = scorer_of(bank, self._make_search(bank.vectors))
+            report = run_self_test(bank, self._embedder, scorer)
             baseline = input_baseline_of(bank)
             no_part = NoPartCheck.of(bank, self._make_search)
         except ProbesDisagree as error:
@@ -117,7 +119,7 @@ class BankLoader:
             probes_differ=round(report.worst_difference, 6),
             may_differ=report.tolerance,
         )
-        return bank, Scorer(bank, search), baseline, no_part
+        return bank, scorer, baseline, no_part
 
     def _read(self, view: str, wanted: BankInForce) -> Bank:
         data = self._store.get(wanted.uri)

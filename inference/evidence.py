@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from inference.decide import ScoreEvidence
 from ingest.decision import DefectRegion, NearestPatch, SmallMap
-from softpatch.network.sketch import sketch
-from softpatch.scoring.score import anomaly_map, regions
+from softpatch.network.sketch import sketch_of_mean
+from softpatch.scoring.score import regions_within
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,14 +24,14 @@ MAX_REGIONS = 32
 
 def evidence_of(
     found: FrameScore,
-    embedding: np.ndarray,
+    mean_patch: np.ndarray,
     serving: Serving,
     embedder: Embedder,
     *,
     no_part: bool,
     source_wh: tuple[int, int],
 ) -> ScoreEvidence:
-    """The evidence of one frame; `embedding` is its float32 [p, q, d], `source_wh` its size as it came."""
+    """The evidence of one frame; `mean_patch` is the float32 [d] of its embedding, `source_wh` its size as it came."""
     return ScoreEvidence(
         score=found.score,
         worst_patch=found.worst_position,
@@ -41,7 +41,7 @@ def evidence_of(
         regions=_defect_regions(found, serving, source_wh),
         anomaly_map=SmallMap.of(found.patch_scores),
         nearest=_nearest(found, serving),
-        sketch=tuple(sketch(embedding, embedder.graph_hash).tolist()),
+        sketch=tuple(sketch_of_mean(mean_patch, embedder.graph_hash).tolist()),
     )
 
 
@@ -51,8 +51,10 @@ def _defect_regions(found: FrameScore, serving: Serving, source_wh: tuple[int, i
     if not found.score > threshold:
         return ()
     geometry = serving.bank.manifest.geometry
-    smoothed = anomaly_map(found.patch_scores, height_px=geometry.height_px, width_px=geometry.width_px)
-    worst_first = regions(found.patch_scores, smoothed, threshold)[:MAX_REGIONS]
+    exceeding = serving.scorer.exceeding(
+        found.patch_scores, threshold, height_px=geometry.height_px, width_px=geometry.width_px
+    )
+    worst_first = regions_within(found.patch_scores, exceeding, threshold)[:MAX_REGIONS]
     return tuple(
         DefectRegion(box_xyxy_px=geometry.source_box(each.box_xyxy, source_wh), peak_ratio=each.peak / threshold)
         for each in worst_first

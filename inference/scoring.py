@@ -178,7 +178,8 @@ class FrameScoring:
                 scores = serving.scorer.score(own)
                 no_part = [serving.shows_no_part(*each) for each in zip([s.score for s in scores], own, strict=True)]
             with stages.timed("score"):
-                found |= self._shown([each for _, each in group], scores, no_part, own)
+                means = serving.scorer.mean_patches(own)
+                found |= self._shown([each for _, each in group], scores, no_part, means)
         return found
 
     def _shown(
@@ -186,18 +187,18 @@ class FrameScoring:
         members: Sequence[_Waiting],
         scores: Sequence[FrameScore],
         no_part: Sequence[bool],
-        embeddings: np.ndarray,
+        mean_patches: np.ndarray,
     ) -> dict[int, ScoreEvidence]:
         return {
             each.place: evidence_of(
                 score,
-                embedding,
+                mean,
                 each.serving,
                 self._embedder,
                 no_part=empty,
                 source_wh=each.shaped.seen.size_wh_px,
             )
-            for each, score, empty, embedding in zip(members, scores, no_part, embeddings, strict=True)
+            for each, score, empty, mean in zip(members, scores, no_part, mean_patches, strict=True)
         }
 
 

@@ -12,7 +12,9 @@ CONTRACTS = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["import
 PACKAGES = ("softpatch", "ingest", "trainer", "inference", "monitoring", "deploy")
 MAY_IMPORT_TORCH = {
     "softpatch.network.export",
+    "softpatch.network.torch_embed",
     "softpatch.network.vision_transformer",
+    "softpatch.scoring.torch_score",
     "softpatch.scoring.torch_search",
 }
 

@@ -15,16 +15,20 @@ def inspect(*, settings: SettingsFile = None, flags: SetFlags = None, bootstrap:
     """
     loaded = load(settings, flags, bootstrap=bootstrap)
     stop = begin_service("inspect")
+    search = search_of(loaded.runtime)
     serve(
         kafka=loaded.kafka,
         settings=loaded.inference,
         inspection_of=loaded.inspection_of,
         open_network=lambda compiling: opened_network(
-            loaded.runtime, batch_frames=loaded.inference.batch_frames, compiling=compiling
+            loaded.runtime,
+            batch_frames=loaded.inference.batch_frames,
+            compiling=compiling,
+            on_device=search.on_device,
         ),
         store=FsspecStore.open(loaded.store.url),
         images=loaded.images,
         claims=claims_of(loaded),
         stop=stop,
-        make_search=search_of(loaded.runtime),
+        make_search=search.make,
     )

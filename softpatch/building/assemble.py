@@ -16,6 +16,7 @@ from softpatch.building.manifest import BankOrigin, manifest_of
 from softpatch.building.no_part_patches import no_part_patches
 from softpatch.building.window import Window
 from softpatch.network.embed import Embedder
+from softpatch.scoring.score import Scorer
 from softpatch.scoring.self_test import probe_scores
 
 
@@ -67,7 +68,7 @@ def assemble(
     return replace(
         bank,
         manifest=bank.manifest.model_copy(update={"golden": golden}),
-        probe_scores=probe_scores(bank.probes, bank, embedder, make_search(bank.vectors)),
+        probe_scores=probe_scores(bank.probes, bank, embedder, Scorer(bank, make_search(bank.vectors))),
     )
 
 

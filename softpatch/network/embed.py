@@ -192,9 +192,17 @@ class OnnxEmbedder:
     def _shapes_of(self, height_px: int, width_px: int) -> Sequence[FrameShapes]:
         """What goes through the network for frames of this size: the frames, or each kind of tile of them."""
         tiles = tiles_of(height_px, width_px, multiple_px=self.graph.input_multiple_px)
-        if len(tiles) == 1:
-            return [replace(self._sessions.shapes, height_px=height_px, width_px=width_px)]
-        return list(dict.fromkeys(map(_tile_shapes, tiles)))
+        whole = len(tiles) == 1
+        return [self.shapes_of(height_px, width_px)] if whole else list(dict.fromkeys(map(tile_shapes, tiles)))
+
+    def shapes_of(self, height_px: int, width_px: int) -> FrameShapes:
+        """The runs of whole frames of this size on a GPU."""
+        return replace(self._sessions.shapes, height_px=height_px, width_px=width_px)
+
+    @property
+    def shapes(self) -> FrameShapes:
+        """Those it has proven itself with when it was opened."""
+        return self._sessions.shapes
 
     @property
     def graph_hash(self) -> str:
@@ -223,10 +231,8 @@ class OnnxEmbedder:
             ValueError: the sides are not multiples of what the graph takes.
         """
         count, height, width, _ = frames.shape
-        multiple, features = self.graph.input_multiple_px, self.graph.features[self.features]
-        if height % multiple or width % multiple:
-            raise ValueError(f"frames of {width}x{height} px; the graph takes multiples of {multiple}")
-        if len(tiles := tiles_of(height, width, multiple_px=multiple)) > 1:
+        features = self.graph.features[self.features]
+        if len(tiles := self.tiles(height, width)) > 1:
             return self._embed_tiles(frames, tiles)
         if self.provider != "cpu" and count:
             return self._in_batches(frames)
@@ -241,13 +247,26 @@ class OnnxEmbedder:
         list(self._workers.map(embed_one, range(count)))
         return embeddings
 
+    def tiles(self, height_px: int, width_px: int) -> Sequence[Tile]:
+        """How frames of this size go through the network: whole, as one tile, or in several.
+
+        Raises:
+            ValueError: the sides are not multiples of what the graph takes.
+        """
+        multiple = self.graph.input_multiple_px
+        if height_px % multiple or width_px % multiple:
+            raise ValueError(f"frames of {width_px}x{height_px} px; the graph takes multiples of {multiple}")
+        return tiles_of(height_px, width_px, multiple_px=multiple)
+
     def _in_batches(self, frames: UInt8[np.ndarray, "n h w 3"]) -> Float32[np.ndarray, "n p q d"]:
         """On a GPU, as many at once as it has proven itself with, and never another number than that."""
-        (shapes,) = self._shapes_of(*frames.shape[1:3])
-        session, buckets = self.session(shapes), shapes.buckets
-        batches = [frames[i : i + buckets[-1]] for i in range(0, len(frames), buckets[-1])]
-        filled = [_filled(batch, next(each for each in buckets if each >= len(batch))) for batch in batches]
-        return np.concatenate([run_bound(session, self.features, batch) for batch in filled])[: len(frames)]
+        shapes = self.shapes_of(*frames.shape[1:3])
+        session, embeddings, first = self.session(shapes), [], 0
+        for count in shapes.runs(len(frames)):
+            batch = _filled(frames[first : first + count], count)
+            embeddings.append(run_bound(session, self.features, batch))
+            first += count
+        return np.concatenate(embeddings)[: len(frames)]
 
     def _embed_tiles(
         self, frames: UInt8[np.ndarray, "n h w 3"], tiles: Sequence[Tile]
@@ -262,7 +281,7 @@ class OnnxEmbedder:
             i, tile = place
             pixels = np.ascontiguousarray(frames[i : i + 1, tile.rows.seen(), tile.columns.seen()])
             run_tile = run if self.provider == "cpu" else run_bound
-            session = self.session(_tile_shapes(tile))
+            session = self.session(tile_shapes(tile))
             own = run_tile(session, self.features, pixels)[0, tile.rows.own(stride), tile.columns.own(stride)]
             embeddings[i, tile.rows.target(stride), tile.columns.target(stride)] = own
 
@@ -271,7 +290,8 @@ class OnnxEmbedder:
         return embeddings
 
 
-def _tile_shapes(tile: Tile) -> FrameShapes:
+def tile_shapes(tile: Tile) -> FrameShapes:
+    """The runs of one tile: one at a time."""
     height, width = (span.stop - span.start for span in (tile.rows, tile.columns))
     return FrameShapes(height, width, max_frames=1)
 

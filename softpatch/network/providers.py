@@ -45,6 +45,12 @@ class FrameShapes:
         most = min(self.max_frames, BUCKETS[-1], max(1, MOST_BATCH_PX // (self.height_px * self.width_px)))
         return (*(each for each in BUCKETS if each < most), most)
 
+    def runs(self, count: int) -> list[int]:
+        """Into which numbers of frames so many are divided: as many at once as there may be, the last run filled up."""
+        full, rest = divmod(count, self.buckets[-1])
+        last = [next(each for each in self.buckets if each >= rest)] if rest else []
+        return [self.buckets[-1]] * full + last
+
 
 def precision_of(provider: Provider, asked: PrecisionChoice) -> Precision | None:
     """What a provider computes in where this is asked of it; None where it cannot."""

@@ -1,7 +1,7 @@
 """ONNX Runtime sessions that fail where their provider fails, and run on the CPU or in a GPU's memory."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import onnxruntime
@@ -47,3 +47,22 @@ def run_bound(session: Any, features: str, frames: np.ndarray) -> np.ndarray:  #
     binding.bind_output(features, "cuda", 0)
     session.run_with_iobinding(binding)
     return np.asarray(binding.copy_outputs_to_cpu()[0])
+
+
+class Memory(NamedTuple):
+    """An array that somebody else keeps, of one piece: on `cpu` or `cuda`, from this address on."""
+
+    device: str
+    address: int
+    shape: tuple[int, ...]
+
+
+def run_in_memory(session: Any, features: str, frames: Memory, embeddings: Memory) -> None:  # noqa: ANN401 - onnxruntime has no types
+    """From uint8 frames to float32 embeddings in the caller's memory, with no copy; both are there when it returns.
+
+    On a GPU it runs on a stream of its own: whatever was begun on both must have ended before.
+    """
+    binding = session.io_binding()
+    binding.bind_input(INPUT, frames.device, 0, np.uint8, frames.shape, frames.address)
+    binding.bind_output(features, embeddings.device, 0, np.float32, embeddings.shape, embeddings.address)
+    session.run_with_iobinding(binding)

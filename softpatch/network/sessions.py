@@ -131,10 +131,10 @@ def _options(wanted: _Wanted, engine_folder: Path | None) -> list[dict[str, str]
 def _refused_because(session: Any, wanted: _Wanted) -> str | None:  # noqa: ANN401 - onnxruntime has no types
     graph, features, provider, shapes = wanted.graph, wanted.features, wanted.provider, wanted.shapes
     if provider == "cpu":
-        return _wrong_shape(run(session, features, _two_frames(shapes)[:1]), graph, features, shapes)
+        return _wrong_shape(run(session, features, two_frames(shapes)[:1]), graph, features, shapes)
     if session.get_providers()[0] != ORT_NAMES[provider]:
         return NOT_LOADED
-    two = _two_frames(shapes)
+    two = two_frames(shapes)
     reference = _of_the_cpu(graph, features, two)
     for count in shapes.buckets:
         which = np.arange(count) % len(two)
@@ -143,12 +143,12 @@ def _refused_because(session: Any, wanted: _Wanted) -> str | None:  # noqa: ANN4
             return f"at a batch of {count} onnxruntime moved the run to {session.get_providers()[0]}"
         if wrong := _wrong_shape(given[:1], graph, features, shapes):
             return wrong
-        if wrong := _wrong_values(given, reference[which], wanted.precision):
+        if wrong := wrong_values(given, reference[which], wanted.precision):
             return f"at a batch of {count} {wrong}"
     return _left_to_the_cpu(session)
 
 
-def _two_frames(shapes: FrameShapes) -> np.ndarray:
+def two_frames(shapes: FrameShapes) -> np.ndarray:
     """Noise, and a smooth slope of light: two frames that have little in common."""
     height, width = shapes.height_px, shapes.width_px
     noise = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
@@ -167,7 +167,8 @@ def _wrong_shape(given: np.ndarray, graph: Graph, features: str, shapes: FrameSh
     return None if given.shape == said else f"it gives embeddings {given.shape} where the graph's metadata say {said}"
 
 
-def _wrong_values(given: np.ndarray, expected: np.ndarray, precision: Precision) -> str | None:
+def wrong_values(given: np.ndarray, expected: np.ndarray, precision: Precision) -> str | None:
+    """By how much embeddings are farther from the CPU's than a precision explains; None where they are not."""
     length = float(np.sqrt(np.square(expected).sum(axis=-1).mean()))
     difference, most = float(np.linalg.norm(given - expected, axis=-1).max()) / length, MOST_DIFFERENCE[precision]
     if difference <= most:  # not so where it is no number

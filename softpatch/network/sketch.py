@@ -20,5 +20,14 @@ def sketch(embedding: Float32[np.ndarray, "p q d"], graph_hash: str) -> Float32[
 
     Sketches of the same graph compare across banks, builds and services, whatever their seeds.
     """
-    pooled = embedding.mean(axis=(0, 1), dtype=np.float64).astype(np.float32)
-    return np.asarray(pooled @ _matrix(embedding.shape[-1], graph_hash))
+    return sketch_of_mean(mean_patch(embedding), graph_hash)
+
+
+def mean_patch(embedding: Float32[np.ndarray, "p q d"]) -> Float32[np.ndarray, "d"]:
+    """The mean over all patches of a frame."""
+    return np.asarray(embedding.mean(axis=(0, 1), dtype=np.float64).astype(np.float32))
+
+
+def sketch_of_mean(mean: Float32[np.ndarray, "d"], graph_hash: str) -> Float32[np.ndarray, "32"]:
+    """The sketch of a frame whose mean patch this is."""
+    return np.asarray(mean @ _matrix(len(mean), graph_hash))

@@ -1,6 +1,7 @@
 """Frames without a part, told by the patches of frames that a person said show none."""
 
 from collections.abc import Callable
+from typing import Any
 
 import cv2
 import numpy as np
@@ -26,13 +27,16 @@ class NoPartCheck:
         limit, blur_cells = bank.manifest.no_part_limit, bank.scoring.blur_cells
         return cls(make_search(bank.no_part_vectors), limit=limit, blur_cells=blur_cells)
 
-    def shows_no_part(self, embedding: Float32[np.ndarray, "p q d"]) -> bool:
+    def shows_no_part(self, embedding: Float32[Any, "p q d"]) -> bool:
         """True where no patch is farther from the patches of frames without a part than the limit."""
         return distance_to(self._search, embedding, blur_cells=self._blur_cells) <= self._limit
 
 
-def distance_to(search: Search, embedding: Float32[np.ndarray, "p q d"], *, blur_cells: float) -> float:
-    """The largest distance of a frame's patches to their nearest, after the blur of patch scores; L2."""
+def distance_to(search: Search, embedding: Float32[Any, "p q d"], *, blur_cells: float) -> float:
+    """The largest distance of a frame's patches to their nearest, after the blur of patch scores; L2.
+
+    The embedding may lie on a device where the search takes it there.
+    """
     rows, columns, dimension = embedding.shape
     distance = search.nearest(embedding.reshape(-1, dimension)).distance.reshape(rows, columns)
     if blur_cells:

@@ -1,12 +1,13 @@
 """From embeddings to patch scores, a frame score, a map, and the regions to show (SoftPatch Eq. 7, 8, and ours)."""
 
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import cv2
 import numpy as np
 from jaxtyping import Bool, Float32, Int32, Int64
 
+from softpatch.network.sketch import mean_patch
 from softpatch.scoring.search import Search
 from softpatch.settings import ScoringRule
 
@@ -91,6 +92,25 @@ class WeightedPatches(Protocol):
         ...
 
 
+@runtime_checkable
+class FrameScorer(Protocol):
+    """Scores frames against one bank; embeddings may lie on a device where the scorer is there, too."""
+
+    def score(self, embeddings: Float32[Any, "n p q d"]) -> list[FrameScore]:
+        """One score per frame. Raises NoNeighbour."""
+        ...
+
+    def exceeding(
+        self, patch_scores: Float32[np.ndarray, "p q"], threshold: float, *, height_px: int, width_px: int
+    ) -> Bool[np.ndarray, "height_px width_px"]:
+        """Where the anomaly map of a frame, in pixels of the network input, exceeds the threshold."""
+        ...
+
+    def mean_patches(self, embeddings: Float32[Any, "n p q d"]) -> Float32[np.ndarray, "n d"]:
+        """The mean over the patches of each frame, on the host."""
+        ...
+
+
 class Scorer:
     """Scores frames against one bank."""
 
@@ -135,6 +155,16 @@ class Scorer:
         blurred = [_blur(frame, self._rule.blur_cells, self._ignored) for frame in scores]
         return [FrameScore(float(frame.max()), frame, its_rows) for frame, its_rows in zip(blurred, rows, strict=True)]
 
+    def exceeding(
+        self, patch_scores: Float32[np.ndarray, "p q"], threshold: float, *, height_px: int, width_px: int
+    ) -> Bool[np.ndarray, "height_px width_px"]:
+        """See FrameScorer."""
+        return anomaly_map(patch_scores, height_px=height_px, width_px=width_px) > threshold
+
+    def mean_patches(self, embeddings: Float32[np.ndarray, "n p q d"]) -> Float32[np.ndarray, "n d"]:
+        """See FrameScorer."""
+        return np.array([mean_patch(each) for each in embeddings])
+
     def _distances(self, queries: Float32[np.ndarray, "n d"]) -> tuple[np.ndarray, np.ndarray]:
         distance, row = self._trusted_distances(queries)
         if self._untrusted is not None:
@@ -163,7 +193,8 @@ def _raised(
     """Distances, larger where a negative is nearer than that."""
     squared = np.square(negatives).sum(axis=1) - 2 * (queries @ negatives.T)
     nearest = np.linalg.norm(queries - negatives[squared.argmin(axis=1)], axis=1)  # by difference: exact where it is 0
-    nearer = 1 - nearest / np.maximum(NEGATIVE_REACH * distance, np.finfo(np.float32).tiny)
+    with np.errstate(over="ignore"):  # where a distance is 0
+        nearer = 1 - nearest / np.maximum(NEGATIVE_REACH * distance, np.finfo(np.float32).tiny)
     return np.asarray(distance * (1 + NEGATIVE_GAIN * np.maximum(nearer, 0)), np.float32)
 
 
@@ -197,9 +228,16 @@ def regions(
     The map alone would lose small defects, since smoothing lowers peaks. With the patches in, a frame has a region
     exactly if its score exceeds the threshold, and the first region's peak is that score.
     """
-    height, width = smoothed.shape
+    return regions_within(patch_scores, smoothed > threshold, threshold)
+
+
+def regions_within(
+    patch_scores: Float32[np.ndarray, "p q"], exceeding: Bool[np.ndarray, "h w"], threshold: float
+) -> list[Region]:
+    """The same, of where the map exceeds the threshold."""
+    height, width = exceeding.shape
     cells = cv2.resize(patch_scores, (width, height), interpolation=cv2.INTER_NEAREST)
-    above = ((smoothed > threshold) | (cells > threshold)).astype(np.uint8)
+    above = (exceeding | (cells > threshold)).astype(np.uint8)
     if not above.any():
         return []
     _, labels, boxes, _ = cv2.connectedComponentsWithStats(above, connectivity=8)

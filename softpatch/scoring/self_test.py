@@ -8,8 +8,7 @@ from jaxtyping import Float32
 from softpatch.bank import Bank
 from softpatch.network.embed import Embedder
 from softpatch.network.providers import Precision
-from softpatch.scoring.score import Scorer
-from softpatch.scoring.search import Search
+from softpatch.scoring.score import FrameScorer
 
 TOLERANCES: dict[Precision, float] = {"fp32": 1e-4, "fp16": 2e-2}
 """How far a score may differ, relative to it, where the less precise side computes in that precision."""
@@ -38,8 +37,8 @@ class ProbeReport:
         return float((np.abs(self.scores - self.expected) / scale).max())
 
 
-def run_self_test(bank: Bank, embedder: Embedder, search: Search) -> ProbeReport:
-    """Scores the bank's probes on this embedder and search.
+def run_self_test(bank: Bank, embedder: Embedder, scorer: FrameScorer) -> ProbeReport:
+    """Scores the bank's probes on this embedder and by this scorer of the bank.
 
     Raises:
         ProbesDisagree: the graph is another one, or a score differs by more than the precision explains.
@@ -50,7 +49,7 @@ def run_self_test(bank: Bank, embedder: Embedder, search: Search) -> ProbeReport
             f"this program runs {embedder.graph_hash[:12]}: load the bank's graph, or rebuild the bank"
         )
     report = ProbeReport(
-        scores=probe_scores(bank.probes, bank, embedder, search),
+        scores=probe_scores(bank.probes, bank, embedder, scorer),
         expected=bank.probe_scores,
         tolerance=tolerance_of(embedder.provider, embedder.precision, bank.manifest.probe_precision),
     )
@@ -70,10 +69,10 @@ def tolerance_of(provider: str, precision: Precision, built_in: Precision) -> fl
 
 
 def probe_scores(
-    probes: tuple[bytes, ...], bank: Bank, embedder: Embedder, search: Search
+    probes: tuple[bytes, ...], bank: Bank, embedder: Embedder, scorer: FrameScorer
 ) -> Float32[np.ndarray, "probes"]:
     """What these encoded frames score against the bank, one at a time: any batch size must agree."""
-    scorer, geometry = Scorer(bank, search), bank.manifest.geometry
+    geometry = bank.manifest.geometry
     embedder = embedder.with_features(bank.manifest.features)
     embedded = [embedder.embed(geometry.apply(geometry.decode(probe, max_pixels=None))[None]) for probe in probes]
     return np.array([scorer.score(one)[0].score for one in embedded], np.float32)

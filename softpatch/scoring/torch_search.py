@@ -2,14 +2,16 @@
 
 A matrix product ranks all patches, in fp16 on a GPU. The first few are then measured in fp32; where the bound on the
 ranking's rounding does not prove that no other patch is nearer, all are measured. So near-duplicates are told apart,
-and the nearest patch of a second frame is exact, too.
+and the nearest patch of a second frame is exact, too. Queries may be tensors on the device already, and several parts
+of a bank are searched by one matrix product.
 """
 
 import ctypes
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import cached_property, partial
 from importlib.util import find_spec
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float32
@@ -31,6 +33,28 @@ _HALF, _SINGLE = 2.0**-11, 2.0**-24
 _LARGEST_HALF = 6e4
 
 
+@dataclass(frozen=True)
+class BankPart:
+    """Rows of a bank that are searched by themselves: `TorchSearch.bank_part` makes it."""
+
+    rows: slice
+    frames: Tensor | None
+    """Of each row, where the nearest of a second frame is wanted."""
+    longest: Tensor
+    """The largest norm of the rows about the bank's mean."""
+
+
+class Found(NamedTuple):
+    """Tensors "n": distance to the nearest row of a part, that row counted from its first, and a second distance.
+
+    That to the nearest row of another frame; where it is not wanted, or all are of one frame, the first again.
+    """
+
+    distance: Tensor
+    row: Tensor
+    second_frame_distance: Tensor
+
+
 class TorchSearch:
     """Exact up to the rounding of fp32 distances. `TorchSearch.of` makes one from an array."""
 
@@ -46,54 +70,84 @@ class TorchSearch:
         tensor = torch.from_numpy(np.ascontiguousarray(bank)).to(device)
         return cls(tensor, half=tensor.is_cuda if half is None else half)
 
-    def nearest(self, queries: Float32[np.ndarray, "n d"]) -> Nearest:
-        """See Search."""
-        found = self._found(queries, None)
-        return Nearest(found.distance, found.row)
+    def nearest(self, queries: Float32[Any, "n d"]) -> Nearest:
+        """See Search; queries may be on the device."""
+        distance, row, _ = self._on_host(queries, None)
+        return Nearest(distance, row)
 
-    def nearest_two_frames(self, queries: Float32[np.ndarray, "n d"], frames: FrameOfRow) -> TwoFrameNearest:
-        """See Search."""
-        of_one_frame = not len(frames) or not (frames != frames[0]).any()
-        return self._found(queries, None if of_one_frame else frames)
+    def nearest_two_frames(self, queries: Float32[Any, "n d"], frames: FrameOfRow) -> TwoFrameNearest:
+        """See Search; queries may be on the device."""
+        return TwoFrameNearest(*self._on_host(queries, frames))
 
     def part(self, rows: slice) -> "TorchSearch":
         """See Search; the vectors are not copied."""
         return TorchSearch(self._bank[rows], half=self._half)
 
-    def _found(self, queries: Float32[np.ndarray, "n d"], frames: FrameOfRow | None) -> TwoFrameNearest:
-        """Without frames, the second distance is the first."""
+    @property
+    def device(self) -> str:
+        """Where the bank is, as torch names it."""
+        return str(self._bank.device)
+
+    def on_device(self, array: Any) -> Tensor:  # noqa: ANN401 - of any shape and kind, or a tensor already
+        """The array as a tensor beside the bank; one that is there is not copied."""
         import torch  # noqa: PLC0415
 
+        if not isinstance(array, torch.Tensor):
+            array = torch.from_numpy(np.require(array, requirements=("C", "W")))
+        return array.to(self._bank.device)
+
+    def bank_part(self, rows: slice, frames: FrameOfRow | None = None) -> BankPart:
+        """What `found` takes; `frames`, of these rows, where the nearest of a second frame is wanted.
+
+        Raises:
+            NoNeighbour: there are no such rows.
+        """
+        if not len(self._bank[rows]):
+            raise NoNeighbour(bank_patches=0, queries=0)
+        of_one_frame = frames is None or not (frames != frames[0]).any()
+        return BankPart(rows, None if of_one_frame else self.on_device(frames), self._ranking.longest(rows))
+
+    def found(self, queries: Tensor, parts: Sequence[BankPart]) -> list[Found]:
+        """Of each part, by one matrix product of the queries, a tensor "n d" on the device, and the whole bank.
+
+        Raises:
+            NoNeighbour: a query is not finite.
+        """
+        import torch  # noqa: PLC0415
+
+        with torch.inference_mode():
+            at_once = queries.split(max(1, PRODUCTS_AT_ONCE // len(self._bank)))
+            chunks = [self._of_parts(each, parts) for each in at_once]
+            found = [Found(*map(torch.cat, zip(*of_part, strict=True))) for of_part in zip(*chunks, strict=True)]
+            if not all(each.distance.isfinite().all() for each in found):
+                raise NoNeighbour(bank_patches=len(self._bank), queries=len(queries))
+        return found
+
+    def _on_host(self, queries: Float32[Any, "n d"], frames: FrameOfRow | None) -> list[np.ndarray]:
         if not len(self._bank):
             raise NoNeighbour(bank_patches=0, queries=len(queries))
-        device = self._bank.device
-        on_device = torch.from_numpy(np.ascontiguousarray(queries)).to(device)
-        of_row = None if frames is None else torch.from_numpy(np.ascontiguousarray(frames)).to(device)
-        with torch.inference_mode():
-            parts = on_device.split(max(1, PRODUCTS_AT_ONCE // len(self._bank)))
-            found = [self._two_frames(part, of_row) for part in parts]
-            distance, row, second = (torch.cat(each).cpu().numpy() for each in zip(*found, strict=True))
-        if not np.isfinite(distance).all():
-            raise NoNeighbour(bank_patches=len(self._bank), queries=len(queries))
-        return TwoFrameNearest(distance, row, second)
+        (found,) = self.found(self.on_device(queries), [self.bank_part(slice(None), frames)])
+        return [each.cpu().numpy() for each in found]
 
-    def _two_frames(self, queries: Tensor, of_row: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
-        """Distance to the nearest row, that row, and the distance to the nearest row of another frame."""
+    def _of_parts(self, queries: Tensor, parts: Sequence[BankPart]) -> list[Found]:
+        closeness, squared_norm = self._ranking.closeness(queries)
+        return [self._of_part(queries, part, closeness[:, part.rows], squared_norm) for part in parts]
+
+    def _of_part(self, queries: Tensor, part: BankPart, closeness: Tensor, squared_norm: Tensor) -> Found:
         import torch  # noqa: PLC0415
 
-        candidates, beyond = self._ranking.first(queries)
-        squared = (queries[:, None] - self._bank[candidates]).square().sum(dim=-1)
+        bank, of_row = self._bank[part.rows], part.frames
+        candidates, beyond = self._ranking.first(closeness, squared_norm, part.longest)
+        squared = (queries[:, None] - bank[candidates]).square().sum(dim=-1)
         nearest, place, second = _of_two_frames(squared, None if of_row is None else of_row[candidates])
         row = candidates.gather(1, place[:, None])[:, 0]
         unproven = (~(second <= beyond)).nonzero()[:, 0]  # so also where a value is not finite
         if len(unproven):
-            all_squared = torch.cdist(
-                queries[unproven], self._bank, compute_mode="donot_use_mm_for_euclid_dist"
-            ).square()
+            all_squared = torch.cdist(queries[unproven], bank, compute_mode="donot_use_mm_for_euclid_dist").square()
             nearest[unproven], row[unproven], second[unproven] = _of_two_frames(
                 all_squared, None if of_row is None else of_row.expand(all_squared.shape)
             )
-        return nearest.sqrt(), row, second.sqrt()
+        return Found(nearest.sqrt(), row, second.sqrt())
 
     @cached_property
     def _ranking(self) -> "_Ranking":
@@ -112,20 +166,29 @@ class _Ranking:
         self._scale = float(centred.abs().max().clamp(min=torch.finfo(torch.float32).tiny))
         self._rows = (centred / self._scale).to(torch.float16 if half else torch.float32)
         self._squared_norms = centred.square().sum(dim=1)
-        self._longest = self._squared_norms.max().sqrt()
         summing = 2 * (bank.shape[1] + 8) * _SINGLE  # twice: a GPU may cut where it should round, and fp16 ends at 6e-8
         self._rounding = summing + (2 * _HALF if half else 0), summing
 
-    def first(self, queries: Tensor) -> tuple[Tensor, Tensor]:
-        """Per query the few rows that seem nearest, and a bound: no other row's squared distance is less."""
+    def longest(self, rows: slice) -> Tensor:
+        """The largest norm of these rows about the mean."""
+        return self._squared_norms[rows].max().sqrt()
+
+    def closeness(self, queries: Tensor) -> tuple[Tensor, Tensor]:
+        """Squared distances to all rows, "n m", less the queries' squared norms about the mean, and those, "n"."""
         centred = queries - self._centre
-        closeness = self._squared_norms - 2 * self._products(centred)
-        count = min(SECOND_FRAME_DEPTH, len(self._rows))
+        return self._squared_norms - 2 * self._products(centred), centred.square().sum(dim=1)
+
+    def first(self, closeness: Tensor, squared_norm: Tensor, longest: Tensor) -> tuple[Tensor, Tensor]:
+        """Per query the few rows that seem nearest, and a bound: no other row's squared distance is less.
+
+        `closeness` may be of some rows alone; `longest` is the largest of their norms.
+        """
+        rows = closeness.shape[1]
+        count = min(SECOND_FRAME_DEPTH, rows)
         nearest = closeness.topk(count, dim=1, largest=False)
-        if count == len(self._rows):
-            return nearest.indices, nearest.values.new_full((len(queries),), np.inf)
-        squared_norm = centred.square().sum(dim=1)
-        return nearest.indices, nearest.values[:, -1] + squared_norm - self._slack(squared_norm)
+        if count == rows:
+            return nearest.indices, nearest.values.new_full((len(closeness),), np.inf)
+        return nearest.indices, nearest.values[:, -1] + squared_norm - self._slack(squared_norm, longest)
 
     def _products(self, centred: Tensor) -> Tensor:
         """Of queries and all rows, "n m" of fp32."""
@@ -138,11 +201,11 @@ class _Ranking:
             products = scaled.float() @ self._rows.float().T
         return products * self._scale**2
 
-    def _slack(self, squared_norm: Tensor) -> Tensor:
+    def _slack(self, squared_norm: Tensor, longest: Tensor) -> Tensor:
         """By how much the squared distance that the ranking gives may be wrong; infinite where fp16 overflows."""
         norm = squared_norm.sqrt()
         of_products, of_norms = self._rounding
-        slack = 2 * of_products * norm * self._longest + of_norms * (squared_norm + self._longest.square())
+        slack = 2 * of_products * norm * longest + of_norms * (squared_norm + longest.square())
         return slack.masked_fill(norm > _LARGEST_HALF * self._scale, np.inf)
 
 

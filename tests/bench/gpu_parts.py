@@ -44,6 +44,8 @@ class Sizes:
     views: int = 300
     swap_seconds: float = 3.0
     build_frames: int = 209
+    jpeg_wh_px: tuple[int, int] = (1600, 1200)
+    jpegs: int = 64
 
 
 SMALL = Sizes(
@@ -56,6 +58,8 @@ SMALL = Sizes(
     views=5,
     swap_seconds=0.2,
     build_frames=12,
+    jpeg_wh_px=(160, 120),
+    jpegs=4,
 )
 
 
@@ -170,20 +174,51 @@ def search_parity(device: Device) -> Measured:
 
 
 def search_sweep(device: Device) -> Measured:
-    """The search of a batch, embeddings and results in the host's memory as it is used today."""
+    """The search of a batch, once with embeddings and results in the host's memory, once with both on the device."""
     torch_search = importlib.import_module("softpatch.scoring.torch_search")
     rng = np.random.default_rng(0)
     bank, frames = _bank(rng, device.sizes.bank)
     made = torch_search.TorchSearch.of(bank, device=device.name)
+    part = made.bank_part(slice(None), frames)
     patches = (device.sizes.side_px // 8) ** 2
     rows: list[tuple[object, ...]] = []
     for batch in device.sizes.batches:
         queries = rng.normal(size=(batch * patches, bank.shape[1])).astype(np.float32)
-        seconds = device.seconds(lambda queries=queries: made.nearest_two_frames(queries, frames))
-        rows.append((batch, f"{1e6 * seconds / batch:.0f}", f"{batch / seconds:.0f}"))
-    return Measured(
-        f"Search, bank {bank.shape[0]} x {bank.shape[1]}", ("frames at once", "us a frame", "frames/s"), rows
-    )
+        there = made.on_device(queries)
+        from_host = device.seconds(lambda queries=queries: made.nearest_two_frames(queries, frames))
+        resident = device.seconds(lambda there=there: made.found(there, [part]))
+        rows.append(
+            (batch, *(f"{1e6 * each / batch:.0f}" for each in (from_host, resident)), f"{batch / resident:.0f}")
+        )
+    columns = ("frames at once", "from the host and back, us a frame", "on the device, us a frame", "frames/s")
+    return Measured(f"Search, bank {bank.shape[0]} x {bank.shape[1]}", columns, rows)
+
+
+def search_stages(device: Device) -> Measured:
+    """Where the time of a search goes, and what share of queries the ranking proves: others cost a pass of the bank."""
+    torch = importlib.import_module("torch")
+    torch_search = importlib.import_module("softpatch.scoring.torch_search")
+    rng = np.random.default_rng(0)
+    bank, frames = _bank(rng, device.sizes.bank)
+    batch, patches = max(device.sizes.batches), (device.sizes.side_px // 8) ** 2
+    near = bank[rng.integers(0, len(bank), batch * patches)]
+    queries = (near + rng.normal(size=near.shape) * 0.1).astype(np.float32)
+    rows: list[tuple[object, ...]] = []
+    for half in (False, True):
+        made = torch_search.TorchSearch.of(bank, device=device.name, half=half)
+        part, there = made.bank_part(slice(None), frames), made.on_device(queries)
+        ranking = made._ranking
+        with torch.inference_mode():
+            product = device.seconds(lambda ranking=ranking, there=there: ranking.closeness(there))
+            ranked = (*ranking.closeness(there), part.longest)
+            first = device.seconds(lambda ranking=ranking, ranked=ranked: ranking.first(*ranked))
+            whole = device.seconds(lambda made=made, there=there, part=part: made.found(there, [part]))
+            (found,), (_, beyond) = made.found(there, [part]), ranking.first(*ranked)
+            proven = float((found.second_frame_distance.square() <= beyond).float().mean())
+        stages = (product, first, whole - product - first)
+        rows.append(("fp16" if half else "fp32", *(f"{1e6 * each / batch:.0f}" for each in stages), f"{proven:.2%}"))
+    columns = ("ranking in", "product, us a frame", "first eight", "distances and the unproven", "proven")
+    return Measured(f"Search by stage, {batch} frames at once", columns, rows)
 
 
 def resident_views(device: Device) -> Measured:
@@ -253,6 +288,7 @@ def wide_network(device: Device) -> Measured:
     rng = np.random.default_rng(0)
     bank, frames = _bank(rng, device.sizes.wide_bank)
     search = torch_search.TorchSearch.of(bank, device=device.name)
+    part = search.bank_part(slice(None), frames)
     rows: list[tuple[object, ...]] = []
     side = device.sizes.side_px
     ceiling = _products_per_second(device, "float16" if half else "float32")
@@ -264,8 +300,8 @@ def wide_network(device: Device) -> Measured:
         pixels = torch.rand(batch, 3, side, side, device=device.name, dtype=torch.float16 if half else torch.float32)
         with torch.inference_mode():
             of_network = device.seconds(lambda pixels=pixels: network(pixels))
-            embedded = network(pixels).permute(0, 2, 3, 1).float().reshape(-1, bank.shape[1]).cpu().numpy()
-        of_search = device.seconds(lambda embedded=embedded: search.nearest_two_frames(embedded, frames))
+            embedded = network(pixels).permute(0, 2, 3, 1).float().reshape(-1, bank.shape[1])
+        of_search = device.seconds(lambda embedded=embedded: search.found(embedded, [part]))
         per_frame = (of_network + of_search) / batch
         each = (of_network / batch, of_search / batch)
         rows.append(

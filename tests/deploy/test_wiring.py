@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
+from types import SimpleNamespace
 
 import faiss
 import numpy as np
@@ -17,6 +19,7 @@ from softpatch.network import session_pool
 from softpatch.network.embed import ProviderUnavailable
 from softpatch.network.engines import silently
 from softpatch.network.sessions import SessionRefused
+from softpatch.network.torch_embed import NotOnDevice, TorchEmbedder
 from softpatch.scoring.gpu_search import NoGpu, faiss_on_gpu
 from softpatch.scoring.search import BruteSearch, FlatSearch
 from trainer.build_order import NetworkRun
@@ -30,8 +33,9 @@ def test_without_a_gpu_the_search_falls_back_with_one_clear_line(monkeypatch: py
     """`auto` tries FAISS and torch on a GPU first; the log says what answers instead, and why."""
     monkeypatch.setattr("softpatch.scoring.torch_search.DRIVER", "libcuda-that-is-not-there.so.1")
     with capture_logs() as logged:
-        search = search_of(RuntimeSettings())(EYE)
-    assert isinstance(search, FlatSearch)
+        search = search_of(RuntimeSettings())
+    assert isinstance(search.make(EYE), FlatSearch)
+    assert not search.on_device
     assert logged == [
         {
             "event": "search_ready",
@@ -50,23 +54,28 @@ def test_a_faiss_that_ends_its_process_leaves_the_search_to_the_cpu(monkeypatch:
     monkeypatch.setattr(faiss, "StandardGpuResources", object, raising=False)
     monkeypatch.setattr(wiring, "GPU_SEARCHES", {"faiss": lambda: faiss_on_gpu(aborting)})
     with capture_logs() as logged:
-        search = search_of(RuntimeSettings())(EYE)
+        search = search_of(RuntimeSettings()).make(EYE)
     assert isinstance(search, FlatSearch)
     why = "faiss, tried in a process of its own, ended by SIGABRT: it wrote nothing"
     assert logged == [{"event": "search_ready", "search": "faiss cpu", "faiss": why, "log_level": "info"}]
 
 
 def test_the_first_search_on_a_gpu_that_answers_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Torch, where FAISS has no GPU; the log says why not FAISS."""
+    """FAISS, where there is no torch; the log says why not torch. Only torch's takes embeddings on the GPU."""
 
     def refused() -> type[BruteSearch]:
-        raise NoGpu("no such build")
+        raise NoGpu("torch is not installed")
 
-    monkeypatch.setattr(wiring, "GPU_SEARCHES", {"faiss": refused, "torch": lambda: BruteSearch})
+    assert list(wiring.GPU_SEARCHES) == ["torch", "faiss"]
+    monkeypatch.setattr(wiring, "GPU_SEARCHES", {"torch": refused, "faiss": lambda: BruteSearch})
     with capture_logs() as logged:
-        assert isinstance(search_of(RuntimeSettings())(EYE), BruteSearch)
-    assert logged[0]["search"] == "torch gpu, fp16"
-    assert logged[0]["faiss"] == "no such build"
+        search = search_of(RuntimeSettings())
+    assert isinstance(search.make(EYE), BruteSearch)
+    assert not search.on_device
+    assert logged[0]["search"] == "faiss gpu, fp16"
+    assert logged[0]["torch"] == "torch is not installed"
+    monkeypatch.setattr(wiring, "GPU_SEARCHES", {"torch": lambda: BruteSearch})
+    assert search_of(RuntimeSettings()).on_device
 
 
 def tried(runtime: dict[str, str], monkeypatch: pytest.MonkeyPatch, **given: object) -> list[str]:
@@ -119,9 +128,33 @@ def test_a_cpu_s_runtime_has_refused_no_gpu() -> None:
     assert (network.embedder.provider, network.refused) == ("cpu", "")
 
 
+def test_embeddings_stay_on_a_gpu_where_the_network_and_the_search_are_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where they cannot, they are copied as before, and the health page says why."""
+    on_gpu = SimpleNamespace(provider="cuda", precision="fp32", tried=())
+    monkeypatch.setattr(wiring, "embedder_of", lambda *_, **__: on_gpu)
+    monkeypatch.setattr(TorchEmbedder, "proven", lambda embedder: ("on the device", embedder))
+    opened = partial(opened_network, RuntimeSettings(), batch_frames=2, compiling=silently)
+    assert opened(on_device=False).embedder is on_gpu
+    with capture_logs() as logged:
+        assert opened(on_device=True) == (("on the device", on_gpu), "")
+    assert logged == [{"event": "embeddings_on_device", "provider": "cuda", "log_level": "info"}]
+
+    def refused(_embedder: object) -> None:
+        raise NotOnDevice("CUDA failure 2: out of memory")
+
+    monkeypatch.setattr(TorchEmbedder, "proven", refused)
+    network = opened(on_device=True)
+    assert network.embedder is on_gpu
+    assert network.sentence == (
+        "The network runs on cuda, fp32 (its embeddings are copied to the host: CUDA failure 2: out of memory)."
+    )
+    on_gpu.provider = "cpu"
+    assert opened(on_device=True) == (on_gpu, "")
+
+
 def test_the_cpu_can_be_asked_for() -> None:
     """Then no GPU is tried."""
     with capture_logs() as logged:
-        search = search_of(RuntimeSettings(provider="cpu"))(EYE)
+        search = search_of(RuntimeSettings(provider="cpu")).make(EYE)
     assert isinstance(search, FlatSearch)
     assert logged[0]["gpu"] == "not requested"

@@ -34,7 +34,8 @@ from ingest.frame import DeadLetterReason
 from ingest.kafka.records import Unread
 from softpatch.images.decode import decode
 from softpatch.images.geometry import FrameGeometry
-from softpatch.scoring.score import Scorer
+from softpatch.network.embed import OnnxEmbedder
+from softpatch.scoring.score import FrameScore, Scorer
 from softpatch.scoring.search import BruteSearch, FlatSearch
 from tests.inference.sample_bank import (
     AT,
@@ -52,27 +53,39 @@ from tests.ingest.no_claims import NO_CLAIMS
 from tests.ingest.pictures import scan_bomb
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from ingest.kafka.records import Record
     from ingest.store import FsspecStore
     from softpatch.bank import Bank
-    from softpatch.network.embed import OnnxEmbedder
+    from softpatch.network.embed import Embedder
+    from softpatch.scoring.search import Search
 
 INSPECTION = ViewInspection(dead_letter_cap_ratio=0.2, dead_letter_window_records=10)
+
+
+def on_one_thread(vectors: np.ndarray) -> Search:
+    """The CPU's search."""
+    return FlatSearch(vectors, threads=1)
 
 
 class Bench:
     """An inspector over a store, at a fixed moment."""
 
-    def __init__(self, store: FsspecStore, embedder: OnnxEmbedder, claims: Claims = NO_CLAIMS) -> None:
+    def __init__(
+        self,
+        store: FsspecStore,
+        embedder: Embedder,
+        claims: Claims = NO_CLAIMS,
+        make_search: Callable[[np.ndarray], Search] = on_one_thread,
+    ) -> None:
         self.store = store
         self.now = AT
         self.largest = dict(AS_CREATED)
         self.seconds = 0.0
         self._pool = ThreadPoolExecutor(2)
-        loader = BankLoader(store, embedder, lambda vectors: FlatSearch(vectors, threads=1))
+        loader = BankLoader(store, embedder, make_search)
         self.banks = ActiveBanks(loader, BankNotices())
         self.inspector = Inspector(
             scoring=FrameScoring(
@@ -188,6 +201,36 @@ def test_views_banks_and_geometries_share_a_batch_and_keep_their_own_scores(
         assert in_batch == pytest.approx(by_itself, rel=1e-5)
     assert [each.reason for each in together] == [None, None, Reason.LEARNING, None] * 2
     assert together[2].image is not None
+
+
+def test_the_frames_of_several_views_go_through_the_network_together(
+    bench: Bench, bank: Bank, embedder: OnnxEmbedder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One batch for each size of input and feature set, whatever the views; each bank searches its own frames."""
+    same = sample_bank(embedder, view="line/same", seed=3, frames=4)
+    wide = sample_bank(
+        embedder, view="line/wide", geometry=FrameGeometry(mode="squash", height_px=64, width_px=96), frames=4
+    )
+    for each in (bank, same, wide):
+        bench.put_in_force(each)
+    embedded, scored = list[tuple[int, ...]](), list[tuple[int, ...]]()
+    embed, score = OnnxEmbedder.embed, Scorer.score
+
+    def noted_embed(self: OnnxEmbedder, frames: np.ndarray) -> np.ndarray:
+        embedded.append(frames.shape[:3])
+        return embed(self, frames)
+
+    def noted_score(self: Scorer, embeddings: np.ndarray) -> list[FrameScore]:
+        scored.append(embeddings.shape[:3])
+        return score(self, embeddings)
+
+    monkeypatch.setattr(OnnxEmbedder, "embed", noted_embed)
+    monkeypatch.setattr(Scorer, "score", noted_score)
+    keys = [b"line/cam", b"line/same", b"line/wide"]
+    together = bench.decisions(*(record(n, jpeg(n, defect=n > 5), key=keys[n % 3]) for n in range(9)))
+    assert embedded == [(6, 64, 64), (3, 64, 96)]
+    assert scored == [(3, 8, 8), (3, 8, 8), (3, 8, 12)]
+    assert [each.verdict for each in together] == [Verdict.PASS] * 6 + [Verdict.FAIL] * 3
 
 
 def test_a_frame_past_its_deadline_is_undecided_and_keeps_its_score(bench: Bench, bank: Bank) -> None:

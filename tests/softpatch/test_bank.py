@@ -13,6 +13,7 @@ from safetensors.numpy import load, save
 from softpatch.bank import TENSORS, Bank, InvalidBank, bank_from_bytes, bank_to_bytes, bank_version
 from softpatch.building.build import build_bank
 from softpatch.manifest import FORMAT_VERSION
+from softpatch.scoring.score import Scorer
 from softpatch.scoring.search import FlatSearch
 from softpatch.scoring.self_test import run_self_test
 from softpatch.settings import ScoringRule
@@ -116,7 +117,7 @@ def test_the_golden_bank_stays_readable() -> None:
     assert bank.trusted_patches < len(bank.vectors)
     assert bank_to_bytes(bank) == data
     assert bank_version(data) == GOLDEN.with_suffix(".sha256").read_text().strip()
-    assert run_self_test(bank, MeanColours(), FlatSearch(bank.vectors)).worst_difference <= 1e-4
+    assert run_self_test(bank, MeanColours(), Scorer(bank, FlatSearch(bank.vectors))).worst_difference <= 1e-4
 
 
 def test_the_golden_bank_is_what_a_build_makes_today() -> None:

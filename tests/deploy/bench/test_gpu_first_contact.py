@@ -44,6 +44,31 @@ def test_everything_runs_with_torch(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert ["results of neither bank", 0] in tables["Bank swaps during search"]["rows"]
     assert tables["Build of 12 frames of 512 px, calibrated"]["rows"][-1][1].endswith(" s")
     assert tables["Probes of a bank built on the CPU"]["rows"][-1][2].endswith(" of 1e-04")
+    stages = tables["Search by stage, 2 frames at once"]["rows"]
+    assert [row[0] for row in stages] == ["fp32", "fp16"]
+    assert all(float(row[-1].removesuffix("%")) > 90 for row in stages)
+    (to_score,) = (table for title, table in tables.items() if title.startswith("Frame to score"))
+    assert [row[:2] for row in to_score["rows"]][2:] == [["cpu", 1], ["cpu", 2]]
+    assert all(float(cell) > 0 for row in to_score["rows"][2:] for cell in row[2:])
+    *threads, beside, there = tables["JPEG of 160 x 120 px to 64 px"]["rows"]
+    assert beside[0].endswith("beside the network on cpu")
+    assert float(beside[3]) > 0
+    assert threads[0][0] == "threads: 1"
+    assert there[0] == "torchvision, cpu"
+    assert all(float(cell) > 0 for row in (*threads, there) for cell in row[1:4])
+    assert float(there[-1].split(",")[0]) < 1
+
+
+def test_decoding_is_measured_by_threads_where_torchvision_cannot(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where nvJPEG is not there: the row says so, the others have figures."""
+
+    def lacking(*_: object) -> None:
+        raise ImportError("no libnvjpeg.so")
+
+    monkeypatch.setattr(gpu_product_parts, "_decoded_there", lacking)
+    *threads, _, there = gpu_product_parts.decoding(HERE).rows
+    assert all(float(str(cell)) > 0 for row in threads for cell in row[1:4])
+    assert there[0] == "torchvision, cpu: ImportError: no libnvjpeg.so"
 
 
 def test_a_part_that_lacks_something_or_fails_says_so() -> None:

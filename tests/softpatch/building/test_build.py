@@ -224,7 +224,7 @@ def test_progress_reports_every_stage_to_its_end() -> None:
 def test_probes_replay_on_the_embedder_that_built_them() -> None:
     """The same scores, to the last digit."""
     bank = default_bank()
-    assert run_self_test(bank, MeanColours(), FlatSearch(bank.vectors)).worst_difference == 0
+    assert run_self_test(bank, MeanColours(), Scorer(bank, FlatSearch(bank.vectors))).worst_difference == 0
 
 
 def test_probes_refuse_a_provider_that_scores_otherwise() -> None:
@@ -233,14 +233,14 @@ def test_probes_refuse_a_provider_that_scores_otherwise() -> None:
     with pytest.raises(
         ProbesDisagree, match=r"^probe scores on cuda \(fp32\) differ by .* relative, more than 0.001: "
     ):
-        run_self_test(bank, Brighter(), FlatSearch(bank.vectors))
+        run_self_test(bank, Brighter(), Scorer(bank, FlatSearch(bank.vectors)))
 
 
 def test_probes_refuse_another_graph() -> None:
     """A bank belongs to its graph, and the message names both."""
     bank = default_bank()
     with pytest.raises(ProbesDisagree) as caught:
-        run_self_test(bank, OtherGraph(), FlatSearch(bank.vectors))
+        run_self_test(bank, OtherGraph(), Scorer(bank, FlatSearch(bank.vectors)))
     assert str(caught.value) == (
         "the bank belongs to graph ffffffffffff (ffffffffffff), this program runs eeeeeeeeeeee: "
         "load the bank's graph, or rebuild the bank"

@@ -11,6 +11,7 @@ import pytest
 from softpatch.network.embed import OnnxEmbedder
 from softpatch.network.graph import INPUT, lite0
 from softpatch.network.sessions import MOST_DIFFERENCE
+from softpatch.scoring.score import Scorer
 from softpatch.scoring.search import FlatSearch
 from softpatch.scoring.self_test import TOLERANCES, run_self_test, tolerance_of
 from tests.inference.sample_bank import picture, sample_bank
@@ -74,7 +75,7 @@ def test_embeddings_in_fp16_pass_the_proof_of_a_provider(exact: OnnxEmbedder, fe
 
 def test_a_bank_built_in_fp32_proves_itself_in_fp16(bank: Bank) -> None:
     """Its probes score as they did, to a quarter of what they may differ by; they do differ."""
-    report = run_self_test(bank, InFp16(bank.manifest.features), FlatSearch(bank.vectors))
+    report = run_self_test(bank, InFp16(bank.manifest.features), Scorer(bank, FlatSearch(bank.vectors)))
     assert 0 < report.worst_difference < TOLERANCES["fp16"] / 4
 
 

@@ -208,3 +208,9 @@ def test_a_patch_nearer_to_a_named_defect_than_to_the_bank_scores_more() -> None
     frames = np.array([6, 4.8, 4, 2], np.float32).reshape(4, 1, 1, 1)
     found = [each.score for each in Scorer(bank, BruteSearch(bank.vectors)).score(frames)]
     assert found == pytest.approx([3 * 6, 2 * 4.8, 4, 2])
+
+
+def test_a_patch_that_the_bank_holds_scores_nothing_however_far_a_named_defect_is() -> None:
+    """Its distance of 0 overflowed, with a warning, where it was compared with that to the defect."""
+    bank = replace(on_a_line(0, 10, frames=[0, 1]), negative_vectors=np.array([[60]], np.float32))
+    assert scores_of(bank, 0, 10) == [0, 0]
