@@ -34,6 +34,14 @@ def test_an_extra_keeps_to_one_cuda(extra: str, other: str, fits: str, does_not:
     assert "11.4.0.106" not in tensorrt.specifier
 
 
+def test_each_extra_for_a_gpu_searches_there() -> None:
+    """By FAISS where it is built for that CUDA, else by torch, from the version on that multiplies fp16 to fp32."""
+    assert "torch" not in named("gpu-cu12")
+    assert "faiss-gpu-cu12" in named("gpu-cu12")
+    assert "2.8.0" in named("gpu")["torch"].specifier
+    assert "2.7.1" not in named("gpu")["torch"].specifier
+
+
 @pytest.mark.parametrize("extra", ["cpu", "gpu", "gpu-cu12"])
 def test_each_brings_one_network_runtime_and_one_search(extra: str) -> None:
     """Two of either would share an import name."""

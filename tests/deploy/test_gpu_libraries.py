@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tomllib
+from importlib.metadata import requires, version
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,21 @@ def test_the_pins_are_what_the_extra_asks_for(extra: str) -> None:
         version = own.get(canonicalize_name(each.name))
         assert version is not None, each
         assert each.specifier.contains(version), each
+
+
+@pytest.mark.export
+def test_torch_asks_for_the_cuda_of_the_set() -> None:
+    """The library that one of them loaded first is the other's, too."""
+    pytest.importorskip("torch", reason="needs the export extra")
+    assert version("torch").split("+")[0] == pins_of_all()["torch"]
+    here = {"platform_system": "Linux", "sys_platform": "linux", "platform_machine": "x86_64"}
+    extras = ("cublas", "cudart", "cufft", "curand", "nvrtc")
+    asked = [(each, "") for each in map(Requirement, requires("torch") or [])]
+    asked += [(each, extra) for extra in extras for each in map(Requirement, requires("cuda-toolkit") or [])]
+    taken = [one for one, extra in asked if one.marker is None or one.marker.evaluate({**here, "extra": extra})]
+    held = [one for one in taken if one.name in pins("gpu")]
+    assert {one.name for one in held} == {name for name in pins("gpu") if name.startswith("nvidia-")}
+    assert [one for one in held if not one.specifier.contains(pins("gpu")[one.name])] == []
 
 
 def pins_of_all() -> dict[str, str]:
