@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import hypothesis
 import pytest
-from jaxtyping import install_import_hook
 
 from deploy.local_stack.embedded_broker import EmbeddedBroker
+from tests.array_shapes import check_array_shapes
 from tests.brokers import KafkaBroker
 from tests.command_line import in_this_process
 from tests.postgresql import Postgresql, programs
@@ -22,11 +22,14 @@ if TYPE_CHECKING:
 
     from tests.command_line import Run
 
+LONGEST = "test_live_line.py"
+"""Two tests of half a minute each, which wait for the services they start."""
+
 # What is imported now stays: the collector would walk all of it again and again. See `pytest_collection_finish`.
 gc.disable()
 
 # Only the test run checks array shapes: every annotated function of the library is called through beartype.
-install_import_hook(["softpatch"], "beartype.beartype")
+check_array_shapes("softpatch")
 
 # An example's time depends on what the other workers do meanwhile.
 hypothesis.settings.register_profile("patchline", deadline=None)
@@ -39,11 +42,16 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """What imports and the tests themselves take stays to the end: the collector need not walk it again and again."""
-    gc.collect()
+    """What imports and the tests themselves take stays to the end: the collector need not walk it, not even once."""
     gc.freeze()
     gc.set_threshold(10_000)
     gc.enable()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest tests begin: one that begins last is waited for by cores that have nothing else to do."""
+    items.sort(key=lambda item: item.path.name != LONGEST)
 
 
 def folder_from(variable: str) -> Path:
@@ -55,6 +63,25 @@ def folder_from(variable: str) -> Path:
     if not folder.exists():
         pytest.fail(f"{variable} names {folder}, which does not exist")
     return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _graphs_are_cut_once() -> Iterator[None]:
+    """The part of a graph that gives one feature set is cut out of it once, not for every session that is opened."""
+    from softpatch.network.graph import Graph  # noqa: PLC0415 -- from here on its array shapes are checked
+
+    parts: dict[tuple[str, str], bytes] = {}
+    model_of = Graph.model_of
+
+    def cut_once(graph: Graph, features: str) -> bytes:
+        key = graph.hash, features
+        if key not in parts:
+            parts[key] = model_of(graph, features)
+        return parts[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Graph, "model_of", cut_once)
+        yield
 
 
 @pytest.fixture(scope="session")

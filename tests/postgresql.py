@@ -10,6 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import uuid4
 
+import psycopg
+from psycopg.sql import SQL, Identifier
+
 from tests.brokers import free_port
 
 ACCOUNT = "postgres"
@@ -47,8 +50,10 @@ class Postgresql:
     def database(self) -> str:
         """The address of a new, empty database."""
         name = f"t{uuid4().hex[:8]}"
-        self._run("createdb", "-h", "127.0.0.1", "-p", str(self.port), "-U", "patchline", name)
-        return f"postgresql+psycopg://patchline@127.0.0.1:{self.port}/{name}"
+        address = f"patchline@127.0.0.1:{self.port}"
+        with psycopg.connect(f"postgresql://{address}/postgres", autocommit=True) as server:
+            server.execute(SQL("CREATE DATABASE {}").format(Identifier(name)))
+        return f"postgresql+psycopg://{address}/{name}"
 
     def stop(self) -> None:
         """End it, and remove its folder."""

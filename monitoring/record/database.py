@@ -9,6 +9,7 @@ DatabaseError
 from __future__ import annotations
 
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -155,14 +156,27 @@ def _begin_sqlite(connection: Connection) -> None:
 def _upgrade(connection: Connection) -> None:
     if connection.dialect.name == "postgresql":
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
+    steps = _migration_steps()
+    found = MigrationContext.configure(connection).get_current_revision()
+    if found == steps[0]:
+        return
+    if found is not None and found not in steps:
+        raise NewerDatabase(f"a later release of Patchline changed the history's tables (step {found}): update here")
+    config = _migrations()
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+
+
+@cache
+def _migration_steps() -> tuple[str, ...]:
+    """The steps that this release knows, the latest first."""
+    return tuple(each.revision for each in ScriptDirectory.from_config(_migrations()).walk_revisions())
+
+
+def _migrations() -> Config:
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
-    config.attributes["connection"] = connection
-    known = {each.revision for each in ScriptDirectory.from_config(config).walk_revisions()}
-    found = MigrationContext.configure(connection).get_current_revision()
-    if found is not None and found not in known:
-        raise NewerDatabase(f"a later release of Patchline changed the history's tables (step {found}): update here")
-    command.upgrade(config, "head")
+    return config
 
 
 @contextmanager

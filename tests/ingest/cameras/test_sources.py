@@ -171,7 +171,7 @@ def test_a_wrong_video_argument_is_refused(settings: dict[str, int], sentence: s
         VideoCamera(Path("line.avi"), noon, **settings)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def frames() -> list[CameraFrame]:
     """Six frames of a ring, each with a missing hole, a second apart."""
     times = iter(NOON + timedelta(seconds=second) for second in range(100))
