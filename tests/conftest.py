@@ -5,9 +5,10 @@ from __future__ import annotations
 import gc
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import hypothesis
+import onnxruntime
 import pytest
 
 from deploy.local_stack.embedded_broker import EmbeddedBroker
@@ -20,6 +21,7 @@ from tests.process_starts import ProcessStarts
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from softpatch.network.providers import Provider
     from tests.command_line import Run
 
 LONGEST = "test_live_line.py"
@@ -66,21 +68,30 @@ def folder_from(variable: str) -> Path:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _graphs_are_cut_once() -> Iterator[None]:
-    """The part of a graph that gives one feature set is cut out of it once, not for every session that is opened."""
-    from softpatch.network.graph import Graph  # noqa: PLC0415 -- from here on its array shapes are checked
+def _networks_are_loaded_once() -> Iterator[None]:
+    """What a test asks of a graph is cut out of it, and loaded on the CPU, by the first that asks; it has no state."""
+    from softpatch.network import graph, sessions  # noqa: PLC0415 -- from here on its array shapes are checked
 
+    model_of, open_session, own = graph.Graph.model_of, sessions.open_session, onnxruntime.InferenceSession
     parts: dict[tuple[str, str], bytes] = {}
-    model_of = Graph.model_of
+    loaded: dict[tuple[bytes, int], Any] = {}
 
-    def cut_once(graph: Graph, features: str) -> bytes:
-        key = graph.hash, features
+    def cut_once(whole: graph.Graph, features: str) -> bytes:
+        key = whole.hash, features
         if key not in parts:
-            parts[key] = model_of(graph, features)
+            parts[key] = model_of(whole, features)
         return parts[key]
 
+    def load_once(model: bytes, provider: Provider, options: list[dict[str, str]], *, cores: int = 1) -> Any:  # noqa: ANN401
+        if provider != "cpu" or onnxruntime.InferenceSession is not own:  # some tests replace it
+            return open_session(model, provider, options, cores=cores)
+        if (model, cores) not in loaded:
+            loaded[model, cores] = open_session(model, provider, options, cores=cores)
+        return loaded[model, cores]
+
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Graph, "model_of", cut_once)
+        patch.setattr(graph.Graph, "model_of", cut_once)
+        patch.setattr(sessions, "open_session", load_once)
         yield
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from ingest.cameras.defects import DEFECT_TYPES, DefectType, Specimen, defective, flawless
 from ingest.cameras.lighting import Lighting
-from ingest.cameras.parts import VARIANTS, Variant, part
+from ingest.cameras.parts import VARIANTS, Part, Variant, part
 from ingest.cameras.simulator import Pose, Simulator
 
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
@@ -40,9 +40,15 @@ def seen(specimen: Specimen) -> np.ndarray:
 
 
 @cache
+def metal(variant: Variant) -> Part:
+    """A part of 512 px; no defect that is drawn changes it."""
+    return part(variant, 512)
+
+
+@cache
 def good_look(variant: Variant) -> np.ndarray:
-    """A part of 512 px without a defect, as it is seen."""
-    return seen(flawless(part(variant, 512), 0))
+    """The part without a defect, as it is seen."""
+    return seen(flawless(metal(variant), 0))
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
@@ -94,9 +100,8 @@ def test_a_good_frame_has_no_mask_and_a_defective_one_has() -> None:
 @pytest.mark.parametrize("severity", [0.0, 0.5, 1.0])
 def test_a_defect_is_where_its_mask_says(variant: Variant, kind: DefectType, severity: float) -> None:
     """Against the same part without it: hardly a plain change lies outside the mask, and most of the mask changed."""
-    metal = part(variant, 512)
     for seed in range(4):
-        bad = defective(metal, 0, kind, severity, np.random.default_rng(seed))
+        bad = defective(metal(variant), 0, kind, severity, np.random.default_rng(seed))
         change = cv2.transform(cv2.absdiff(seen(bad), good_look(variant)), np.full((1, 3), 1 / 3))
         mask = bad.mask > 127
         assert 0 < mask.mean() < 0.06
