@@ -15,8 +15,8 @@ WORKERS ?= $(shell echo $$(($$(nproc) + 1)))
 DIST ?= worksteal
 PYTEST := $(BIN)/python -m pytest
 PARALLEL = --numprocesses $(WORKERS) --dist $(DIST)
-# One thread for OpenBLAS and OpenMP each: theirs wait by spinning, which slows workers that share the cores.
-ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
+# One thread for OpenBLAS, OpenMP and OpenCV each: theirs wait by spinning, which slows workers that share the cores.
+ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 OPENCV_FOR_THREADS_NUM=1
 # Folders of tests lie in memory where 4 GB of it are free: on a disk thousands of writes wait to be synced.
 IN_MEMORY := $(shell [ -w /dev/shm ] && [ $$(df --output=avail /dev/shm | tail -n 1) -gt 4000000 ] \
 	&& echo PYTEST_DEBUG_TEMPROOT=/dev/shm)
