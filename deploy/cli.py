@@ -32,6 +32,7 @@ def _command(name: str, function: str, summary: str, panel: str | None = None) -
 DOCTOR = "Check broker, topics, rights, store, disks, network, ports and clock, and say what to do."
 RESTORE = "Put a backup back, into topics that are empty and where files are missing."
 WARM_UP = "Compile what TensorRT needs for the banks in force, so that no inspection waits for it."
+QUANTIZE = "Make the network compute in 8-bit integers, which a CPU with VNNI does faster."
 LIST_VIEWS = "List the views with their state, and when each last sent a frame that is in its window."
 RETIRE_VIEW = "End a view: remove its banks, its window, and what is known of its frames."
 
@@ -131,6 +132,7 @@ COMMANDS = (
     _command("build", "build:build", "Build a bank from a folder of pictures.", WITHOUT),
     _command("score", "score:score", "Score pictures: score, threshold, verdict, and where they look wrong.", WITHOUT),
     _command("explain", "explain:explain", "Draw why a bank scores a picture as it does.", WITHOUT),
+    _command("quantize", "quantize:quantize", QUANTIZE, WITHOUT),
     _command("evaluate", "evaluate:evaluate", "Measure methods on contaminated windows, as the paper does.", WITHOUT),
 )
 """In the order of help; a summary is the first paragraph of the function's docstring. Only here modules load lazily."""

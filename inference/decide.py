@@ -101,7 +101,7 @@ class ScoreEvidence:
     no_part: bool = False
     """Whether there is no part in the picture; never asked of a frame that passes."""
     provider: str
-    precision: Literal["fp32", "fp16"]
+    precision: Literal["fp32", "fp16", "int8"]
     regions: tuple[DefectRegion, ...] = ()
     anomaly_map: SmallMap | None = None
     nearest: NearestPatch | None = None

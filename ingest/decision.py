@@ -174,7 +174,7 @@ class Decision(Message):
     appended_at: Moment
     decided_at: Moment
     provider: str | None = None
-    precision: Literal["fp32", "fp16"] | None = None
+    precision: Literal["fp32", "fp16", "int8"] | None = None
     queue_seconds: NonNegativeFloat = 0.0
     stage_seconds: dict[str, NonNegativeFloat] = Field(default_factory=dict)
     duplicate_of: SourceRecord | None = None

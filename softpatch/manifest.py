@@ -122,7 +122,7 @@ class Manifest(BaseModel):
     trusted_patches: PositiveInt
     threshold: Threshold
     noise_estimate: float = Field(ge=0, le=1)
-    probe_precision: Literal["fp32", "fp16"]
+    probe_precision: Literal["fp32", "fp16", "int8"]
     parent: str | None
     provenance: dict[str, Any]
     created_at: str

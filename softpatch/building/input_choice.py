@@ -12,33 +12,21 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float64
 
-from softpatch.building.calibration_blocks import contiguous_blocks
-from softpatch.building.cross_fit import cross_fit
-from softpatch.building.fit import fit
 from softpatch.building.fitted_bank import SearchMaker
 from softpatch.building.frame_reading import WHOLE_FRAMES, FrameReading
-from softpatch.building.ignored_cells import ignored_cells
 from softpatch.building.input_candidates import input_candidates, typical_size
 from softpatch.building.input_cost import AFFORDED_RATIO, Pace, frame_seconds
-from softpatch.building.label_window import KnownLabels
-from softpatch.building.planting import planted_scores
 from softpatch.building.progress import BuildProgress, silent
-from softpatch.building.window import read_window
-from softpatch.calibration.extreme_value import posterior
+from softpatch.building.trial_bank import trial_scores
 from softpatch.images.geometry import FrameGeometry, Geometry
 from softpatch.manifest import InputChoice, InputCost, InputTrial
 from softpatch.network.embed import Embedder
-from softpatch.settings import FEWEST_BLOCKS, BuildSettings
+from softpatch.settings import BuildSettings
 
 TRIAL_FRAMES = 120
 FEWEST_TRIAL_FRAMES = 60
 """A shorter window is looked at by the widest features, and soon has its first bank: 40 frames of parts that lie about
 freely told no difference, since too many poses were new to every bank."""
-
-TRIAL_PLANTS = 320
-TRIAL_CORESET = 2000
-PASSING_RATIO = 0.9
-"""Of a trial's frames, those that score least: defects are planted into them."""
 
 FALSE_REJECT_RATIOS = (0.05, 0.02, 0.01)
 """Each gives a limit as a bank's own threshold is found: quantiles of 120 scores, with defects among them, are too
@@ -195,31 +183,8 @@ def _seen(
     pool: Executor,
 ) -> Float64[np.ndarray, "plants"]:
     """Of each planted defect, the share of the limits that it scores above."""
-    quick = settings.model_copy(update={"groups": "learn", "coreset_cap": min(settings.coreset_cap, TRIAL_CORESET)})
-    window = read_window(
-        sample, embedder, geometry, fewest=settings.fewest_frames, max_pixels=max_pixels, pool=pool, progress=silent
+    found = trial_scores(
+        sample, embedder, geometry, settings, max_pixels=max_pixels, make_search=make_search, pool=pool
     )
-    known = KnownLabels(window.frames.window_frames, ignored=ignored_cells(geometry, window))
-    fitted = fit(
-        window.embeddings,
-        quick,
-        pool,
-        known=known,
-        blocks=contiguous_blocks(window.frames.window_frames, FEWEST_BLOCKS),
-    )
-    scores = cross_fit(window.embeddings, fitted, make_search=make_search)
-    passing = scores <= np.quantile(scores, PASSING_RATIO)
-    planted = planted_scores(
-        sample,
-        window,
-        fitted,
-        embedder,
-        geometry,
-        passing=np.flatnonzero(passing).tolist(),
-        plants=TRIAL_PLANTS,
-        make_search=make_search,
-        pool=pool,
-    )
-    fitted_scores = posterior(scores)
-    limits = [fitted_scores.binned.score(fitted_scores.limit(ratio)) for ratio in FALSE_REJECT_RATIOS]
-    return np.asarray(np.mean([planted.scores > limit for limit in limits], axis=0))
+    limits = [found.limit(ratio) for ratio in FALSE_REJECT_RATIOS]
+    return np.asarray(np.mean([found.plants > limit for limit in limits], axis=0))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cache, cached_property
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped] # protobuf ships no types
@@ -18,6 +18,8 @@ INPUT_MULTIPLE_PX = 32
 """What the sides of an input are a multiple of, unless a graph says otherwise."""
 
 INPUT = "frames"
+
+GraphPrecision = Literal["fp32", "int8"]
 
 
 class InvalidGraph(ValueError):
@@ -37,12 +39,14 @@ class Graph:
     """uint8 [N, H, W, 3] (RGB) in; each feature set's embeddings out: float32 [N, H/stride, W/stride, dimension].
 
     H and W are multiples of `input_multiple_px`. The first feature set is the one to take where nobody says which.
+    `precision` is what its layers compute in: a graph in `int8` is for the CPU.
     """
 
     name: str
     features: Mapping[str, FeatureSet]
     input_multiple_px: int
     model: bytes = field(repr=False)
+    precision: GraphPrecision = "fp32"
 
     @cached_property
     def hash(self) -> str:
@@ -97,22 +101,27 @@ def graph_from_bytes(model: bytes, *, source: str) -> Graph:
     try:
         features = _FEATURES.validate_json(metadata["features"])
         multiple = _MULTIPLE.validate_json(metadata["input_multiple_px"])
+        precision = _PRECISION.validate_python(metadata.get("precision", "fp32"))
     except ValidationError as error:
         raise InvalidGraph(f"{source} has metadata that cannot be read: {error.errors()[0]['msg']}; {_HINT}") from error
     if _ends(parsed.graph) != [(INPUT, onnx.TensorProto.UINT8, 4, 3), *_described(features)]:
         raise InvalidGraph(f"{source} does not map uint8 frames [N,H,W,3] to the embeddings it names; {_HINT}")
-    return Graph(name=metadata["name"], features=features, input_multiple_px=multiple, model=model)
+    return Graph(name=metadata["name"], features=features, input_multiple_px=multiple, model=model, precision=precision)
 
 
 _HINT = "make one with python -m softpatch.network.export"
 _FEATURES = TypeAdapter(Annotated[dict[str, FeatureSet], Field(min_length=1)])
 _MULTIPLE: TypeAdapter[int] = TypeAdapter(PositiveInt)
+_PRECISION: TypeAdapter[GraphPrecision] = TypeAdapter(GraphPrecision)
 
 
-def graph_metadata(name: str, features: Mapping[str, FeatureSet], *, input_multiple_px: int) -> dict[str, str]:
-    """What a graph file says of itself."""
+def graph_metadata(
+    name: str, features: Mapping[str, FeatureSet], *, input_multiple_px: int, precision: GraphPrecision = "fp32"
+) -> dict[str, str]:
+    """What a graph file says of itself; one that says nothing of its precision is in fp32."""
     described = {key: each.model_dump() for key, each in features.items()}
-    return {"name": name, "features": json.dumps(described), "input_multiple_px": str(input_multiple_px)}
+    said = {"name": name, "features": json.dumps(described), "input_multiple_px": str(input_multiple_px)}
+    return said if precision == "fp32" else said | {"precision": precision}
 
 
 _End = tuple[str, int, int, int]  # name, element type, axes, length of the last

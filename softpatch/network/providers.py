@@ -8,7 +8,7 @@ from typing import Literal
 from softpatch.network.graph import INPUT
 
 Provider = Literal["tensorrt", "cuda", "cpu"]
-Precision = Literal["fp32", "fp16"]
+Precision = Literal["fp32", "fp16", "int8"]
 PrecisionChoice = Literal["auto", "fp32", "fp16"]
 
 ORT_NAMES: Mapping[Provider, str] = {
@@ -19,9 +19,9 @@ ORT_NAMES: Mapping[Provider, str] = {
 PRECISIONS: Mapping[Provider, tuple[Precision, ...]] = {
     "tensorrt": ("fp16", "fp32"),
     "cuda": ("fp32",),
-    "cpu": ("fp32",),
+    "cpu": ("fp32", "int8"),
 }
-"""What each computes in; the first is what `auto` takes."""
+"""What each computes in; the first is what `auto` takes. int8 is what a graph is in, and nothing to ask for."""
 
 BUCKETS = (1, 4, 16, 64)
 """Frames of a run on a GPU: a batch is filled up to the next of these, because every other size costs it a search for
@@ -52,9 +52,11 @@ class FrameShapes:
         return [self.buckets[-1]] * full + last
 
 
-def precision_of(provider: Provider, asked: PrecisionChoice) -> Precision | None:
-    """What a provider computes in where this is asked of it; None where it cannot."""
+def precision_of(provider: Provider, asked: PrecisionChoice, graph: Precision = "fp32") -> Precision | None:
+    """What a provider computes a graph in where this is asked of it; None where it cannot."""
     known = PRECISIONS[provider]
+    if graph == "int8":
+        return graph if graph in known and asked == "auto" else None
     if asked == "auto":
         return known[0]
     return asked if asked in known else None

@@ -36,7 +36,7 @@ class SessionPool:
     @property
     def precision(self) -> Precision:
         """What they compute in."""
-        return precision_of(self._provider, self._precision) or PRECISIONS[self._provider][0]
+        return precision_of(self._provider, self._precision, self._graph.precision) or PRECISIONS[self._provider][0]
 
     def session(self, features: str, shapes: FrameShapes | None = None) -> Session:
         """The session for these features and frames (default: those to expect).

@@ -57,7 +57,10 @@ def proven_session(
     """
     if ORT_NAMES[provider] not in onnxruntime.get_available_providers():
         raise SessionRefused(f"this onnxruntime {onnxruntime.__version__} {NOT_BUILT_IN}")
-    taken = precision_of(provider, precision)
+    taken = precision_of(provider, precision, graph.precision)
+    if taken is None and graph.precision == "int8":
+        asked = "" if precision == "auto" else f", and the settings ask for {precision}"
+        raise SessionRefused(f"the network {graph.name} is in int8, for the CPU{asked}")
     if taken is None:
         raise SessionRefused(f"it does not compute in {precision}, which the settings ask for")
     wanted = _Wanted(graph, features, provider, taken, shapes)
