@@ -47,7 +47,7 @@ def quantize(
     out.parent.mkdir(parents=True, exist_ok=True)  # a file that cannot be written is reported before the work
     console = Console()
     try:
-        made = quantise_for_folder(folder, load(settings, flags), view=view, progress=ProgressDisplay(console))
+        made = quantise_for_folder(folder, load(settings, flags), view=view, step=ProgressDisplay(console).step)
     except CannotQuantise as error:
         raise CommandFailed(f"{error}; name another network in runtime.backbone") from error
     console.print(figures_table(made))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
 from statistics import median
@@ -29,11 +31,13 @@ if TYPE_CHECKING:
 
     from jaxtyping import UInt8
 
-    from deploy.output.progress import ProgressDisplay
     from deploy.settings import Settings
     from softpatch.building.input_choice import ChosenInput
     from softpatch.building.trial_bank import TrialScores
     from softpatch.network.graph import Graph
+
+Step = Callable[[str], AbstractContextManager[None]]
+"""Shows what is being done while it is."""
 
 MEASURED_FRAMES = 32
 """By which the layers are measured, at most: every third picture, and none of those that judge."""
@@ -88,7 +92,7 @@ class QuantisedNetwork:
     int8: FrameMilliseconds
 
 
-def quantise_for_folder(folder: Path, settings: Settings, *, view: str, progress: ProgressDisplay) -> QuantisedNetwork:
+def quantise_for_folder(folder: Path, settings: Settings, *, view: str, step: Step) -> QuantisedNetwork:
     """Quantise the settings' network by a third of the folder's pictures, and judge it by the others.
 
     Raises:
@@ -105,20 +109,30 @@ def quantise_for_folder(folder: Path, settings: Settings, *, view: str, progress
     build, graph = settings.training_of(view).build_settings, graph_of(settings.runtime)
     whole = OnnxEmbedder.open(graph, provider="cpu", threads=threads)
     with ThreadPoolExecutor(threads or available_cores(), "quantise") as pool:
-        work = {"max_pixels": max_pixels, "make_search": partial(FlatSearch, threads=threads), "pool": pool}
-        with progress.step("Choosing the input"):
+        make_search = partial(FlatSearch, threads=threads)
+        trial = partial(trial_scores, judge, max_pixels=max_pixels, make_search=make_search, pool=pool)
+        with step("Choosing the input"):
             reading = frame_reading(judge, build, (), earlier_depth=None)
-            chosen = choose_input(judge, whole, build, reading=reading, earlier=None, **work)
+            chosen = choose_input(
+                judge,
+                whole,
+                build,
+                reading=reading,
+                earlier=None,
+                max_pixels=max_pixels,
+                make_search=make_search,
+                pool=pool,
+            )
         measured = _shaped(measure, chosen, max_pixels=max_pixels)
-        with progress.step("Measuring and rounding the layers"):
+        with step("Measuring and rounding the layers"):
             integers = quantised(graph, measured, seed=build.seed)
         fp32 = whole.with_features(chosen.features)
         int8 = OnnxEmbedder.open(integers, provider="cpu", threads=threads).with_features(chosen.features)
-        with progress.step("Judging by the network in fp32"):
-            before = trial_scores(judge, fp32, chosen.geometry, build, **work)
-        with progress.step("Judging by the network in int8"):
-            now = trial_scores(judge, int8, chosen.geometry, build, passing=before.passing, **work)
-    with progress.step("Measuring error and speed"):
+        with step("Judging by the network in fp32"):
+            before = trial(fp32, chosen.geometry, build)
+        with step("Judging by the network in int8"):
+            now = trial(int8, chosen.geometry, build, passing=before.passing)
+    with step("Measuring error and speed"):
         held_out = _shaped(_spread(judge, TOGETHER_FRAMES), chosen, max_pixels=max_pixels)
         error = _embedding_error(fp32.embed(held_out), int8.embed(held_out))
         in_fp32, in_int8 = _milliseconds([fp32, int8], held_out)
@@ -129,16 +143,17 @@ def quantise_for_folder(folder: Path, settings: Settings, *, view: str, progress
 def verdict_changes(before: TrialScores, now: TrialScores, false_reject_ratio: float) -> VerdictChanges:
     """Each judged by the threshold of its own network."""
     limits = [each.limit(false_reject_ratio) for each in (before, now)]
+    scores = [np.concatenate([each.frames, each.plants]) for each in (before, now)]
+    first, second = (each.argsort().argsort().astype(np.float64) for each in scores)
     frames = [each.frames > limit for each, limit in zip((before, now), limits, strict=True)]
     plants = [each.plants > limit for each, limit in zip((before, now), limits, strict=True)]
-    ranks = [np.concatenate([each.frames, each.plants]).argsort().argsort() for each in (before, now)]
     return VerdictChanges(
         frames=len(frames[0]),
         frames_changed=int((frames[0] != frames[1]).sum()),
         plants=len(plants[0]),
         plants_changed=int((plants[0] != plants[1]).sum()),
         found=(int(plants[0].sum()), int(plants[1].sum())),
-        rank_correlation=float(np.corrcoef(*ranks)[0, 1]),
+        rank_correlation=float(np.corrcoef(first, second)[0, 1]),
     )
 
 

@@ -5,13 +5,12 @@ measured on frames. A convolution that writes a tensor multiplies a channel, tho
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
 
 import numpy as np
 import onnx
 from onnx import helper
 
-from softpatch.network.convolutions import Frame, Network, without_unread, written
+from softpatch.network.convolutions import ACTIVATIONS, Frames, Network, without_unread, written
 
 HEADROOM = 1.1
 """By how much a channel may exceed what the frames showed before it is clipped, where a clip follows."""
@@ -19,11 +18,11 @@ HEADROOM = 1.1
 MOST_SCALE = 64.0
 """That a channel is multiplied by: one that is always 0 has no range."""
 
-PASSING = ("Clip", "Relu", "MaxPool")
+PASSING = (*ACTIVATIONS, "MaxPool")
 """Operators whose result scales with what they read: a clip's at 0, and where its upper end scales, too."""
 
 
-def with_equal_ranges(model: onnx.ModelProto, frames: Sequence[Frame]) -> onnx.ModelProto:
+def with_equal_ranges(model: onnx.ModelProto, frames: Frames) -> onnx.ModelProto:
     """The same function but for clips: what exceeds a channel's range on the frames by more than HEADROOM is cut."""
     changed = onnx.ModelProto()
     changed.CopyFrom(model)
@@ -39,7 +38,8 @@ def with_equal_ranges(model: onnx.ModelProto, frames: Sequence[Frame]) -> onnx.M
         if write is not None:
             weights, bias = weights * write[:, None, None, None], bias * write
         names = f"{each.node.name}_weights", f"{each.node.name}_bias"
-        each.node.input[1], each.node.input[2] = names
+        del each.node.input[1:]
+        each.node.input.extend(names)
         changed.graph.initializer.extend(
             written(values.astype(np.float32), name) for values, name in zip((weights, bias), names, strict=True)
         )
@@ -74,7 +74,7 @@ class _Groups:
         return name
 
 
-def _scales(network: Network, groups: _Groups, frames: Sequence[Frame]) -> dict[str, np.ndarray]:
+def _scales(network: Network, groups: _Groups, frames: Frames) -> dict[str, np.ndarray]:
     """By what each group's channels are multiplied."""
     read = {each.source for each in network.convolutions}
     scaled = {
@@ -85,21 +85,20 @@ def _scales(network: Network, groups: _Groups, frames: Sequence[Frame]) -> dict[
     ranges = network.ranges(sorted({each for members in scaled.values() for each in members}), frames)
     found = {}
     for name, members in scaled.items():
-        ends = {_clipped_at(network, reader) for each in members for reader in network.readers[each]} - {None}
+        readers = [reader for each in members for reader in network.readers[each] if reader.op_type == "Clip"]
+        ends = {_upper_end(network, reader) for reader in readers}
         counted = [each for each in members if not any(node.op_type in PASSING for node in network.readers[each])]
         top = np.max([np.abs(ranges[each]).max(axis=0) for each in counted or members], axis=0)
         if not ends:
             top = np.maximum(top, max(float(top.max()), np.finfo(np.float32).tiny) / MOST_SCALE)
             found[name] = np.exp(np.log(top).mean()) / top
-        elif len(ends) == 1 and (end := ends.pop()):
+        elif len(ends) == 1 and (end := float(max(ends))) > 0:
             found[name] = end / np.clip(top * HEADROOM, end / MOST_SCALE, end)
     return found
 
 
-def _clipped_at(network: Network, node: onnx.NodeProto) -> float | None:
-    """The upper end of a clip, 0 for one that does not begin at 0; None for any other operator."""
-    if node.op_type != "Clip":
-        return None
+def _upper_end(network: Network, node: onnx.NodeProto) -> float:
+    """Of a clip; 0 for one that does not begin at 0."""
     if len(node.input) != 3 or not all(name in network.constants for name in node.input[1:]):  # noqa: PLR2004
         return 0.0
     low, high = (float(network.constant(name)) for name in node.input[1:])

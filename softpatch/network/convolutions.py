@@ -13,12 +13,17 @@ from onnx import TensorProto, helper, numpy_helper
 from softpatch.network.graph import INPUT
 from softpatch.network.running import open_session
 
-Frame = UInt8[np.ndarray, "h w 3"]
+BIAS = 2
+"""Its place among a convolution's inputs."""
+
+ACTIVATIONS = ("Clip", "Relu")
+
+Frames = UInt8[np.ndarray, "n h w 3"]
 
 
 @dataclass(frozen=True)
 class Convolution:
-    """One node with a bias: `weights` are [outputs, inputs of a group, rows, columns]."""
+    """One node: `weights` are [outputs, inputs of a group, rows, columns]; `bias` is 0 where it has none."""
 
     node: onnx.NodeProto
     weights: Float32[np.ndarray, "o i r c"]
@@ -37,13 +42,13 @@ class Convolution:
     @cached_property
     def groups(self) -> int:
         """Groups of channels that do not see each other: as many as channels where it is depthwise."""
-        return int(_attribute(self.node, "group", 1))
+        return _integers(self.node, "group", [1])[0]
 
     def columns(self, seen: Float32[np.ndarray, "i h w"], places: int, rng: np.random.Generator) -> np.ndarray:
         """What its kernel lies on at random places, and a 1 for the bias: float32 [groups, places, inputs + 1]."""
         rows, columns = self.weights.shape[2:]
-        top, left, bottom, right = _attribute(self.node, "pads", [0, 0, 0, 0])
-        stride = tuple(_attribute(self.node, "strides", [1, 1]))
+        top, left, bottom, right = _integers(self.node, "pads", [0, 0, 0, 0])
+        stride = _integers(self.node, "strides", [1, 1])
         padded = np.pad(seen, ((0, 0), (top, bottom), (left, right)))
         under = np.lib.stride_tricks.sliding_window_view(padded, (rows, columns), axis=(1, 2))
         under = under[:, :: stride[0], :: stride[1]]
@@ -54,8 +59,10 @@ class Convolution:
         return np.concatenate([flat, np.ones((*flat.shape[:2], 1), np.float32)], axis=2)
 
 
-def _attribute(node: onnx.NodeProto, name: str, default: object) -> object:
-    return next((helper.get_attribute_value(each) for each in node.attribute if each.name == name), default)
+def _integers(node: onnx.NodeProto, name: str, default: list[int]) -> list[int]:
+    """An attribute that is an integer, or several."""
+    found = [each for each in node.attribute if each.name == name]
+    return (list(found[0].ints) or [found[0].i]) if found else default
 
 
 class Network:
@@ -72,15 +79,36 @@ class Network:
 
     @cached_property
     def convolutions(self) -> list[Convolution]:
-        """Those with a bias, in order. An embedding's own have none: the backbone's have that of their batch norm."""
-        biased = [node for node in self.model.graph.node if node.op_type == "Conv" and len(node.input) == 3]  # noqa: PLR2004
-        return [Convolution(node, self.constant(node.input[1]), self.constant(node.input[2])) for node in biased]
+        """The backbone's, in order: those with a bias, and those that others, or clips, come behind.
+
+        An embedding's own have neither: they average, or project.
+        """
+        found, leads_on = [], set[str]()
+        for node in reversed(self.model.graph.node):
+            before_others = bool(leads_on & set(node.output))
+            if before_others or node.op_type in {"Conv", *ACTIVATIONS}:
+                leads_on |= set(node.input)
+            if node.op_type == "Conv" and (before_others or len(node.input) > BIAS):
+                found.append(self._convolution(node))
+        return found[::-1]
+
+    def _convolution(self, node: onnx.NodeProto) -> Convolution:
+        weights = self.constant(node.input[1])
+        has_bias = len(node.input) > BIAS
+        return Convolution(node, weights, self.constant(node.input[BIAS]) if has_bias else weights[:, 0, 0, 0] * 0)
+
+    def activation_behind(self, name: str) -> str | None:
+        """What a clip gives that alone reads this tensor."""
+        readers = self.readers[name]
+        if len(readers) != 1 or readers[0].op_type not in ACTIVATIONS or name in self.outputs:
+            return None
+        return str(readers[0].output[0])
 
     def constant(self, name: str) -> np.ndarray:
         """The values of an initializer."""
         return numpy_helper.to_array(self.constants[name])
 
-    def values(self, names: Sequence[str], frames: Sequence[Frame]) -> Iterator[dict[str, np.ndarray]]:
+    def values(self, names: Sequence[str], frames: Frames) -> Iterator[dict[str, np.ndarray]]:
         """These tensors, [channels, h, w] each, frame by frame."""
         shown = onnx.ModelProto()
         shown.CopyFrom(self.model)
@@ -91,7 +119,7 @@ class Network:
             given = session.run(list(names), {INPUT: frame[None]})
             yield {name: value[0] for name, value in zip(names, given, strict=True)}
 
-    def ranges(self, names: Sequence[str], frames: Sequence[Frame]) -> dict[str, Float64[np.ndarray, "2 channels"]]:
+    def ranges(self, names: Sequence[str], frames: Frames) -> dict[str, Float64[np.ndarray, "2 channels"]]:
         """The lowest and the highest value of every channel, over the frames."""
         found: dict[str, np.ndarray] = {}
         for values in self.values(names, frames):

@@ -24,7 +24,7 @@ MOST_INPUTS = 2400
 def products_of(columns: Float32[np.ndarray, "g n k1"]) -> Float64[np.ndarray, "g r k1"]:
     """The sums of products of every two inputs, the constant 1 last; where there are many, of each with the 1 alone."""
     left = columns if columns.shape[2] <= MOST_INPUTS else columns[..., -1:]
-    return np.matmul(left.transpose(0, 2, 1), columns).astype(np.float64)
+    return np.asarray(np.matmul(left.transpose(0, 2, 1), columns), np.float64)
 
 
 def rounded_weights(
@@ -56,7 +56,7 @@ def rounded_weights(
 
 
 def _nearest(weights: np.ndarray, steps: np.ndarray) -> np.ndarray:
-    return np.clip(np.round(weights / steps), -MOST_WEIGHT, MOST_WEIGHT).astype(np.int8)
+    return np.asarray(np.clip(np.round(weights / steps), -MOST_WEIGHT, MOST_WEIGHT), np.int8)
 
 
 def _spread(products: Float64[np.ndarray, "g k1 k1"]) -> Float64[np.ndarray, "g k1 k1"]:
@@ -65,4 +65,4 @@ def _spread(products: Float64[np.ndarray, "g k1 k1"]) -> Float64[np.ndarray, "g 
     diagonal = np.einsum("gii->gi", damped)  # a view
     diagonal += DAMPING * diagonal[:, :-1].mean(axis=1, keepdims=True) + np.finfo(np.float32).tiny
     upper = np.linalg.cholesky(np.linalg.inv(damped)).transpose(0, 2, 1)
-    return -upper / np.einsum("gii->gi", upper)[..., None]
+    return np.asarray(-upper / np.einsum("gii->gi", upper)[..., None])

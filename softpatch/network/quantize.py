@@ -13,7 +13,7 @@ from jaxtyping import Float64, Int8
 from onnx import helper
 
 from softpatch.network.channel_ranges import with_equal_ranges
-from softpatch.network.convolutions import Convolution, Frame, Network, without_unread, written
+from softpatch.network.convolutions import Convolution, Frames, Network, without_unread, written
 from softpatch.network.graph import Graph, graph_from_bytes, graph_metadata
 from softpatch.network.integer_weights import products_of, rounded_weights
 
@@ -56,7 +56,7 @@ class _Layer:
     result: str
 
 
-def quantised(graph: Graph, frames: Sequence[Frame], *, seed: int = 0) -> Graph:
+def quantised(graph: Graph, frames: Frames, *, seed: int = 0) -> Graph:
     """The graph in 8-bit integers, for inputs like these frames (uint8 RGB, as the network is given them).
 
     Its embeddings are others, near to those before (docs/networks.md): it is another network, with banks of its own.
@@ -77,7 +77,7 @@ def quantised(graph: Graph, frames: Sequence[Frame], *, seed: int = 0) -> Graph:
     results = {each.node.name: absorbed.get(each.node.name, each.result) for each in chosen}
     tensors = {each.source for each in chosen} | set(results.values())
     for node in model.graph.node:
-        if node.op_type == "Add" and tensors >= set(node.input):
+        if node.op_type == "Add" and tensors >= set(node.input) and not network.activation_behind(node.output[0]):
             tensors.add(node.output[0])
     tensors -= network.outputs
     ranges = {name: _Range.of(ends) for name, ends in network.ranges(sorted(tensors), frames).items()}
@@ -99,14 +99,13 @@ def _absorbed(network: Network, chosen: Sequence[Convolution]) -> dict[str, str]
     """What a clip alone behind a convolution writes: its ends are those of the 8-bit values."""
     found = {}
     for each in chosen:
-        readers = network.readers[each.result]
-        if len(readers) == 1 and readers[0].op_type in {"Clip", "Relu"} and each.result not in network.outputs:
-            found[each.node.name] = str(readers[0].output[0])
+        if clipped := network.activation_behind(each.result):
+            found[each.node.name] = clipped
     return found
 
 
 def _products(
-    network: Network, chosen: Sequence[Convolution], frames: Sequence[Frame], seed: int
+    network: Network, chosen: Sequence[Convolution], frames: Frames, seed: int
 ) -> dict[str, Float64[np.ndarray, "g r k1"]]:
     rng = np.random.default_rng(seed)
     sums: dict[str, np.ndarray] = {}
@@ -160,13 +159,13 @@ class _Nodes:
         if name not in self.ranges:
             return
         ends = [f"{name}_step", f"{name}_zero"]
-        values = np.array(self.ranges[name].step), np.array(self.ranges[name].zero)
+        values: list[np.ndarray] = [np.array(self.ranges[name].step), np.array(self.ranges[name].zero)]
         self.constants.extend(written(value, end) for value, end in zip(values, ends, strict=True))
         self.written.append(helper.make_node("QuantizeLinear", [raw, *ends], [f"{name}_8"], f"{name}_to_8"))
         self.written.append(helper.make_node("DequantizeLinear", [f"{name}_8", *ends], [f"{name}_of_8"], f"{name}_of"))
 
     def _by_row(self, name: str, integers: np.ndarray, steps: np.ndarray) -> str:
-        values = integers, steps.astype(np.float32), np.zeros(len(steps), integers.dtype)
+        values: list[np.ndarray] = [integers, steps.astype(np.float32), np.zeros(len(steps), integers.dtype)]
         names = [name, f"{name}_step", f"{name}_zero"]
         self.constants.extend(written(value, each) for value, each in zip(values, names, strict=True))
         self.written.append(helper.make_node("DequantizeLinear", names, [f"{name}_real"], f"{name}_of", axis=0))

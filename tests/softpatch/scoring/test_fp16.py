@@ -84,3 +84,4 @@ def test_each_provider_is_allowed_what_it_explains() -> None:
     assert tolerance_of("tensorrt", "fp16", "fp32") == tolerance_of("cpu", "fp32", "fp16") == 2e-2
     assert tolerance_of("cuda", "fp32", "fp32") == tolerance_of("tensorrt", "fp32", "fp32") == 1e-3
     assert tolerance_of("cpu", "fp32", "fp32") == 1e-4
+    assert tolerance_of("cpu", "int8", "int8") == 2e-2
