@@ -18,6 +18,9 @@ HEADROOM = 1.1
 MOST_SCALE = 64.0
 """That a channel is multiplied by: one that is always 0 has no range."""
 
+LEAST_RANGE = 1e-9
+"""Of a tensor, where no frame showed anything in it."""
+
 PASSING = (*ACTIVATIONS, "MaxPool")
 """Operators whose result scales with what they read: a clip's at 0, and where its upper end scales, too."""
 
@@ -90,9 +93,9 @@ def _scales(network: Network, groups: _Groups, frames: Frames) -> dict[str, np.n
         counted = [each for each in members if not any(node.op_type in PASSING for node in network.readers[each])]
         top = np.max([np.abs(ranges[each]).max(axis=0) for each in counted or members], axis=0)
         if not ends:
-            top = np.maximum(top, max(float(top.max()), np.finfo(np.float32).tiny) / MOST_SCALE)
+            top = np.maximum(top, max(float(top.max()), LEAST_RANGE) / MOST_SCALE)
             found[name] = np.exp(np.log(top).mean()) / top
-        elif len(ends) == 1 and (end := float(max(ends))) > 0:
+        elif len(ends) == 1 and (end := max(ends)) > 0:
             found[name] = end / np.clip(top * HEADROOM, end / MOST_SCALE, end)
     return found
 
