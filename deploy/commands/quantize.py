@@ -10,25 +10,31 @@ from rich.table import Table
 
 from deploy.commands.options import JsonFile, SetFlags, SettingsFile, load
 from deploy.errors import CommandFailed, UsageError
-from deploy.offline.quantised_network import QuantisedNetwork, quantise_for_folder
+from deploy.offline.quantised_network import QuantisedNetwork, quantise_for_folders
 from deploy.output.progress import ProgressDisplay
 from deploy.output.reports import write_json
 from softpatch.network.quantize import CannotQuantise
 
-Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Pictures: directly in it, or in MVTec layout (train).")]
+Folders = Annotated[
+    list[Path],
+    typer.Argument(metavar="DIR...", help="One for each line: pictures directly in it, or MVTec layout (train)."),
+]
 Out = Annotated[Path, typer.Option("--out", metavar="FILE", help="The ONNX file to write.")]
 View = Annotated[str, typer.Option("--view", metavar="LINE/CAMERA", help="Whose pictures they are; decides settings.")]
 MostChanged = Annotated[
     float,
     typer.Option(
-        "--most-changed", min=0, max=1, help="Share of pictures, and of planted defects, that may be decided otherwise."
+        "--most-changed",
+        min=0,
+        max=1,
+        help="Share of a line's pictures, and of planted defects, that may be decided otherwise.",
     ),
 ]
 
 
 def quantize(
     *,
-    folder: Folder,
+    folders: Folders,
     out: Out,
     view: View = "folder/camera-1",
     most_changed: MostChanged = 0.05,
@@ -38,24 +44,25 @@ def quantize(
 ) -> None:
     """Make the network compute in 8-bit integers, which a CPU with VNNI does faster.
 
-    A third of a folder's pictures measure its layers. The others, with defects planted into them, are judged by both
-    networks; where more than --most-changed of them are decided otherwise, nothing is written. Name the file in
-    runtime.backbone: it is another network, and every view needs a new bank.
+    A third of every folder's pictures measure its layers. The others, with defects planted into them, are judged by
+    both networks; where more than --most-changed of a folder's are decided otherwise, nothing is written. Give a folder
+    for every line that the network is for, and name the file in runtime.backbone: it is another network, and every view
+    needs a new bank.
     """
     if out.is_dir():
         raise UsageError(f"--out {out} is a folder; name a file in it")
     out.parent.mkdir(parents=True, exist_ok=True)  # a file that cannot be written is reported before the work
     console = Console()
     try:
-        made = quantise_for_folder(folder, load(settings, flags), view=view, step=ProgressDisplay(console).step)
+        made = quantise_for_folders(folders, load(settings, flags), view=view, step=ProgressDisplay(console).step)
     except CannotQuantise as error:
         raise CommandFailed(f"{error}; name another network in runtime.backbone") from error
     console.print(figures_table(made))
-    taken = made.verdicts.changed_ratio <= most_changed
+    taken = made.changed_ratio <= most_changed
     write_json(json, facts_of(made, taken=taken))
     if not taken:
         raise CommandFailed(
-            f"{made.verdicts.changed_ratio:.1%} are decided otherwise, more than --most-changed {most_changed:.1%}: "
+            f"{made.changed_ratio:.1%} are decided otherwise, more than --most-changed {most_changed:.1%}: "
             "nothing is written; stay with the network in fp32"
         )
     part = out.with_name(out.name + ".part")
@@ -66,36 +73,55 @@ def quantize(
 
 def facts_of(made: QuantisedNetwork, *, taken: bool) -> dict[str, Any]:
     """The JSON document."""
-    geometry = made.chosen.geometry
     return {
         "graph": made.graph.name,
         "graph_hash": made.graph.hash,
-        "input_px": [geometry.width_px, geometry.height_px],
-        "features": made.chosen.features,
-        "embedding_error": made.embedding_error,
-        "verdicts": asdict(made.verdicts) | {"changed_ratio": made.verdicts.changed_ratio},
-        "frame_milliseconds": {"fp32": asdict(made.fp32), "int8": asdict(made.int8)},
+        "changed_ratio": made.changed_ratio,
         "taken": taken,
+        "folders": [
+            {
+                "folder": str(each.folder),
+                "input_px": [each.chosen.geometry.width_px, each.chosen.geometry.height_px],
+                "features": each.chosen.features,
+                "embedding_error": each.embedding_error,
+                "verdicts": asdict(each.verdicts) | {"changed_ratio": each.verdicts.changed_ratio},
+                "frame_milliseconds": {"fp32": asdict(each.fp32), "int8": asdict(each.int8)},
+            }
+            for each in made.trials
+        ],
     }
 
 
 def figures_table(made: QuantisedNetwork) -> Table:
-    """The figures, for people."""
-    geometry, verdicts = made.chosen.geometry, made.verdicts
-    table = Table(
-        title=f"{made.graph.name}, {geometry.width_px} x {geometry.height_px} px {made.chosen.features}",
-        caption=f"Embeddings differ by {made.embedding_error:.1%} of their length; the scores' ranks correlate by "
-        f"{verdicts.rank_correlation:.3f}",
-        title_justify="left",
-        caption_justify="left",
+    """A column for each folder, for people."""
+    table = Table(title=made.graph.name, title_justify="left")
+    table.add_column("fp32 -> int8")
+    columns = []
+    for each in made.trials:
+        geometry, verdicts = each.chosen.geometry, each.verdicts
+        table.add_column(each.folder.name, justify="right")
+        columns.append(
+            [
+                f"{geometry.width_px} x {geometry.height_px} px {each.chosen.features}",
+                f"{each.embedding_error:.1%}",
+                f"{verdicts.rank_correlation:.3f}",
+                f"{verdicts.found[0]} -> {verdicts.found[1]}",
+                f"{verdicts.plants_changed} of {verdicts.plants}",
+                f"{verdicts.frames_changed} of {verdicts.frames}",
+                f"{each.fp32.alone:.1f} -> {each.int8.alone:.1f} ms",
+                f"{each.fp32.together:.1f} -> {each.int8.together:.1f} ms",
+            ]
+        )
+    words = (
+        "input",
+        "embeddings differ by",
+        "correlation of ranks",
+        "planted defects found",
+        "of these decided otherwise",
+        "pictures decided otherwise",
+        "network, a frame alone",
+        "network, one of sixteen",
     )
-    for name in ("", "fp32", "int8", "decided otherwise"):
-        table.add_column(name, justify="left" if not name else "right")
-    table.add_row("planted defects found", *map(str, verdicts.found), f"{verdicts.plants_changed} of {verdicts.plants}")
-    table.add_row("pictures", "", "", f"{verdicts.frames_changed} of {verdicts.frames}")
-    for words, before, now in (
-        ("network, a frame alone", made.fp32.alone, made.int8.alone),
-        ("network, one of sixteen", made.fp32.together, made.int8.together),
-    ):
-        table.add_row(words, f"{before:.1f} ms", f"{now:.1f} ms", "")
+    for row in zip(words, *columns, strict=True):
+        table.add_row(*row)
     return table

@@ -1,4 +1,4 @@
-"""A network in 8-bit integers from a folder of a line's pictures, and what it does to their verdicts."""
+"""A network in 8-bit integers from folders of lines' pictures, and what it does to their verdicts."""
 
 from __future__ import annotations
 
@@ -32,15 +32,17 @@ if TYPE_CHECKING:
     from jaxtyping import UInt8
 
     from deploy.settings import Settings
+    from softpatch.building.fitted_bank import SearchMaker
     from softpatch.building.input_choice import ChosenInput
     from softpatch.building.trial_bank import TrialScores
     from softpatch.network.graph import Graph
+    from softpatch.settings import BuildSettings
 
 Step = Callable[[str], AbstractContextManager[None]]
 """Shows what is being done while it is."""
 
-MEASURED_FRAMES = 32
-"""By which the layers are measured, at most: every third picture, and none of those that judge."""
+MEASURED_FRAMES = 24
+"""Of a folder, by which the layers are measured, at most: every third picture, and none of those that judge."""
 
 JUDGED_FRAMES = 120
 FEWEST_FRAMES = 30
@@ -78,13 +80,13 @@ class FrameMilliseconds:
 
 
 @dataclass(frozen=True, eq=False)
-class QuantisedNetwork:
-    """The network in integers, and how it compares with the one in fp32 on the pictures that did not measure it.
+class FolderTrial:
+    """How both networks compare on the pictures of one line that did not measure the one in integers.
 
     `embedding_error` is the mean length of an embedding's change, as a share of their root mean square length.
     """
 
-    graph: Graph
+    folder: Path
     chosen: ChosenInput
     embedding_error: float
     verdicts: VerdictChanges
@@ -92,52 +94,111 @@ class QuantisedNetwork:
     int8: FrameMilliseconds
 
 
-def quantise_for_folder(folder: Path, settings: Settings, *, view: str, step: Step) -> QuantisedNetwork:
-    """Quantise the settings' network by a third of the folder's pictures, and judge it by the others.
+@dataclass(frozen=True)
+class QuantisedNetwork:
+    """The network in integers, and its trial on each folder."""
+
+    graph: Graph
+    trials: tuple[FolderTrial, ...]
+
+    @property
+    def changed_ratio(self) -> float:
+        """The largest share of a folder's pictures, or planted defects, that are decided otherwise."""
+        return max(each.verdicts.changed_ratio for each in self.trials)
+
+
+def quantise_for_folders(folders: Sequence[Path], settings: Settings, *, view: str, step: Step) -> QuantisedNetwork:
+    """Quantise the settings' network by a third of each folder's pictures, and judge it by the others.
 
     Raises:
         NoImages: there are none.
         TooFewFrames: there are too few that can be decoded.
         CannotQuantise: this network cannot compute in integers.
     """
-    encoded = [image.path.read_bytes() for image in read_folder(folder).train]
-    if len(encoded) < FEWEST_FRAMES:
-        raise TooFewFrames(f"{len(encoded)} pictures, and {FEWEST_FRAMES} are needed to measure a network and judge it")
-    measure = _spread(encoded[::3], MEASURED_FRAMES)
-    judge = _spread([frame for place, frame in enumerate(encoded) if place % 3], JUDGED_FRAMES)
-    threads, max_pixels = settings.runtime.threads, settings.images.max_pixels
-    build, graph = settings.training_of(view).build_settings, graph_of(settings.runtime)
-    whole = OnnxEmbedder.open(graph, provider="cpu", threads=threads)
+    threads, graph = settings.runtime.threads, graph_of(settings.runtime)
+    fp32 = OnnxEmbedder.open(graph, provider="cpu", threads=threads)
     with ThreadPoolExecutor(threads or available_cores(), "quantise") as pool:
-        make_search = partial(FlatSearch, threads=threads)
-        trial = partial(trial_scores, judge, max_pixels=max_pixels, make_search=make_search, pool=pool)
-        with step("Choosing the input"):
-            reading = frame_reading(judge, build, (), earlier_depth=None)
-            chosen = choose_input(
-                judge,
-                whole,
-                build,
-                reading=reading,
-                earlier=None,
-                max_pixels=max_pixels,
-                make_search=make_search,
-                pool=pool,
-            )
-        measured = _shaped(measure, chosen, max_pixels=max_pixels)
+        lines = []
+        for folder in folders:
+            with step(f"{folder.name}: choosing the input"):
+                lines.append(_Line.of(folder, fp32, settings, view=view, pool=pool))
         with step("Measuring and rounding the layers"):
-            integers = quantised(graph, measured, seed=build.seed)
-        fp32 = whole.with_features(chosen.features)
-        int8 = OnnxEmbedder.open(integers, provider="cpu", threads=threads).with_features(chosen.features)
-        with step("Judging by the network in fp32"):
-            before = trial(fp32, chosen.geometry, build)
-        with step("Judging by the network in int8"):
-            now = trial(int8, chosen.geometry, build, passing=before.passing)
-    with step("Measuring error and speed"):
-        held_out = _shaped(_spread(judge, TOGETHER_FRAMES), chosen, max_pixels=max_pixels)
-        error = _embedding_error(fp32.embed(held_out), int8.embed(held_out))
-        in_fp32, in_int8 = _milliseconds([fp32, int8], held_out)
-    changes = verdict_changes(before, now, build.false_reject_ratio)
-    return QuantisedNetwork(integers, chosen, error, changes, in_fp32, in_int8)
+            measuring = [frame for line in lines for frame in line.shaped(line.measuring)]
+            integers = quantised(graph, measuring, seed=lines[0].build.seed)
+        int8 = OnnxEmbedder.open(integers, provider="cpu", threads=threads)
+        trials = []
+        for line in lines:
+            with step(f"{line.folder.name}: judging"):
+                trials.append(line.trial(fp32, int8))
+    return QuantisedNetwork(integers, tuple(trials))
+
+
+@dataclass(frozen=True, eq=False)
+class _Line:
+    """A folder's pictures, encoded: those that measure the layers, and those that judge."""
+
+    folder: Path
+    measuring: list[bytes]
+    judging: list[bytes]
+    chosen: ChosenInput
+    build: BuildSettings
+    max_pixels: int
+    make_search: SearchMaker
+    pool: ThreadPoolExecutor
+
+    @classmethod
+    def of(cls, folder: Path, fp32: OnnxEmbedder, settings: Settings, *, view: str, pool: ThreadPoolExecutor) -> _Line:
+        """At the input that the settings say, or that the pictures choose."""
+        encoded = [image.path.read_bytes() for image in read_folder(folder).train]
+        if len(encoded) < FEWEST_FRAMES:
+            raise TooFewFrames(
+                f"{folder} has {len(encoded)} pictures; {FEWEST_FRAMES} are needed to measure a network and judge it"
+            )
+        judging = _spread([frame for place, frame in enumerate(encoded) if place % 3], JUDGED_FRAMES)
+        build, max_pixels = settings.training_of(view).build_settings, settings.images.max_pixels
+        make_search = partial(FlatSearch, threads=settings.runtime.threads)
+        chosen = choose_input(
+            judging,
+            fp32,
+            build,
+            reading=frame_reading(judging, build, (), earlier_depth=None),
+            earlier=None,
+            max_pixels=max_pixels,
+            make_search=make_search,
+            pool=pool,
+        )
+        measuring = _spread(encoded[::3], MEASURED_FRAMES)
+        return cls(folder, measuring, judging, chosen, build, max_pixels, make_search, pool)
+
+    def shaped(self, frames: Sequence[bytes]) -> list[UInt8[np.ndarray, "h w 3"]]:
+        """As the network is given them; those that cannot be decoded are left out."""
+        shaped, geometry = [], self.chosen.geometry
+        for frame in frames:
+            try:
+                shaped.append(geometry.apply(geometry.decode(frame, max_pixels=self.max_pixels)))
+            except UndecodableImage:
+                continue
+        if not shaped:
+            raise TooFewFrames(f"{self.folder} has no picture that can be decoded")
+        return shaped
+
+    def trial(self, fp32: OnnxEmbedder, int8: OnnxEmbedder) -> FolderTrial:
+        """Both networks on the pictures that judge."""
+        fp32, int8 = (each.with_features(self.chosen.features) for each in (fp32, int8))
+        judged = partial(
+            trial_scores,
+            self.judging,
+            geometry=self.chosen.geometry,
+            settings=self.build,
+            max_pixels=self.max_pixels,
+            make_search=self.make_search,
+            pool=self.pool,
+        )
+        before = judged(fp32)
+        changes = verdict_changes(before, judged(int8, passing=before.passing), self.build.false_reject_ratio)
+        some = np.stack(self.shaped(_spread(self.judging, TOGETHER_FRAMES)))
+        error = _embedding_error(fp32.embed(some), int8.embed(some))
+        return FolderTrial(self.folder, self.chosen, error, changes, *_milliseconds([fp32, int8], some))
 
 
 def verdict_changes(before: TrialScores, now: TrialScores, false_reject_ratio: float) -> VerdictChanges:
@@ -160,19 +221,6 @@ def verdict_changes(before: TrialScores, now: TrialScores, false_reject_ratio: f
 def _spread(frames: Sequence[bytes], most: int) -> list[bytes]:
     """So many of them at most, evenly."""
     return [frames[round(i)] for i in np.linspace(0, len(frames) - 1, min(most, len(frames)))]
-
-
-def _shaped(frames: Sequence[bytes], chosen: ChosenInput, *, max_pixels: int) -> UInt8[np.ndarray, "n h w 3"]:
-    """As the network is given them; those that cannot be decoded are left out."""
-    shaped = []
-    for frame in frames:
-        try:
-            shaped.append(chosen.geometry.apply(chosen.geometry.decode(frame, max_pixels=max_pixels)))
-        except UndecodableImage:
-            continue
-    if not shaped:
-        raise TooFewFrames("no picture can be decoded")
-    return np.stack(shaped)
 
 
 def _embedding_error(before: np.ndarray, now: np.ndarray) -> float:

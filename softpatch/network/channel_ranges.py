@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 from onnx import helper
 
-from softpatch.network.convolutions import ACTIVATIONS, Frames, Network, without_unread, written
+from softpatch.network.convolutions import ACTIVATIONS, MeasuringFrames, ParsedGraph, without_unread, written
 
 HEADROOM = 1.1
 """By how much a channel may exceed what the frames showed before it is clipped, where a clip follows."""
@@ -25,11 +25,11 @@ PASSING = (*ACTIVATIONS, "MaxPool")
 """Operators whose result scales with what they read: a clip's at 0, and where its upper end scales, too."""
 
 
-def with_equal_ranges(model: onnx.ModelProto, frames: Frames) -> onnx.ModelProto:
+def with_equal_ranges(model: onnx.ModelProto, frames: MeasuringFrames) -> onnx.ModelProto:
     """The same function but for clips: what exceeds a channel's range on the frames by more than HEADROOM is cut."""
     changed = onnx.ModelProto()
     changed.CopyFrom(model)
-    network = Network(changed)
+    network = ParsedGraph(changed)
     groups = _Groups(network)
     scales = _scales(network, groups, frames)
     for each in network.convolutions:
@@ -54,7 +54,7 @@ def with_equal_ranges(model: onnx.ModelProto, frames: Frames) -> onnx.ModelProto
 class _Groups:
     """Tensors whose channels have to be scaled alike: the two ends of an addition, a clip's two sides."""
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, network: ParsedGraph) -> None:
         self._parents: dict[str, str] = {each.result: each.result for each in network.convolutions}
         self.joined: set[str] = set()
         """The nodes that join tensors to one group."""
@@ -77,7 +77,7 @@ class _Groups:
         return name
 
 
-def _scales(network: Network, groups: _Groups, frames: Frames) -> dict[str, np.ndarray]:
+def _scales(network: ParsedGraph, groups: _Groups, frames: MeasuringFrames) -> dict[str, np.ndarray]:
     """By what each group's channels are multiplied."""
     read = {each.source for each in network.convolutions}
     scaled = {
@@ -100,7 +100,7 @@ def _scales(network: Network, groups: _Groups, frames: Frames) -> dict[str, np.n
     return found
 
 
-def _upper_end(network: Network, node: onnx.NodeProto) -> float:
+def _upper_end(network: ParsedGraph, node: onnx.NodeProto) -> float:
     """Of a clip; 0 for one that does not begin at 0."""
     if len(node.input) != 3 or not all(name in network.constants for name in node.input[1:]):  # noqa: PLR2004
         return 0.0
@@ -108,7 +108,7 @@ def _upper_end(network: Network, node: onnx.NodeProto) -> float:
     return high if low == 0 else 0.0
 
 
-def _scale_back(model: onnx.ModelProto, network: Network, groups: _Groups, scales: dict[str, np.ndarray]) -> None:
+def _scale_back(model: onnx.ModelProto, network: ParsedGraph, groups: _Groups, scales: dict[str, np.ndarray]) -> None:
     """Every other operator reads the tensors as they were."""
     nodes: list[onnx.NodeProto] = []
     own = {each.node.name for each in network.convolutions} | groups.joined

@@ -18,7 +18,8 @@ BIAS = 2
 
 ACTIVATIONS = ("Clip", "Relu")
 
-Frames = UInt8[np.ndarray, "n h w 3"]
+MeasuringFrames = Sequence[UInt8[np.ndarray, "_ _ 3"]]
+"""Of one size or of several."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ def _integers(node: onnx.NodeProto, name: str, default: list[int]) -> list[int]:
     return (list(found[0].ints) or [found[0].i]) if found else default
 
 
-class Network:
+class ParsedGraph:
     """A parsed graph with who reads and who writes each tensor; changes of nodes do not show in it."""
 
     def __init__(self, model: onnx.ModelProto) -> None:
@@ -108,7 +109,7 @@ class Network:
         """The values of an initializer."""
         return numpy_helper.to_array(self.constants[name])
 
-    def values(self, names: Sequence[str], frames: Frames) -> Iterator[dict[str, np.ndarray]]:
+    def values(self, names: Sequence[str], frames: MeasuringFrames) -> Iterator[dict[str, np.ndarray]]:
         """These tensors, [channels, h, w] each, frame by frame."""
         shown = onnx.ModelProto()
         shown.CopyFrom(self.model)
@@ -119,7 +120,7 @@ class Network:
             given = session.run(list(names), {INPUT: frame[None]})
             yield {name: value[0] for name, value in zip(names, given, strict=True)}
 
-    def ranges(self, names: Sequence[str], frames: Frames) -> dict[str, Float64[np.ndarray, "2 channels"]]:
+    def ranges(self, names: Sequence[str], frames: MeasuringFrames) -> dict[str, Float64[np.ndarray, "2 channels"]]:
         """The lowest and the highest value of every channel, over the frames."""
         found: dict[str, np.ndarray] = {}
         for values in self.values(names, frames):

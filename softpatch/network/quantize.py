@@ -13,7 +13,7 @@ from jaxtyping import Float64, Int8
 from onnx import helper
 
 from softpatch.network.channel_ranges import with_equal_ranges
-from softpatch.network.convolutions import Convolution, Frames, Network, without_unread, written
+from softpatch.network.convolutions import Convolution, MeasuringFrames, ParsedGraph, without_unread, written
 from softpatch.network.graph import Graph, graph_from_bytes, graph_metadata
 from softpatch.network.integer_weights import products_of, rounded_weights
 
@@ -56,7 +56,7 @@ class _Layer:
     result: str
 
 
-def quantised(graph: Graph, frames: Frames, *, seed: int = 0) -> Graph:
+def quantised(graph: Graph, frames: MeasuringFrames, *, seed: int = 0) -> Graph:
     """The graph in 8-bit integers, for inputs like these frames (uint8 RGB, as the network is given them).
 
     Its embeddings are others, near to those before (docs/networks.md): it is another network, with banks of its own.
@@ -68,10 +68,10 @@ def quantised(graph: Graph, frames: Frames, *, seed: int = 0) -> Graph:
     if graph.precision != "fp32":
         raise CannotQuantise(f"{graph.name} computes in {graph.precision} already")
     model = onnx.load_model_from_string(graph.model)
-    if len(Network(model).convolutions) < FEWEST_CONVOLUTIONS:
+    if len(ParsedGraph(model).convolutions) < FEWEST_CONVOLUTIONS:
         raise CannotQuantise(f"{graph.name} has hardly any convolutions: nothing to compute in integers")
     model = with_equal_ranges(model, frames)
-    network = Network(model)
+    network = ParsedGraph(model)
     chosen = network.convolutions[1:]
     absorbed = _absorbed(network, chosen)
     results = {each.node.name: absorbed.get(each.node.name, each.result) for each in chosen}
@@ -95,7 +95,7 @@ def quantised(graph: Graph, frames: Frames, *, seed: int = 0) -> Graph:
     return graph_from_bytes(model.SerializeToString(deterministic=True), source=f"{graph.name} in int8")
 
 
-def _absorbed(network: Network, chosen: Sequence[Convolution]) -> dict[str, str]:
+def _absorbed(network: ParsedGraph, chosen: Sequence[Convolution]) -> dict[str, str]:
     """What a clip alone behind a convolution writes: its ends are those of the 8-bit values."""
     found = {}
     for each in chosen:
@@ -105,7 +105,7 @@ def _absorbed(network: Network, chosen: Sequence[Convolution]) -> dict[str, str]
 
 
 def _products(
-    network: Network, chosen: Sequence[Convolution], frames: Frames, seed: int
+    network: ParsedGraph, chosen: Sequence[Convolution], frames: MeasuringFrames, seed: int
 ) -> dict[str, Float64[np.ndarray, "g r k1"]]:
     rng = np.random.default_rng(seed)
     sums: dict[str, np.ndarray] = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -49,15 +50,21 @@ def plates(tmp_path: Path) -> Path:
 def test_the_network_is_written_and_its_figures_shown(
     plates: Path, flags: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Of two thirds of the pictures, which did not measure it; nothing else is left beside the file."""
+    """Of two thirds of each line's pictures, which did not measure it; nothing else is left beside the file."""
+    other = shutil.copytree(plates, tmp_path / "other")
+    for file in sorted(other.iterdir())[30:]:
+        file.unlink()
     out, document = tmp_path / "made" / "small-int8.onnx", tmp_path / "facts.json"
-    quantize(folder=plates, out=out, most_changed=1.0, flags=flags, json=document)
+    quantize(folders=[plates, other], out=out, most_changed=1.0, flags=flags, json=document)
     made, facts, text = load_graph(out), json.loads(document.read_text()), capsys.readouterr().out
     assert (made.name, made.precision, made.hash) == ("small-int8", "int8", facts["graph_hash"])
-    assert (facts["verdicts"]["frames"], facts["verdicts"]["plants"], facts["taken"]) == (24, 320, True)
-    assert 0 < facts["embedding_error"] < 0.2
-    assert facts["verdicts"]["rank_correlation"] > 0.5
-    assert min(facts["frame_milliseconds"]["int8"].values()) > 0
+    assert [each["verdicts"]["frames"] for each in facts["folders"]] == [24, 20]
+    assert facts["changed_ratio"] == max(each["verdicts"]["changed_ratio"] for each in facts["folders"])
+    for each in facts["folders"]:
+        assert 0 < each["embedding_error"] < 0.2
+        assert each["verdicts"]["plants"] == 320
+        assert each["verdicts"]["rank_correlation"] > 0.5
+        assert min(each["frame_milliseconds"]["int8"].values()) > 0
     assert "planted defects found" in text
     assert f"Next: runtime.backbone: {out}" in text
     assert [file.name for file in out.parent.iterdir()] == [out.name]
@@ -68,18 +75,20 @@ def test_where_too_many_are_decided_otherwise_nothing_is_written(
     plates: Path, flags: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Shares of pictures and of planted defects are held against the bound each for itself; the JSON says it."""
-    real = command.quantise_for_folder
+    real = command.quantise_for_folders
 
     def otherwise(*arguments: object, **words: object) -> QuantisedNetwork:
         made = real(*arguments, **words)  # type: ignore[arg-type]
-        return replace(made, verdicts=replace(made.verdicts, frames_changed=3, plants_changed=0))
+        (trial,) = made.trials
+        verdicts = replace(trial.verdicts, frames_changed=3, plants_changed=0)
+        return replace(made, trials=(replace(trial, verdicts=verdicts),))
 
-    monkeypatch.setattr(command, "quantise_for_folder", otherwise)
+    monkeypatch.setattr(command, "quantise_for_folders", otherwise)
     out, document = tmp_path / "small-int8.onnx", tmp_path / "facts.json"
     with pytest.raises(
         CommandFailed, match=r"^12\.5% are decided otherwise, more than --most-changed 10\.0%: nothing is"
     ):
-        quantize(folder=plates, out=out, most_changed=0.1, flags=flags, json=document)
+        quantize(folders=[plates], out=out, most_changed=0.1, flags=flags, json=document)
     assert not out.exists()
     assert json.loads(document.read_text())["taken"] is False
 
@@ -88,17 +97,17 @@ def test_a_handful_of_pictures_is_too_few(plates: Path, flags: list[str], tmp_pa
     """They would have to measure it and to judge it."""
     for file in sorted(plates.iterdir())[10:]:
         file.unlink()
-    with pytest.raises(TooFewFrames, match=r"^10 pictures, and 30 are needed to measure a network and judge it$"):
-        quantize(folder=plates, out=tmp_path / "out.onnx", flags=flags)
+    with pytest.raises(TooFewFrames, match=r"plates has 10 pictures; 30 are needed to measure a network and judge it$"):
+        quantize(folders=[plates], out=tmp_path / "out.onnx", flags=flags)
 
 
 @pytest.mark.slow
 def test_a_network_in_integers_is_not_quantised_again(plates: Path, flags: list[str], tmp_path: Path) -> None:
     """The message names what to change."""
     out = tmp_path / "small-int8.onnx"
-    quantize(folder=plates, out=out, most_changed=1.0, flags=flags)
+    quantize(folders=[plates], out=out, most_changed=1.0, flags=flags)
     with pytest.raises(CommandFailed, match=r"small-int8 computes in int8 already; name another network in runtime\."):
-        quantize(folder=plates, out=out, flags=[f"runtime.backbone={out}", *flags[1:]])
+        quantize(folders=[plates], out=out, flags=[f"runtime.backbone={out}", *flags[1:]])
 
 
 def test_verdicts_are_compared_by_each_networks_own_threshold() -> None:

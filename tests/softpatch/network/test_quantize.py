@@ -11,7 +11,7 @@ import pytest
 from onnx import numpy_helper
 
 from softpatch.network.channel_ranges import with_equal_ranges
-from softpatch.network.convolutions import Network
+from softpatch.network.convolutions import ParsedGraph
 from softpatch.network.embed import OnnxEmbedder, ProviderUnavailable
 from softpatch.network.graph import Graph, graph_from_bytes, lite0
 from softpatch.network.integer_weights import MOST_INPUTS, products_of, rounded_weights
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SEEDS = range(4)
+FRAMES = [*smooth_frames(6), *smooth_frames(2, side=96)]
 
 
 def embedded(graph: Graph, frames: np.ndarray) -> np.ndarray:
@@ -41,19 +42,19 @@ def test_embeddings_of_frames_that_it_was_not_measured_with_stay_near(seed: int)
     """Within a twentieth of their length, through 13 layers of 24 channels, whose ranges differ by a hundred."""
     graph = small_network(seed)
     frames = smooth_frames(40, seed=seed)
-    now = quantised(graph, frames[:24])
+    now = quantised(graph, list(frames[:24]))
     assert 0 < difference(embedded(now, frames[24:]), embedded(graph, frames[24:])) < 0.05
 
 
 def test_it_is_a_network_of_its_own_that_says_what_it_computes_in() -> None:
     """Another hash, so no bank of the network in fp32 fits it; the same features, and read back as written."""
     graph = small_network()
-    now = quantised(graph, smooth_frames(8))
+    now = quantised(graph, FRAMES)
     assert (now.name, now.precision, graph.precision) == ("small-int8", "int8", "fp32")
     assert (now.features, now.input_multiple_px) == (graph.features, graph.input_multiple_px)
     assert now.hash != graph.hash
     assert graph_from_bytes(now.model, source="again") == now
-    assert quantised(graph, smooth_frames(8)).model == now.model
+    assert quantised(graph, FRAMES).model == now.model
 
 
 def test_every_layer_but_the_first_runs_in_integers(tmp_path: Path) -> None:
@@ -62,17 +63,17 @@ def test_every_layer_but_the_first_runs_in_integers(tmp_path: Path) -> None:
     options = onnxruntime.SessionOptions()
     options.optimized_model_filepath = str(tmp_path / "run.onnx")
     options.log_severity_level = 3  # it warns that the file is for this machine
-    model = quantised(graph, smooth_frames(8)).model_of("patches")
+    model = quantised(graph, FRAMES).model_of("patches")
     onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     kinds = [node.op_type for node in onnx.load(tmp_path / "run.onnx").graph.node]
-    layers = len(Network(onnx.load_model_from_string(graph.model)).convolutions)
+    layers = len(ParsedGraph(onnx.load_model_from_string(graph.model)).convolutions)
     assert kinds.count("QLinearConv") == layers - 1
     assert not {"Clip", "Sigmoid"} & set(kinds[2:])
 
 
 def test_no_sum_of_two_products_exceeds_16_bits() -> None:
     """Processors without VNNI add two products in 16 bits and cut the sum: they would score otherwise."""
-    model = onnx.load_model_from_string(quantised(small_network(), smooth_frames(8)).model)
+    model = onnx.load_model_from_string(quantised(small_network(), FRAMES).model)
     weights = [
         numpy_helper.to_array(each).astype(int)
         for each in model.graph.initializer
@@ -86,14 +87,14 @@ def test_what_cannot_compute_in_integers_says_so() -> None:
     """A network in int8 once more, and one with hardly any convolutions."""
     graph = small_network()
     with pytest.raises(CannotQuantise, match=r"^small-int8 computes in int8 already$"):
-        quantised(quantised(graph, smooth_frames(8)), smooth_frames(8))
+        quantised(quantised(graph, FRAMES), FRAMES)
     with pytest.raises(CannotQuantise, match=r"^small has hardly any convolutions: nothing to compute in integers$"):
-        quantised(small_network(blocks=1), smooth_frames(8))
+        quantised(small_network(blocks=1), FRAMES)
 
 
 def test_it_runs_on_the_cpu_alone_and_only_as_it_is() -> None:
     """A GPU, or settings that ask for fp32, are refused with the reason."""
-    now = quantised(small_network(), smooth_frames(8))
+    now = quantised(small_network(), FRAMES)
     assert OnnxEmbedder.open(now).precision == "int8"
     with pytest.raises(ProviderUnavailable, match="the network small-int8 is in int8, for the CPU, and the settings"):
         OnnxEmbedder.open(now, provider="cpu", precision="fp32")
@@ -104,12 +105,12 @@ def test_it_runs_on_the_cpu_alone_and_only_as_it_is() -> None:
 def test_equal_ranges_leave_the_function_as_it_was(seed: int) -> None:
     """On frames that were measured nothing is clipped; every channel of a sum then has the same range."""
     graph, frames = small_network(seed), smooth_frames(16, seed=seed)
-    model = with_equal_ranges(onnx.load_model_from_string(graph.model), frames)
+    model = with_equal_ranges(onnx.load_model_from_string(graph.model), list(frames))
     changed = run(open_session(model.SerializeToString(), "cpu", [{}]), "patches", frames)
     np.testing.assert_allclose(changed, embedded(graph, frames), rtol=1e-3, atol=1e-3 * np.abs(changed).max())
     names = ["narrow", *(f"{kind}{block}" for kind in ("narrow", "sum") for block in range(4))]
     before, after = (
-        np.max([np.abs(ends).max(axis=0) for ends in Network(each).ranges(names, frames).values()], axis=0)
+        np.max([np.abs(ends).max(axis=0) for ends in ParsedGraph(each).ranges(names, list(frames)).values()], axis=0)
         for each in (onnx.load_model_from_string(graph.model), model)
     )
     assert before.max() / before.min() > 1.5
@@ -152,7 +153,7 @@ def test_where_a_row_has_very_many_weights_the_mean_error_goes_to_the_bias() -> 
 def test_the_shipped_network_in_integers_scores_much_the_same() -> None:
     """All three feature sets of one file, on frames that it was not measured with: within a tenth of their length."""
     graph, frames = lite0(), smooth_frames(12, side=96)
-    now = quantised(graph, frames[:8])
+    now = quantised(graph, list(frames[:8]))
     assert len(now.model) < 0.4 * len(graph.model)
     for features in graph.features:
         before, after = (
