@@ -59,7 +59,7 @@ class TwoViews(MeanColours):
 @pytest.fixture(autouse=True)
 def few_plants(monkeypatch: pytest.MonkeyPatch) -> None:
     """A quarter of what a trial plants is enough for pictures of which one feature set sees nothing."""
-    monkeypatch.setattr("softpatch.building.input_choice.TRIAL_PLANTS", 80)
+    monkeypatch.setattr("softpatch.building.trial_bank.TRIAL_PLANTS", 80)
 
 
 def chosen(
