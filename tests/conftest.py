@@ -24,8 +24,14 @@ if TYPE_CHECKING:
     from softpatch.network.providers import Provider
     from tests.command_line import Run
 
-LONGEST = "test_live_line.py"
-"""Two tests of half a minute each, which wait for the services they start."""
+WAITING = (
+    "test_live_line.py",
+    "test_supervisor.py",
+    "test_systemd.py",
+    "test_claims.py",
+    "test_readers_and_writers.py",
+)
+"""Files of tests that mostly wait: for services to start, for time to pass. The longest is the first."""
 
 # What is imported now stays: the collector would walk all of it again and again. See `pytest_collection_finish`.
 gc.disable()
@@ -52,8 +58,9 @@ def pytest_collection_finish() -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest tests begin: one that begins last is waited for by cores that have nothing else to do."""
-    items.sort(key=lambda item: item.path.name != LONGEST)
+    """Those that wait begin, and so lie on one worker: the others keep the cores busy meanwhile, to the end."""
+    order = {name: number for number, name in enumerate(WAITING)}
+    items.sort(key=lambda item: order.get(item.path.name, len(order)))
 
 
 def folder_from(variable: str) -> Path:
