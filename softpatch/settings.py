@@ -86,8 +86,8 @@ class BuildSettings(BaseModel):
         default=None,
         gt=0,
         description="Frames that come to one inspection in a second, of all its cameras together: `geometry: auto` "
-        "takes an input that leaves half of the time, as measured here. Without it the view's own rate counts, once "
-        "its window spans a minute.",
+        "takes an input that leaves two thirds of the time, as measured here. Without it the view's own rate counts, "
+        "once its window spans a minute.",
     )
     field_of_view_mm: float | None = Field(
         default=None, gt=0, description="Width of what the camera sees. With smallest_defect_mm it decides the size."

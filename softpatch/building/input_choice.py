@@ -143,7 +143,7 @@ def _affordable(
     max_pixels: int,
     make_search: SearchMaker,
 ) -> InputCost:
-    """The most pixels at which the widest features leave half of the time between two frames, by halving.
+    """The most pixels at which the widest features leave two thirds of the time between two frames, by halving.
 
     Where the smallest defect decides the size, that is kept, and its cost is said.
     """

@@ -12,9 +12,9 @@ from softpatch.images.geometry import Geometry
 from softpatch.network.embed import Embedder
 from softpatch.settings import BuildSettings
 
-AFFORDED_RATIO = 0.5
-"""Of the time between two frames, that network and search of one may take: the rest is for decoding, for frames that
-come together, for a build beside them."""
+AFFORDED_RATIO = 1 / 3
+"""Of the time between two frames, that network and search of one may take: the rest is for decoding, for Kafka's client
+and whatever else runs on these cores, for frames that come together, for a build beside them."""
 
 MEASURED_FRAMES = 4
 

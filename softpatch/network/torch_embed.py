@@ -18,9 +18,7 @@ from softpatch.network.graph import FeatureSet
 from softpatch.network.providers import FrameShapes, Precision
 from softpatch.network.running import Memory, run_in_memory
 from softpatch.network.sessions import two_frames, wrong_values
-
-Tensor = Any
-"""torch has no types where it is not installed, and it is imported only where it is used: 3 s and 300 MB."""
+from softpatch.network.tensors import Tensor
 
 
 class NotOnDevice(RuntimeError):

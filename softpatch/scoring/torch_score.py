@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float32
 
+from softpatch.network.tensors import Tensor
 from softpatch.scoring.score import (
     MAP_KERNEL_PX,
     MAP_SIGMA_PX,
@@ -24,9 +25,6 @@ from softpatch.scoring.score import (
 )
 from softpatch.scoring.search import Search
 from softpatch.scoring.torch_search import BankPart, TorchSearch
-
-Tensor = Any
-"""torch has no types where it is not installed, and it is imported only where it is used: 3 s and 300 MB."""
 
 
 def scorer_of(bank: WeightedPatches, search: Search) -> FrameScorer:

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float32
 
+from softpatch.network.tensors import Tensor
 from softpatch.scoring.gpu_search import NoGpu, refuse_wrong
 from softpatch.scoring.search import SECOND_FRAME_DEPTH, FrameOfRow, Nearest, NoNeighbour, TwoFrameNearest, Vectors
 
@@ -23,9 +24,6 @@ DRIVER = "libcuda.so.1"
 
 PRODUCTS_AT_ONCE = 1 << 25
 """Products of queries and bank patches held at once: 128 MiB of fp32."""
-
-Tensor = Any
-"""torch has no types where it is not installed, and it is imported only where it is used: 3 s and 300 MB."""
 
 _HALF, _SINGLE = 2.0**-11, 2.0**-24
 """By what share of itself rounding to fp16 and to fp32 changes a number at most."""

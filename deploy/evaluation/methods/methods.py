@@ -45,7 +45,7 @@ PATCHCORE = PAPER.model_copy(update={"discriminator": "none", "noise_ratio": 0.0
 
 
 @runtime_checkable
-class FrameScorer(Protocol):
+class MethodScorer(Protocol):
     """What a method makes of a window."""
 
     def score(self, embeddings: Float32[np.ndarray, "n p q d"]) -> list[FrameScore]:
@@ -57,7 +57,7 @@ class FrameScorer(Protocol):
 class Learnt:
     """What a method made of a window, and the questions that it asks about it, answered ones included."""
 
-    scorer: FrameScorer
+    scorer: MethodScorer
     questions: tuple[Question, ...] = ()
 
 

@@ -1,6 +1,8 @@
 """Where nobody says how a view is looked at, its own frames do."""
 
+import itertools
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from types import MappingProxyType
@@ -69,6 +71,7 @@ def chosen(
     earlier: InputChoice | None = None,
     *,
     frames_per_second: float | None = None,
+    clock: Callable[[], float] = time.process_time,
 ) -> ChosenInput:
     """As a build chooses."""
     with ThreadPoolExecutor(2) as pool:
@@ -77,7 +80,7 @@ def chosen(
             embedder,
             settings,
             earlier=earlier,
-            pace=Pace(frames_per_second, time.process_time),
+            pace=Pace(frames_per_second, clock),
             max_pixels=10**6,
             make_search=FlatSearch,
             pool=pool,
@@ -181,6 +184,15 @@ def test_frames_that_come_too_fast_are_looked_at_smaller() -> None:
     assert fast.choice.cost.frame_seconds > 0
     said = AUTO.model_copy(update={"frames_per_second": 1 / 60})
     assert chosen(window(8, defects=0), blind, said, frames_per_second=1e6).geometry == slow.geometry
+
+
+@pytest.mark.parametrize(("frames_per_second", "side_px"), [(1.3, 128), (1.4, 32)])
+def test_two_thirds_of_the_time_are_left(frames_per_second: float, side_px: int) -> None:
+    """A frame takes a quarter of a second at any size here: a third of the time at 1.33 frames a second."""
+    clock = map(float, itertools.count())
+    frames, views = window(8, defects=0), TwoViews("fine", blind="none")
+    found = chosen(frames, views, AUTO, frames_per_second=frames_per_second, clock=lambda: next(clock))
+    assert found.geometry == FrameGeometry(height_px=side_px, width_px=side_px)
 
 
 @pytest.mark.slow
