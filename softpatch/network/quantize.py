@@ -97,11 +97,7 @@ def quantised(graph: Graph, frames: MeasuringFrames, *, seed: int = 0) -> Graph:
 
 def _absorbed(network: ParsedGraph, chosen: Sequence[Convolution]) -> dict[str, str]:
     """What a clip alone behind a convolution writes: its ends are those of the 8-bit values."""
-    found = {}
-    for each in chosen:
-        if clipped := network.activation_behind(each.result):
-            found[each.node.name] = clipped
-    return found
+    return {each.node.name: clipped for each in chosen if (clipped := network.activation_behind(each.result))}
 
 
 def _products(
