@@ -1,6 +1,6 @@
 """Weights rounded to integers so that a convolution's results change least on what it is really given.
 
-Frantar et al. 2022, "GPTQ", algorithm 1 without its blocks. One deviation: the bias stands behind the weights as the
+Frantar et al. 2022, "GPTQ", algorithm 1. One deviation: the bias stands behind the weights as the
 weight of a constant 1, is not rounded, and so takes up what is left of all errors, their mean above all.
 """
 
@@ -16,6 +16,9 @@ DAMPING = 0.01
 
 LEAST_WEIGHT = 1e-9
 """Of a row, at least, for the size of its step: channels that a network does not use have weights of about 0."""
+
+AT_ONCE = 64
+"""Weights of a row whose errors reach those behind them as one product of matrices."""
 
 MOST_INPUTS = 2400
 """Of one result, up to which errors are spread over the other weights; above, that takes minutes."""
@@ -47,11 +50,15 @@ def rounded_weights(
     left = np.concatenate([weights, bias[:, None]], axis=1)[:, order].reshape(len(products), -1, count + 1)
     own = steps.reshape(len(products), -1)
     integers = np.zeros((*left.shape[:2], count), np.int8)
-    for place in range(count):
-        rounded = _nearest(left[..., place], own)
-        integers[..., order[place]] = rounded
-        error = left[..., place] - rounded * own
-        left[..., place + 1 :] += error[..., None] * spread[:, place, None, place + 1 :]
+    for first in range(0, count, AT_ONCE):
+        end = min(first + AT_ONCE, count)
+        errors = np.empty((*left.shape[:2], end - first))
+        for place in range(first, end):
+            rounded = _nearest(left[..., place], own)
+            integers[..., order[place]] = rounded
+            error = errors[..., place - first] = left[..., place] - rounded * own
+            left[..., place + 1 : end] += error[..., None] * spread[:, place, None, place + 1 : end]
+        left[..., end:] += errors @ spread[:, first:end, end:]
     return integers.reshape(-1, count), steps, left[..., count].reshape(-1)
 
 
