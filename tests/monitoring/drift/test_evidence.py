@@ -7,6 +7,7 @@ import pytest
 
 from monitoring.drift.bets import Bets
 from monitoring.drift.evidence import DriftEvidence
+from tests.monitoring.drift.alarmed_streams import alarmed_streams
 
 
 def bets(allowed: list[float], suspected: list[float]) -> Bets:
@@ -36,14 +37,8 @@ def test_false_alarms_keep_the_bound_where_the_null_is_at_its_edge() -> None:
     """
     rng = np.random.default_rng(1)
     several = bets([0.05, 0.05, 0.2, 0.2], [0.3, 0.9, 0.4, 0.9])
-    alarmed = 0
-    for _ in range(400):
-        evidence = DriftEvidence.none(several)
-        for u in rng.random(500):
-            evidence = evidence.after(u < several.allowed, several)
-            if evidence.reaches(5000, several):
-                alarmed += 1
-                break
+    outside = np.array([rng.random(500) for _ in range(400)]).T[..., None] < several.allowed
+    alarmed = alarmed_streams(outside, several, 5000)
     assert 0 < alarmed <= 400 * (0.1 + 3 * np.sqrt(0.1 * 0.9 / 400))
 
 
