@@ -7,14 +7,12 @@ from typing import TYPE_CHECKING
 
 from deploy.errors import UsageError
 from deploy.process.extras import refuse_both
-from softpatch.network.graph import lite0, load_graph
+from softpatch.network.graph import EMBEDDED, embedded, load_graph
 from trainer.build_order import NetworkRun
 
 if TYPE_CHECKING:
     from deploy.settings import RuntimeSettings, Settings
     from softpatch.network.graph import Graph
-
-EMBEDDED = "lite0"
 
 
 def graph_of(runtime: RuntimeSettings) -> Graph:
@@ -26,12 +24,12 @@ def graph_of(runtime: RuntimeSettings) -> Graph:
         InvalidGraph: the file is no network of ours.
     """
     refuse_both()
-    if runtime.backbone == EMBEDDED:
-        return lite0()
+    if runtime.backbone in EMBEDDED:
+        return embedded(runtime.backbone)
     path = Path(runtime.backbone)
     if not path.is_file():
         raise UsageError(
-            f"runtime.backbone {runtime.backbone} is neither {EMBEDDED} nor a file; "
+            f"runtime.backbone {runtime.backbone} is neither {' nor '.join(EMBEDDED)} nor a file; "
             "python -m softpatch.network.export makes one from any other network"
         )
     return load_graph(path)

@@ -50,7 +50,7 @@ class RuntimeSettings(BaseModel):
     """Which network runs, and on what."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-    backbone: str = Field(default="lite0", min_length=1, description="lite0, or the path of an exported graph.")
+    backbone: str = Field(default="lite0", min_length=1, description="lite0, lite2, or the path of an exported graph.")
     provider: Literal["auto", "cpu", "cuda", "tensorrt"] = "auto"
     precision: Literal["auto", "fp32", "fp16"] = Field(
         default="auto", description="auto: fp16 on TensorRT, else fp32, without TF32; fp16 is TensorRT's alone."

