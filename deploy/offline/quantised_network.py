@@ -16,7 +16,7 @@ import numpy as np
 from deploy.chosen_network import graph_of
 from softpatch.building.frame_reading import frame_reading
 from softpatch.building.input_choice import choose_input
-from softpatch.building.trial_bank import trial_scores
+from softpatch.building.trial_bank import thresholds, trial_scores
 from softpatch.building.window import TooFewFrames
 from softpatch.images.decode import UndecodableImage
 from softpatch.images.folders import read_folder
@@ -203,7 +203,7 @@ class _Line:
 
 def verdict_changes(before: TrialScores, now: TrialScores, false_reject_ratio: float) -> VerdictChanges:
     """Each judged by the threshold of its own network."""
-    limits = [each.limit(false_reject_ratio) for each in (before, now)]
+    limits = [thresholds(each.frames, [false_reject_ratio])[0] for each in (before, now)]
     scores = [np.concatenate([each.frames, each.plants]) for each in (before, now)]
     first, second = (each.argsort().argsort().astype(np.float64) for each in scores)
     frames = [each.frames > limit for each, limit in zip((before, now), limits, strict=True)]

@@ -17,8 +17,7 @@ from softpatch.building.frame_reading import WHOLE_FRAMES, FrameReading
 from softpatch.building.input_candidates import input_candidates, typical_size
 from softpatch.building.input_cost import AFFORDED_RATIO, Pace, frame_seconds
 from softpatch.building.progress import BuildProgress, silent
-from softpatch.building.trial_bank import TrialScores, trial_scores
-from softpatch.calibration.extreme_value import posterior
+from softpatch.building.trial_bank import TrialScores, thresholds, trial_scores
 from softpatch.images.geometry import FrameGeometry, Geometry
 from softpatch.manifest import InputChoice, InputCost, InputTrial
 from softpatch.network.embed import Embedder
@@ -151,8 +150,7 @@ def _quantiles(frames: Float32[np.ndarray, "frames"]) -> list[float]:
 
 
 def _thresholds(frames: Float32[np.ndarray, "frames"]) -> list[float]:
-    fitted = posterior(frames)
-    return [float(fitted.binned.score(fitted.limit(ratio))) for ratio in FALSE_REJECT_RATIOS]
+    return thresholds(frames, FALSE_REJECT_RATIOS)
 
 
 def _seen_ratio(plants: Float32[np.ndarray, "plants"], limits: Sequence[float]) -> float:

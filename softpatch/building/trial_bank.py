@@ -37,10 +37,11 @@ class TrialScores:
     sources: tuple[int, ...]
     """Places of the usable frames among those given."""
 
-    def limit(self, false_reject_ratio: float) -> float:
-        """The score that this share of good frames exceeds, found as a bank's own threshold is."""
-        fitted = posterior(self.frames)
-        return float(fitted.binned.score(fitted.limit(false_reject_ratio)))
+
+def thresholds(frames: Float32[np.ndarray, "frames"], false_reject_ratios: Sequence[float]) -> list[float]:
+    """The scores that these shares of good frames exceed, found as a bank's own threshold is, of a trial's frames."""
+    fitted = posterior(frames)
+    return [float(fitted.binned.score(fitted.limit(ratio))) for ratio in false_reject_ratios]
 
 
 def trial_scores(

@@ -13,6 +13,7 @@ import pytest
 from softpatch.building.input_candidates import LARGEST_SQUASH, input_candidates, shaped_input, typical_size
 from softpatch.building.input_choice import TRIAL_FRAMES, ChosenInput, InputDoesNotFit, choose_input
 from softpatch.building.input_cost import Pace
+from softpatch.building.trial_bank import TrialScores
 from softpatch.building.window import TooFewFrames
 from softpatch.images.geometry import FrameGeometry, Geometry
 from softpatch.manifest import InputChoice
@@ -116,6 +117,32 @@ def test_where_none_sees_more_the_widest_are_taken() -> None:
 
     found = chosen(window(60, defects=0), Blind("medium", blind="medium"), AUTO)
     assert found.features == "wide"
+
+
+@pytest.mark.parametrize(("faint", "expected"), [(1.0, "wide"), (0.85, "medium")])
+def test_a_few_defects_that_lift_a_threshold_do_not_decide(
+    monkeypatch: pytest.MonkeyPatch, faint: float, expected: str
+) -> None:
+    """Three of 120 frames score 5 % higher by `wide`: of other frames its thresholds would be others.
+
+    Planted defects score as much by both, or less by `wide`, which then sees less above any limit. In the first case
+    the thresholds' difference is 4.4 standard errors of the planted defects alone.
+    """
+    rng = np.random.default_rng(5)
+    good, planted = rng.lognormal(sigma=0.1, size=117), rng.lognormal(mean=0.2, sigma=0.2, size=320)
+
+    def scored(_sample: list[bytes], embedder: TwoViews, *_: object, **__: object) -> TrialScores:
+        wide = embedder.features == "wide"
+        defects = np.array([1.25, 1.3, 1.35]) * (1.05 if wide else 1)
+        frames = np.concatenate([good, defects]).astype(np.float32)
+        return TrialScores(frames, (planted * (faint if wide else 1)).astype(np.float32), (), ())
+
+    monkeypatch.setattr("softpatch.building.input_choice.trial_scores", scored)
+    found = chosen(window(60, defects=0), TwoViews("fine", blind="none"), AUTO)
+    assert found.features == expected
+    assert found.choice is not None
+    seen = {each.features: each.seen_ratio for each in found.choice.trials}
+    assert seen["medium"] > seen["wide"]
 
 
 def test_what_the_settings_say_is_not_tried() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from softpatch.network.cast_first import cast_first
 from softpatch.network.embed import OnnxEmbedder
-from softpatch.network.graph import EMBEDDED, INPUT, Graph, embedded, lite0, load_graph
+from softpatch.network.graph import EMBEDDED, INPUT, Graph, embedded, load_graph
 
 pytestmark = pytest.mark.export
 torch = pytest.importorskip("torch", reason="needs the export extra")

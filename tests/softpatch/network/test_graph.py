@@ -29,7 +29,7 @@ def error(model: bytes) -> str:
 
 @pytest.mark.parametrize(("name", "joined", "most_bytes"), [("lite0", 152, 12_100_000), ("lite2", 168, 17_600_000)])
 def test_an_embedded_graph_says_what_it_is(name: str, joined: int, most_bytes: int) -> None:
-    """EfficientNet-Lite0, 40 + 112 channels, Lite2, 48 + 120, strides 16 and 32 brought to 128; small enough to ship."""
+    """Lite0: 40 + 112 channels; Lite2: 48 + 120; strides 16 and 32 brought down to 128. Small enough to ship."""
     graph = embedded(name)
     assert graph.name == name
     assert {features: (each.stride_px, each.dimension) for features, each in graph.features.items()} == {
