@@ -124,25 +124,31 @@ def _best_first(tried: Sequence[TrialScores], seen: Sequence[float], *, seed: in
     return [first, *(i for i in sorted(range(len(tried)), key=lambda i: -seen[i]) if i != first)]
 
 
+_Limits = Callable[[Float32[np.ndarray, "frames"]], Sequence[float]]
+
+
 def _sees_clearly_more(one: TrialScores, other: TrialScores, *, seed: int) -> bool:
     """By either kind of limit, where frames and planted defects are drawn again, the same ones for both candidates."""
+    rng = np.random.default_rng((seed, 37))
+    frames, plants = len(one.frames), len(one.plants)
+    redrawn = [(rng.integers(0, frames, frames), rng.integers(0, plants, plants)) for _ in range(_REDRAWN)]
     for limits in (_quantiles, _thresholds):
-        rng = np.random.default_rng((seed, 37))
-
-        def gain(
-            frames: Int64[np.ndarray, "frames"], plants: Int64[np.ndarray, "plants"], limits: _Limits = limits
-        ) -> float:
-            mine = _seen_ratio(one.plants[plants], limits(one.frames[frames]))
-            return mine - _seen_ratio(other.plants[plants], limits(other.frames[frames]))
-
-        counts = len(one.frames), len(one.plants)
-        redrawn = [gain(*(rng.integers(0, count, count) for count in counts)) for _ in range(_REDRAWN)]
-        if gain(*map(np.arange, counts)) > CLEARLY * np.std(redrawn):
+        errors = np.std([_gain(one, other, *rows, limits) for rows in redrawn])
+        if _gain(one, other, np.arange(frames), np.arange(plants), limits) > CLEARLY * errors:
             return True
     return False
 
 
-_Limits = Callable[[Float32[np.ndarray, "frames"]], Sequence[float]]
+def _gain(
+    one: TrialScores,
+    other: TrialScores,
+    frames: Int64[np.ndarray, "frames"],
+    plants: Int64[np.ndarray, "plants"],
+    limits: _Limits,
+) -> float:
+    """How much larger a share of these planted defects the one sees."""
+    ratios = [_seen_ratio(each.plants[plants], limits(each.frames[frames])) for each in (one, other)]
+    return ratios[0] - ratios[1]
 
 
 def _quantiles(frames: Float32[np.ndarray, "frames"]) -> list[float]:
