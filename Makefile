@@ -8,9 +8,13 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --constraint constraints.txt
 DEMO_FLAGS ?=
 TEST_FLAGS ?=
-# Two workers more than cores: a third of the time of tests that start processes is waiting for these.
-WORKERS ?= $(shell echo $$(($$(nproc) + 2)))
+# One worker more than cores: a third of the time of tests that start processes is waiting for these. A worker that runs
+# out of tests takes some of another's, unless DIST=loadfile keeps each file on one worker, for those that share what is
+# expensive (pytest 9.2 does not hear of xdist's groups).
+WORKERS ?= $(shell echo $$(($$(nproc) + 1)))
+DIST ?= worksteal
 PYTEST := $(BIN)/python -m pytest
+PARALLEL = --numprocesses $(WORKERS) --dist $(DIST)
 # One thread for OpenBLAS, OpenMP and OpenCV each: theirs wait by spinning, which slows workers that share the cores.
 ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 OPENCV_FOR_THREADS_NUM=1
 # Folders of tests lie in memory where 4 GB of it are free: on a disk thousands of writes wait to be synced.
@@ -31,12 +35,12 @@ demo: $(VENV)/.installed-demo
 	$(BIN)/patchline demo --json patchline-demo/demo.json $(DEMO_FLAGS)
 
 test: $(VENV)/.installed-dev
-	$(IN_MEMORY) $(ONE_THREAD) $(PYTEST) --workers $(WORKERS) $(TEST_FLAGS)
+	$(IN_MEMORY) $(ONE_THREAD) $(PYTEST) $(PARALLEL) $(TEST_FLAGS)
 
 # The tests that start no process and take half a second at most: for every change while you write it.
-quick: WORKERS = $(shell nproc)
+quick: WORKERS = auto
 quick: $(VENV)/.installed-dev
-	$(IN_MEMORY) $(ONE_THREAD) $(PYTEST) --workers $(WORKERS) --quiet -m 'not process and not slow' $(TEST_FLAGS)
+	$(IN_MEMORY) $(ONE_THREAD) $(PYTEST) $(PARALLEL) --quiet -m 'not process and not slow' $(TEST_FLAGS)
 
 # The long run: each fault alone, TRIALS times, into LEDGER, which it goes on with; needs PATCHLINE_TEST_KAFKA_HOME.
 faults: $(VENV)/.installed-dev

@@ -15,7 +15,6 @@ from deploy.local_stack.embedded_broker import EmbeddedBroker
 from tests.array_shapes import check_array_shapes
 from tests.brokers import KafkaBroker
 from tests.command_line import in_this_process
-from tests.forked_workers import ForkedWorkers
 from tests.postgresql import Postgresql, programs
 from tests.process_starts import ProcessStarts
 
@@ -25,8 +24,14 @@ if TYPE_CHECKING:
     from softpatch.network.providers import Provider
     from tests.command_line import Run
 
-LONGEST = "test_live_line.py"
-"""The file of tests that takes longest, and mostly waits: for services to start, for time to pass."""
+WAITING = (
+    "test_live_line.py",
+    "test_supervisor.py",
+    "test_systemd.py",
+    "test_claims.py",
+    "test_readers_and_writers.py",
+)
+"""Files of tests that mostly wait: for services to start, for time to pass. The longest is the first."""
 
 # What is imported now stays: the collector would walk all of it again and again. See `pytest_collection_finish`.
 gc.disable()
@@ -39,16 +44,9 @@ hypothesis.settings.register_profile("patchline", deadline=None)
 hypothesis.settings.load_profile("patchline")
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
-    """How many processes share the tests."""
-    parser.addoption("--workers", type=int, default=1, metavar="N", help="share the tests among N processes")
-
-
 def pytest_configure(config: pytest.Config) -> None:
     """Tests that start processes are told from the others, which `make quick` runs."""
     config.pluginmanager.register(ProcessStarts())
-    if config.option.workers > 1:
-        config.pluginmanager.register(ForkedWorkers(config.option.workers))
 
 
 def pytest_collection_finish() -> None:
@@ -60,8 +58,9 @@ def pytest_collection_finish() -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest file begins: what is left when the others end is little."""
-    items.sort(key=lambda item: item.path.name != LONGEST)
+    """Those that wait begin, and so lie on one worker: the others keep the cores busy meanwhile, to the end."""
+    order = {name: number for number, name in enumerate(WAITING)}
+    items.sort(key=lambda item: order.get(item.path.name, len(order)))
 
 
 def folder_from(variable: str) -> Path:
