@@ -14,7 +14,7 @@ from deploy.commands import quantize as command
 from deploy.commands.quantize import quantize
 from deploy.errors import CommandFailed
 from deploy.offline.quantised_network import verdict_changes
-from softpatch.building.trial_bank import TrialScores
+from softpatch.building.trial_bank import TrialScores, thresholds
 from softpatch.building.window import TooFewFrames
 from softpatch.network.graph import load_graph
 from tests.inference.sample_bank import jpeg
@@ -118,7 +118,7 @@ def test_verdicts_are_compared_by_each_networks_own_threshold() -> None:
     scaled = verdict_changes(before, replace(before, frames=2 * frames, plants=2 * plants), 0.02)
     assert (scaled.frames, scaled.frames_changed, scaled.plants, scaled.plants_changed) == (60, 0, 40, 0)
     assert scaled.rank_correlation == pytest.approx(1)
-    limit = before.limit(0.02)
+    (limit,) = thresholds(before.frames, [0.02])
     moved = plants.copy()
     nearest = np.argsort(np.abs(plants - limit))[:3]
     moved[nearest] = np.where(plants[nearest] > limit, 0, 30)
