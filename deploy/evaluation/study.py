@@ -151,7 +151,8 @@ def training_window(
     for index in range(len(images)):
         embeddings.append(parts.pop(index)[None])
     encoded = tuple(image.path.read_bytes() for image in images)
-    return TrainingWindow(embeddings, tuple(good), encoded, cache.geometry)
+    as_filed = setting not in AUGMENTED
+    return TrainingWindow(embeddings, tuple(good), encoded, cache.geometry, cache.embedder if as_filed else None)
 
 
 def test_frames(images: tuple[LabelledImage, ...], cache: EmbeddingCache) -> TestFrames:

@@ -20,6 +20,7 @@ from softpatch.building.label_window import KnownLabels
 from softpatch.building.labels import LabelledFrames, exemplar_frames, exemplar_names, exemplars_of
 from softpatch.building.manifest import BankOrigin
 from softpatch.building.progress import BuildProgress, silent
+from softpatch.building.upright_frames import upright_frames
 from softpatch.building.window import read_window
 from softpatch.gate.measures import GateMeasures
 from softpatch.images.decode import MAX_PIXELS
@@ -124,7 +125,18 @@ def build_and_examine(
             ignored=ignored_cells(chosen.geometry, window),
         )
         blocks = calibration_blocks(window.frames.window_frames, settings.calibration_blocks)
-        fitted = fit(window.embeddings, settings, pool, known=known, blocks=blocks, progress=progress)
+        given = [*frames, *(frame for _, frame in behind)]
+        upright = partial(
+            upright_frames,
+            [given[source] for source in window.frames.sources],
+            chosen.geometry,
+            embedder,
+            grid=window.grid,
+            max_pixels=max_pixels,
+            pool=pool,
+            progress=partial(progress, "denoise"),
+        )
+        fitted = fit(window.embeddings, settings, pool, known=known, blocks=blocks, upright=upright, progress=progress)
         calibration = calibrate(
             frames,
             window,

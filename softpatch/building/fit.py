@@ -1,6 +1,6 @@
 """From the embeddings of a window to a bank without its calibration: denoise, label, subsample, weigh."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -18,6 +18,8 @@ from softpatch.building.projection import projected_groups
 from softpatch.building.replacements import Replacements, draw_replacements
 from softpatch.building.second_frames import ByBlock
 from softpatch.building.subsample import subsample
+from softpatch.building.turned_window import TurnedWindow, turned_window
+from softpatch.building.upright_frames import UprightFrames
 from softpatch.settings import BuildSettings
 
 
@@ -36,6 +38,13 @@ class Fit:
     projection: Float32[np.ndarray, "d k"]
 
 
+UprightReading = Callable[[], UprightFrames | None]
+
+
+def nothing_upright() -> None:
+    """The frames themselves are not at hand, only their embeddings."""
+
+
 def fit(
     embeddings: EmbeddingBuffer,
     settings: BuildSettings,
@@ -43,15 +52,19 @@ def fit(
     *,
     known: KnownLabels | None = None,
     blocks: Sequence[range] = (),
+    upright: UprightReading = nothing_upright,
     progress: BuildProgress = silent,
 ) -> Fit:
     """The one way from embeddings to a bank: every build and every evaluated method that has a bank takes it.
 
-    `blocks` are those that cross-fitting will leave out; a bank that is not calibrated needs none.
+    `blocks` are those that cross-fitting will leave out; a bank that is not calibrated needs none. `upright` reads the
+    same frames, labelled ones included, with all parts turned alike: it is called where they lie turned.
     """
     projected = projected_groups(embeddings, settings)
     denoised = denoise(projected, settings, partial(progress, "denoise"))
-    labels = label_window(projected, denoised, settings, known or KnownLabels(len(embeddings)))
+    known = known or KnownLabels(len(embeddings))
+    turned = None if denoised.aligned else _turned(upright, settings, known.window_frames)
+    labels = label_window(projected, denoised, settings, known, turned)
     mask = replace(denoised, labels=labels.patches)
     step = partial(progress, "subsample")
     drawn = subsample(projected, mask, settings, pool, step, blocks=blocks)
@@ -60,3 +73,11 @@ def fit(
     bank = fitted_bank([[patches] for patches in coresets], mask, settings)
     second = tuple(coreset.second_frames for coreset in drawn)
     return Fit(bank, mask, labels, coresets, second, blocks, replacements, settings, projected.matrix)
+
+
+def _turned(upright: UprightReading, settings: BuildSettings, window_frames: int) -> TurnedWindow | None:
+    """Only where whole frames are removed by distances has anybody looked how parts lie."""
+    if settings.removal != "frames" or settings.discriminator != "expected-nearest":
+        return None
+    read = upright()
+    return None if read is None else turned_window(read, settings, window_frames=window_frames)

@@ -22,6 +22,7 @@ from softpatch.building.minority_groups import MinorityGroup, minority_groups
 from softpatch.building.negatives import negative_patches, vouching_patches
 from softpatch.building.projection import ProjectedGroups
 from softpatch.building.quarantine import with_quarantined
+from softpatch.building.turned_window import TurnedWindow
 from softpatch.building.unaligned_groups import unaligned_groups
 from softpatch.building.window import TooFewFrames
 from softpatch.settings import BuildSettings
@@ -76,14 +77,21 @@ class WindowLabels:
 
 
 def label_window(
-    projected: ProjectedGroups, mask: NoiseMask, settings: BuildSettings, known: KnownLabels
+    projected: ProjectedGroups,
+    mask: NoiseMask,
+    settings: BuildSettings,
+    known: KnownLabels,
+    turned: TurnedWindow | None = None,
 ) -> WindowLabels:
     """Find the groups, give them the labels they are known by, and keep what vouches for a known defect out.
+
+    `turned` is what is known of a window whose parts lie turned: what is doubtful in it is kept out, too, unless a
+    person called it good.
 
     Raises:
         TooFewFrames: when fewer frames are left to learn from than a bank needs.
     """
-    found = with_quarantined(_found(projected, mask, settings), known.quarantined(mask.aligned))
+    found = with_quarantined(_found(projected, mask, settings, turned), known.quarantined(mask.aligned))
     groups = still_named(labelled_groups(found, known.exemplars, window_frames=known.window_frames), known.named)
     if known.joining is not None and mask.aligned:
         groups = joined(groups, known.exemplars, known.joining.of, window_frames=known.window_frames)
@@ -91,6 +99,11 @@ def label_window(
     patches = patch_labels(mask.factors, groups, known.exemplars, window_frames=known.window_frames)
     if known.ignored is not None:
         patches = replace(patches, ignored=known.ignored)
+    if turned is not None:
+        patches.excluded[:] |= turned.suspicious & ~patches.confirmed
+        doubtful = turned.doubtful.copy()
+        doubtful[[row for row in good_rows(groups, known.exemplars) if row < known.window_frames]] = False
+        not_learnt |= doubtful
     defects = [
         each for each in known.exemplars if (each.labelled.label, each.labelled.origin) == ("defect", "feedback")
     ]
@@ -111,11 +124,15 @@ def label_window(
     return WindowLabels(known, groups, patches, not_learnt)
 
 
-def _found(projected: ProjectedGroups, mask: NoiseMask, settings: BuildSettings) -> Sequence[MinorityGroup]:
-    """The groups of the few, by place where parts lie alike; none where they are to be learnt.
+def _found(
+    projected: ProjectedGroups, mask: NoiseMask, settings: BuildSettings, turned: TurnedWindow | None
+) -> Sequence[MinorityGroup]:
+    """The groups of the few, by place where parts lie alike, or can be turned so; none where they are to be learnt.
 
     Without removal of whole frames nobody has looked how parts lie.
     """
     if settings.groups == "learn" or settings.discriminator != "expected-nearest" or settings.removal != "frames":
         return ()
-    return minority_groups(projected, mask.factors) if mask.aligned else unaligned_groups(projected)
+    if mask.aligned:
+        return minority_groups(projected, mask.factors)
+    return unaligned_groups(projected) if turned is None else turned.groups

@@ -126,6 +126,13 @@ class GevGrid:
             mean += (1 / weight.sum(axis=1)) @ weight
         return np.asarray((mean / np.float32(counts.shape[1])).reshape(len(self.location), -1))
 
+    def noise_by_bin(self, weights: Float32[np.ndarray, "distributions mixtures"]) -> Float64[np.ndarray, "bins"]:
+        """Posterior mean of the probability that a frame in each bin is one that no distribution explains."""
+        shares = np.diff(np.clip(EDGES / NOISE_LIMITS[:, None], 0, 1), prepend=0, append=1, axis=1)
+        noise = (NOISES[:, None] * shares[:, None, :]).reshape(-1, len(EDGES) + 1)
+        by_bin = zip(noise.T, np.exp(self.log_weighed[:-1]), strict=True)
+        return np.array([float((weights * (own / all_of.reshape(weights.shape))).sum()) for own, all_of in by_bin])
+
     def noise(self, weights: Float32[np.ndarray, "distributions mixtures"]) -> float:
         """Posterior mean of the share of frames that no distribution of good frames explains."""
         return float(weights.sum(axis=0).reshape(len(NOISE_LIMITS), len(NOISES)).sum(axis=0) @ NOISES)
@@ -142,6 +149,11 @@ class ScorePosterior:
     def noise_share(self) -> float:
         """The estimated share of defective frames in the window."""
         return gev_grid().noise(self.weights)
+
+    @property
+    def noise_probabilities(self) -> Float64[np.ndarray, "frames"]:
+        """Of each frame of the window, that it is none of those that a distribution of good frames explains."""
+        return np.asarray(gev_grid().noise_by_bin(self.weights)[self.binned.bins])
 
     def limit(self, false_reject_ratio: float) -> float:
         """Posterior median of the value that this share of good frames exceeds, in the window's units.

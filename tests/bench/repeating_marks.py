@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 import cv2
@@ -14,12 +15,15 @@ from deploy.evaluation.array_file import write_array
 from softpatch.building.calibration_blocks import calibration_blocks
 from softpatch.building.cross_fit import cross_fit
 from softpatch.building.embedding_buffer import MemoryBuffer
-from softpatch.building.fit import Fit, fit
+from softpatch.building.fit import Fit, fit, nothing_upright
+from softpatch.building.frame_reading import WHOLE_FRAMES
 from softpatch.building.group_records import WHOLE_FRAME_SHARE
 from softpatch.building.label_window import KnownLabels
 from softpatch.building.labels import Exemplars, LabelledFrames
+from softpatch.building.progress import silent
+from softpatch.building.upright_frames import upright_frames
 from softpatch.calibration.threshold import suggest
-from softpatch.images.decode import decode
+from softpatch.images.decode import MAX_PIXELS, decode
 from softpatch.images.geometry import Geometry
 from softpatch.network.embed import OnnxEmbedder
 from softpatch.network.graph import lite0
@@ -30,7 +34,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from softpatch.building.fit import UprightReading
     from softpatch.building.label_masks import LabelledGroup
+    from softpatch.building.upright_frames import UprightFrames
     from softpatch.manifest import GroupLabel
     from softpatch.scoring.score import Scorer
     from softpatch.settings import GroupPolicy
@@ -125,6 +131,29 @@ class EmbeddedPictures:
         embeddings = self._kept(line, "defect", files, lambda _, image: image)
         return embeddings[[i for i, file in enumerate(files) if kind in (None, file.parent.name)]]
 
+    def good_files(self, line: str) -> list[Path]:
+        """The pictures of `good(line, "train")`, in its order."""
+        return self._files(line, "train", "good")
+
+    def defective_files(self, line: str, kind: str) -> list[Path]:
+        """The pictures of `defective(line, kind)`, in its order."""
+        return self._files(line, "test", kind)
+
+    def upright(self, line: str, files: Sequence[Path]) -> UprightFrames | None:
+        """Those pictures with all parts turned alike, as a build reads them; never kept: it depends on all of them."""
+        geometry, features = self._input(line)
+        rows, columns = self.good(line, "train").shape[1:3]
+        with ThreadPoolExecutor(1) as pool:
+            return upright_frames(
+                [file.read_bytes() for file in files],
+                WHOLE_FRAMES.of(geometry),
+                self._embedder.with_features(features),
+                grid=(rows, columns),
+                max_pixels=MAX_PIXELS,
+                pool=pool,
+                progress=partial(silent, "upright"),
+            )
+
     def embedding_seconds(self, line: str, frames: int = 40) -> float:
         """CPU seconds that one frame takes to decode and embed."""
         files = self._files(line, "train", "good")[:frames]
@@ -217,7 +246,12 @@ class Built:
 
 
 def build(
-    window: np.ndarray, policy: GroupPolicy, labels: Sequence[Label] = (), *, settings: BuildSettings | None = None
+    window: np.ndarray,
+    policy: GroupPolicy,
+    labels: Sequence[Label] = (),
+    *,
+    settings: BuildSettings | None = None,
+    upright: UprightReading = nothing_upright,
 ) -> Built:
     """A bank from embeddings by the steps of `build_bank`, on one core."""
     settings = settings or BuildSettings(groups=policy)
@@ -231,7 +265,7 @@ def build(
     known = KnownLabels(len(window), exemplars)
     blocks = calibration_blocks(len(window), settings.calibration_blocks)
     with ThreadPoolExecutor(1) as pool:
-        fitted = fit(buffer, settings, pool, known=known, blocks=blocks)
+        fitted = fit(buffer, settings, pool, known=known, blocks=blocks, upright=upright)
     scores = cross_fit(buffer, fitted, make_search=one_core_search)
     counted = scores[~fitted.labels.not_learnt]
     threshold = suggest(counted, false_reject_ratio=settings.false_reject_ratio, seed=settings.seed).threshold.value

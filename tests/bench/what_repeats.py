@@ -10,16 +10,20 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import asdict, dataclass, fields, replace
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from softpatch.building.fit import nothing_upright
 from tests.bench.repeating_marks import MARK_NAMES, PIT, PLACES, SCRATCH, STAIN, Built, EmbeddedPictures, build
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+
+    from softpatch.building.fit import UprightReading
 
 SCREW_DEFECT = "scratch_head"
 """The real defects that repeat on turned screws: half of them in the window, the other half looked for."""
@@ -60,11 +64,27 @@ def window(pictures: EmbeddedPictures, cell: Cell) -> tuple[np.ndarray, np.ndarr
     return embeddings, carriers, real[half:]
 
 
+def _upright(pictures: EmbeddedPictures, cell: Cell) -> UprightReading:
+    """The same window with all parts turned alike; marks are painted on lines whose parts lie alike as they come."""
+    if cell.line in PLACES:
+        return nothing_upright
+    files = pictures.good_files(cell.line)
+    count = min(cell.frames, len(files))
+    rng = np.random.default_rng([0, count])
+    chosen = [files[row] for row in np.sort(rng.choice(len(files), count, replace=False))]
+    carriers = np.sort(rng.choice(count, round(cell.share * count), replace=False))
+    real = pictures.defective_files(cell.line, SCREW_DEFECT)
+    for number, row in enumerate(carriers):
+        chosen[row] = real[number % (len(real) // 2)]
+    return partial(pictures.upright, cell.line, chosen)
+
+
 def measured(pictures: EmbeddedPictures, cell: Cell) -> list[dict[str, object]]:
     """The numbers where groups are asked about and where they are learnt: one bank where there are none."""
     embeddings, _, _ = window(pictures, cell)
-    asks = build(embeddings, "ask")
-    learns = build(embeddings, "learn") if asks.groups else asks
+    upright = _upright(pictures, cell)
+    asks = build(embeddings, "ask", upright=upright)
+    learns = build(embeddings, "learn", upright=upright) if asks.groups else asks
     lines = _lines(pictures, cell, asks)
     others = lines if learns is asks else _lines(pictures, cell, learns)
     return [{**line, "policy": "ask"} for line in lines] + [{**line, "policy": "learn"} for line in others]

@@ -7,6 +7,7 @@ build, by the code of `build_bank`. Only the embeddings come from elsewhere, as 
 import hashlib
 from collections.abc import Sequence
 from concurrent.futures import Executor
+from functools import partial
 
 from deploy.evaluation.methods.training_window import TrainingWindow
 from deploy.evaluation.results.rows import Answer, Question
@@ -51,7 +52,8 @@ def _fit(
 ) -> tuple[Fit, list[GroupRecord]]:
     """The bank with those labels, and the groups that it finds and none of them names."""
     count, behind = len(window.encoded), exemplar_frames(labels)
-    usable = _usable([*window.encoded, *(encoded for _, encoded in behind)], count)
+    encoded = [*window.encoded, *(frame for _, frame in behind)]
+    usable = _usable(encoded, count)
     rows = {digest: row for row, digest in enumerate(usable.digests[:count])}
     embeddings = window.followed_by([rows[digest] for digest in usable.digests[count:]])
     grid = embeddings.take(range(1)).shape[1:3]
@@ -59,7 +61,8 @@ def _fit(
         labels, [number for number, _ in behind], usable, geometry=window.geometry, grid=(grid[0], grid[1])
     )
     blocks = calibration_blocks(count, settings.calibration_blocks)
-    fitted = fit(embeddings, settings, pool, known=KnownLabels(count, exemplars), blocks=blocks)
+    upright = partial(window.upright, encoded, pool)
+    fitted = fit(embeddings, settings, pool, known=KnownLabels(count, exemplars), blocks=blocks, upright=upright)
     names = [*map(str, range(count)), *exemplar_names(labels)]
     records = group_records(fitted.labels.groups, usable, names, window.geometry)
     return fitted, [record for record in records if record.is_new]

@@ -336,3 +336,15 @@ def test_a_threshold_without_bagging_is_the_suggested_one(name: str) -> None:
 def test_a_threshold_beyond_all_scores_means_a_ratio_that_can_be_asked_for(threshold: float, expected: float) -> None:
     """A ratio of 0 or of a half would be refused by the next build."""
     assert ratio_of(calibrated("gumbel"), threshold) == pytest.approx(expected, rel=1e-6)
+
+
+def test_what_no_distribution_explains_is_told_frame_by_frame() -> None:
+    """Plain outliers are nearly certain, the bulk is not doubted, and together they are the estimated share."""
+    rng = np.random.default_rng(0)
+    good = np.exp(0.1 * rng.gumbel(size=360))
+    scores = np.concatenate([good, np.exp(rng.uniform(0.8, 1.2, 40))]).astype(np.float32)
+    fitted = posterior(scores)
+    probability = fitted.noise_probabilities
+    assert probability[360:].min() > 0.8
+    assert np.median(probability[:360]) < 0.02
+    assert probability.mean() == pytest.approx(fitted.noise_share, abs=0.02)
