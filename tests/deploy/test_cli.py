@@ -162,7 +162,10 @@ def test_wrong_use_is_one_sentence_and_exit_code_2(arguments: list[str], sentenc
     ("arguments", "sentence"),
     [
         (["up", "--ephemeral", "--set", "kafka.bootstrap_servers=far:9092"], "but kafka.bootstrap_servers is far:9092"),
-        (["inspect", "--set", "runtime.backbone=none.onnx"], "runtime.backbone none.onnx is neither lite0 nor lite2 nor a file"),
+        (
+            ["inspect", "--set", "runtime.backbone=none.onnx"],
+            "runtime.backbone none.onnx is neither lite0 nor lite2 nor a file",
+        ),
     ],
 )
 def test_wrong_use_ends_a_service_that_has_begun(arguments: list[str], sentence: str, tmp_path: Path) -> None:
