@@ -1,10 +1,8 @@
 """A window whose parts lie turned, read once more so that all parts lie alike: cut out along the part, and embedded."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from itertools import islice
-from typing import TypeVar
 
 import numpy as np
 from jaxtyping import Bool, Int64, UInt8
@@ -13,20 +11,16 @@ from softpatch.building.embedding_buffer import EmbeddingBuffer, buffer_for
 from softpatch.building.part_pose import PartPose, part_pose
 from softpatch.building.progress import StageProgress
 from softpatch.building.upright_crop import upright_crop
+from softpatch.building.window import in_batches
 from softpatch.images.geometry import PADDING, FrameGeometry, resize
 from softpatch.network.embed import Embedder
 
 POSED_FRAMES = 48
 """Frames, evenly spaced, whose poses say how large the cut is."""
 
-BATCH_FRAMES = 16
-
 SHARP = 2.0
 """Pixels of a frame a length of the network's input up to which a cut is taken from the frame itself: it is read
 between pixels, and from more of them small things would be lost."""
-
-T = TypeVar("T")
-R = TypeVar("R")
 
 
 @dataclass(frozen=True)
@@ -82,7 +76,7 @@ def upright_frames(
     embeddings: EmbeddingBuffer | None = None
     places: list[Int64[np.ndarray, "p q"]] = []
     shown: list[Bool[np.ndarray, "r c"]] = []
-    for cuts in _in_batches(encoded, cut, pool):
+    for cuts in in_batches(encoded, cut, pool):
         embedded = embedder.embed(np.stack([each.image for each in cuts]))
         if embeddings is None:
             embeddings = buffer_for(len(encoded), embedded.shape[1:])
@@ -138,13 +132,3 @@ def _picture(image: UInt8[np.ndarray, "h w 3"], geometry: FrameGeometry) -> _Pic
     scale = SHARP / per_length
     smaller = resize(image, width_px=max(1, round(width * scale)), height_px=max(1, round(height * scale)))
     return _Picture(smaller, float(np.sqrt(smaller.shape[0] * smaller.shape[1] / (height * width))) * per_length)
-
-
-def _in_batches(of: Sequence[T], make: Callable[[T], R], pool: Executor) -> Iterator[list[R]]:
-    """What is made of each, in order; a bounded number waits."""
-    left = iter(of)
-    waiting = [pool.submit(make, each) for each in islice(left, BATCH_FRAMES)]
-    while waiting:
-        following = [pool.submit(make, each) for each in islice(left, BATCH_FRAMES)]
-        yield [future.result() for future in waiting]
-        waiting = following

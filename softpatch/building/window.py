@@ -3,10 +3,11 @@
 import hashlib
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import astuple, dataclass
 from itertools import islice
+from typing import TypeVar
 
 import numpy as np
 from jaxtyping import Float32, UInt8
@@ -20,6 +21,9 @@ from softpatch.network.embed import Embedder
 from softpatch.network.sketch import sketch
 
 BATCH_FRAMES = 16
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 
 class TooFewFrames(ValueError):
@@ -143,12 +147,18 @@ def _usable_batches(
         size_wh = (image.shape[1], image.shape[0])
         return _Usable(place, hashlib.sha256(encoded).digest(), size_wh, geometry.apply(image))
 
-    places = iter(range(len(frames) + len(labelled)))
-    waiting = [pool.submit(shaped, place) for place in islice(places, BATCH_FRAMES)]
     read = 0
-    while waiting:
-        following = [pool.submit(shaped, place) for place in islice(places, BATCH_FRAMES)]
-        decoded = [future.result() for future in waiting]
-        read, waiting = read + len(decoded), following
+    for decoded in in_batches(range(len(frames) + len(labelled)), shaped, pool):
+        read += len(decoded)
         if batch := [each for each in decoded if each is not None]:
             yield read, batch
+
+
+def in_batches(of: Iterable[T], make: Callable[[T], R], pool: Executor) -> Iterator[list[R]]:
+    """What is made of each in the pool, in order, `BATCH_FRAMES` at once; as many wait made."""
+    left = iter(of)
+    waiting = [pool.submit(make, each) for each in islice(left, BATCH_FRAMES)]
+    while waiting:
+        following = [pool.submit(make, each) for each in islice(left, BATCH_FRAMES)]
+        made, waiting = [future.result() for future in waiting], following
+        yield made
