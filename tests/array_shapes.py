@@ -46,15 +46,24 @@ def checked(subject: Any) -> Any:  # noqa: ANN401 -- a decorator of anything
     if inspect.isgeneratorfunction(subject) or any(isinstance(each, str) for each in annotations):
         # It leaves out a name that says nothing yet, and looks at a generator's arguments before the first value.
         return own_jaxtyped(subject, typechecker=beartype)
-    return _with_own_dimensions(beartype(subject)) if "jaxtyping." in repr(annotations) else beartype(subject)
+    return _checked_from_its_first_call(subject, dimensions="jaxtyping." in repr(annotations))
 
 
-def _with_own_dimensions(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The names of one call's dimensions are no other's."""
+def _checked_from_its_first_call(function: Callable[..., Any], *, dimensions: bool) -> Callable[..., Any]:
+    """beartype writes the check once the function is called: half of them never are, in one worker.
+
+    With dimensions, the names of one call's are no other's.
+    """
+    check: Callable[..., Any] | None = None
 
     @functools.wraps(function)
     def wrapped(*arguments: Any, **keywords: Any) -> Any:  # noqa: ANN401
+        nonlocal check
+        if check is None:
+            check = beartype(function)
+        if not dimensions:
+            return check(*arguments, **keywords)
         with own_jaxtyped("context"):
-            return function(*arguments, **keywords)
+            return check(*arguments, **keywords)
 
     return wrapped

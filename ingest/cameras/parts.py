@@ -103,9 +103,9 @@ def part(variant: Variant, size_px: int) -> Part:
     scale = size_px / DESIGN_SIZE_PX
     faces = _faces(variant, drawing, size_px)
     return Part(
-        finishes=tuple(_coloured(face, drawing.steps, drilled, size_px) for face in faces),
+        finishes=_coloured(faces, drawing.steps, drilled, size_px),
         alpha=_alpha(walls, size_px),
-        undrilled=tuple(_coloured(face, drawing.steps, drawing.body, size_px) for face in faces),
+        undrilled=_coloured(faces, drawing.steps, drawing.body, size_px),
         undrilled_alpha=_alpha(drawing.body, size_px),
         holes=tuple(_placed(hole, scale, size_px) for hole in drawing.holes),
     )
@@ -142,13 +142,13 @@ def _shrunk(plane: Plane, size_px: int) -> Plane:
     return small
 
 
-def _coloured(face: Plane, steps: Plane, distance: Plane, size_px: int) -> Picture:
+def _coloured(faces: tuple[Plane, ...], steps: Plane, distance: Plane, size_px: int) -> tuple[Picture, ...]:
     chamfer = np.clip(-distance / 5.0, 0, 1)
     lit = _shrunk(relief((5.0 * chamfer + steps) * SUPERSAMPLING, strength=0.62), size_px)
     wall = _shrunk(np.clip(distance / 3.0, 0, 1), size_px)  # beyond the edge only the wall of a hole is seen
-    tone = (face + lit) * (1 - wall) + (0.95 - 0.3 * wall) * wall
-    colour: Picture = np.clip(tone[..., None] * np.array(STEEL_BGR, np.float32), 0, 255).astype(np.uint8)
-    return colour
+    tones = ((face + lit) * (1 - wall) + (0.95 - 0.3 * wall) * wall for face in faces)
+    steel = np.array(STEEL_BGR, np.float32)
+    return tuple(np.clip(tone[..., None] * steel, 0, 255).astype(np.uint8) for tone in tones)
 
 
 def _ring(grid: _Grid) -> _Drawing:
