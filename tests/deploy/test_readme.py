@@ -34,7 +34,7 @@ def blocks(language: str) -> list[str]:
 @pytest.fixture
 def parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Simulator]:
     """A folder with pictures of good parts, as README takes for granted."""
-    simulator = Simulator("ring", seed=3, clock=lambda: datetime.now(UTC), defect_ratio=0.0)
+    simulator = Simulator("ring", seed=3, clock=lambda: datetime.now(UTC), defect_ratio=0.0, size_px=256)
     (tmp_path / "parts").mkdir()
     for index in range(8):
         (tmp_path / "parts" / f"{index:02}.jpg").write_bytes(simulator.frame(index).encoded)
@@ -63,7 +63,7 @@ def test_the_library_example_builds_a_bank_and_tells_bad_from_good(
     """A picture it was built from passes; a picture of another part fails."""
     (tmp_path / "example.py").write_text(blocks("python")[0])
     verdicts = []
-    stranger = Simulator("gear", seed=3, clock=parts.clock)
+    stranger = Simulator("gear", seed=3, clock=parts.clock, size_px=256)
     for picture in ((tmp_path / "parts" / "03.jpg").read_bytes(), stranger.frame(0).encoded):
         (tmp_path / "new.jpg").write_bytes(picture)
         runpy.run_path("example.py")

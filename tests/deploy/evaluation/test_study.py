@@ -76,15 +76,18 @@ def study(root: Path, cache: EmbeddingCache, ledger: Ledger, plan: StudyPlan) ->
     return began
 
 
-@pytest.mark.slow
-def test_a_study_finds_stains_in_every_setting_and_resumes_where_it_stopped(
-    plates: Path, cache: EmbeddingCache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Plain stains are found; two settings share a build; what is in the ledger is not run again.
-
-    At the input of the cache: the one that a window would choose for itself has fifty times the pixels.
-    """
+@pytest.fixture
+def _at_the_caches_input(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The one that a window would choose for itself has fifty times the pixels."""
     monkeypatch.setattr("deploy.evaluation.study._chosen", lambda _task, _window, smaller: smaller)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("_at_the_caches_input")
+def test_a_study_finds_stains_in_every_setting_and_resumes_where_it_stopped(
+    plates: Path, cache: EmbeddingCache, tmp_path: Path
+) -> None:
+    """Plain stains are found; two settings share a build; what is in the ledger is not run again."""
     ledger = Ledger(tmp_path)
     plan = StudyPlan(("patchcore", "padim"), ("overlap", "no-overlap", "rotation"), (0.0, 0.1), (0,))
     began = study(plates, cache, ledger, plan)
@@ -98,6 +101,7 @@ def test_a_study_finds_stains_in_every_setting_and_resumes_where_it_stopped(
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("_at_the_caches_input")
 def test_scores_behind_a_row_cover_all_test_frames_and_say_which_count(
     plates: Path, cache: EmbeddingCache, tmp_path: Path
 ) -> None:
@@ -112,6 +116,7 @@ def test_scores_behind_a_row_cover_all_test_frames_and_say_which_count(
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("_at_the_caches_input")
 def test_a_category_without_masks_has_no_pixel_metrics(plates: Path, cache: EmbeddingCache, tmp_path: Path) -> None:
     """They are null, not zero."""
     bare = category(plates)

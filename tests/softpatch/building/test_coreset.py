@@ -14,8 +14,9 @@ def definition(patches: np.ndarray, size: int) -> list[int]:
     exact = patches.astype(np.float64)
     mean = exact.mean(axis=0).astype(np.float32)
     picks = [int(((exact - mean) ** 2).sum(axis=1).argmax())]
+    nearest = np.full(len(patches), np.inf)
     while len(picks) < min(size, len(patches)):
-        nearest = ((exact[:, None] - exact[picks]) ** 2).sum(axis=-1).min(axis=1)
+        nearest = np.minimum(nearest, ((exact - exact[picks[-1]]) ** 2).sum(axis=-1))
         if nearest.max() == 0:
             break
         picks.append(int(nearest.argmax()))
