@@ -90,7 +90,7 @@ def opened_network(
 
 
 def search_of(runtime: RuntimeSettings) -> ChosenSearch:
-    """Torch on a GPU where the provider allows one and it answers, FAISS there else, FAISS on the CPU else.
+    """Torch on a GPU where the provider allows one and it answers, FAISS there else, NumPy on the CPU else.
 
     The log names which, and why not those before it.
     """
@@ -107,5 +107,5 @@ def search_of(runtime: RuntimeSettings) -> ChosenSearch:
             else:
                 log.info("search_ready", search=f"{name} gpu, fp16", **refused)
                 return ChosenSearch(make, on_device=name == "torch")
-    log.info("search_ready", search="faiss cpu", **refused)
+    log.info("search_ready", search="numpy cpu", **refused)
     return ChosenSearch(lambda vectors: FlatSearch(vectors, threads=runtime.threads), on_device=False)

@@ -50,7 +50,7 @@ def checked(subject: Any) -> Any:  # noqa: ANN401 -- a decorator of anything
 
 
 def _checked_from_its_first_call(function: Callable[..., Any], *, dimensions: bool) -> Callable[..., Any]:
-    """beartype writes the check once the function is called: half of them never are, in one worker.
+    """The check is written at the first call: half of the functions are never called in one worker.
 
     With dimensions, the names of one call's are no other's.
     """

@@ -1,12 +1,13 @@
-"""The nearest bank patches of every query patch, exactly: the Protocol, the definition in NumPy, and FAISS."""
+"""The nearest bank patches of every query patch, exactly: the Protocol, its definition, and the search on the CPU."""
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache, cached_property
 from typing import NamedTuple, Protocol, runtime_checkable
 
-import faiss
 import numpy as np
 from jaxtyping import Float32, Int32, Int64
+from threadpoolctl import threadpool_limits
 
 from softpatch.threads import available_cores
 
@@ -14,8 +15,7 @@ Vectors = Float32[np.ndarray, "m d"]
 FrameOfRow = Int32[np.ndarray, "m"]
 
 SECOND_FRAME_DEPTH = 8
-"""Nearest patches among which a second frame is sought at first: nearly always there is one, and a search for eight
-takes a quarter longer than one for the nearest alone."""
+"""Nearest patches among which a search on a GPU seeks a second frame at first: nearly always there is one."""
 
 QUERIES_AT_ONCE = 128
 """Queries compared with the whole bank in one matrix product: 2 MB against 4,000 patches."""
@@ -106,94 +106,109 @@ class BruteSearch:
 
 
 class FlatSearch:
-    """FAISS on the CPU; its conventions (squared distances, -1 for "none", spinning threads) end in this class.
+    """Every query compared with every patch, by matrix products of NumPy's BLAS.
 
-    FAISS leaves BLAS to larger batches than one frame's, which costs a factor of six, so the threshold is lowered for
-    the whole process. Queries are split over `threads` workers of one OpenMP thread each: OpenMP's own threads spin
-    while they wait, and on a shared core a search that takes 7 ms took 28. Distances are computed again from each pair
-    of neighbours: the BLAS form |x|^2 - 2xy + |y|^2 cancels where patches nearly agree.
+    Queries are split over `threads` workers of one BLAS thread each. From the first search on BLAS has no more than that
+    in this process: its own threads spin while they wait, on cores that the network needs. FAISS is not used, because
+    its wheel brings a BLAS of 2021 that takes new processors for old ones: a quarter of the speed where it was measured
+    (docs/performance.md). Distances are computed again from each pair of neighbours: the BLAS form |y|^2 / 2 - xy
+    cancels where patches nearly agree.
     """
 
     def __init__(self, bank: Vectors, *, threads: int | None = None) -> None:
-        faiss.cvar.distance_compute_blas_threshold = 1
         self._bank = np.ascontiguousarray(bank)
         self._threads = threads or available_cores()
 
     @cached_property
-    def _index(self) -> faiss.IndexFlatL2:
-        """Made at the first search: a bank that is searched in parts needs none of the whole."""
-        index = faiss.IndexFlatL2(self._bank.shape[1])
-        index.add(self._bank)
-        return index
+    def _half_squares(self) -> Float32[np.ndarray, "m"]:
+        return np.asarray(np.square(self._bank).sum(axis=1) / 2)
 
     def nearest(self, queries: Float32[np.ndarray, "n d"]) -> Nearest:
         """See Search."""
-        row = self._rows(queries, 1)[:, 0]
-        return Nearest(np.linalg.norm(queries - self._bank[row], axis=1), row)
+        row, distance = self._by_parts(queries, self._nearest_rows)
+        return Nearest(distance, row)
 
     def nearest_two_frames(self, queries: Float32[np.ndarray, "n d"], frames: FrameOfRow) -> TwoFrameNearest:
         """See Search."""
-        rows = self._rows(queries, SECOND_FRAME_DEPTH)
-        return second_frame_among(queries, self._bank, frames, rows, threads=self._threads)
+        rows_of = _RowsOfFrame(frames)
+        row, distance, second = self._by_parts(queries, lambda part: self._rows_of_two_frames(part, rows_of))
+        return TwoFrameNearest(distance, row, second)
 
     def part(self, rows: slice) -> "FlatSearch":
         """See Search."""
         return FlatSearch(self._bank[rows], threads=self._threads)
 
-    def _rows(self, queries: np.ndarray, count: int) -> np.ndarray:
-        """Rows of the `count` nearest patches, or of all where there are fewer, the nearest first."""
-        count = max(1, min(count, len(self._bank)))
-        index = self._index
-
-        def nearest_rows(part: np.ndarray) -> np.ndarray:
-            return np.asarray(index.search(part, count)[1]) if len(part) else np.empty((0, count), np.int64)
-
-        parts = np.array_split(np.ascontiguousarray(queries), self._threads)
-        rows = np.concatenate(list(_workers(self._threads).map(nearest_rows, parts)))
-        if (rows < 0).any():  # NumPy would take -1 for the last patch
+    def _by_parts(
+        self, queries: np.ndarray, search: Callable[[np.ndarray], tuple[np.ndarray, ...]]
+    ) -> tuple[np.ndarray, ...]:
+        """What a search of all queries gives, some at a time."""
+        if not len(self._bank):
+            raise NoNeighbour(bank_patches=0, queries=len(queries))
+        parts = [queries[start : start + QUERIES_AT_ONCE] for start in range(0, max(1, len(queries)), QUERIES_AT_ONCE)]
+        found = tuple(map(np.concatenate, zip(*_workers(self._threads).map(search, parts), strict=True)))
+        if not np.isfinite(found[1]).all():
             raise NoNeighbour(bank_patches=len(self._bank), queries=len(queries))
-        return rows
+        return found
+
+    def _nearest_rows(self, queries: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        row = self._compared(queries).argmin(axis=1)
+        return row, self._distance(queries, row)
+
+    def _rows_of_two_frames(
+        self, queries: np.ndarray, rows_of: "_RowsOfFrame"
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        compared = self._compared(queries)
+        row = compared.argmin(axis=1)
+        distance = self._distance(queries, row)
+        if rows_of.frames == 1:
+            return row, distance, distance
+        for own, its in zip(compared, row.tolist(), strict=True):
+            own[rows_of.same_frame(its)] = np.inf
+        return row, distance, self._distance(queries, compared.argmin(axis=1))
+
+    def _compared(self, queries: np.ndarray) -> np.ndarray:
+        """Smaller for nearer patches: half the squared distance, less half the query's own square."""
+        with np.errstate(over="ignore", invalid="ignore"):  # the distances tell
+            product = queries @ self._bank.T
+            return np.asarray(np.subtract(self._half_squares, product, out=product))
+
+    def _distance(self, queries: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        with np.errstate(over="ignore", invalid="ignore"):
+            return np.asarray(np.linalg.norm(queries - self._bank[rows], axis=1))
+
+
+class _RowsOfFrame:
+    """Which bank patches are of the same frame as a given one."""
+
+    def __init__(self, frames: FrameOfRow) -> None:
+        names, self._frame, counts = np.unique(frames, return_inverse=True, return_counts=True)
+        self._rows = np.argsort(self._frame, kind="stable")
+        self._ends = np.cumsum(counts)
+        self._starts = self._ends - counts
+        self.frames = len(names)
+
+    def same_frame(self, row: int) -> Int64[np.ndarray, "k"]:
+        """The rows of the frame that this row is of, itself included."""
+        frame = self._frame[row]
+        return np.asarray(self._rows[self._starts[frame] : self._ends[frame]])
 
 
 def second_frame_among(
-    queries: Float32[np.ndarray, "n d"],
-    bank: Vectors,
-    frames: FrameOfRow,
-    rows: Int64[np.ndarray, "n k"],
-    *,
-    threads: int | None = None,
+    queries: Float32[np.ndarray, "n d"], bank: Vectors, frames: FrameOfRow, rows: Int64[np.ndarray, "n k"]
 ) -> TwoFrameNearest:
     """The nearest of two frames among each query's k nearest rows; among all rows where those are of one frame."""
     row = rows[:, 0]
     of_other_frame = frames[rows] != frames[row][:, None]
     second = rows[np.arange(len(rows)), of_other_frame.argmax(axis=1)]  # the nearest itself where there is none
+    distance, second_distance = (np.linalg.norm(queries - bank[each], axis=1) for each in (row, second))
     missing = np.flatnonzero(~of_other_frame.any(axis=1))
-    if len(missing) and (frames != frames[0]).any():
-        threads = threads or available_cores()
-        second[missing] = _second_frame_rows(queries[missing], bank, frames, frames[row[missing]], threads)
-    distance = np.linalg.norm(queries - bank[row], axis=1)
-    return TwoFrameNearest(distance, row, np.linalg.norm(queries - bank[second], axis=1))
-
-
-def _second_frame_rows(
-    queries: Float32[np.ndarray, "n d"], bank: Vectors, frames: FrameOfRow, own: Int32[np.ndarray, "n"], threads: int
-) -> Int64[np.ndarray, "n"]:
-    """Row of the nearest patch that is not of frame `own`; some other frame must exist.
-
-    Just after a product change this is every query of every frame: one matrix product for many of them at a time, on
-    the same workers as a search, for NumPy's own threads spin as OpenMP's do.
-    """
-
-    def nearest_rows(part: slice) -> np.ndarray:
-        squared = faiss.pairwise_distances(queries[part], bank)
-        squared[frames == own[part, None]] = np.inf
-        return np.asarray(squared.argmin(axis=1))
-
-    parts = [slice(start, start + QUERIES_AT_ONCE) for start in range(0, len(queries), QUERIES_AT_ONCE)]
-    return np.concatenate(list(_workers(threads).map(nearest_rows, parts)))
+    if len(missing):
+        second_distance[missing] = FlatSearch(bank).nearest_two_frames(queries[missing], frames).second_frame_distance
+    return TwoFrameNearest(distance, row, second_distance)
 
 
 @cache
 def _workers(threads: int) -> ThreadPoolExecutor:
     """One pool for all banks of the process, so that the number of threads does not grow with the number of views."""
-    return ThreadPoolExecutor(threads, "flat-search", initializer=faiss.omp_set_num_threads, initargs=(1,))
+    threadpool_limits(1, user_api="blas")
+    return ThreadPoolExecutor(threads, "flat-search")

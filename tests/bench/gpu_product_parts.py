@@ -83,7 +83,7 @@ def probes(device: Device) -> Measured:
             rows.append((provider, opened, ""))
             continue
         by_torch = TorchSearch.of(bank.vectors, device=device.name)
-        searches: dict[str, Search] = {"faiss cpu": FlatSearch(bank.vectors), "torch": by_torch}
+        searches: dict[str, Search] = {"numpy cpu": FlatSearch(bank.vectors), "torch": by_torch}
         for name, search in searches.items():
             try:
                 report = run_self_test(bank, opened, Scorer(bank, search))

@@ -39,7 +39,7 @@ def test_without_a_gpu_the_search_falls_back_with_one_clear_line(monkeypatch: py
     assert logged == [
         {
             "event": "search_ready",
-            "search": "faiss cpu",
+            "search": "numpy cpu",
             "faiss": "this faiss is built for the CPU; install patchline[gpu-cu12] for its search",
             "torch": "there is no NVIDIA driver (libcuda-that-is-not-there.so.1)",
             "log_level": "info",
@@ -57,7 +57,7 @@ def test_a_faiss_that_ends_its_process_leaves_the_search_to_the_cpu(monkeypatch:
         search = search_of(RuntimeSettings()).make(EYE)
     assert isinstance(search, FlatSearch)
     why = "faiss, tried in a process of its own, ended by SIGABRT: it wrote nothing"
-    assert logged == [{"event": "search_ready", "search": "faiss cpu", "faiss": why, "log_level": "info"}]
+    assert logged == [{"event": "search_ready", "search": "numpy cpu", "faiss": why, "log_level": "info"}]
 
 
 def test_the_first_search_on_a_gpu_that_answers_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
