@@ -108,9 +108,9 @@ class BruteSearch:
 class FlatSearch:
     """Every query compared with every patch, by matrix products of NumPy's BLAS.
 
-    Queries are split over `threads` workers of one BLAS thread each. From the first search on BLAS has no more than that
-    in this process: its own threads spin while they wait, on cores that the network needs. FAISS is not used, because
-    its wheel brings a BLAS of 2021 that takes new processors for old ones: a quarter of the speed where it was measured
+    Queries are split over `threads` workers of one BLAS thread each. From the first search on BLAS has no more than
+    that in this process: its own threads spin while they wait, on cores that the network needs. FAISS is not used: its
+    wheel brings a BLAS of 2021 that takes new processors for old ones, a quarter of the speed where it was measured
     (docs/performance.md). Distances are computed again from each pair of neighbours: the BLAS form |y|^2 / 2 - xy
     cancels where patches nearly agree.
     """

@@ -11,7 +11,7 @@ from softpatch.scoring.search import BruteSearch, FlatSearch
 
 def test_blas_has_one_thread_from_the_first_search_on() -> None:
     """Its threads would spin on the cores of the network; the search has workers of its own."""
-    search._workers.cache_clear()  # noqa: SLF001 -- the first search of a process
+    search._workers.cache_clear()
     with threadpool_limits(2, user_api="blas"):
         FlatSearch(np.eye(4, dtype=np.float32)).nearest(np.eye(4, dtype=np.float32))
         assert {each["num_threads"] for each in threadpool_info() if each["user_api"] == "blas"} == {1}
