@@ -110,7 +110,7 @@ class FlatSearch:
 
     Queries are split over `threads` workers of one BLAS thread each. From the first search on BLAS has no more than
     that in this process: its own threads spin while they wait, on cores that the network needs. FAISS is not used: its
-    wheel brings a BLAS of 2021 that takes new processors for old ones, a quarter of the speed where it was measured
+    wheel brings a BLAS of 2021 that takes new processors for old ones, a third of the speed where it was measured
     (docs/performance.md). Distances are computed again from each pair of neighbours: the BLAS form |y|^2 / 2 - xy
     cancels where patches nearly agree.
     """
@@ -130,8 +130,7 @@ class FlatSearch:
 
     def nearest_two_frames(self, queries: Float32[np.ndarray, "n d"], frames: FrameOfRow) -> TwoFrameNearest:
         """See Search."""
-        rows_of = _RowsOfFrame(frames)
-        row, distance, second = self._by_parts(queries, lambda part: self._rows_of_two_frames(part, rows_of))
+        row, distance, second = self._by_parts(queries, lambda part: self._rows_of_two_frames(part, frames))
         return TwoFrameNearest(distance, row, second)
 
     def part(self, rows: slice) -> "FlatSearch":
@@ -154,16 +153,13 @@ class FlatSearch:
         row = self._compared(queries).argmin(axis=1)
         return row, self._distance(queries, row)
 
-    def _rows_of_two_frames(
-        self, queries: np.ndarray, rows_of: "_RowsOfFrame"
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _rows_of_two_frames(self, queries: np.ndarray, frames: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         compared = self._compared(queries)
         row = compared.argmin(axis=1)
         distance = self._distance(queries, row)
-        if rows_of.frames == 1:
+        if (frames == frames[0]).all():
             return row, distance, distance
-        for own, its in zip(compared, row.tolist(), strict=True):
-            own[rows_of.same_frame(its)] = np.inf
+        np.copyto(compared, np.float32(np.inf), where=frames == frames[row][:, None])
         return row, distance, self._distance(queries, compared.argmin(axis=1))
 
     def _compared(self, queries: np.ndarray) -> np.ndarray:
@@ -175,22 +171,6 @@ class FlatSearch:
     def _distance(self, queries: np.ndarray, rows: np.ndarray) -> np.ndarray:
         with np.errstate(over="ignore", invalid="ignore"):
             return np.asarray(np.linalg.norm(queries - self._bank[rows], axis=1))
-
-
-class _RowsOfFrame:
-    """Which bank patches are of the same frame as a given one."""
-
-    def __init__(self, frames: FrameOfRow) -> None:
-        names, self._frame, counts = np.unique(frames, return_inverse=True, return_counts=True)
-        self._rows = np.argsort(self._frame, kind="stable")
-        self._ends = np.cumsum(counts)
-        self._starts = self._ends - counts
-        self.frames = len(names)
-
-    def same_frame(self, row: int) -> Int64[np.ndarray, "k"]:
-        """The rows of the frame that this row is of, itself included."""
-        frame = self._frame[row]
-        return np.asarray(self._rows[self._starts[frame] : self._ends[frame]])
 
 
 def second_frame_among(
