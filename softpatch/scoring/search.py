@@ -18,7 +18,7 @@ SECOND_FRAME_DEPTH = 8
 """Nearest patches among which a search on a GPU seeks a second frame at first: nearly always there is one."""
 
 QUERIES_AT_ONCE = 128
-"""Queries compared with the whole bank in one matrix product: 2 MB against 4,000 patches."""
+"""Queries compared with the whole bank in one matrix product, at most: 2 MB against 4,000 patches."""
 
 
 class NoNeighbour(ValueError):
@@ -140,10 +140,11 @@ class FlatSearch:
     def _by_parts(
         self, queries: np.ndarray, search: Callable[[np.ndarray], tuple[np.ndarray, ...]]
     ) -> tuple[np.ndarray, ...]:
-        """What a search of all queries gives, some at a time."""
+        """Rows and distances of all queries, by a search of some of them: every worker has its share."""
         if not len(self._bank):
             raise NoNeighbour(bank_patches=0, queries=len(queries))
-        parts = [queries[start : start + QUERIES_AT_ONCE] for start in range(0, max(1, len(queries)), QUERIES_AT_ONCE)]
+        size = max(1, min(QUERIES_AT_ONCE, -(-len(queries) // self._threads)))
+        parts = [queries[start : start + size] for start in range(0, max(1, len(queries)), size)]
         found = tuple(map(np.concatenate, zip(*_workers(self._threads).map(search, parts), strict=True)))
         if not np.isfinite(found[1]).all():
             raise NoNeighbour(bank_patches=len(self._bank), queries=len(queries))
@@ -190,5 +191,6 @@ def second_frame_among(
 @cache
 def _workers(threads: int) -> ThreadPoolExecutor:
     """One pool for all banks of the process, so that the number of threads does not grow with the number of views."""
+    # For good: setting it takes a millisecond, and of searches at once each would undo what another set.
     threadpool_limits(1, user_api="blas")
     return ThreadPoolExecutor(threads, "flat-search")
