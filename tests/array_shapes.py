@@ -46,24 +46,15 @@ def checked(subject: Any) -> Any:  # noqa: ANN401 -- a decorator of anything
     if inspect.isgeneratorfunction(subject) or any(isinstance(each, str) for each in annotations):
         # It leaves out a name that says nothing yet, and looks at a generator's arguments before the first value.
         return own_jaxtyped(subject, typechecker=beartype)
-    return _checked_from_its_first_call(subject, dimensions="jaxtyping." in repr(annotations))
+    return _with_own_dimensions(beartype(subject)) if "jaxtyping." in repr(annotations) else beartype(subject)
 
 
-def _checked_from_its_first_call(function: Callable[..., Any], *, dimensions: bool) -> Callable[..., Any]:
-    """The check is written at the first call: half of the functions are never called in one worker.
-
-    With dimensions, the names of one call's are no other's.
-    """
-    check: Callable[..., Any] | None = None
+def _with_own_dimensions(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The names of one call's dimensions are no other's."""
 
     @functools.wraps(function)
     def wrapped(*arguments: Any, **keywords: Any) -> Any:  # noqa: ANN401
-        nonlocal check
-        if check is None:
-            check = beartype(function)
-        if not dimensions:
-            return check(*arguments, **keywords)
         with own_jaxtyped("context"):
-            return check(*arguments, **keywords)
+            return function(*arguments, **keywords)
 
     return wrapped

@@ -95,11 +95,13 @@ def _place(
         places = [(x0 + int(x), y0 + int(y)) for y, x in drawn.tolist()]
     around = max(side, min(height, width) // 4)
 
-    def variation(place: tuple[int, int]) -> int:
-        x, y = (max(0, at + side // 2 - around // 2) for at in place)
-        return _variation(image[y : y + around, x : x + around])
+    return max(places, key=lambda place: _variation(_around(image, place, side, around)))
 
-    return max(places, key=variation)
+
+def _around(image: Image, place: tuple[int, int], side: int, around: int) -> UInt8[np.ndarray, "rows columns 3"]:
+    """A square of `around` pixels a side about the middle of one of `side` at that place, as far as the image goes."""
+    x, y = (max(0, at + side // 2 - around // 2) for at in place)
+    return image[y : y + around, x : x + around]
 
 
 def _variation(pixels: Image) -> int:
