@@ -46,9 +46,11 @@ OPTIONAL_TENSORS: Mapping[str, tuple[str, tuple[int | str, ...]]] = MappingProxy
         "calibration_excluded": ("bool", ("frames",)),
         "no_part_vectors": ("float32", ("no_part_patches", "dimension")),
         "negative_vectors": ("float32", ("negatives", "dimension")),
+        "metric": ("float32", ("dimension", "dimension")),
     }
 )
-"""Those that a bank may lack: all but the first where its window holds no groups and its view no labelled frames."""
+"""Those that a bank may lack: `metric` where its parts lie alike; the others but the first where its window holds no
+groups and its view no labelled frames."""
 
 
 class InvalidBank(ValueError):
@@ -64,7 +66,8 @@ class Bank:
     are of frames that a person called good; `ignored` positions never score; `calibration_excluded` frames belong to
     groups that are not learnt, so that no threshold is drawn from them. `negative_vectors` are patches of defects that
     people named. Within `second_frame_within` of a patch the window held others like it, of two blocks of time, whether
-    or not they are in the bank; infinite where it is not known to.
+    or not they are in the bank; infinite where it is not known to. `vectors` and `negative_vectors` are embeddings
+    times the `metric`, where there is one; `no_part_vectors` are as the network gives them.
     """
 
     manifest: Manifest
@@ -84,6 +87,7 @@ class Bank:
     calibration_excluded: Bool[np.ndarray, "frames"] | None = None
     no_part_vectors: Float32[np.ndarray, "no_part_patches dimension"] | None = None
     negative_vectors: Float32[np.ndarray, "negatives dimension"] | None = None
+    metric: Float32[np.ndarray, "dimension dimension"] | None = None
 
     @property
     def threshold_scores(self) -> Float32[np.ndarray, "counted"]:

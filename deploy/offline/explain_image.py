@@ -10,7 +10,7 @@ import numpy as np
 from ingest.store import NotInStore
 from ingest.store_layout import frame_path
 from softpatch.images.decode import UndecodableImage
-from softpatch.scoring.score import anomaly_map
+from softpatch.scoring.score import anomaly_map, in_metric
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -155,7 +155,7 @@ def _explained(
     return ExplainedPatch(
         position=position,
         ratio=ratio,
-        distance=float(np.linalg.norm(patch - bank.vectors[row])),
+        distance=float(np.linalg.norm(in_metric(patch, bank.metric) - bank.vectors[row])),
         soft_weight=weight,
         source_name=bank.manifest.frame_names[frame],
         source_position=(source_row, source_column),

@@ -40,7 +40,6 @@ def assemble(
         window.embeddings,
         fitted.labels.no_part_rows,
         fitted.settings,
-        projection=fitted.projection,
         threshold=calibration.suggestion.threshold.value,
         make_search=make_search,
     )
@@ -61,6 +60,7 @@ def assemble(
         confirmed=_if_any(fitted.bank.confirmed),
         ignored=fitted.bank.ignored,
         negative_vectors=fitted.bank.negative_vectors,
+        metric=fitted.bank.metric,
         calibration_excluded=_if_any(fitted.labels.not_learnt),
         no_part_vectors=None if no_part is None else no_part.vectors,
     )

@@ -29,13 +29,15 @@ class PatchLabels:
 class NoiseMask:
     """Per patch of the window: its outlier factor, and whether the discriminator accepts it, which labels overrule.
 
-    `aligned`: parts lie alike in every frame, and the discriminator measures distances.
+    `aligned`: parts lie alike in every frame, and the discriminator measures distances. `metric`: what embeddings are
+    multiplied by before they are compared; None where they are compared as they are.
     """
 
     factors: Float32[np.ndarray, "n p q"]
     accepted: Bool[np.ndarray, "n p q"]
     noise_floor: float
     aligned: bool = False
+    metric: Float32[np.ndarray, "d d"] | None = None
     labels: PatchLabels | None = None
 
     @cached_property

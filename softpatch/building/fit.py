@@ -5,16 +5,14 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from functools import partial
 
-import numpy as np
-from jaxtyping import Float32
-
 from softpatch.building.denoise import NoiseMask, denoise
 from softpatch.building.embedding_buffer import EmbeddingBuffer
 from softpatch.building.fitted_bank import FittedBank, fitted_bank
 from softpatch.building.label_window import KnownLabels, WindowLabels, label_window
+from softpatch.building.patch_metric import patch_metric
 from softpatch.building.patches import Patches
-from softpatch.building.progress import BuildProgress, silent
-from softpatch.building.projection import projected_groups
+from softpatch.building.progress import BuildProgress, StageProgress, silent
+from softpatch.building.projection import ProjectedGroups, projected_groups
 from softpatch.building.replacements import Replacements, draw_replacements
 from softpatch.building.second_frames import ByBlock
 from softpatch.building.subsample import subsample
@@ -35,7 +33,6 @@ class Fit:
     blocks: Sequence[range]
     replacements: Sequence[Replacements]
     settings: BuildSettings
-    projection: Float32[np.ndarray, "d k"]
 
 
 UprightReading = Callable[[], UprightFrames | None]
@@ -60,10 +57,11 @@ def fit(
     `blocks` are those that cross-fitting will leave out; a bank that is not calibrated needs none. `upright` reads the
     same frames, labelled ones included, with all parts turned alike: it is called where they lie turned.
     """
-    projected = projected_groups(embeddings, settings)
-    denoised = denoise(projected, settings, partial(progress, "denoise"))
     known = known or KnownLabels(len(embeddings))
-    turned = None if denoised.aligned else _turned(upright, settings, known.window_frames)
+    projected, denoised = _denoised(
+        embeddings, settings, window_frames=known.window_frames, progress=partial(progress, "denoise")
+    )
+    turned = _turned(upright, settings, known.window_frames) if _lie_turned(denoised, settings) else None
     labels = label_window(projected, denoised, settings, known, turned)
     mask = replace(denoised, labels=labels.patches)
     step = partial(progress, "subsample")
@@ -72,12 +70,29 @@ def fit(
     coresets = tuple(coreset.patches for coreset in drawn)
     bank = fitted_bank([[patches] for patches in coresets], mask, settings)
     second = tuple(coreset.second_frames for coreset in drawn)
-    return Fit(bank, mask, labels, coresets, second, blocks, replacements, settings, projected.matrix)
+    return Fit(bank, mask, labels, coresets, second, blocks, replacements, settings)
+
+
+def _denoised(
+    embeddings: EmbeddingBuffer, settings: BuildSettings, *, window_frames: int, progress: StageProgress
+) -> tuple[ProjectedGroups, NoiseMask]:
+    """Denoised by the embeddings as they are and, where parts lie turned, once more by the window's own metric."""
+    projected = projected_groups(embeddings, settings)
+    mask = denoise(projected, settings, progress)
+    metric = None
+    if _lie_turned(mask, settings):
+        metric = patch_metric(embeddings, frames=window_frames, seed=settings.seed)
+    if metric is None:
+        return projected, mask
+    projected = projected_groups(embeddings, settings, metric)
+    return projected, replace(denoise(projected, settings, progress), aligned=False, metric=metric)
+
+
+def _lie_turned(mask: NoiseMask, settings: BuildSettings) -> bool:
+    """Only where whole frames are removed by distances has anybody looked how parts lie."""
+    return not mask.aligned and settings.removal == "frames" and settings.discriminator == "expected-nearest"
 
 
 def _turned(upright: UprightReading, settings: BuildSettings, window_frames: int) -> TurnedWindow | None:
-    """Only where whole frames are removed by distances has anybody looked how parts lie."""
-    if settings.removal != "frames" or settings.discriminator != "expected-nearest":
-        return None
     read = upright()
     return None if read is None else turned_window(read, settings, window_frames=window_frames)

@@ -26,6 +26,7 @@ class FittedBank:
     scoring: ScoringRule
     ignored: Bool[np.ndarray, "p q"] | None = None
     negative_vectors: Float32[np.ndarray, "k d"] | None = None
+    metric: Float32[np.ndarray, "d d"] | None = None
 
     @property
     def confirmed(self) -> Bool[np.ndarray, "m"]:
@@ -65,4 +66,4 @@ def fitted_bank(coresets: Sequence[Sequence[Patches]], mask: NoiseMask, settings
         weights = soft_weights(patches.factors, median_kept=mask.median_kept, low=low, high=high)
     ignored = None if mask.labels is None or not mask.labels.ignored.any() else mask.labels.ignored
     negatives = None if mask.labels is None else mask.labels.negatives
-    return FittedBank(patches, weights, trusted, settings.scoring, ignored, negatives)
+    return FittedBank(patches, weights, trusted, settings.scoring, ignored, negatives, mask.metric)

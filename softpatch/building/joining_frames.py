@@ -16,6 +16,7 @@ from softpatch.building.fitted_bank import SearchMaker
 from softpatch.building.near_patches import around, near_limits
 from softpatch.building.quarantine import SAME_PLACE_CELLS, failing_alike
 from softpatch.gate.prior_scores import PriorScores
+from softpatch.scoring.score import in_metric
 from softpatch.scoring.search import Search
 
 _FRAMES_AT_ONCE = 16
@@ -85,14 +86,16 @@ def _distances(
     asked = np.zeros(prior.prior.bank.manifest.grid, np.bool_)
     for at in places_around:
         asked[at] = True
+    metric = prior.prior.bank.metric
+    failing = in_metric(prior.patch_vectors, metric)
     for start in range(0, len(embeddings), _FRAMES_AT_ONCE):
         rows = slice(start, min(start + _FRAMES_AT_ONCE, len(embeddings)))
-        batch = embeddings.take(range(rows.start, rows.stop))
+        batch = in_metric(embeddings.take(range(rows.start, rows.stop)), metric)
         to_bank = np.zeros(batch.shape[:3], np.float32)
         to_bank[:, asked] = search.nearest(np.concatenate(batch[:, asked])).distance.reshape(len(batch), -1)
         for number, at in enumerate(places_around):
             own = np.flatnonzero(place.reshape(-1) == number)
-            distance = _to_each(batch[:, *at], prior.patch_vectors[own])
+            distance = _to_each(batch[:, *at], failing[own])
             nearest[rows, own] = distance.min(axis=(1, 2))
             nearer[rows, own] = np.where(distance < to_bank[:, *at, None], distance, np.inf).min(axis=(1, 2))
     return nearest, nearer

@@ -25,6 +25,7 @@ from softpatch.building.quarantine import with_quarantined
 from softpatch.building.turned_window import TurnedWindow
 from softpatch.building.unaligned_groups import unaligned_groups
 from softpatch.building.window import TooFewFrames
+from softpatch.scoring.score import in_metric
 from softpatch.settings import BuildSettings
 
 
@@ -109,7 +110,8 @@ def label_window(
     ]
     negatives = []
     for each in defects:
-        negatives.append(negative_patches(projected.embeddings, mask.factors, each, window_frames=known.window_frames))
+        named = negative_patches(projected.embeddings, mask.factors, each, window_frames=known.window_frames)
+        negatives.append(in_metric(named, mask.metric))
         vouching = vouching_patches(projected, mask.factors, each, window_frames=known.window_frames)
         patches.excluded[: known.window_frames] |= vouching.patches
         not_learnt |= vouching.frames

@@ -9,6 +9,7 @@ from jaxtyping import Float32
 from softpatch.building.coreset import SAMPLERS
 from softpatch.building.embedding_buffer import EmbeddingBuffer
 from softpatch.building.fitted_bank import SearchMaker
+from softpatch.building.projection import projection_matrix
 from softpatch.scoring.no_part import distance_to
 from softpatch.settings import BuildSettings
 
@@ -37,7 +38,6 @@ def no_part_patches(
     rows: Sequence[int],
     settings: BuildSettings,
     *,
-    projection: Float32[np.ndarray, "d k"],
     threshold: float,
     make_search: SearchMaker,
 ) -> NoPartPatches | None:
@@ -46,31 +46,25 @@ def no_part_patches(
         return None
     chosen = [rows[place] for place in np.linspace(0, len(rows) - 1, min(len(rows), MOST_FRAMES)).round().astype(int)]
     frames = np.stack([embeddings.take(range(row, row + 1))[0] for row in chosen])
-    coreset = _coreset(frames, projection, settings)
+    coreset = _coreset(frames, settings)
     if len(frames) < FEWEST_TO_COMPARE:
         return NoPartPatches(coreset, threshold)
-    farthest = _farthest(frames, projection, settings, make_search)
+    farthest = _farthest(frames, settings, make_search)
     return NoPartPatches(coreset, MARGIN * farthest if farthest else threshold)
 
 
-def _farthest(
-    frames: Float32[np.ndarray, "n p q d"],
-    projection: Float32[np.ndarray, "d k"],
-    settings: BuildSettings,
-    make_search: SearchMaker,
-) -> float:
+def _farthest(frames: Float32[np.ndarray, "n p q d"], settings: BuildSettings, make_search: SearchMaker) -> float:
     """The largest distance of one half of the frames to the patches of the other."""
     halves = (np.arange(len(frames)) % 2 == 0, np.arange(len(frames)) % 2 == 1)
     farthest = 0.0
     for mine, others in (halves, halves[::-1]):
-        search = make_search(_coreset(frames[others], projection, settings))
+        search = make_search(_coreset(frames[others], settings))
         farthest = max(farthest, *(distance_to(search, each, blur_cells=settings.blur_cells) for each in frames[mine]))
     return farthest
 
 
-def _coreset(
-    frames: Float32[np.ndarray, "n p q d"], projection: Float32[np.ndarray, "d k"], settings: BuildSettings
-) -> Float32[np.ndarray, "m d"]:
+def _coreset(frames: Float32[np.ndarray, "n p q d"], settings: BuildSettings) -> Float32[np.ndarray, "m d"]:
     patches = frames.reshape(-1, frames.shape[-1])
-    drawn = SAMPLERS[settings.sampler].draw(patches @ projection, min(MOST_PATCHES, len(patches)), seed=settings.seed)
+    projected = patches @ projection_matrix(patches.shape[1], settings.projection_dims, seed=settings.seed)
+    drawn = SAMPLERS[settings.sampler].draw(projected, min(MOST_PATCHES, len(patches)), seed=settings.seed)
     return np.ascontiguousarray(patches[drawn.picks])

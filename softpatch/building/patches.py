@@ -8,6 +8,7 @@ from jaxtyping import Bool, Float32, Int16, Int32
 from softpatch.building.candidates import Candidates
 from softpatch.building.denoise import NoiseMask
 from softpatch.building.embedding_buffer import EmbeddingBuffer
+from softpatch.scoring.score import in_metric
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ def read_patches(
     picks: Candidates,
     second_frame_within: Float32[np.ndarray, "m"],
 ) -> Patches:
-    """The full embeddings and outlier factors of candidates that were picked."""
+    """The full embeddings, by the mask's metric, and outlier factors of candidates that were picked."""
     vectors = np.empty((len(picks.frame), embeddings.dimension), np.float32)
     for frame in np.unique(picks.frame).tolist():  # once each: it may lie in a file
         of_frame = np.flatnonzero(picks.frame == frame)
@@ -51,4 +52,6 @@ def read_patches(
     if mask.labels is not None:
         confirmed = mask.labels.confirmed[picks.frame, row, column]
     factors = mask.factors[picks.frame, row, column]
-    return Patches(vectors, factors, picks.frame, picks.position, confirmed, second_frame_within)
+    return Patches(
+        in_metric(vectors, mask.metric), factors, picks.frame, picks.position, confirmed, second_frame_within
+    )

@@ -52,9 +52,15 @@ class ProjectedGroups:
         return project(self.embeddings.take(frames), self.matrix)
 
 
-def projected_groups(embeddings: EmbeddingBuffer, settings: BuildSettings) -> ProjectedGroups:
-    """The window's interleaved groups, by the projection of the settings. Raises ValueError for one of no frames."""
+def projected_groups(
+    embeddings: EmbeddingBuffer, settings: BuildSettings, metric: Float32[np.ndarray, "d d"] | None = None
+) -> ProjectedGroups:
+    """The window's interleaved groups, by the metric if there is one, then by the projection of the settings.
+
+    Raises ValueError for a window of no frames.
+    """
     matrix = projection_matrix(embeddings.dimension, settings.projection_dims, seed=settings.seed)
+    matrix = matrix if metric is None else np.asarray(metric @ matrix)
     groups = interleaved_groups(range(len(embeddings)), settings.group_frames)
     if not groups:
         raise ValueError("a window of no frames has no outlier factors")

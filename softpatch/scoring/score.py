@@ -87,6 +87,11 @@ class WeightedPatches(Protocol):
         ...
 
     @property
+    def metric(self) -> Float32[np.ndarray, "d d"] | None:
+        """What embeddings are multiplied by before they are compared; None where they are compared as they are."""
+        ...
+
+    @property
     def ignored(self) -> Bool[np.ndarray, "p q"] | None:
         """Grid positions that never score; None where there are none."""
         ...
@@ -122,6 +127,7 @@ class Scorer:
         self._confirmed = None if bank.confirmed is None else bank.confirmed[:trusted]
         self._within = None if bank.second_frame_within is None else bank.second_frame_within[:trusted]
         self._ignored = bank.ignored
+        self._metric = bank.metric
         self._negatives = bank.negative_vectors
         self._trusted, self._untrusted = search, None
         if trusted < len(bank.soft_weights):
@@ -147,7 +153,7 @@ class Scorer:
         Raises:
             NoNeighbour: the bank is empty, or an embedding is not finite.
         """
-        distance, row = self._distances(embeddings.reshape(-1, embeddings.shape[-1]))
+        distance, row = self._distances(in_metric(embeddings, self._metric).reshape(-1, embeddings.shape[-1]))
         scores = (self._soft_weights[row] * distance).reshape(embeddings.shape[:3])
         rows = row.reshape(embeddings.shape[:3])
         if self._ignored is not None:
@@ -185,6 +191,15 @@ class Scorer:
         if self._confirmed is None:
             return distance, nearest.row
         return np.where(self._confirmed[nearest.row], nearest.distance, distance), nearest.row
+
+
+def in_metric(
+    embeddings: Float32[np.ndarray, "*axes d"], metric: Float32[np.ndarray, "d d"] | None
+) -> Float32[np.ndarray, "*axes d"]:
+    """Embeddings as a bank with that metric compares them: times it, or as they are."""
+    if metric is None:
+        return embeddings
+    return np.asarray((embeddings.reshape(-1, len(metric)) @ metric).reshape(embeddings.shape))
 
 
 def _raised(

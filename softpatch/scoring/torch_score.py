@@ -46,6 +46,7 @@ class TorchScorer:
         self._soft_weights = search.on_device(bank.soft_weights[here])
         self._confirmed = None if bank.confirmed is None else search.on_device(bank.confirmed[here])
         self._within = None if bank.second_frame_within is None else search.on_device(bank.second_frame_within[here])
+        self._metric = None if bank.metric is None else search.on_device(bank.metric)
         self._ignored = None if bank.ignored is None else search.on_device(bank.ignored)
         self._negatives = None if bank.negative_vectors is None else search.on_device(bank.negative_vectors)
 
@@ -65,7 +66,8 @@ class TorchScorer:
 
         with torch.inference_mode():
             on_device = self._search.on_device(embeddings)
-            distance, row = self._distances(on_device.reshape(-1, on_device.shape[-1]))
+            patches = on_device.reshape(-1, on_device.shape[-1])
+            distance, row = self._distances(patches if self._metric is None else patches @ self._metric)
             scores = self._blurred((self._soft_weights[row] * distance).reshape(on_device.shape[:3]))
             patch_scores, rows = scores.cpu().numpy(), row.reshape(on_device.shape[:3]).cpu().numpy()
         return [FrameScore(float(frame.max()), frame, each) for frame, each in zip(patch_scores, rows, strict=True)]

@@ -13,7 +13,7 @@ from softpatch.network.embed import OnnxEmbedder
 from softpatch.network.graph import lite0
 from softpatch.network.providers import FrameShapes
 from softpatch.network.torch_embed import NotOnDevice, TorchEmbedder
-from softpatch.scoring.score import Scorer, anomaly_map, regions, regions_within
+from softpatch.scoring.score import Scorer, anomaly_map, in_metric, regions, regions_within
 from softpatch.scoring.search import BruteSearch, NoNeighbour
 from softpatch.scoring.torch_score import TorchScorer, scorer_of
 from softpatch.scoring.torch_search import TorchSearch
@@ -43,6 +43,7 @@ class Patches:
     ignored: np.ndarray | None = None
     negative_vectors: np.ndarray | None = None
     second_frame_within: np.ndarray | None = None
+    metric: np.ndarray | None = None
 
 
 def patches(scoring: ScoringRule, trusted: int = PATCHES) -> Patches:
@@ -66,6 +67,12 @@ def with_all() -> Patches:
         negative_vectors=(bank.vectors[:5] + 1).astype(np.float32),
         second_frame_within=np.where(rng.random(PATCHES) < 0.5, 0.3, np.inf).astype(np.float32),
     )
+
+
+def with_metric() -> Patches:
+    """A bank that has a metric: patches are compared times a matrix."""
+    drawn = np.random.default_rng(4).normal(size=(DIMENSION, DIMENSION)) / np.sqrt(DIMENSION)
+    return replace(with_all(), metric=(drawn + drawn.T).astype(np.float32))
 
 
 def near_duplicates() -> Patches:
@@ -92,6 +99,7 @@ BANKS = {
     "untrusted": lambda: patches(ScoringRule(untrusted_ratio=0.9), TRUSTED),
     "ours": lambda: patches(OURS, TRUSTED),
     "all": with_all,
+    "metric": with_metric,
     "near-duplicates": near_duplicates,
     "ties": ties,
     "one frame": of_one_frame,
@@ -123,7 +131,8 @@ def test_scores_on_a_device_are_those_of_numpy(bank: object, *, half: bool) -> N
         np.testing.assert_allclose(one.patch_scores, other.patch_scores, rtol=1e-4, atol=1e-4)
         assert one.score == pytest.approx(other.score, rel=1e-4)
         assert one.worst_position == other.worst_position
-        nearest, farther = (np.linalg.norm(embedding - trusted[each.nearest_row], axis=-1) for each in (other, one))
+        compared = in_metric(embedding, made.metric)
+        nearest, farther = (np.linalg.norm(compared - trusted[each.nearest_row], axis=-1) for each in (other, one))
         np.testing.assert_allclose(farther, nearest, rtol=1e-4, atol=1e-4)
 
 

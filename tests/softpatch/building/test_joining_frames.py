@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from softpatch.building.joining_frames import JoiningFrames, joining_frames
@@ -16,11 +18,20 @@ FAINT = (0.9, 0.0, 0.0)
 """Within the threshold of 1, and far nearer to a mark of 1.2 than to the bank at the origin."""
 
 
-def joining(frames: np.ndarray, *, fewest: int = 4) -> JoiningFrames:
+def joining(frames: np.ndarray, *, fewest: int = 4, metric: np.ndarray | None = None) -> JoiningFrames:
     """By a bank of one patch at the origin and a threshold of 1."""
-    prior = PriorBank(toy_bank(scores=np.full(5, 0.5)), "a" * 64, 1.0)
+    bank = replace(toy_bank(scores=np.full(5, 0.5)), metric=None if metric is None else metric.astype(np.float32))
+    prior = PriorBank(bank, "a" * 64, 1.0)
     buffer = buffer_of(frames)
     return joining_frames(prior_scores(prior, buffer, BruteSearch), buffer, BruteSearch, fewest=fewest)
+
+
+def test_frames_are_compared_as_the_bank_compares_them() -> None:
+    """By its metric one direction does not count: what stands out in it alone is nothing."""
+    frames = with_marks()
+    frames[3][PLACE] = (0.9, 5.0, 0.0)
+    assert joining(frames, metric=np.diag([1, 0, 1])).of(MARKED) == [3, *MARKED]
+    assert joining(frames).of(MARKED) != [3, *MARKED]
 
 
 def with_marks() -> np.ndarray:

@@ -28,6 +28,7 @@ class TinyBank:
     ignored: np.ndarray | None = None
     negative_vectors: np.ndarray | None = None
     second_frame_within: np.ndarray | None = None
+    metric: np.ndarray | None = None
 
 
 def on_a_line(*places: float, frames: list[int], untrusted: int = 0, scoring: ScoringRule = PAPER) -> TinyBank:
@@ -208,6 +209,14 @@ def test_a_patch_nearer_to_a_named_defect_than_to_the_bank_scores_more() -> None
     frames = np.array([6, 4.8, 4, 2], np.float32).reshape(4, 1, 1, 1)
     found = [each.score for each in Scorer(bank, BruteSearch(bank.vectors)).score(frames)]
     assert found == pytest.approx([3 * 6, 2 * 4.8, 4, 2])
+
+
+def test_patches_are_compared_in_the_banks_metric() -> None:
+    """Twice as far, to the bank and to a named defect; the bank's own patches are in it already."""
+    bank = replace(on_a_line(0, 10, frames=[0, 1]), metric=np.array([[2]], np.float32))
+    assert scores_of(bank, 4, 5, 6) == [2, 0, 2]
+    named = replace(bank, negative_vectors=np.array([[20]], np.float32))
+    assert scores_of(named, 10) == [3 * 10]
 
 
 def test_a_patch_that_the_bank_holds_scores_nothing_however_far_a_named_defect_is() -> None:
