@@ -47,10 +47,11 @@ OPTIONAL_TENSORS: Mapping[str, tuple[str, tuple[int | str, ...]]] = MappingProxy
         "no_part_vectors": ("float32", ("no_part_patches", "dimension")),
         "negative_vectors": ("float32", ("negatives", "dimension")),
         "metric": ("float32", ("dimension", "dimension")),
+        "position_weights": ("float32", ("rows", "columns")),
     }
 )
-"""Those that a bank may lack: `metric` where its parts lie alike; the others but the first where its window holds no
-groups and its view no labelled frames."""
+"""Those that a bank may lack: `metric` where its parts lie alike, `position_weights` by a setting; the others but the
+first where its window holds no groups and its view no labelled frames."""
 
 
 class InvalidBank(ValueError):
@@ -67,7 +68,8 @@ class Bank:
     groups that are not learnt, so that no threshold is drawn from them. `negative_vectors` are patches of defects that
     people named. Within `second_frame_within` of a patch the window held others like it, of two blocks of time, whether
     or not they are in the bank; infinite where it is not known to. `vectors` and `negative_vectors` are embeddings
-    times the `metric`, where there is one; `no_part_vectors` are as the network gives them.
+    times the `metric`, where there is one; `no_part_vectors` are as the network gives them. `position_weights` multiply
+    patch scores.
     """
 
     manifest: Manifest
@@ -88,6 +90,7 @@ class Bank:
     no_part_vectors: Float32[np.ndarray, "no_part_patches dimension"] | None = None
     negative_vectors: Float32[np.ndarray, "negatives dimension"] | None = None
     metric: Float32[np.ndarray, "dimension dimension"] | None = None
+    position_weights: Float32[np.ndarray, "rows columns"] | None = None
 
     @property
     def threshold_scores(self) -> Float32[np.ndarray, "counted"]:
@@ -226,6 +229,8 @@ def _check_values(tensors: Mapping[str, np.ndarray], manifest: Manifest) -> None
             raise InvalidBank(f"tensor {name} holds values that are not finite")
     if (tensors["soft_weights"] <= 0).any():
         raise InvalidBank("tensor soft_weights holds values that are not positive")
+    if (tensors.get("position_weights", np.ones(1)) <= 0).any():
+        raise InvalidBank("tensor position_weights holds values that are not positive")
     if not (tensors.get("second_frame_within", np.zeros(1)) >= 0).all():
         raise InvalidBank("tensor second_frame_within holds values that are no distances")
     for name in ("calibration_scores", "probe_scores"):

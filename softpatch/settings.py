@@ -168,6 +168,13 @@ class BuildSettings(BaseModel):
         le=8,
         description="Sigma of the Gaussian that averages patch scores with their neighbours', in patches; 0 for none.",
     )
+    position_power: float = Field(
+        default=0.25,
+        ge=0,
+        le=1,
+        description="How much less a patch score counts where good frames often have their highest: it is divided by "
+        "how often they do, over the mean of all positions, to this power; at 0 all count alike (SoftPatch).",
+    )
     calibration_blocks: int = Field(
         default=50,
         ge=2,

@@ -19,6 +19,7 @@ from softpatch.building.calibration_blocks import calibration_blocks
 from softpatch.building.cross_fit import cross_fit
 from softpatch.building.embedding_buffer import buffer_for
 from softpatch.building.fit import fit
+from softpatch.building.position_weights import weigh_positions
 from softpatch.scoring.search import FlatSearch
 from softpatch.settings import BuildSettings
 from softpatch.threads import available_cores
@@ -162,7 +163,8 @@ def _calibrate(window: EmbeddingBuffer, *, seed: int) -> tuple[Scorer, np.ndarra
     settings = BuildSettings(seed=seed)
     with ThreadPoolExecutor(available_cores(), "build") as pool:
         fitted = fit(window, settings, pool, blocks=calibration_blocks(len(window), settings.calibration_blocks))
-    return fitted.bank.scorer(FlatSearch), cross_fit(window, fitted, make_search=FlatSearch)
+    weighed, scores = weigh_positions(fitted, cross_fit(window, fitted, make_search=FlatSearch))
+    return weighed.bank.scorer(FlatSearch), scores
 
 
 def _scores(scorer: Scorer, batches: Iterable[np.ndarray]) -> np.ndarray:

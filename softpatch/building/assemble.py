@@ -61,6 +61,7 @@ def assemble(
         ignored=fitted.bank.ignored,
         negative_vectors=fitted.bank.negative_vectors,
         metric=fitted.bank.metric,
+        position_weights=calibration.position_weights,
         calibration_excluded=_if_any(fitted.labels.not_learnt),
         no_part_vectors=None if no_part is None else no_part.vectors,
     )

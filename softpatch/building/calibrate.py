@@ -11,6 +11,7 @@ from softpatch.building.cross_fit import cross_fit
 from softpatch.building.fit import Fit
 from softpatch.building.fitted_bank import SearchMaker
 from softpatch.building.planting import planted_scores
+from softpatch.building.position_weights import weigh_positions
 from softpatch.building.progress import BuildProgress, silent
 from softpatch.building.window import Window
 from softpatch.calibration.detection import DetectionCurve, PlantResult, detection_curve
@@ -21,11 +22,15 @@ from softpatch.network.embed import Embedder
 
 @dataclass(frozen=True)
 class Calibration:
-    """Cross-fitted scores of the window's frames, the threshold they suggest, and what it finds of planted defects."""
+    """Cross-fitted scores of the window's frames, the threshold they suggest, and what it finds of planted defects.
+
+    `position_weights` are those of the bank, by which the scores are, too.
+    """
 
     scores: Float32[np.ndarray, "frames"]
     suggestion: Suggestion
     detection: DetectionCurve | None
+    position_weights: Float32[np.ndarray, "p q"] | None = None
 
 
 def calibrate(
@@ -39,13 +44,14 @@ def calibrate(
     pool: Executor,
     progress: BuildProgress = silent,
 ) -> Calibration:
-    """Cross-fit, suggest a threshold, plant defects; `frames` are all encoded frames of the window.
+    """Cross-fit, weigh positions, suggest a threshold, plant defects; `frames` are all encoded frames of the window.
 
     Defects are planted into frames that are learnt and pass, so that what fails fails for the defect. There is no curve
     where none passes, or where the settings ask for none.
     """
     settings = fitted.settings
-    scores = cross_fit(window.embeddings, fitted, make_search=make_search, progress=progress)
+    patch_scores = cross_fit(window.embeddings, fitted, make_search=make_search, progress=progress)
+    fitted, scores = weigh_positions(fitted, patch_scores)
     learnt = ~fitted.labels.not_learnt
     suggestion = suggest(scores[learnt], false_reject_ratio=settings.false_reject_ratio, seed=settings.seed)
     threshold = suggestion.threshold.value
@@ -65,4 +71,5 @@ def calibrate(
         PlantResult(defect.kind, defect.size_px, score > threshold)
         for defect, score in zip(planted.defects, planted.scores.tolist(), strict=True)
     ]
-    return Calibration(scores, suggestion, detection_curve(results, seed=settings.seed) if results else None)
+    detection = detection_curve(results, seed=settings.seed) if results else None
+    return Calibration(scores, suggestion, detection, fitted.bank.position_weights)

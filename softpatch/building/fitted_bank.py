@@ -27,6 +27,7 @@ class FittedBank:
     ignored: Bool[np.ndarray, "p q"] | None = None
     negative_vectors: Float32[np.ndarray, "k d"] | None = None
     metric: Float32[np.ndarray, "d d"] | None = None
+    position_weights: Float32[np.ndarray, "p q"] | None = None
 
     @property
     def confirmed(self) -> Bool[np.ndarray, "m"]:

@@ -9,8 +9,11 @@ from jaxtyping import Float32, Float64
 
 from softpatch.building.embedding_buffer import EmbeddingBuffer
 
-DRAWS, PATCHES, OTHERS = 48, 100, 24
+DRAWS, PATCHES, OTHERS = 160, 100, 12
 """How often patches are drawn, how many of one frame, and from how many other frames their nearest ones are."""
+
+FEWEST_FRAMES = 25
+"""Of fewer frames, the same pairs would be drawn again and again."""
 
 NEAREST_SHARE = 0.9
 """Of the differences those count that are shortest: the longest are defects'."""
@@ -19,7 +22,7 @@ POWER = -0.25
 """What the covariance of differences is raised to: half of whitening, which is -1/2. With all of it, directions count
 that hold little but noise."""
 
-RIDGE = 0.03
+RIDGE = 0.1
 """Share of the mean variance that every direction has at least: a few thousand differences do not know the least."""
 
 
@@ -29,7 +32,7 @@ def patch_metric(embeddings: EmbeddingBuffer, *, frames: int, seed: int) -> Floa
     From differences between patches of the first `frames` frames and the nearest ones of others. None where there are
     too few frames, or where no patch differs from its nearest.
     """
-    if frames <= OTHERS:
+    if frames < FEWEST_FRAMES:
         return None
     differences = _differences(embeddings, frames, np.random.default_rng(seed))
     squared = np.square(differences).sum(axis=1)

@@ -74,7 +74,7 @@ def trial_scores(
         known=known,
         blocks=contiguous_blocks(window.frames.window_frames, FEWEST_BLOCKS),
     )
-    scores = cross_fit(window.embeddings, fitted, make_search=make_search)
+    scores = cross_fit(window.embeddings, fitted, make_search=make_search).max(axis=(1, 2))
     if passing is None:
         passing = np.flatnonzero(scores <= np.quantile(scores, PASSING_RATIO)).tolist()
     planted = planted_scores(

@@ -92,6 +92,11 @@ class WeightedPatches(Protocol):
         ...
 
     @property
+    def position_weights(self) -> Float32[np.ndarray, "p q"] | None:
+        """Smaller where good frames often have their highest patch score; None where all positions count alike."""
+        ...
+
+    @property
     def ignored(self) -> Bool[np.ndarray, "p q"] | None:
         """Grid positions that never score; None where there are none."""
         ...
@@ -127,6 +132,7 @@ class Scorer:
         self._confirmed = None if bank.confirmed is None else bank.confirmed[:trusted]
         self._within = None if bank.second_frame_within is None else bank.second_frame_within[:trusted]
         self._ignored = bank.ignored
+        self._position_weights = bank.position_weights
         self._metric = bank.metric
         self._negatives = bank.negative_vectors
         self._trusted, self._untrusted = search, None
@@ -138,6 +144,7 @@ class Scorer:
 
         Ours, each off in the paper's rule:
 
+        - Patches are compared in the bank's metric, where it has one.
         - The distance counts as at least that to the second-frame neighbour (the nearest patch of another frame), less
           1 - `second_frame_ratio` of itself. A defect in the bank is near only to the one frame it was on, so it does
           not lower its own score. Of patches that are alike the bank holds one: where the window showed others within
@@ -146,6 +153,7 @@ class Scorer:
         - An untrusted patch that is nearer lowers the score by 1 - `untrusted_ratio` of its own distance, and never
           below that distance: a rejected defect does not lower its own score either.
         - Patch scores are averaged with their neighbours' by a Gaussian of `blur_cells`: defects have an extent.
+        - Where good frames often have their highest patch score, the average counts less, by the position's weight.
         - A patch that is much nearer to a patch of a defect that a person named than to the bank scores more: by up to
           `NEGATIVE_GAIN` times its distance, where it is that patch.
         - Positions that a person said to ignore score 0, before and after that.
@@ -159,6 +167,8 @@ class Scorer:
         if self._ignored is not None:
             scores[:, self._ignored] = 0
         blurred = [_blur(frame, self._rule.blur_cells, self._ignored) for frame in scores]
+        if self._position_weights is not None:
+            blurred = [frame * self._position_weights for frame in blurred]
         return [FrameScore(float(frame.max()), frame, its_rows) for frame, its_rows in zip(blurred, rows, strict=True)]
 
     def exceeding(

@@ -48,6 +48,8 @@ class TorchScorer:
         self._within = None if bank.second_frame_within is None else search.on_device(bank.second_frame_within[here])
         self._metric = None if bank.metric is None else search.on_device(bank.metric)
         self._ignored = None if bank.ignored is None else search.on_device(bank.ignored)
+        weights = bank.position_weights
+        self._position_weights = None if weights is None else search.on_device(weights)
         self._negatives = None if bank.negative_vectors is None else search.on_device(bank.negative_vectors)
 
     def _parts_of(self, bank: WeightedPatches) -> Sequence[BankPart]:
@@ -68,7 +70,7 @@ class TorchScorer:
             on_device = self._search.on_device(embeddings)
             patches = on_device.reshape(-1, on_device.shape[-1])
             distance, row = self._distances(patches if self._metric is None else patches @ self._metric)
-            scores = self._blurred((self._soft_weights[row] * distance).reshape(on_device.shape[:3]))
+            scores = self._weighed((self._soft_weights[row] * distance).reshape(on_device.shape[:3]))
             patch_scores, rows = scores.cpu().numpy(), row.reshape(on_device.shape[:3]).cpu().numpy()
         return [FrameScore(float(frame.max()), frame, each) for frame, each in zip(patch_scores, rows, strict=True)]
 
@@ -110,6 +112,10 @@ class TorchScorer:
             least = distance - (1 - self._rule.untrusted_ratio) * untrusted
             distance = torch.minimum(torch.maximum(untrusted, least), distance)
         return (distance if self._negatives is None else _raised(distance, queries, self._negatives)), row
+
+    def _weighed(self, scores: Tensor) -> Tensor:
+        blurred = self._blurred(scores)
+        return blurred if self._position_weights is None else blurred * self._position_weights
 
     def _blurred(self, scores: Tensor) -> Tensor:
         """Ignored positions are 0, before and after."""

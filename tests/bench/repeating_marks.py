@@ -20,6 +20,7 @@ from softpatch.building.frame_reading import WHOLE_FRAMES
 from softpatch.building.group_records import WHOLE_FRAME_SHARE
 from softpatch.building.label_window import KnownLabels
 from softpatch.building.labels import Exemplars, LabelledFrames
+from softpatch.building.position_weights import weigh_positions
 from softpatch.building.progress import silent
 from softpatch.building.upright_frames import upright_frames
 from softpatch.calibration.threshold import suggest
@@ -266,7 +267,7 @@ def build(
     blocks = calibration_blocks(len(window), settings.calibration_blocks)
     with ThreadPoolExecutor(1) as pool:
         fitted = fit(buffer, settings, pool, known=known, blocks=blocks, upright=upright)
-    scores = cross_fit(buffer, fitted, make_search=one_core_search)
+    fitted, scores = weigh_positions(fitted, cross_fit(buffer, fitted, make_search=one_core_search))
     counted = scores[~fitted.labels.not_learnt]
     threshold = suggest(counted, false_reject_ratio=settings.false_reject_ratio, seed=settings.seed).threshold.value
     return Built(fitted.bank.scorer(one_core_search), threshold, fitted, round(time.process_time() - begun, 1))

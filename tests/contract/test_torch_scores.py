@@ -44,6 +44,7 @@ class Patches:
     negative_vectors: np.ndarray | None = None
     second_frame_within: np.ndarray | None = None
     metric: np.ndarray | None = None
+    position_weights: np.ndarray | None = None
 
 
 def patches(scoring: ScoringRule, trusted: int = PATCHES) -> Patches:
@@ -69,10 +70,12 @@ def with_all() -> Patches:
     )
 
 
-def with_metric() -> Patches:
-    """A bank that has a metric: patches are compared times a matrix."""
-    drawn = np.random.default_rng(4).normal(size=(DIMENSION, DIMENSION)) / np.sqrt(DIMENSION)
-    return replace(with_all(), metric=(drawn + drawn.T).astype(np.float32))
+def weighed() -> Patches:
+    """A bank with a metric, a matrix that patches are multiplied by before they are compared, and position weights."""
+    rng = np.random.default_rng(4)
+    drawn = rng.normal(size=(DIMENSION, DIMENSION)) / np.sqrt(DIMENSION)
+    weights = rng.uniform(0.5, 1.1, GRID).astype(np.float32)
+    return replace(with_all(), metric=(drawn + drawn.T).astype(np.float32), position_weights=weights)
 
 
 def near_duplicates() -> Patches:
@@ -99,7 +102,7 @@ BANKS = {
     "untrusted": lambda: patches(ScoringRule(untrusted_ratio=0.9), TRUSTED),
     "ours": lambda: patches(OURS, TRUSTED),
     "all": with_all,
-    "metric": with_metric,
+    "metric and position weights": weighed,
     "near-duplicates": near_duplicates,
     "ties": ties,
     "one frame": of_one_frame,

@@ -87,6 +87,18 @@ def test_a_bank_comes_back_as_it_was() -> None:
     assert bank_version(bank_to_bytes(read)) == bank_version(data)
 
 
+def test_what_a_bank_may_lack_comes_back() -> None:
+    """What patches are multiplied by before they are compared, and their scores afterwards."""
+    bank = golden_bank()
+    metric = np.diag(np.arange(1, bank.manifest.dimension + 1)).astype(np.float32)
+    weights = np.linspace(0.5, 1, 64, dtype=np.float32).reshape(8, 8)
+    back = bank_from_bytes(bank_to_bytes(replace(bank, metric=metric, position_weights=weights)))
+    assert back.metric is not None
+    assert back.position_weights is not None
+    np.testing.assert_array_equal(back.metric, metric)
+    np.testing.assert_array_equal(back.position_weights, weights)
+
+
 @pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(
@@ -174,6 +186,14 @@ CORRUPT = {
         "tensor calibration_sketches holds values that are not finite",
     ),
     "a weight of 0": (lambda: changed("soft_weights", 0), "tensor soft_weights holds values that are not positive"),
+    "a position of no weight": (
+        lambda: with_tensor("position_weights", np.zeros((8, 8), np.float32)),
+        "tensor position_weights holds values that are not positive",
+    ),
+    "a metric of another dimension": (
+        lambda: with_tensor("metric", np.eye(3, dtype=np.float32)),
+        None,
+    ),
     "no count of trusted patches": (
         lambda: without_field("trusted_patches"),
         "manifest field trusted_patches: Field required",

@@ -16,6 +16,7 @@ from deploy.evaluation.methods.training_window import TrainingWindow
 from deploy.evaluation.results.rows import Question
 from softpatch.building.cross_fit import cross_fit
 from softpatch.building.fit import Fit, fit
+from softpatch.building.position_weights import weigh_positions
 from softpatch.scoring.score import FrameScore
 from softpatch.scoring.search import FlatSearch
 from softpatch.settings import BuildSettings
@@ -101,8 +102,8 @@ def patchline(window: TrainingWindow, seed: int, *, build: FitDefault = fit_defa
     settings = BuildSettings(seed=seed)
     with ThreadPoolExecutor(available_cores()) as pool:
         fitted, questions = build(window, settings, pool)
-    cross_fit(window.embeddings, fitted, make_search=FlatSearch)
-    return Learnt(fitted.bank.scorer(FlatSearch), questions)
+    weighed, _ = weigh_positions(fitted, cross_fit(window.embeddings, fitted, make_search=FlatSearch))
+    return Learnt(weighed.bank.scorer(FlatSearch), questions)
 
 
 def _softpatch(**changes: object) -> Method:

@@ -79,7 +79,7 @@ def faint_window() -> tuple[bytes, ...]:
 @cache
 def learnt(labels: tuple[LabelledFrames, ...] = ()) -> Bank:
     """The bank of that window where groups are learnt unasked."""
-    learns = SETTINGS.model_copy(update={"groups": "learn"})
+    learns = SETTINGS.model_copy(update={"groups": "learn", "position_power": 0})
     frames = faint_window()
     return build_bank(
         frames, MeanColours(), learns, view="v", frame_names=names(frames), created_at="now", threads=2, labels=labels

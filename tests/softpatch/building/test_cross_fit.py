@@ -37,7 +37,7 @@ def calibration_scores(frames: np.ndarray, chosen: BuildSettings) -> tuple[Fit, 
     """The fit of those frames and their cross-fitted scores."""
     with ThreadPoolExecutor(2) as pool:
         fitted = fit(buffered(frames), chosen, pool, blocks=calibration_blocks(len(frames), chosen.calibration_blocks))
-    return fitted, cross_fit(buffered(frames), fitted, make_search=FlatSearch)
+    return fitted, cross_fit(buffered(frames), fitted, make_search=FlatSearch).max(axis=(1, 2))
 
 
 def line(frames: int, *, seed: int) -> np.ndarray:

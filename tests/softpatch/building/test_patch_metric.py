@@ -9,7 +9,7 @@ import pytest
 from softpatch.building.embedding_buffer import MemoryBuffer
 from softpatch.building.fit import Fit, fit
 from softpatch.building.label_window import KnownLabels
-from softpatch.building.patch_metric import OTHERS, patch_metric
+from softpatch.building.patch_metric import FEWEST_FRAMES, patch_metric
 from softpatch.scoring.search import FlatSearch
 from softpatch.settings import BuildSettings, ScoringRule
 
@@ -67,7 +67,8 @@ def test_defects_of_a_few_frames_do_not_say_what_counts() -> None:
 
 def test_few_frames_or_copies_say_nothing() -> None:
     """Each needs others to have its nearest patches in, and something that they differ by."""
-    assert patch_metric(buffer_of(part(OTHERS, turned=True)), frames=OTHERS, seed=0) is None
+    few = FEWEST_FRAMES - 1
+    assert patch_metric(buffer_of(part(few, turned=True)), frames=few, seed=0) is None
     copies = np.repeat(part(1, turned=True), FRAMES, axis=0)
     assert patch_metric(buffer_of(copies), frames=FRAMES, seed=0) is None
 

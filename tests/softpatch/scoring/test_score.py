@@ -29,6 +29,7 @@ class TinyBank:
     negative_vectors: np.ndarray | None = None
     second_frame_within: np.ndarray | None = None
     metric: np.ndarray | None = None
+    position_weights: np.ndarray | None = None
 
 
 def on_a_line(*places: float, frames: list[int], untrusted: int = 0, scoring: ScoringRule = PAPER) -> TinyBank:
@@ -209,6 +210,15 @@ def test_a_patch_nearer_to_a_named_defect_than_to_the_bank_scores_more() -> None
     frames = np.array([6, 4.8, 4, 2], np.float32).reshape(4, 1, 1, 1)
     found = [each.score for each in Scorer(bank, BruteSearch(bank.vectors)).score(frames)]
     assert found == pytest.approx([3 * 6, 2 * 4.8, 4, 2])
+
+
+def test_positions_count_by_their_weights_after_the_blur() -> None:
+    """The frame's score is where the weighed average is highest."""
+    bank = replace(on_a_line(0, frames=[0]), position_weights=np.array([[1, 0.5, 2]], np.float32))
+    assert scores_of(bank, 3, 8, 1) == [3, 4, 2]
+    blurred = replace(bank, scoring=ScoringRule(blur_cells=0.8))
+    plain = replace(blurred, position_weights=None)
+    assert scores_of(blurred, 3, 8, 1) == pytest.approx(np.multiply(scores_of(plain, 3, 8, 1), [1, 0.5, 2]))
 
 
 def test_patches_are_compared_in_the_banks_metric() -> None:
