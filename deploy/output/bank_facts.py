@@ -68,6 +68,8 @@ def bank_facts(bank: Bank, version: str, size_bytes: int, *, interval_ratio_limi
         "golden_right": manifest.golden.right,
         "golden_wrong": manifest.golden.wrong,
         "tells_no_part": manifest.no_part_limit is not None,
+        "own_metric": bank.metric is not None,
+        "least_position_weight": None if bank.position_weights is None else float(bank.position_weights.min()),
         "noise_estimate": manifest.noise_estimate,
         "parent": manifest.parent,
         "size_bytes": size_bytes,

@@ -73,6 +73,7 @@ def test_a_file_shows_its_groups_and_golden_set_without_kafka(run: Run, tmp_path
     assert (group["id"], group["label"], group["place"]) == ("g11aa22bb", "no_part", "whole frame")
     assert "members" not in group
     assert (facts["golden_right"], facts["golden_wrong"], facts["tells_no_part"]) == (5, ["w-1"], False)
+    assert (facts["own_metric"], facts["least_position_weight"]) == (False, None)
     assert "threshold_from" not in facts
 
 
