@@ -49,6 +49,13 @@ def evaluate(  # noqa: PLR0917 -- typer's parameters are the command line
     every: Annotated[
         int, typer.Option(min=1, help="With --simulated: of each N times 250 good frames, the first 250 are tested.")
     ] = 1,
+    fast: Annotated[
+        bool,
+        typer.Option(
+            "--fast",
+            help="With --calibration: folders at 224 x 224 px, in place of the input that each window chooses.",
+        ),
+    ] = False,
 ) -> None:
     """Measure methods on contaminated windows, as the paper does.
 
@@ -67,6 +74,6 @@ def evaluate(  # noqa: PLR0917 -- typer's parameters are the command line
             json_file=json_file,
             report=report,
             export=export,
-            calibration=CalibrationOptions(tuple(simulated or ()), in_time, every) if calibration else None,
+            calibration=CalibrationOptions(tuple(simulated or ()), in_time, every, fast) if calibration else None,
         )
     )

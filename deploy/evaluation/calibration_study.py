@@ -12,13 +12,15 @@ from rich.console import Console
 
 from deploy.errors import UsageError
 from deploy.evaluation.json_lines import append_lines, read_lines
+from deploy.evaluation.methods.answered_groups import fit_answered
 from deploy.evaluation.protocol.folds import fold_in_time, shuffled_folds
 from deploy.evaluation.results.calibration_rows import FOLDS, CalibrationRow, FoldScores, rows_of
 from deploy.evaluation.simulated_line import CHUNK_FRAMES, SimulatedLine
+from deploy.evaluation.windows import at_chosen_input, training_window
 from softpatch.building.calibration_blocks import calibration_blocks
 from softpatch.building.cross_fit import cross_fit
 from softpatch.building.embedding_buffer import buffer_for
-from softpatch.building.fit import fit
+from softpatch.building.fit import Fit, fit
 from softpatch.building.position_weights import weigh_positions
 from softpatch.scoring.search import FlatSearch
 from softpatch.settings import BuildSettings
@@ -36,6 +38,8 @@ if TYPE_CHECKING:
     from softpatch.scoring.score import Scorer
 
 ROWS = "calibration.jsonl"
+AT_224_PX = "-224"
+"""Behind the network's name in rows of frames at 224 x 224 px."""
 MEMORY_BYTES = 2 << 30
 FRAMES_AT_ONCE = 16
 """Frames scored at once: the distances of a whole chunk of 250 would not fit into memory."""
@@ -71,6 +75,8 @@ class CalibrationRequest:
     seeds: tuple[int, ...]
     out: Path
     in_time: bool = False
+    fast: bool = False
+    """Folders at 224 x 224 px as well, in place of what each window chooses; simulated lines always are."""
     line: EvaluatedLine = field(default_factory=EvaluatedLine)
 
 
@@ -93,11 +99,12 @@ def _missing_experiments(
     for seed, noise in product(request.seeds, request.noises):
         for category in request.categories:
             order = "time" if request.in_time else "shuffled"
-            key = (category.dataset, category.name, backbone, order, noise, seed)
+            name = backbone + AT_224_PX if request.fast else backbone
+            key = (category.dataset, category.name, name, order, noise, seed)
             if key not in done:
-                yield key, _category_folds(category, cache, key)
+                yield key, _category_folds(category, cache, key, fast=request.fast)
         for variant in request.simulated:
-            key = ("simulator", variant, backbone, "time", noise, seed)
+            key = ("simulator", variant, backbone + AT_224_PX, "time", noise, seed)
             if key not in done:
                 line = request.line
                 simulated = SimulatedLine(
@@ -106,7 +113,10 @@ def _missing_experiments(
                 yield key, [_simulated_fold(simulated, line, noise=noise)]
 
 
-def _category_folds(category: Category, cache: EmbeddingCache, key: CalibrationKey) -> Iterator[FoldScores]:
+def _category_folds(
+    category: Category, cache: EmbeddingCache, key: CalibrationKey, *, fast: bool
+) -> Iterator[FoldScores]:
+    """Each fold's window is built as the product builds it, and its questions are answered by the truth."""
     *_, order, noise, seed = key
     good = [image for image in category.images if image.label == "good"]
     defective = [image for image in category.images if image.label != "good"]
@@ -116,11 +126,16 @@ def _category_folds(category: Category, cache: EmbeddingCache, key: CalibrationK
         split = shuffled_folds(len(good), len(defective), noise=noise, folds=FOLDS, seed=seed)
     for fold in split:
         window = [(*good, *defective)[index] for index in fold.window]
-        scorer, calibration = _calibrate(_buffer_of(cache.batches(window), len(window)), seed=seed)
+        on_input = cache if fast else at_chosen_input(window, cache, seed=seed)
+        learnt_from = training_window(window, set(defective), on_input, "overlap", seed=seed)
+        with ThreadPoolExecutor(available_cores(), "build") as pool:
+            fitted, _ = fit_answered(learnt_from, BuildSettings(seed=seed), pool)
+        scorer, calibration = _calibrated(fitted, learnt_from.embeddings)
         yield FoldScores(
             calibration,
-            _scores(scorer, cache.batches([good[index] for index in fold.held_good])),
-            _scores(scorer, cache.batches([defective[index] for index in fold.held_defective])),
+            _scores(scorer, on_input.batches([good[index] for index in fold.held_good])),
+            _scores(scorer, on_input.batches([defective[index] for index in fold.held_defective])),
+            len(window),
         )
 
 
@@ -129,11 +144,15 @@ def _simulated_fold(simulated: SimulatedLine, line: EvaluatedLine, *, noise: flo
     rng = np.random.default_rng((simulated.seed, 14))
     defective = set(rng.permutation(line.window)[: round(noise * line.window)].tolist())
     window = _buffer_of(_mix_frames(simulated, defective, range(line.window)), line.window)
-    scorer, calibration = _calibrate(window, seed=simulated.seed)
+    settings = BuildSettings(seed=simulated.seed)
+    with ThreadPoolExecutor(available_cores(), "build") as pool:
+        fitted = fit(window, settings, pool, blocks=calibration_blocks(len(window), settings.calibration_blocks))
+    scorer, calibration = _calibrated(fitted, window)
     return FoldScores(
         calibration,
         _scores(scorer, (batch for part in line.following for batch in simulated.batches("good", part))),
         _scores(scorer, simulated.batches("defective", range(line.window, line.window + line.defective))),
+        line.window,
     )
 
 
@@ -158,13 +177,10 @@ def _buffer_of(batches: Iterable[np.ndarray], frames: int) -> EmbeddingBuffer:
     return embeddings
 
 
-def _calibrate(window: EmbeddingBuffer, *, seed: int) -> tuple[Scorer, np.ndarray]:
-    """The product's build: a scorer against the window's bank, and the window's cross-fitted scores."""
-    settings = BuildSettings(seed=seed)
-    with ThreadPoolExecutor(available_cores(), "build") as pool:
-        fitted = fit(window, settings, pool, blocks=calibration_blocks(len(window), settings.calibration_blocks))
+def _calibrated(fitted: Fit, window: EmbeddingBuffer) -> tuple[Scorer, np.ndarray]:
+    """A scorer against the window's bank, and the scores that a threshold is drawn from."""
     weighed, scores = weigh_positions(fitted, cross_fit(window, fitted, make_search=FlatSearch))
-    return weighed.bank.scorer(FlatSearch), scores
+    return weighed.bank.scorer(FlatSearch), scores[~fitted.labels.not_learnt]
 
 
 def _scores(scorer: Scorer, batches: Iterable[np.ndarray]) -> np.ndarray:

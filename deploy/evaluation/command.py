@@ -48,6 +48,7 @@ class CalibrationOptions:
     simulated: tuple[str, ...] = ()
     in_time: bool = False
     every: int = 1
+    fast: bool = False
 
 
 @dataclass(frozen=True)
@@ -101,6 +102,7 @@ def calibrate(request: Request, options: CalibrationOptions) -> None:
         seeds=request.seeds or (0,),
         out=request.out,
         in_time=options.in_time,
+        fast=options.fast,
         line=EvaluatedLine(every=options.every),
     )
     rows: list[CalibrationRow] = []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import product
 from typing import TYPE_CHECKING
@@ -11,15 +10,10 @@ import numpy as np
 
 from deploy.evaluation.methods.experiment import TestFrames, run
 from deploy.evaluation.methods.methods import FIXED_INPUT, METHODS
-from deploy.evaluation.methods.training_window import TrainingWindow
 from deploy.evaluation.protocol.split import AUGMENTED, split
 from deploy.evaluation.results.rows import FrameScores, Row
-from softpatch.building.embedding_buffer import buffer_for
-from softpatch.building.input_choice import choose_input
-from softpatch.images.decode import MAX_PIXELS, decode
-from softpatch.scoring.search import FlatSearch
-from softpatch.settings import BuildSettings
-from softpatch.threads import available_cores
+from deploy.evaluation.windows import at_chosen_input, training_window
+from softpatch.images.decode import decode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -116,43 +110,9 @@ def _by_input(
     fixed = tuple(method for method in task.methods if method in FIXED_INPUT)
     choosing = tuple(method for method in task.methods if method not in FIXED_INPUT)
     if choosing:
-        yield _chosen(task, window, cache), choosing
+        yield at_chosen_input(window, cache, seed=task.seed), choosing
     if fixed:
         yield cache, fixed
-
-
-def _chosen(task: Task, window: Sequence[LabelledImage], cache: EmbeddingCache) -> EmbeddingCache:
-    settings = BuildSettings(seed=task.seed)
-    with ThreadPoolExecutor(available_cores()) as pool:
-        chosen = choose_input(
-            [image.path.read_bytes() for image in window],
-            cache.embedder,
-            settings,
-            earlier=None,
-            max_pixels=MAX_PIXELS,
-            make_search=FlatSearch,
-            pool=pool,
-        )
-    return cache.at(chosen.geometry, chosen.features)
-
-
-def training_window(
-    images: Sequence[LabelledImage], injected: set[LabelledImage], cache: EmbeddingCache, setting: Setting, *, seed: int
-) -> TrainingWindow:
-    """Embeddings of a window; injected frames are augmented where the setting augments."""
-    good = [index for index, image in enumerate(images) if image not in injected]
-    parts: dict[int, np.ndarray] = {}
-    bad = [index for index, image in enumerate(images) if image in injected]
-    kinds: tuple[tuple[Setting, list[int]], ...] = (("overlap", good), (setting, bad))
-    for kind, indices in kinds:
-        batches = cache.batches([images[index] for index in indices], kind, seed=seed)
-        parts.update(zip(indices, (frame for batch in batches for frame in batch), strict=True))
-    embeddings = buffer_for(len(images), parts[0].shape, memory_bytes=2 << 30)
-    for index in range(len(images)):
-        embeddings.append(parts.pop(index)[None])
-    encoded = tuple(image.path.read_bytes() for image in images)
-    as_filed = setting not in AUGMENTED
-    return TrainingWindow(embeddings, tuple(good), encoded, cache.geometry, cache.embedder if as_filed else None)
 
 
 def test_frames(images: tuple[LabelledImage, ...], cache: EmbeddingCache) -> TestFrames:

@@ -30,7 +30,8 @@ MOST, APART = 4, 3
 class ExplainedPatch:
     """One bad place; positions are (row, column) of the grid, `ratio` is the score over the threshold.
 
-    `distance` is L2 to the nearest trusted patch; the score also depends on a second frame and on the patches around.
+    `distance` is L2 to the nearest trusted patch; the score also depends on a second frame, on the patches around,
+    and on the position.
     """
 
     position: tuple[int, int]

@@ -57,11 +57,12 @@ class CalibrationRow(BaseModel):
 
 @dataclass(frozen=True)
 class FoldScores:
-    """Scores of one fold: of its window, cross-fitted, and of the held-out frames."""
+    """Scores of one fold: of its window's frames that are learnt, cross-fitted, and of the held-out frames."""
 
     calibration: Float32[np.ndarray, "frames"]
     good: Float32[np.ndarray, "good"]
     defective: Float32[np.ndarray, "defective"]
+    window_frames: int
 
 
 def rows_of(
@@ -86,7 +87,7 @@ def rows_of(
                 noise=noise,
                 seed=seed,
                 folds=len(folds),
-                window_frames=round(mean(len(fold.calibration) for fold in folds)),
+                window_frames=round(mean(fold.window_frames for fold in folds)),
                 good_frames=sum(len(fold.good) for fold in folds),
                 asked_false_reject_ratio=ratio,
                 observed_false_reject_ratio=round(float(np.concatenate(good).mean()), 6),
@@ -102,7 +103,17 @@ def rows_of(
 
 
 def calibration_report(rows: Sequence[CalibrationRow]) -> str:
-    """One line per category, order, noise and asked ratio: the median over seeds, and in brackets how far they lie."""
+    """A table per backbone; one line per category, order, noise and asked ratio.
+
+    It is the median over seeds, and in brackets how far they lie.
+    """
+    backbones = sorted({row.backbone for row in rows})
+    return "\n".join(
+        f"### Thresholds, {name}\n\n{_table([row for row in rows if row.backbone == name])}" for name in backbones
+    )
+
+
+def _table(rows: Sequence[CalibrationRow]) -> str:
     groups: dict[tuple[str, str, int, float, float], list[CalibrationRow]] = defaultdict(list)
     for row in rows:
         groups[(row.category, row.order, row.window_frames, row.noise, row.asked_false_reject_ratio)].append(row)

@@ -13,7 +13,7 @@ def folds(seed: int) -> list[FoldScores]:
     rng = np.random.default_rng(seed)
     scores = [np.exp(rng.gumbel(3, 0.05, size)).astype(np.float32) for size in (200, 100, 200, 100)]
     defective = np.array([1, 1000], np.float32)
-    return [FoldScores(scores[0], scores[1], defective), FoldScores(scores[2], scores[3], defective)]
+    return [FoldScores(scores[0], scores[1], defective, 200), FoldScores(scores[2], scores[3], defective, 200)]
 
 
 @pytest.mark.slow

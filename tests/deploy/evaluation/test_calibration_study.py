@@ -14,7 +14,7 @@ from deploy.evaluation.calibration_study import ROWS, CalibrationRequest, Evalua
 from deploy.evaluation.command import CalibrationOptions, Request, between, category_of, run_request
 from deploy.evaluation.embedding_cache import EmbeddingCache
 from deploy.evaluation.json_lines import read_lines
-from deploy.evaluation.results.calibration_rows import ASKED, FOLDS, CalibrationRow
+from deploy.evaluation.results.calibration_rows import ASKED, FOLDS, CalibrationRow, calibration_report
 from deploy.evaluation.simulated_line import SimulatedLine
 from ingest.cameras.simulator import Simulator
 from softpatch.images.decode import decode
@@ -23,7 +23,10 @@ from softpatch.network.embed import OnnxEmbedder
 from softpatch.network.graph import lite0
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
+
+    from softpatch.images.folders import LabelledImage
 
 
 def draw(path: Path, rng: np.random.Generator, *, stained: bool) -> None:
@@ -54,8 +57,8 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> EmbeddingCache:
 
 
 def request_of(plates: Path, out: Path) -> CalibrationRequest:
-    """One seed at noise 0.1."""
-    return CalibrationRequest(categories=(category_of(plates),), simulated=(), noises=(0.1,), seeds=(0,), out=out)
+    """One seed at noise 0.1, at the cache's own input."""
+    return CalibrationRequest((category_of(plates),), (), (0.1,), (0,), out, fast=True)
 
 
 @pytest.mark.slow
@@ -68,6 +71,29 @@ def test_rows_are_kept_as_they_are_measured_and_not_measured_again(
     assert {(row.folds, row.good_frames, row.recall) for row in rows} == {(FOLDS, 30, 1.0)}
     assert read_lines(tmp_path / ROWS, CalibrationRow) == rows
     assert run_calibration(request_of(plates, tmp_path), cache, "lite0") == rows
+
+
+@pytest.mark.slow
+def test_windows_choose_their_input_as_the_product_does(
+    plates: Path, cache: EmbeddingCache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each fold's window its own; the rows are another network's than those at 224 px, and both stand in the report."""
+    seen: list[int] = []
+
+    def chosen(window: Sequence[LabelledImage], on: EmbeddingCache, *, seed: int) -> EmbeddingCache:
+        seen.append(len(window))
+        return on.at(on.geometry, "medium") if seed == 0 else on
+
+    monkeypatch.setattr("deploy.evaluation.calibration_study.at_chosen_input", chosen)
+    request = request_of(plates, tmp_path)
+    run_calibration(request, cache, "lite0")
+    rows = run_calibration(replace(request, fast=False), cache, "lite0")
+    assert seen == [22] * FOLDS
+    assert [row.backbone for row in rows] == ["lite0-224"] * len(ASKED) + ["lite0"] * len(ASKED)
+    assert {row.threshold for row in rows[:3]}.isdisjoint(row.threshold for row in rows[3:])
+    assert calibration_report(rows).index("Thresholds, lite0\n") < calibration_report(rows).index(
+        "Thresholds, lite0-224"
+    )
 
 
 @pytest.mark.slow

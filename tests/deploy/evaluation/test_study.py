@@ -79,7 +79,7 @@ def study(root: Path, cache: EmbeddingCache, ledger: Ledger, plan: StudyPlan) ->
 @pytest.fixture
 def _at_the_caches_input(monkeypatch: pytest.MonkeyPatch) -> None:
     """The one that a window would choose for itself has fifty times the pixels."""
-    monkeypatch.setattr("deploy.evaluation.study._chosen", lambda _task, _window, smaller: smaller)
+    monkeypatch.setattr("deploy.evaluation.study.at_chosen_input", lambda _window, smaller, **_: smaller)
 
 
 @pytest.mark.slow
