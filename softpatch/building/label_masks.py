@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float32
 from softpatch.building.denoise import PatchLabels
 from softpatch.building.grid_margin import with_margin
 from softpatch.building.labels import Exemplars
-from softpatch.building.minority_groups import MinorityGroup
+from softpatch.building.minority_groups import SAME_GROUP, MinorityGroup
 from softpatch.building.rejection import ALIGNED_SIGMAS, suspicious_frames
 from softpatch.manifest import GroupLabel
 
@@ -22,9 +22,6 @@ frames whether there is a part."""
 
 MOST_EXCLUDED = 0.5
 """Share of a window that groups may keep out of the bank: with more, too little is left to learn from."""
-
-SAME_GROUP = 0.5
-"""Of a label's frames, the share that a group must hold to be the same group."""
 
 
 @dataclass(frozen=True)

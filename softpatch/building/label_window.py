@@ -92,7 +92,8 @@ def label_window(
     Raises:
         TooFewFrames: when fewer frames are left to learn from than a bank needs.
     """
-    found = with_quarantined(_found(projected, mask, settings, turned), known.quarantined(mask.aligned))
+    asked = [each.rows for each in known.exemplars if each.labelled.origin == "group"]
+    found = with_quarantined(_found(projected, mask, settings, turned, asked), known.quarantined(mask.aligned))
     groups = still_named(labelled_groups(found, known.exemplars, window_frames=known.window_frames), known.named)
     if known.joining is not None and mask.aligned:
         groups = joined(groups, known.exemplars, known.joining.of, window_frames=known.window_frames)
@@ -127,14 +128,19 @@ def label_window(
 
 
 def _found(
-    projected: ProjectedGroups, mask: NoiseMask, settings: BuildSettings, turned: TurnedWindow | None
+    projected: ProjectedGroups,
+    mask: NoiseMask,
+    settings: BuildSettings,
+    turned: TurnedWindow | None,
+    asked: Sequence[Sequence[int]],
 ) -> Sequence[MinorityGroup]:
     """The groups of the few, by place where parts lie alike, or can be turned so; none where they are to be learnt.
 
-    Without removal of whole frames nobody has looked how parts lie.
+    `asked` are the frames of each group that an earlier build asked about. Without removal of whole frames nobody has
+    looked how parts lie.
     """
     if settings.groups == "learn" or settings.discriminator != "expected-nearest" or settings.removal != "frames":
         return ()
     if mask.aligned:
-        return minority_groups(projected, mask.factors)
+        return minority_groups(projected, mask.factors, known=asked)
     return unaligned_groups(projected) if turned is None else turned.groups

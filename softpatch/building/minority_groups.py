@@ -5,6 +5,7 @@ adds little to what parts differ by anyway. Matched filters do (softpatch/buildi
 is a group where it is clearer than what goes together by chance, and where its frames would fail were they not learnt.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +22,13 @@ LEAST_SPACING = 2.0
 together, by chance or for reasons of their own: up to 1.7 times on clean impeller, tile and simulated rings where they
 also stand out and are of the few; 3.1 to 19 times for painted marks, 1.1 for the faintest. Not derived but measured;
 evidence has to do the rest."""
+
+LEAST_CLEARNESS = 2.0
+"""The same of the clearness, for a group that an earlier build asked about: there is nothing left to ask, and a variant
+that a person called good, or a mark, is the same with fewer frames, or beside a lens with dust, as it was."""
+
+SAME_GROUP = 0.5
+"""Of a known group's frames, the share that a group must hold to be that group."""
 
 RAREST = 0.1
 """A group's typical frame, its like left out, must be among the tenth of frames that stand out most: below it would
@@ -47,9 +55,12 @@ class MinorityGroup:
     """The positions of each of its frames, where parts lie turned and shifted; None: `cells`, in all of them."""
 
 
-def minority_groups(projected: ProjectedGroups, factors: Float32[np.ndarray, "n p q"]) -> tuple[MinorityGroup, ...]:
+def minority_groups(
+    projected: ProjectedGroups, factors: Float32[np.ndarray, "n p q"], *, known: Sequence[Sequence[int]] = ()
+) -> tuple[MinorityGroup, ...]:
     """The groups of the few of an aligned window, the clearest first; `factors` are expected-nearest's of all frames.
 
+    `known` are, of each group that an earlier build asked about, the frames that are read again behind the window's.
     Interleaved groups are looked at one after the other, as by the discriminator, so that memory holds one.
     """
     suspicion = factors.reshape(len(factors), -1).max(axis=1)
@@ -60,14 +71,19 @@ def minority_groups(projected: ProjectedGroups, factors: Float32[np.ndarray, "n 
     needed = float(np.log(WINDOWS_PER_QUESTION * factors.size))
     merged = merged_drafts(drafts, lambda added: _evidence(added, suspicion) >= needed)
     rated = [(draft, _evidence(draft, suspicion)) for draft in merged]
-    chosen = sorted((pair for pair in rated if _worth_asking(*pair, needed)), key=lambda pair: -pair[1])
+    chosen = sorted((pair for pair in rated if _is_group(*pair, needed, known)), key=lambda pair: -pair[1])
     return tuple(_group(draft) for draft, _ in chosen)
 
 
-def _worth_asking(draft: GroupDraft, nats: float, needed: float) -> bool:
+def _is_group(draft: GroupDraft, nats: float, needed: float, known: Sequence[Sequence[int]]) -> bool:
+    """Worth a question, or known."""
     rare = nats >= -len(draft.frames) * np.log(RAREST)
-    clear = draft.spacing >= LEAST_SPACING
+    clear = draft.spacing >= LEAST_SPACING or (draft.clearness >= LEAST_CLEARNESS and _is_known(draft, known))
     return bool(draft.of_the_few and rare and clear and nats >= needed)
+
+
+def _is_known(draft: GroupDraft, known: Sequence[Sequence[int]]) -> bool:
+    return any(len(rows) and np.isin(rows, draft.frames).mean() >= SAME_GROUP for rows in known)
 
 
 def _evidence(draft: GroupDraft, suspicion: Float32[np.ndarray, "n"]) -> float:

@@ -1,5 +1,7 @@
 """Groups of the few: what repeats at a place is found whatever its share, and nothing where nothing repeats."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 from jaxtyping import Float32
@@ -22,13 +24,15 @@ def marked(frames: int, carriers: int, *, strength: float = 3.0, seed: int = 0) 
     return patches
 
 
-def groups_of(patches: Float32[np.ndarray, "n p q d"], group_frames: int = 384) -> tuple[MinorityGroup, ...]:
-    """The groups of a window of these patches."""
+def groups_of(
+    patches: Float32[np.ndarray, "n p q d"], group_frames: int = 384, *, known: Sequence[Sequence[int]] = ()
+) -> tuple[MinorityGroup, ...]:
+    """The groups of a window of these patches, some of whose frames an earlier build asked about."""
     buffer = MemoryBuffer(len(patches), patches.shape[1:])
     buffer.append(patches)
     settings = BuildSettings(group_frames=group_frames, projection_dims=patches.shape[-1])
     factors = ExpectedNearest().factors(patches, noise_floor=0.0)
-    return minority_groups(projected_groups(buffer, settings), factors)
+    return minority_groups(projected_groups(buffer, settings), factors, known=known)
 
 
 @pytest.mark.parametrize("carriers", [3, 8, 24, 48])
@@ -90,6 +94,24 @@ def test_parts_photographed_twice_do_not_hide_a_mark_on_many() -> None:
     patches = marked(60, 18, strength=1.0)
     patches[53::2] = patches[52::2] + 0.5 * np.random.default_rng(7).standard_normal(patches[52::2].shape)
     assert [sorted(group.frames) for group in groups_of(patches)] == [list(range(18))]
+
+
+def test_a_group_that_is_known_is_found_where_nobody_would_be_asked_about_it() -> None:
+    """Four frames with a mark, among finishes that a sixth of the frames have: by half of the frames known to have it.
+
+    In a simulated fortnight a variant that was called good was no longer found beside a lens with dust: its parts raised
+    the threshold, and marked parts passed.
+    """
+    patches = marked(90, 4)
+    rng = np.random.default_rng(5)
+    for number in range(6):
+        row, column = divmod(number, 5)
+        finish = 1.3 * rng.standard_normal(32).astype(np.float32)
+        patches[rng.random(90) < 0.15, 3 * row, 2 * column + 1] += finish
+    found = [group.frames for group in groups_of(patches)]
+    assert (0, 1, 2, 3) not in found
+    assert [group.frames for group in groups_of(patches, known=[(50, 51), (2, 3, 60)])] == [*found, (0, 1, 2, 3)]
+    assert [group.frames for group in groups_of(patches, known=[(2, 50, 60), ()])] == found
 
 
 def test_copies_are_no_group() -> None:

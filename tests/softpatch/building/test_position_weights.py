@@ -14,7 +14,7 @@ from softpatch.building.position_weights import weigh_positions
 from softpatch.scoring.search import FlatSearch
 from softpatch.settings import BuildSettings
 
-FRAMES, SIDE, DIMENSION = 60, 10, 8
+FRAMES, SIDE, DIMENSION = 120, 10, 8
 RESTLESS = (2, 7)
 SETTINGS = BuildSettings(coreset_ratio=0.3, blur_cells=0)
 """Without blur, and with many patches of each position: of a few, some positions have more than others."""
