@@ -99,8 +99,8 @@ def test_parts_photographed_twice_do_not_hide_a_mark_on_many() -> None:
 def test_a_group_that_is_known_is_found_where_nobody_would_be_asked_about_it() -> None:
     """Four frames with a mark, among finishes that a sixth of the frames have: by half of the frames known to have it.
 
-    In a simulated fortnight a variant that was called good was no longer found beside a lens with dust: its parts raised
-    the threshold, and marked parts passed.
+    In a simulated fortnight a variant that was called good was no longer found beside a lens with dust: its parts
+    raised the threshold, and marked parts passed.
     """
     patches = marked(90, 4)
     rng = np.random.default_rng(5)
