@@ -76,12 +76,22 @@ class GroupDraft:
         return self.others_alike <= MANY_ALIKE
 
 
-def group_drafts(its: FrameSet, responses: Sequence[FilterResponse]) -> list[GroupDraft]:
-    """The groups of one set that are clearer than most of what goes together in it."""
+def holds_known(frames: Int64[np.ndarray, "g"], known: Sequence[Sequence[int]]) -> bool:
+    """Whether these are the frames of a known group: `known` are, of each, those that are read again."""
+    return any(len(rows) and np.isin(rows, frames).mean() >= SAME for rows in known)
+
+
+def group_drafts(
+    its: FrameSet, responses: Sequence[FilterResponse], known: Sequence[Sequence[int]] = ()
+) -> list[GroupDraft]:
+    """The groups of one set that are clearer than most of what goes together in it by chance: no known group does."""
     groups = _joined(responses)
     if not groups:
         return []
-    measured = zip(groups, _over_others(groups, CLEARNESS), _over_others(groups, SPACING), strict=True)
+    here = [[row for row in rows if row in its.which] for rows in known]
+    by_chance = np.array([not holds_known(its.which[group[0].members], here) for group in groups])
+    clearness, spacing = (_over_others(groups, power, by_chance) for power in (CLEARNESS, SPACING))
+    measured = zip(groups, clearness, spacing, strict=True)
     return [_draft(its, group, clear, apart) for group, clear, apart in measured if clear >= 1]
 
 
@@ -99,14 +109,16 @@ def _joined(found: Sequence[FilterResponse]) -> list[list[FilterResponse]]:
     return groups
 
 
-def _over_others(groups: Sequence[list[FilterResponse]], power: float) -> list[float]:
+def _over_others(
+    groups: Sequence[list[FilterResponse]], power: float, by_chance: Bool[np.ndarray, "groups"]
+) -> list[float]:
     """Of each draft, the largest gap times that power of its size, over what the others' largest tenth begins with.
 
-    Where there are no others, over that of a pair with the least gap.
+    Others are those that may go together by chance. Where there are none, over that of a pair with the least gap.
     """
     largest = np.array([max(each.gap * float(each.members.sum()) ** power for each in group) for group in groups])
     least = LEAST_GAP * 2**power
-    others = [np.delete(largest, place) for place in range(len(largest))]
+    others = [np.delete(largest, place)[np.delete(by_chance, place)] for place in range(len(largest))]
     tenth = [max(least, float(np.quantile(some, TENTH))) if len(some) else least for some in others]
     return (largest / np.array(tenth)).tolist()  # type: ignore[no-any-return]
 

@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float32
 from softpatch.building.denoise import PatchLabels
 from softpatch.building.grid_margin import with_margin
 from softpatch.building.labels import Exemplars
-from softpatch.building.minority_groups import SAME_GROUP, MinorityGroup
+from softpatch.building.minority_groups import MinorityGroup
 from softpatch.building.rejection import ALIGNED_SIGMAS, suspicious_frames
 from softpatch.manifest import GroupLabel
 
@@ -19,6 +19,9 @@ NOT_LEARNT: frozenset[GroupLabel] = frozenset({"open", "defect", "no_part"})
 JOINED: frozenset[GroupLabel] = frozenset({"open", "defect"})
 """Labels whose groups frames may join that the bank in force passes. Not `no_part`: what joined would say of later
 frames whether there is a part."""
+
+SAME_GROUP = 0.5
+"""Of a label's frames, the share that a group must hold to be the same group."""
 
 MOST_EXCLUDED = 0.5
 """Share of a window that groups may keep out of the bank: with more, too little is left to learn from."""

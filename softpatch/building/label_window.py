@@ -9,6 +9,7 @@ from jaxtyping import Bool
 from softpatch.building.denoise import NoiseMask, PatchLabels
 from softpatch.building.joining_frames import JoiningFrames
 from softpatch.building.label_masks import (
+    NOT_LEARNT,
     LabelledGroup,
     frames_not_learnt,
     good_rows,
@@ -92,7 +93,7 @@ def label_window(
     Raises:
         TooFewFrames: when fewer frames are left to learn from than a bank needs.
     """
-    asked = [each.rows for each in known.exemplars if each.labelled.origin == "group"]
+    asked = [each for each in known.exemplars if each.labelled.origin == "group"]
     found = with_quarantined(_found(projected, mask, settings, turned, asked), known.quarantined(mask.aligned))
     groups = still_named(labelled_groups(found, known.exemplars, window_frames=known.window_frames), known.named)
     if known.joining is not None and mask.aligned:
@@ -132,7 +133,7 @@ def _found(
     mask: NoiseMask,
     settings: BuildSettings,
     turned: TurnedWindow | None,
-    asked: Sequence[Sequence[int]],
+    asked: Sequence[Exemplars],
 ) -> Sequence[MinorityGroup]:
     """The groups of the few, by place where parts lie alike, or can be turned so; none where they are to be learnt.
 
@@ -142,5 +143,7 @@ def _found(
     if settings.groups == "learn" or settings.discriminator != "expected-nearest" or settings.removal != "frames":
         return ()
     if mask.aligned:
-        return minority_groups(projected, mask.factors, known=asked)
+        rows = [each.rows for each in asked]
+        kept_out = [each.rows for each in asked if each.labelled.label in NOT_LEARNT]
+        return minority_groups(projected, mask.factors, known=rows, kept_out=kept_out)
     return unaligned_groups(projected) if turned is None else turned.groups

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float32
 
-from softpatch.building.group_drafts import LEAST_GAP, FrameSet, GroupDraft, group_drafts
+from softpatch.building.group_drafts import LEAST_GAP, FrameSet, GroupDraft, group_drafts, holds_known
 from softpatch.building.matched_filters import filter_responses
 from softpatch.building.merged_drafts import merged_drafts
 from softpatch.building.projection import ProjectedGroups
@@ -26,9 +26,6 @@ evidence has to do the rest."""
 LEAST_CLEARNESS = 2.0
 """The same of the clearness, for a group that an earlier build asked about: there is nothing left to ask, and a variant
 that a person called good, or a mark, is the same with fewer frames, or beside a lens with dust, as it was."""
-
-SAME_GROUP = 0.5
-"""Of a known group's frames, the share that a group must hold to be that group."""
 
 RAREST = 0.1
 """A group's typical frame, its like left out, must be among the tenth of frames that stand out most: below it would
@@ -56,34 +53,38 @@ class MinorityGroup:
 
 
 def minority_groups(
-    projected: ProjectedGroups, factors: Float32[np.ndarray, "n p q"], *, known: Sequence[Sequence[int]] = ()
+    projected: ProjectedGroups,
+    factors: Float32[np.ndarray, "n p q"],
+    *,
+    known: Sequence[Sequence[int]] = (),
+    kept_out: Sequence[Sequence[int]] = (),
 ) -> tuple[MinorityGroup, ...]:
     """The groups of the few of an aligned window, the clearest first; `factors` are expected-nearest's of all frames.
 
-    `known` are, of each group that an earlier build asked about, the frames that are read again behind the window's.
+    `known` are, of each group that an earlier build asked about, the frames that are read again behind the window's;
+    `kept_out` are the same of those that are not learnt, which need not be of the few: of a window half may show dust.
     Interleaved groups are looked at one after the other, as by the discriminator, so that memory holds one.
     """
     suspicion = factors.reshape(len(factors), -1).max(axis=1)
     drafts: list[GroupDraft] = []
     for part, (frames, patches) in enumerate(projected):
         responses = filter_responses(patches, least_gap=LEAST_GAP)
-        drafts += group_drafts(FrameSet(part, np.array(frames), patches), responses)
+        drafts += group_drafts(FrameSet(part, np.array(frames), patches), responses, known)
     needed = float(np.log(WINDOWS_PER_QUESTION * factors.size))
     merged = merged_drafts(drafts, lambda added: _evidence(added, suspicion) >= needed)
     rated = [(draft, _evidence(draft, suspicion)) for draft in merged]
-    chosen = sorted((pair for pair in rated if _is_group(*pair, needed, known)), key=lambda pair: -pair[1])
+    chosen = sorted((pair for pair in rated if _is_group(*pair, needed, known, kept_out)), key=lambda pair: -pair[1])
     return tuple(_group(draft) for draft, _ in chosen)
 
 
-def _is_group(draft: GroupDraft, nats: float, needed: float, known: Sequence[Sequence[int]]) -> bool:
+def _is_group(
+    draft: GroupDraft, nats: float, needed: float, known: Sequence[Sequence[int]], kept_out: Sequence[Sequence[int]]
+) -> bool:
     """Worth a question, or known."""
+    few = draft.of_the_few or holds_known(draft.frames, kept_out)
     rare = nats >= -len(draft.frames) * np.log(RAREST)
-    clear = draft.spacing >= LEAST_SPACING or (draft.clearness >= LEAST_CLEARNESS and _is_known(draft, known))
-    return bool(draft.of_the_few and rare and clear and nats >= needed)
-
-
-def _is_known(draft: GroupDraft, known: Sequence[Sequence[int]]) -> bool:
-    return any(len(rows) and np.isin(rows, draft.frames).mean() >= SAME_GROUP for rows in known)
+    clear = draft.spacing >= LEAST_SPACING or (draft.clearness >= LEAST_CLEARNESS and holds_known(draft.frames, known))
+    return bool(few and rare and clear and nats >= needed)
 
 
 def _evidence(draft: GroupDraft, suspicion: Float32[np.ndarray, "n"]) -> float:

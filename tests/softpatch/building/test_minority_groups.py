@@ -25,14 +25,18 @@ def marked(frames: int, carriers: int, *, strength: float = 3.0, seed: int = 0) 
 
 
 def groups_of(
-    patches: Float32[np.ndarray, "n p q d"], group_frames: int = 384, *, known: Sequence[Sequence[int]] = ()
+    patches: Float32[np.ndarray, "n p q d"],
+    group_frames: int = 384,
+    *,
+    known: Sequence[Sequence[int]] = (),
+    out: bool = False,
 ) -> tuple[MinorityGroup, ...]:
-    """The groups of a window of these patches, some of whose frames an earlier build asked about."""
+    """The groups of a window of these patches, some of whose frames an earlier build asked about, and keeps `out`."""
     buffer = MemoryBuffer(len(patches), patches.shape[1:])
     buffer.append(patches)
     settings = BuildSettings(group_frames=group_frames, projection_dims=patches.shape[-1])
     factors = ExpectedNearest().factors(patches, noise_floor=0.0)
-    return minority_groups(projected_groups(buffer, settings), factors, known=known)
+    return minority_groups(projected_groups(buffer, settings), factors, known=known, kept_out=known if out else ())
 
 
 @pytest.mark.parametrize("carriers", [3, 8, 24, 48])
@@ -112,6 +116,25 @@ def test_a_group_that_is_known_is_found_where_nobody_would_be_asked_about_it() -
     assert (0, 1, 2, 3) not in found
     assert [group.frames for group in groups_of(patches, known=[(50, 51), (2, 3, 60)])] == [*found, (0, 1, 2, 3)]
     assert [group.frames for group in groups_of(patches, known=[(2, 50, 60), ()])] == found
+
+
+def test_a_known_mark_on_many_does_not_make_another_look_like_chance() -> None:
+    """Of 90 frames 30 have one mark and four another: each is measured against what is not known."""
+    patches = marked(90, 4, strength=2.0)
+    patches[60:, 7:, :3] += np.random.default_rng(5).standard_normal((3, 3, 32)).astype(np.float32)
+    few, many = tuple(range(4)), tuple(range(60, 90))
+    assert not groups_of(patches)
+    assert {group.frames for group in groups_of(patches, known=[many[:8], few[:2]])} == {few, many}
+
+
+def test_a_mark_that_is_kept_out_is_found_among_others_that_stand_out_as_far() -> None:
+    """Eight frames with the mark, fourteen that each differ in their own way at its place: dust on the lens."""
+    patches = marked(90, 8, strength=2.0)
+    patches[76:, *PLACE] += 3.0 * np.random.default_rng(5).standard_normal((14, 2, 2, 32)).astype(np.float32)
+    known = [(0, 1, 2, 3)]
+    assert not groups_of(patches)
+    assert not groups_of(patches, known=known)
+    assert [group.frames for group in groups_of(patches, known=known, out=True)] == [tuple(range(8))]
 
 
 def test_copies_are_no_group() -> None:
