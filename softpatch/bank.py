@@ -50,8 +50,8 @@ OPTIONAL_TENSORS: Mapping[str, tuple[str, tuple[int | str, ...]]] = MappingProxy
         "position_weights": ("float32", ("rows", "columns")),
     }
 )
-"""Those that a bank may lack: `metric` where its parts lie alike, `position_weights` by a setting; the others but the
-first where its window holds no groups and its view no labelled frames."""
+"""Those that a bank may lack: `metric` where parts lie alike, `position_weights` where good frames have their highest
+scores anywhere, the others but the first where its window holds no groups and its view no labelled frames."""
 
 
 class InvalidBank(ValueError):

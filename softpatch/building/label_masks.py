@@ -20,11 +20,11 @@ JOINED: frozenset[GroupLabel] = frozenset({"open", "defect"})
 """Labels whose groups frames may join that the bank in force passes. Not `no_part`: what joined would say of later
 frames whether there is a part."""
 
-SAME_GROUP = 0.5
-"""Of a label's frames, the share that a group must hold to be the same group."""
-
 MOST_EXCLUDED = 0.5
 """Share of a window that groups may keep out of the bank: with more, too little is left to learn from."""
+
+SAME_GROUP = 0.5
+"""Of a label's frames, the share that a group must hold to be the same group."""
 
 
 @dataclass(frozen=True)

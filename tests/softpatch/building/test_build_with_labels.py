@@ -253,7 +253,7 @@ def test_a_frame_that_the_bank_in_force_passes_is_kept_out_with_those_whose_mark
 
     Where the search for groups of the few sees none of them, as in windows of real parts with a faint mark.
     """
-    monkeypatch.setattr("softpatch.building.label_window.minority_groups", lambda *_: ())
+    monkeypatch.setattr("softpatch.building.label_window.minority_groups", lambda *_, **__: ())
     before = built(window({}))
     failing, passing = (28, 34, 40, 46, 52), (4, 10)
     frames = {number: tinted(number, 3.0) for number in failing} | {number: tinted(number, 1.8) for number in passing}
