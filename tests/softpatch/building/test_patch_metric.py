@@ -6,25 +6,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from softpatch.building.embedding_buffer import MemoryBuffer
 from softpatch.building.fit import Fit, fit
 from softpatch.building.label_window import KnownLabels
 from softpatch.building.patch_metric import FEWEST_FRAMES, patch_metric
 from softpatch.scoring.search import FlatSearch
 from softpatch.settings import BuildSettings, ScoringRule
+from tests.softpatch.gate.banks import buffer_of
 
 FRAMES, SIDE, DIMENSION = 40, 6, 16
 WIDE, NARROW = 1.5, 0.5
 """How far patches of a kind spread in the first half of the directions, and in the others."""
 
 SETTINGS = BuildSettings(coreset_cap=300)
-
-
-def buffer_of(embeddings: np.ndarray) -> MemoryBuffer:
-    """As a build holds them."""
-    buffer = MemoryBuffer(len(embeddings), embeddings.shape[1:])
-    buffer.append(embeddings)
-    return buffer
 
 
 def part(frames: int = FRAMES, *, turned: bool, seed: int = 0) -> np.ndarray:

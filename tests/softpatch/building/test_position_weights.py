@@ -8,11 +8,11 @@ import pytest
 
 from softpatch.building.calibration_blocks import calibration_blocks
 from softpatch.building.cross_fit import bank_without, cross_fit
-from softpatch.building.embedding_buffer import MemoryBuffer
 from softpatch.building.fit import Fit, fit
 from softpatch.building.position_weights import weigh_positions
 from softpatch.scoring.search import FlatSearch
 from softpatch.settings import BuildSettings
+from tests.softpatch.gate.banks import buffer_of
 
 FRAMES, SIDE, DIMENSION = 120, 10, 8
 RESTLESS = (2, 7)
@@ -30,13 +30,6 @@ def line(frames: int = FRAMES, *, restless: float, turned: bool = False, seed: i
     spread = np.ones((SIDE, SIDE, 1))
     spread[RESTLESS] = restless
     return (shown + spread * rng.normal(size=shown.shape)).astype(np.float32)
-
-
-def buffer_of(embeddings: np.ndarray) -> MemoryBuffer:
-    """As a build holds them."""
-    buffer = MemoryBuffer(len(embeddings), embeddings.shape[1:])
-    buffer.append(embeddings)
-    return buffer
 
 
 def fitted(embeddings: np.ndarray, settings: BuildSettings = SETTINGS) -> tuple[Fit, np.ndarray]:
