@@ -32,8 +32,8 @@ class PlantedScores:
 
 
 @dataclass(frozen=True)
-class _Planted:
-    """A frame with defects in it, as it came and as the network sees it."""
+class PlantedFrame:
+    """A frame with defects in it, as the network sees it; `size_wh` in pixels is that of the frame as it came."""
 
     size_wh: tuple[int, int]
     on_input: UInt8[np.ndarray, "height width 3"]
@@ -70,22 +70,10 @@ def planted_scores(
         _Task(passing[round(i)], number) for number, i in enumerate(np.linspace(0, len(passing) - 1, count).tolist())
     ]
     seed = fitted.settings.seed
-    found: dict[int, tuple[_Planted, list[float]]] = {}
+    found: dict[int, tuple[PlantedFrame, list[float]]] = {}
 
-    def planted(one: _Task) -> _Planted:
-        rng = np.random.default_rng((seed, 31, one.number))
-        image = geometry.decode(frames[window.frames.sources[one.frame]], max_pixels=None)
-        size_wh = image.shape[1], image.shape[0]
-        shares = np.exp(rng.uniform(np.log(SMALLEST_SHARE), np.log(LARGEST_SHARE), DEFECTS_A_FRAME))
-        kinds = [KINDS[(one.number + quarter) % len(KINDS)] for quarter in range(DEFECTS_A_FRAME)]
-        marked, defects = plant(
-            image,
-            kinds,
-            (shares * min(size_wh)).tolist(),
-            rng=rng,
-            inspected=geometry.inspected_source(size_wh),
-        )
-        return _Planted(size_wh, geometry.apply(marked), defects)
+    def planted(one: _Task) -> PlantedFrame:
+        return planted_frame(frames[window.frames.sources[one.frame]], geometry, number=one.number, seed=seed)
 
     for number, members in _by_block(tasks, fitted.blocks).items():
         scorer = bank_without(number, fitted).scorer(make_search)
@@ -94,7 +82,7 @@ def planted_scores(
             ready = list(pool.map(planted, some))
             scored = scorer.score(embedder.embed(np.stack([each.on_input for each in ready])))
             for one, each, frame in zip(some, ready, scored, strict=True):
-                found[one.number] = each, _at_places(frame.patch_scores, each, geometry)
+                found[one.number] = each, highest_scores(frame.patch_scores, each, geometry)
             progress("plant", len(found), len(tasks))
     in_order = [found[number] for number in sorted(found)]
     return PlantedScores(
@@ -103,11 +91,23 @@ def planted_scores(
     )
 
 
+def planted_frame(encoded: bytes, geometry: FrameGeometry, *, number: int, seed: int) -> PlantedFrame:
+    """The frame with a defect in each quarter, drawn for its number: kinds in turn, sizes evenly over the log."""
+    rng = np.random.default_rng((seed, 31, number))
+    image = geometry.decode(encoded, max_pixels=None)
+    size_wh = image.shape[1], image.shape[0]
+    shares = np.exp(rng.uniform(np.log(SMALLEST_SHARE), np.log(LARGEST_SHARE), DEFECTS_A_FRAME))
+    kinds = [KINDS[(number + quarter) % len(KINDS)] for quarter in range(DEFECTS_A_FRAME)]
+    sizes_px = (shares * min(size_wh)).tolist()
+    marked, defects = plant(image, kinds, sizes_px, rng=rng, inspected=geometry.inspected_source(size_wh))
+    return PlantedFrame(size_wh, geometry.apply(marked), defects)
+
+
 _AROUND = np.ones((3, 3), np.uint8)
 """A patch sees, and is averaged with, its neighbours: a defect's highest patch may lie beside it."""
 
 
-def _at_places(patch_scores: Float32[np.ndarray, "p q"], planted: _Planted, geometry: Geometry) -> list[float]:
+def highest_scores(patch_scores: Float32[np.ndarray, "p q"], planted: PlantedFrame, geometry: Geometry) -> list[float]:
     """The highest patch score on or next to each defect."""
     width, height = planted.size_wh
     scores = []
