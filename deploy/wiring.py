@@ -13,8 +13,8 @@ from softpatch.network.embed import OnnxEmbedder
 from softpatch.network.engines import EngineCache, silently
 from softpatch.network.providers import FrameShapes
 from softpatch.network.torch_embed import NotOnDevice, TorchEmbedder
+from softpatch.scoring.bounded_search import cpu_search
 from softpatch.scoring.gpu_search import NoGpu, faiss_on_gpu
-from softpatch.scoring.search import FlatSearch
 from softpatch.scoring.torch_search import torch_on_gpu
 
 if TYPE_CHECKING:
@@ -108,4 +108,4 @@ def search_of(runtime: RuntimeSettings) -> ChosenSearch:
                 log.info("search_ready", search=f"{name} gpu, fp16", **refused)
                 return ChosenSearch(make, on_device=name == "torch")
     log.info("search_ready", search="numpy cpu", **refused)
-    return ChosenSearch(lambda vectors: FlatSearch(vectors, threads=runtime.threads), on_device=False)
+    return ChosenSearch(lambda vectors: cpu_search(vectors, threads=runtime.threads), on_device=False)

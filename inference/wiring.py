@@ -42,7 +42,7 @@ from ingest.kafka.writers import KafkaSender
 from monitoring.health import HealthServer, Heartbeat, Readiness
 from monitoring.metrics import declare_inference, declare_kafka
 from monitoring.watchdog import Watchdog
-from softpatch.scoring.search import FlatSearch
+from softpatch.scoring.bounded_search import cpu_search
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
@@ -78,7 +78,7 @@ def serve(
     images: ImageSettings,
     claims: Claims,
     stop: Event,
-    make_search: Callable[[np.ndarray], Search] = FlatSearch,
+    make_search: Callable[[np.ndarray], Search] = cpu_search,
     registry: CollectorRegistry | None = None,
     clock: Callable[[], float] = time.monotonic,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),

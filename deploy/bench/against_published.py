@@ -24,7 +24,7 @@ from softpatch.building.fit import fit
 from softpatch.building.window import BATCH_FRAMES
 from softpatch.images.geometry import FrameGeometry
 from softpatch.network.graph import INPUT
-from softpatch.scoring.search import FlatSearch
+from softpatch.scoring.bounded_search import cpu_search
 from softpatch.threads import available_cores
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ class _Ours:
 
         with ThreadPoolExecutor(self._threads or available_cores(), "build") as pool:
             fitted = fit(buffer, settings, pool, progress=reported)
-        self._scorer = fitted.bank.scorer(lambda vectors: FlatSearch(vectors, threads=self._threads))
+        self._scorer = fitted.bank.scorer(lambda vectors: cpu_search(vectors, threads=self._threads))
         ended = time.perf_counter()
         return BuildSeconds(marks["embed"] - begun, marks["subsample"] - marks["embed"], ended - marks["subsample"])
 

@@ -21,8 +21,8 @@ from ingest.claims import Claims, ClaimSettings
 from ingest.decision import Decision
 from ingest.decoding import FrameDecoder
 from ingest.kafka.records import Claim, Partition, Record
+from softpatch.scoring.bounded_search import cpu_search
 from softpatch.scoring.score import anomaly_map
-from softpatch.scoring.search import FlatSearch
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -103,7 +103,7 @@ def _inspector(
     decoder: FrameDecoder,
 ) -> Inspector:
     threads = settings.runtime.threads
-    loader = BankLoader(store, embedder, lambda vectors: FlatSearch(vectors, threads=threads))
+    loader = BankLoader(store, embedder, lambda vectors: cpu_search(vectors, threads=threads))
     active = ActiveBanks(loader, BankNotices())
     active.take([Record("banks", 0, 0, 0, "log_append_time", state.view.encode(), state.to_bytes())])
     return Inspector(

@@ -27,7 +27,7 @@ from ingest.kafka.readers import WholeTopicReader
 from ingest.store import FsspecStore, StoreError
 from ingest.store_layout import bank_path
 from ingest.view import camera_key
-from softpatch.scoring.search import FlatSearch
+from softpatch.scoring.bounded_search import cpu_search
 from trainer.threshold_settings import undecided_band_of
 
 if TYPE_CHECKING:
@@ -164,7 +164,7 @@ def opened_replay(settings: Settings, view: str, *, bank: str | None) -> Iterato
     """A replay of a view's decisions by the banks of then, or by that one (a version)."""
     embedder = embedder_of(settings.runtime)
     loader = BankLoader(
-        FsspecStore.open(settings.store.url), embedder, partial(FlatSearch, threads=settings.runtime.threads)
+        FsspecStore.open(settings.store.url), embedder, partial(cpu_search, threads=settings.runtime.threads)
     )
     banks = BanksOfThen(settings, view, loader)
     serving_of: Callable[[Decision], BankStatus] = banks.then if bank is None else lambda _: banks.loaded(bank)

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Self
 from deploy.errors import CommandFailed
 from deploy.wiring import embedder_of
 from softpatch.bank import bank_from_bytes, bank_version
+from softpatch.scoring.bounded_search import cpu_search
 from softpatch.scoring.no_part import NoPartCheck
 from softpatch.scoring.score import Scorer
-from softpatch.scoring.search import FlatSearch
 
 if TYPE_CHECKING:
     import numpy as np
@@ -46,7 +46,7 @@ class OpenedBank:
         """
         bank = bank_from_bytes(bank_file)
         embedder = _embedder_for(bank.manifest, settings.runtime)
-        search = partial(FlatSearch, threads=settings.runtime.threads)
+        search = partial(cpu_search, threads=settings.runtime.threads)
         scorer, no_part = Scorer(bank, search(bank.vectors)), NoPartCheck.of(bank, search)
         return cls(bank, bank_version(bank_file), embedder, scorer, no_part, settings.images.max_pixels)
 

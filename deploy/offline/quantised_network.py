@@ -22,7 +22,7 @@ from softpatch.images.decode import UndecodableImage
 from softpatch.images.folders import read_folder
 from softpatch.network.embed import OnnxEmbedder
 from softpatch.network.quantize import quantised
-from softpatch.scoring.search import FlatSearch
+from softpatch.scoring.bounded_search import cpu_search
 from softpatch.threads import available_cores
 
 if TYPE_CHECKING:
@@ -156,7 +156,7 @@ class _Line:
             )
         judging = _spread([frame for place, frame in enumerate(encoded) if place % 3], JUDGED_FRAMES)
         build, max_pixels = settings.training_of(view).build_settings, settings.images.max_pixels
-        make_search = partial(FlatSearch, threads=settings.runtime.threads)
+        make_search = partial(cpu_search, threads=settings.runtime.threads)
         chosen = choose_input(
             judging,
             fp32,

@@ -26,7 +26,7 @@ from softpatch.gate.measures import GateMeasures
 from softpatch.images.decode import MAX_PIXELS
 from softpatch.manifest import Manifest
 from softpatch.network.embed import Embedder
-from softpatch.scoring.search import FlatSearch
+from softpatch.scoring.bounded_search import cpu_search
 from softpatch.settings import BuildSettings
 from softpatch.threads import available_cores
 
@@ -72,7 +72,7 @@ def build_and_examine(
     """
     if len(frames) != len(frame_names):
         raise ValueError(f"{len(frames)} frames but {len(frame_names)} frame names")
-    make_search = partial(FlatSearch, threads=threads)
+    make_search = partial(cpu_search, threads=threads)
     behind = exemplar_frames(labels)
     reading = frame_reading(
         frames, settings, labels, earlier_depth=None if earlier is None else earlier.geometry.bit_depth

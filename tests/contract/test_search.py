@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
+from softpatch.scoring.bounded_search import BoundedSearch
 from softpatch.scoring.search import BruteSearch, FlatSearch, NoNeighbour, Search
 from softpatch.scoring.torch_search import TorchSearch
 
@@ -15,6 +16,8 @@ SEARCHES: dict[str, Callable[[np.ndarray], Search]] = {
     "flat": FlatSearch,
     "flat-1": lambda bank: FlatSearch(bank, threads=1),
     "flat-3": lambda bank: FlatSearch(bank, threads=3),
+    "bounded": lambda bank: BoundedSearch(bank, axes=31),
+    "bounded-3": lambda bank: BoundedSearch(bank, axes=7, threads=3),
 }
 BY_TORCH: dict[str, Callable[[np.ndarray], Search]] = {
     "torch": TorchSearch.of,
