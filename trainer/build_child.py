@@ -5,6 +5,8 @@ It lowers its priority, dies with its parent, and reports its progress to its pa
 
 from __future__ import annotations
 
+import atexit
+import gc
 import os
 import signal
 import sys
@@ -159,4 +161,5 @@ def _take_stdout() -> BinaryIO:
 
 
 if __name__ == "__main__":
+    atexit.register(gc.freeze)  # as deploy.cli: the interpreter would walk all that was imported once more
     sys.exit(main(*sys.argv[1:]))
