@@ -129,7 +129,7 @@ def read_settings(
 def read_document(path: Path) -> dict[str, object]:
     """The mapping in a YAML file. Raises UsageError where there is no file, no YAML or no mapping."""
     try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+        document = _yaml(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UsageError(f"{path} does not exist; copy patchline.example.yaml, or leave --settings away") from None
     except (OSError, UnicodeDecodeError) as error:
@@ -143,6 +143,11 @@ def read_document(path: Path) -> dict[str, object]:
     if not isinstance(document, dict):
         raise UsageError(f"{path} must hold sections such as `kafka:`, not a {type(document).__name__}")
     return document
+
+
+def _yaml(text: str) -> Any:  # noqa: ANN401 -- whatever it holds
+    """By libyaml, ten times as fast, where PyYAML was built with it."""
+    return yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 -- both are safe
 
 
 def environment_overrides(environ: Mapping[str, str]) -> dict[str, object]:
@@ -182,7 +187,7 @@ def refuse_unknown(document: Mapping[str, object], origin: str) -> None:
 
 def _nested(keys: Sequence[str], text: str, *, origin: str) -> dict[str, object]:
     try:
-        value = yaml.safe_load(text)
+        value = _yaml(text)
     except yaml.YAMLError:
         raise UsageError(f"{origin} holds a value that is not YAML; put it in quotes") from None
     document: Any = text if _takes_text(keys) and isinstance(value, int | float | date) else value

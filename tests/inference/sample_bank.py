@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import astuple, dataclass, replace
 from datetime import UTC, datetime
+from functools import cache
 from typing import TYPE_CHECKING
 
 import cv2
@@ -50,6 +51,7 @@ def encoded(image: np.ndarray, extension: str = ".jpg") -> bytes:
     return bytes(cv2.imencode(extension, bgr)[1].tobytes())
 
 
+@cache
 def jpeg(seed: int, *, defect: bool = False) -> bytes:
     """One frame as a camera sends it."""
     return encoded(picture(seed, defect=defect))

@@ -1,5 +1,6 @@
 """A small embedder and small encoded frames: a build in a second, with defects whose places are known."""
 
+from functools import cache
 from types import MappingProxyType
 
 import cv2
@@ -40,15 +41,18 @@ class MeanColours:
         return np.concatenate([patches.mean(axis=(2, 4)), patches.std(axis=(2, 4))], axis=-1)
 
 
+@cache
 def picture(seed: int, *, defect: bool = False) -> UInt8[np.ndarray, "64 64 3"]:
-    """A gradient with noise; a defect is a white square over four patches."""
+    """A gradient with noise; a defect is a white square over four patches. Drawn once: nobody may write into it."""
     rng = np.random.default_rng(seed)
     ramp = np.linspace(40, 160, 64)
     image = np.broadcast_to((ramp[:, None] + ramp[None]) / 2, (64, 64))[..., None] + rng.normal(0, 6, (64, 64, 3))
     if defect:
         row, column = rng.integers(0, 6, 2) * 8
         image[row : row + 16, column : column + 16] = 255
-    return np.clip(image, 0, 255).astype(np.uint8)
+    drawn = np.clip(image, 0, 255).astype(np.uint8)
+    drawn.flags.writeable = False
+    return drawn
 
 
 def encoded(image: UInt8[np.ndarray, "h w 3"]) -> bytes:
@@ -56,10 +60,16 @@ def encoded(image: UInt8[np.ndarray, "h w 3"]) -> bytes:
     return bytes(cv2.imencode(".png", image[..., ::-1])[1])
 
 
+@cache
+def encoded_picture(seed: int, *, defect: bool = False) -> bytes:
+    """A picture as a PNG."""
+    return encoded(picture(seed, defect=defect))
+
+
 def window(frames: int = 60, *, defects: int = 6) -> list[bytes]:
     """Every tenth frame or so is defective."""
     bad = set(np.linspace(3, frames - 1, defects).astype(int).tolist())
-    return [encoded(picture(number, defect=number in bad)) for number in range(frames)]
+    return [encoded_picture(number, defect=number in bad) for number in range(frames)]
 
 
 def names(frames: list[bytes]) -> list[str]:

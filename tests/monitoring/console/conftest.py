@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from dataclasses import dataclass, replace
@@ -158,7 +159,10 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> RecordedLine:
 @pytest.fixture
 def line(recorded: RecordedLine, tmp_path: Path, settings: ConsoleSettings) -> Iterator[Line]:
     """The console over a copy of what was recorded, which a test may change."""
-    shutil.copytree(recorded.folder, tmp_path, dirs_exist_ok=True)
+    # The store writes beside and renames: its files may be shared. The database is written in place.
+    shutil.copytree(recorded.folder / "store", tmp_path / "store", copy_function=os.link)
+    for each in recorded.folder.glob("record.sqlite*"):
+        shutil.copy(each, tmp_path)
     store = FsspecStore.open(str(tmp_path / "store"))
     with Database.open(f"sqlite:///{tmp_path}/record.sqlite") as database:
         reader, banks, messages = RecordReader(database), RecentBanks(store), SentMessages()

@@ -18,7 +18,7 @@ from softpatch.images.decode import decode
 from softpatch.scoring.no_part import NoPartCheck
 from softpatch.scoring.score import Scorer
 from softpatch.scoring.search import FlatSearch
-from tests.softpatch.random_embeddings import SETTINGS, MeanColours, encoded, names, picture
+from tests.softpatch.random_embeddings import SETTINGS, MeanColours, encoded, encoded_picture, names, picture
 
 if TYPE_CHECKING:
     from softpatch.manifest import GroupRecord
@@ -55,7 +55,7 @@ def belt(seed: int) -> bytes:
 
 def window(of: dict[int, bytes]) -> tuple[bytes, ...]:
     """A window of plain pictures but for those."""
-    return tuple(of.get(number, encoded(picture(number))) for number in range(FRAMES))
+    return tuple(of.get(number) or encoded_picture(number) for number in range(FRAMES))
 
 
 @cache

@@ -24,7 +24,7 @@ AROUND = InspectedRegions(ignore=(((8, 8), (16, 8), (16, 16), (8, 16)),))
 
 def lamp(seed: int, *, on: bool) -> bytes:
     """A good part, and the lamp."""
-    image = picture(seed)
+    image = picture(seed).copy()
     image[LAMP, LAMP] = (60, 220, 60) if on else (40, 60, 40)
     return encoded(image)
 

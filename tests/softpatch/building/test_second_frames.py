@@ -27,7 +27,7 @@ STATIC = slice(0, 24)
 
 def fixed(seed: int) -> np.ndarray:
     """A picture of a line whose upper part is a fixture that never varies: stripes a patch apart."""
-    image = picture(seed)
+    image = picture(seed).copy()
     image[STATIC] = np.where(np.arange(64) // 8 % 2, 30, 220)[None, :, None]
     return image
 
