@@ -18,6 +18,9 @@ from tests.brokers import free_port
 ACCOUNT = "postgres"
 """PostgreSQL does not run as root; the package makes this account."""
 
+TEST_FOLDERS = os.environ.get("PYTEST_DEBUG_TEMPROOT")
+"""Where pytest makes its own: in memory a new database takes 0.05 s, on a disk 0.3 s."""
+
 
 def programs() -> Path | None:
     """The folder of the newest installed PostgreSQL's programs."""
@@ -30,7 +33,7 @@ class Postgresql:
     """One server on a loopback port."""
 
     bin: Path
-    folder: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="patchline-postgresql-")))
+    folder: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="patchline-pg-", dir=TEST_FOLDERS)))
     port: int = field(default_factory=free_port)
     durable: bool = False
     """Whether a commit waits for the disk, as in a plant; tests have nothing to lose."""
