@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import gc
 import os
 from pathlib import Path
@@ -35,6 +36,7 @@ WAITING = (
 
 # What is imported now stays: the collector would walk all of it again and again. See `pytest_collection_finish`.
 gc.disable()
+atexit.register(gc.freeze)  # and is not walked at the end
 
 # Only the test run checks array shapes: every annotated function of the library is called through beartype.
 check_array_shapes("softpatch")
