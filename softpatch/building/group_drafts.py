@@ -16,10 +16,11 @@ even looked at. A continuous spread (light, a shift) has none."""
 TENTH = 0.9
 """Quantile of the other drafts' measure that a draft's is divided by: their largest tenth begins there."""
 
-CLEARNESS, SPACING = 0.5, 1.0
-"""Powers of the size that a gap is multiplied by. A filter of many frames is surer of its answer, by the root of their
-number: clearness says which draft to believe where two name the same frames. But gaps that chance makes shrink with the
-size itself, as the r-th spacing of a tail is 1 / r of the first (Renyi): spacing says which is worth a question."""
+ROOT, SIZE = 0.5, 1.0
+"""Powers of the size. A filter of many frames is surer of its answer, by the root of their number: clearness, the gap
+times it, says which draft to believe where two name the same frames. But gaps that chance makes shrink with the size
+itself, as the r-th spacing of a tail is 1 / r of the first (Renyi): spacing, the gap times that, says which is worth a
+question. Both end at the faintest frame of a group; reach, the lead times the root, goes by its typical one."""
 
 STRONG = 0.5
 """Of the gap at a group's clearest place, what another place needs to have a say in who belongs to the group, and to be
@@ -56,7 +57,8 @@ class FrameSet:
 class GroupDraft:
     """A group of one set before it is decided whether to ask: `differs` is its mean less the others' mean.
 
-    `clearness` and `spacing` are in units of what the clearest tenth of the other drafts has.
+    `clearness`, `spacing` and `reach` are in units of what the clearest tenth of the other drafts has. `others_alike`
+    is the share of the other frames that stand out as far, `alike_per_member` how many they are for each of its own.
     """
 
     part: int
@@ -66,8 +68,10 @@ class GroupDraft:
     differs: Float32[np.ndarray, "p q d"]
     suspicion: Float32[np.ndarray, "g"]
     others_alike: float
+    alike_per_member: float
     clearness: float
     spacing: float
+    reach: float
     representative: int
 
     @property
@@ -90,9 +94,15 @@ def group_drafts(
         return []
     here = [[row for row in rows if row in its.which] for rows in known]
     by_chance = np.array([not holds_known(its.which[group[0].members], here) for group in groups])
-    clearness, spacing = (_over_others(groups, power, by_chance) for power in (CLEARNESS, SPACING))
-    measured = zip(groups, clearness, spacing, strict=True)
-    return [_draft(its, group, clear, apart) for group, clear, apart in measured if clear >= 1]
+    gaps = [np.array([each.gap for each in group]) for group in groups]
+    leads = [np.array([each.lead for each in group]) for group in groups]
+    sizes = [np.array([each.members.sum() for each in group]) for group in groups]
+    clearness, spacing, reach = (
+        _over_others([value * size**power for value, size in zip(values, sizes, strict=True)], power, by_chance)
+        for values, power in ((gaps, ROOT), (gaps, SIZE), (leads, ROOT))
+    )
+    measured = zip(groups, clearness, spacing, reach, strict=True)
+    return [_draft(its, group, clear, apart, far) for group, clear, apart, far in measured if clear >= 1]
 
 
 def _joined(found: Sequence[FilterResponse]) -> list[list[FilterResponse]]:
@@ -109,21 +119,19 @@ def _joined(found: Sequence[FilterResponse]) -> list[list[FilterResponse]]:
     return groups
 
 
-def _over_others(
-    groups: Sequence[list[FilterResponse]], power: float, by_chance: Bool[np.ndarray, "groups"]
-) -> list[float]:
-    """Of each draft, the largest gap times that power of its size, over what the others' largest tenth begins with.
+def _over_others(at_places: Sequence[np.ndarray], power: float, by_chance: Bool[np.ndarray, "groups"]) -> list[float]:
+    """Of each draft, the largest value of its places, over what the others' largest tenth begins with.
 
     Others are those that may go together by chance. Where there are none, over that of a pair with the least gap.
     """
-    largest = np.array([max(each.gap * float(each.members.sum()) ** power for each in group) for group in groups])
+    largest = np.array([values.max() for values in at_places])
     least = LEAST_GAP * 2**power
     others = [np.delete(largest, place)[np.delete(by_chance, place)] for place in range(len(largest))]
     tenth = [max(least, float(np.quantile(some, TENTH))) if len(some) else least for some in others]
     return (largest / np.array(tenth)).tolist()  # type: ignore[no-any-return]
 
 
-def _draft(its: FrameSet, places: list[FilterResponse], clearness: float, spacing: float) -> GroupDraft:
+def _draft(its: FrameSet, places: list[FilterResponse], clearness: float, spacing: float, reach: float) -> GroupDraft:
     """The members that most of its clear places name, weighed by their gaps, and all about them."""
     _, rows, columns, _ = its.projected.shape
     strong = [each for each in places if each.gap >= STRONG * places[0].gap]
@@ -139,6 +147,7 @@ def _draft(its: FrameSet, places: list[FilterResponse], clearness: float, spacin
     others = np.stack([each.others for each in left_out]).max(axis=0)
     typical = np.argsort(suspicion)[len(suspicion) // 2]
     numbers = its.which[members]
+    alike = others >= suspicion[typical]
     return GroupDraft(
         part=its.part,
         frames=numbers,
@@ -146,9 +155,11 @@ def _draft(its: FrameSet, places: list[FilterResponse], clearness: float, spacin
         core=core,
         differs=differs,
         suspicion=suspicion,
-        others_alike=float((others >= suspicion[typical]).mean()),
+        others_alike=float(alike.mean()),
+        alike_per_member=float(alike.sum() / members.sum()),
         clearness=clearness,
         spacing=spacing,
+        reach=reach,
         representative=int(numbers[typical]),
     )
 

@@ -31,12 +31,17 @@ EIGEN_SEEDS, ROW_SEEDS = 8, 12
 
 @dataclass(frozen=True)
 class FilterResponse:
-    """A filter at one place: its carriers, and the gap below them in standard deviations of the others' responses."""
+    """A filter at one place, and its carriers.
+
+    `gap` is between the least of them and the greatest of the others, `lead` between their median and the same: both
+    in standard deviations of the others' responses.
+    """
 
     row: int
     column: int
     members: Bool[np.ndarray, "n"]
     gap: float
+    lead: float
 
 
 def whitened(projected: Float32[np.ndarray, "n p q d"]) -> Float32[np.ndarray, "n p q d"]:
@@ -64,7 +69,7 @@ def filter_responses(projected: Float32[np.ndarray, "n p q d"], *, least_gap: fl
 def _at_place(block: Float32[np.ndarray, "n k"], row: int, column: int, least_gap: float) -> list[FilterResponse]:
     likeness = block @ block.T
     most = int(MOST_SHARE * len(block))
-    gaps, members = _settled(likeness, _seeds(likeness, most), most, ROUNDS)
+    gaps, leads, members = _settled(likeness, _seeds(likeness, most), most, ROUNDS)
     found, seen = [], set()
     for which in np.argsort(-gaps).tolist():
         gap = float(gaps[which])
@@ -72,7 +77,7 @@ def _at_place(block: Float32[np.ndarray, "n k"], row: int, column: int, least_ga
             break
         if (key := members[which].tobytes()) not in seen:
             seen.add(key)
-            found.append(FilterResponse(row, column, members[which], gap))
+            found.append(FilterResponse(row, column, members[which], gap, float(leads[which])))
     return found
 
 
@@ -102,9 +107,9 @@ def _leading(likeness: Float32[np.ndarray, "n n"], count: int) -> Float32[np.nda
 @njit(cache=True, nogil=True)
 @no_type_check
 def _settled(likeness, seeds, most, rounds):  # noqa: ANN001, ANN202 - numba infers them
-    """Per seed: the gap below the members that its filter settles on, and these."""
+    """Per seed: the gap below the members that its filter settles on, the lead of their median, and these."""
     count, frames = seeds.shape
-    gaps = np.zeros(count, np.float32)
+    gaps, leads = np.zeros(count, np.float32), np.zeros(count, np.float32)
     members = np.zeros((count, frames), np.bool_)
     for s in range(count):
         response, mine = seeds[s].copy(), members[s]
@@ -118,8 +123,8 @@ def _settled(likeness, seeds, most, rounds):  # noqa: ANN001, ANN202 - numba inf
             if same:
                 break
             _respond(likeness, order[:size], mine, response)
-        gaps[s] = _gap(response, mine)
-    return gaps, members
+        gaps[s], leads[s] = _gap_and_lead(response, mine)
+    return gaps, leads, members
 
 
 @njit(cache=True, nogil=True)
@@ -153,8 +158,8 @@ def _respond(likeness, chosen, mine, response):  # noqa: ANN001, ANN202 - numba 
 
 @njit(cache=True, nogil=True)
 @no_type_check
-def _gap(response, mine):  # noqa: ANN001, ANN202 - numba infers them
-    """From the least of the members to the greatest of the others, in standard deviations of the others."""
+def _gap_and_lead(response, mine):  # noqa: ANN001, ANN202 - numba infers them
+    """From the least of the members, and from their median, to the greatest of the others, in their deviations."""
     lowest, highest = np.float32(np.inf), np.float32(-np.inf)
     total, square, others = 0.0, 0.0, 0
     for j in range(len(response)):
@@ -166,4 +171,5 @@ def _gap(response, mine):  # noqa: ANN001, ANN202 - numba infers them
             square += response[j] * response[j]
             others += 1
     mean = total / others
-    return (lowest - highest) / np.sqrt(max(square / others - mean * mean, 1e-12))
+    deviation = np.sqrt(max(square / others - mean * mean, 1e-12))
+    return (lowest - highest) / deviation, (np.median(response[mine]) - highest) / deviation

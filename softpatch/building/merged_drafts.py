@@ -52,7 +52,7 @@ def _has_a_say(draft: GroupDraft, known: GroupDraft, stands_out: Callable[[Group
 
 def _together(one: GroupDraft, other: GroupDraft) -> GroupDraft:
     new = ~np.isin(other.frames, one.frames)
-    others = (other.clearness, other.spacing) if new.all() else (0.0, 0.0)
+    others = (other.clearness, other.spacing, other.reach) if new.all() else (0.0, 0.0, 0.0)
     return GroupDraft(
         part=one.part,
         frames=np.concatenate([one.frames, other.frames[new]]),
@@ -61,7 +61,9 @@ def _together(one: GroupDraft, other: GroupDraft) -> GroupDraft:
         differs=one.differs,
         suspicion=np.concatenate([one.suspicion, other.suspicion[new]]),
         others_alike=one.others_alike,
+        alike_per_member=one.alike_per_member,
         clearness=float(np.hypot(one.clearness, others[0])),
         spacing=float(np.hypot(one.spacing, others[1])),
+        reach=float(np.hypot(one.reach, others[2])),
         representative=one.representative,
     )

@@ -23,6 +23,15 @@ together, by chance or for reasons of their own: up to 1.7 times on clean impell
 also stand out and are of the few; 3.1 to 19 times for painted marks, 1.1 for the faintest. Not derived but measured;
 evidence has to do the rest."""
 
+LEAST_REACH = 2.1
+"""The same of the reach, for a faint mark whose faintest frames leave it no spacing: 1.9 times at most on such clean
+windows, 2.4 times or more for all but the faintest of marks."""
+
+PLAIN_REACH = 3.1
+"""From here on a group is of the few where no more of the others stand out as far than it has frames. Once as many as
+58 of their own nearest are left out, the ends of a spread stand out as far as a faint mark does: 13 % of the others,
+but one for three of its own. What is natural and has so few beside it reaches 2.7 times at most, marks 3.5 or more."""
+
 LEAST_CLEARNESS = 2.0
 """The same of the clearness, for a group that an earlier build asked about: there is nothing left to ask, and a variant
 that a person called good, or a mark, is the same with fewer frames, or beside a lens with dust, as it was."""
@@ -81,10 +90,12 @@ def _is_group(
     draft: GroupDraft, nats: float, needed: float, known: Sequence[Sequence[int]], kept_out: Sequence[Sequence[int]]
 ) -> bool:
     """Worth a question, or known."""
-    few = draft.of_the_few or holds_known(draft.frames, kept_out)
+    plain = draft.reach >= PLAIN_REACH and draft.alike_per_member <= 1
+    few = draft.of_the_few or plain or holds_known(draft.frames, kept_out)
     rare = nats >= -len(draft.frames) * np.log(RAREST)
-    clear = draft.spacing >= LEAST_SPACING or (draft.clearness >= LEAST_CLEARNESS and holds_known(draft.frames, known))
-    return bool(few and rare and clear and nats >= needed)
+    clear = draft.spacing >= LEAST_SPACING or draft.reach >= LEAST_REACH
+    found_again = draft.clearness >= LEAST_CLEARNESS and holds_known(draft.frames, known)
+    return bool(few and rare and (clear or found_again) and nats >= needed)
 
 
 def _evidence(draft: GroupDraft, suspicion: Float32[np.ndarray, "n"]) -> float:

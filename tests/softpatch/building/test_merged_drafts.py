@@ -23,8 +23,10 @@ def draft(
         differs=differs,
         suspicion=np.array(frames, np.float32),
         others_alike=others_alike,
+        alike_per_member=0.0,
         clearness=clearness,
         spacing=clearness,
+        reach=clearness,
         representative=frames[0],
     )
 
@@ -79,7 +81,7 @@ def test_of_another_set_a_faint_draft_of_the_same_difference_is_part_of_the_grou
     """Its frames are all new, and no bystanders of the clear one."""
     (merged,) = merged_drafts([draft([0, 2, 4], clearness=4.0), draft([1, 3], clearness=1.0, part=1)], nothing)
     assert sorted(merged.frames.tolist()) == [0, 1, 2, 3, 4]
-    assert merged.clearness == merged.spacing == pytest.approx(np.hypot(4.0, 1.0))
+    assert merged.clearness == merged.spacing == merged.reach == pytest.approx(np.hypot(4.0, 1.0))
 
 
 def test_drafts_that_share_fewer_than_half_of_their_frames_are_two_groups() -> None:
