@@ -25,7 +25,8 @@ evidence has to do the rest."""
 
 LEAST_REACH = 2.1
 """The same of the reach, for a faint mark whose faintest frames leave it no spacing: 1.9 times at most on such clean
-windows, 2.4 times or more for all but the faintest of marks."""
+windows, 2.4 times or more for all but the faintest of marks. Where groups are known, what is measured against the few
+drafts that are left reaches as far by a lens with dust: there it does not count."""
 
 PLAIN_REACH = 3.1
 """From here on a group is of the few where no more of the others stand out as far than it has frames. Once as many as
@@ -90,10 +91,11 @@ def _is_group(
     draft: GroupDraft, nats: float, needed: float, known: Sequence[Sequence[int]], kept_out: Sequence[Sequence[int]]
 ) -> bool:
     """Worth a question, or known."""
-    plain = draft.reach >= PLAIN_REACH and draft.alike_per_member <= 1
+    reach = 0.0 if known else draft.reach
+    plain = reach >= PLAIN_REACH and draft.alike_per_member <= 1
     few = draft.of_the_few or plain or holds_known(draft.frames, kept_out)
     rare = nats >= -len(draft.frames) * np.log(RAREST)
-    clear = draft.spacing >= LEAST_SPACING or draft.reach >= LEAST_REACH
+    clear = draft.spacing >= LEAST_SPACING or reach >= LEAST_REACH
     found_again = draft.clearness >= LEAST_CLEARNESS and holds_known(draft.frames, known)
     return bool(few and rare and (clear or found_again) and nats >= needed)
 
