@@ -110,6 +110,11 @@ def test_a_faint_mark_is_told_by_its_typical_frame(seed: int) -> None:
     assert [sorted(group.frames) for group in found] == [list(range(9))]
 
 
+def test_where_a_group_is_known_a_faint_mark_is_told_by_its_gap_alone() -> None:
+    """What is left to compare with there is too little to say how far chance reaches."""
+    assert not groups_of(marked(60, 9, strength=0.9, seed=12), known=[[50, 51]])
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_a_mark_on_many_is_of_the_few_though_some_others_stand_out_as_far(seed: int) -> None:
     """On 30 of 90 frames, where 14 differ in their own ways: a quarter of the others, but half as many as it has.
