@@ -188,7 +188,7 @@ def refuse_unknown(document: Mapping[str, object], origin: str) -> None:
 def _nested(keys: Sequence[str], text: str, *, origin: str) -> dict[str, object]:
     try:
         value = _yaml(text)
-    except yaml.YAMLError:
+    except (yaml.YAMLError, UnicodeEncodeError):  # the second by libyaml, of bytes that are no text
         raise UsageError(f"{origin} holds a value that is not YAML; put it in quotes") from None
     document: Any = text if _takes_text(keys) and isinstance(value, int | float | date) else value
     for key in reversed(keys):

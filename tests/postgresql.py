@@ -33,10 +33,15 @@ class Postgresql:
     """One server on a loopback port."""
 
     bin: Path
-    folder: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="patchline-pg-", dir=TEST_FOLDERS)))
     port: int = field(default_factory=free_port)
     durable: bool = False
     """Whether a commit waits for the disk, as in a plant; tests have nothing to lose."""
+    folder: Path = field(init=False)
+
+    def __post_init__(self) -> None:
+        """A folder of its own; on a disk where commits wait for one."""
+        where = None if self.durable else TEST_FOLDERS
+        self.folder = Path(tempfile.mkdtemp(prefix="patchline-pg-", dir=where))
 
     def start(self) -> Postgresql:
         """Make its data folder, and start it."""

@@ -16,11 +16,11 @@ even looked at. A continuous spread (light, a shift) has none."""
 TENTH = 0.9
 """Quantile of the other drafts' measure that a draft's is divided by: their largest tenth begins there."""
 
-ROOT, SIZE = 0.5, 1.0
+ROOT_POWER, SIZE_POWER = 0.5, 1.0
 """Powers of the size. A filter of many frames is surer of its answer, by the root of their number: clearness, the gap
 times it, says which draft to believe where two name the same frames. But gaps that chance makes shrink with the size
 itself, as the r-th spacing of a tail is 1 / r of the first (Renyi): spacing, the gap times that, says which is worth a
-question. Both end at the faintest frame of a group; reach, the lead times the root, goes by its typical one."""
+question. A gap is measured from the faintest frame of a group; reach, the lead times the root, from its typical one."""
 
 STRONG = 0.5
 """Of the gap at a group's clearest place, what another place needs to have a say in who belongs to the group, and to be
@@ -99,7 +99,7 @@ def group_drafts(
     sizes = [np.array([each.members.sum() for each in group]) for group in groups]
     clearness, spacing, reach = (
         _over_others([value * size**power for value, size in zip(values, sizes, strict=True)], power, by_chance)
-        for values, power in ((gaps, ROOT), (gaps, SIZE), (leads, ROOT))
+        for values, power in ((gaps, ROOT_POWER), (gaps, SIZE_POWER), (leads, ROOT_POWER))
     )
     measured = zip(groups, clearness, spacing, reach, strict=True)
     return [_draft(its, group, clear, apart, far) for group, clear, apart, far in measured if clear >= 1]

@@ -159,7 +159,7 @@ def _respond(likeness, chosen, mine, response):  # noqa: ANN001, ANN202 - numba 
 @njit(cache=True, nogil=True)
 @no_type_check
 def _gap_and_lead(response, mine):  # noqa: ANN001, ANN202 - numba infers them
-    """From the least of the members, and from their median, to the greatest of the others, in their deviations."""
+    """From the least of the members, and from their median, to the greatest of the others, in deviations of these."""
     lowest, highest = np.float32(np.inf), np.float32(-np.inf)
     total, square, others = 0.0, 0.0, 0
     for j in range(len(response)):

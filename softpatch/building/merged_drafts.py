@@ -40,6 +40,7 @@ def _same(one: GroupDraft, other: GroupDraft) -> bool:
 
 
 def _has_a_say(draft: GroupDraft, known: GroupDraft, stands_out: Callable[[GroupDraft], bool]) -> bool:
+    """Of the few by the share of the others that stand out as far; how far it reaches does not count here."""
     if draft.part != known.part:
         return True
     if not draft.of_the_few:

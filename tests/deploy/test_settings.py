@@ -169,6 +169,11 @@ def test_a_file_without_sections_is_refused(tmp_path: Path) -> None:
     assert sentence(path) == f"{path} must hold sections such as `kafka:`, not a list"
 
 
+def test_bytes_that_are_no_text_are_refused() -> None:
+    """As a shell may pass them on: Python reads them as lone surrogates."""
+    assert "--set runtime.threads holds a value that is not YAML" in sentence(None, flags=("runtime.threads=\udcff",))
+
+
 def test_a_flag_without_a_value_is_refused() -> None:
     """`--set runtime.threads 2` is what people write."""
     assert sentence(None, flags=("runtime.threads",)) == (

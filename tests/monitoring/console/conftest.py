@@ -159,7 +159,7 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> RecordedLine:
 @pytest.fixture
 def line(recorded: RecordedLine, tmp_path: Path, settings: ConsoleSettings) -> Iterator[Line]:
     """The console over a copy of what was recorded, which a test may change."""
-    # The store writes beside and renames: its files may be shared. The database is written in place.
+    # Links do: the store replaces whole files, but for `append`, which is not used here. The database writes in place.
     shutil.copytree(recorded.folder / "store", tmp_path / "store", copy_function=os.link)
     for each in recorded.folder.glob("record.sqlite*"):
         shutil.copy(each, tmp_path)

@@ -47,12 +47,19 @@ def test_where_they_differ_along_all_or_have_few_dimensions_all_are_compared() -
     assert type(cpu_search(patches(900, seed=0)[:, : DIMENSIONS // 2])) is FlatSearch
 
 
-def test_queries_far_from_the_bank_are_compared_with_all_of_it() -> None:
-    """Of what is unlike the bank the bound says little; the same neighbours are found."""
+def test_queries_far_from_the_bank_are_compared_with_all_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of what differs from the bank along no axis the bound says little; the same neighbours are found."""
     bank = patches(900, seed=0)
+    search = cpu_search(bank, threads=1)
+    assert isinstance(search, BoundedSearch)
     strange = np.random.default_rng(3).normal(size=(20, DIMENSIONS)).astype(np.float32) * 100
+    strange -= strange @ search._basis @ search._basis.T
     frames = np.arange(900, dtype=np.int32) % 7
-    found, flat = (make(bank).nearest_two_frames(strange, frames) for make in (cpu_search, FlatSearch))
+    flat = FlatSearch(bank).nearest_two_frames(strange, frames)
+    compared, in_full = FlatSearch._compared, []
+    monkeypatch.setattr(FlatSearch, "_compared", lambda own, some: in_full.append(len(some)) or compared(own, some))
+    found = search.nearest_two_frames(strange, frames)
+    assert in_full == [20]
     np.testing.assert_allclose(found.distance, flat.distance, rtol=1e-6)
     np.testing.assert_allclose(found.second_frame_distance, flat.second_frame_distance, rtol=1e-6)
 
