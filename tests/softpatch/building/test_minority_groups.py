@@ -117,13 +117,24 @@ def test_where_a_group_is_known_a_faint_mark_is_told_by_its_gap_alone() -> None:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_a_mark_on_many_is_of_the_few_though_some_others_stand_out_as_far(seed: int) -> None:
-    """On 30 of 90 frames, where 14 differ in their own ways: a quarter of the others, but half as many as it has.
+    """On 40 of 120 frames, where 12 differ in their own ways: a seventh of the others, but three for ten of its own.
 
     Scratches on 60 of 200 real impellers were learnt in silence, for 19 others that stand out as far.
     """
-    patches = marked(90, 30, strength=2.0, seed=seed)
-    patches[76:, *PLACE] += 3.0 * np.random.default_rng(5).standard_normal((14, 2, 2, 32)).astype(np.float32)
-    assert [sorted(group.frames) for group in groups_of(patches)] == [list(range(30))]
+    patches = marked(120, 40, strength=2.0, seed=seed)
+    patches[108:, *PLACE] += 3.0 * np.random.default_rng(5).standard_normal((12, 2, 2, 32)).astype(np.float32)
+    assert [sorted(group.frames) for group in groups_of(patches)] == [list(range(40))]
+
+
+def test_where_groups_are_known_what_is_on_many_among_many_others_is_none_of_the_few() -> None:
+    """Dust on a third of the frames looks like a mark on as many, and a mark would be known by then.
+
+    In a simulated fortnight it was asked about, and of 18 marked parts of the last day 13 were found instead of 17.
+    """
+    patches = marked(120, 40, strength=2.0)
+    patches[108:, *PLACE] += 3.0 * np.random.default_rng(5).standard_normal((12, 2, 2, 32)).astype(np.float32)
+    assert groups_of(patches)
+    assert not groups_of(patches, known=[(50, 51, 52)])
 
 
 @pytest.mark.parametrize("seed", range(3))
