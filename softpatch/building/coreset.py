@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Float32, Int32, Int64
 from numba import njit
 
+from softpatch.building.farthest_first import farthest_first, squared_distance, squared_distances
 from softpatch.settings import SamplerName
 
 _CANDIDATE_CENTRES = 32
@@ -63,11 +64,11 @@ class Greedy:
             return Coreset(np.empty(0, np.int64), np.zeros(len(patches), np.int32))
         patches = np.ascontiguousarray(patches)
         mean = patches.mean(axis=0, dtype=np.float64).astype(np.float32)
-        first = int(_squared_distances(patches, mean).argmax())
+        first = int(squared_distances(patches, mean).argmax())
         points = np.empty((min(size, len(patches)), patches.shape[1]), np.float32)
         points[0] = patches[first]
-        squared, nearest = _squared_distances(patches, points[0]), np.zeros(len(patches), np.int32)
-        return Coreset(np.append(first, _extend(patches, points, 1, squared, nearest)), nearest)
+        squared, nearest = squared_distances(patches, points[0]), np.zeros(len(patches), np.int32)
+        return Coreset(np.append(first, farthest_first(patches, points, 1, squared, nearest)), nearest)
 
     def refill(self, loss: LostPicks, *, seed: int) -> Int64[np.ndarray, "refills"]:
         """Greedy k-center, continued from the picks that are left: always the patch that is farthest from all.
@@ -84,7 +85,7 @@ class Greedy:
         points[: len(left)] = left
         place = np.cumsum(loss.gone) - 1  # of a lost pick, among the lost ones
         squared, nearest = _nearest_candidates(patches, place[loss.nearest], points, _nearest_places(lost, left))
-        return _extend(patches, points, len(left), squared, nearest)  # type: ignore[no-any-return]
+        return farthest_first(patches, points, len(left), squared, nearest)
 
 
 class Random:
@@ -120,25 +121,6 @@ def _nearest_places(
     ].copy()  # not a view of all places
 
 
-@njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz"})
-@no_type_check
-def _squared_distance(a, b):  # noqa: ANN001, ANN202 - numba infers them
-    total = np.float32(0)
-    for i in range(a.shape[0]):
-        difference = a[i] - b[i]
-        total += difference * difference
-    return total
-
-
-@njit(cache=True, nogil=True)
-@no_type_check
-def _squared_distances(patches, point):  # noqa: ANN001, ANN202 - numba infers them
-    out = np.empty(patches.shape[0], np.float32)
-    for row in range(patches.shape[0]):
-        out[row] = _squared_distance(patches[row], point)
-    return out
-
-
 @njit(cache=True, nogil=True)
 @no_type_check
 def _nearest_candidates(patches, lost, points, candidates):  # noqa: ANN001, ANN202 - numba infers them
@@ -147,42 +129,8 @@ def _nearest_candidates(patches, lost, points, candidates):  # noqa: ANN001, ANN
     nearest = np.zeros(patches.shape[0], np.int32)
     for row in range(patches.shape[0]):
         for place in candidates[lost[row]]:
-            distance = _squared_distance(patches[row], points[place])
+            distance = squared_distance(patches[row], points[place])
             if distance < squared[row]:
                 squared[row] = distance
                 nearest[row] = place
     return squared, nearest
-
-
-@njit(cache=True, nogil=True)
-@no_type_check
-def _extend(patches, points, given, squared, nearest):  # noqa: ANN001, ANN202 - numba infers them
-    """Fills `points` from the given ones on with the patches picked, and keeps `squared` and `nearest` of all patches.
-
-    Pruned by the triangle inequality, which drops most distances and no pick: a patch can only move to the new point
-    if its own lies within twice its distance of the new one (squared: four times; the margin covers float32 rounding).
-    """
-    size = points.shape[0]
-    picks = np.empty(size - given, np.int64)
-    bound = np.empty(size, np.float32)  # per point: a quarter of its squared distance to the new one, less the margin
-    farthest = np.argmax(squared)
-    largest = squared[farthest]
-    for place in range(given, size):
-        if largest == 0:
-            return picks[: place - given]
-        picks[place - given] = farthest
-        points[place] = patches[farthest]
-        new = points[place]
-        for other in range(place):
-            bound[other] = np.float32(0.2499) * _squared_distance(points[other], new)
-        bound[place] = 0
-        largest = np.float32(-1)
-        for row in range(patches.shape[0]):
-            if squared[row] > bound[nearest[row]]:
-                candidate = _squared_distance(patches[row], new)
-                if candidate < squared[row]:
-                    squared[row] = candidate
-                    nearest[row] = place
-            if squared[row] > largest:
-                farthest, largest = row, squared[row]
-    return picks

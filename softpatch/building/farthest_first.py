@@ -1,0 +1,158 @@
+"""Farthest-first traversal (Gonzalez 1985), by far fewer distances than it is defined by, with the same picks.
+
+The patches of every point are kept in a list, and a new point looks through a list only where one of its patches may
+be nearer to the new point than to its own. By the triangle inequality it can be only if the new point lies within
+twice the patch's distance of its own point (Elkan 2003). A bound from below, by the directions of the largest spread,
+settles that for most points before their distance is computed.
+"""
+
+from typing import NamedTuple, no_type_check
+
+import numpy as np
+from jaxtyping import Float32, Int32, Int64
+from numba import njit
+
+_AXES, _SAMPLED_PATCHES = 32, 4096
+"""Directions of the bound, and the patches of the sample that they are taken from, at most."""
+
+_QUARTER = np.float32(0.2499)
+"""Of a squared distance: half of the distance, squared, less a margin for what float32 rounds."""
+
+
+class _Lists(NamedTuple):
+    """The patches of every point: the first one, after each the next, and the farthest with its squared distance."""
+
+    head: Int32[np.ndarray, "points"]
+    following: Int32[np.ndarray, "n"]
+    farthest: Int32[np.ndarray, "points"]
+    radius: Float32[np.ndarray, "points"]
+
+
+def farthest_first(
+    patches: Float32[np.ndarray, "n d"],
+    points: Float32[np.ndarray, "size d"],
+    given: int,
+    squared: Float32[np.ndarray, "n"],
+    nearest: Int32[np.ndarray, "n"],
+) -> Int64[np.ndarray, "picks"]:
+    """Rows of the patches picked, which fill `points` from the given ones on: always the farthest, ties to the lowest.
+
+    `squared` and `nearest` of all patches, their squared distance to the points and the place of the nearest one, are
+    kept up to date. It stops early once every patch equals a point.
+    """
+    sample = patches[:: -(-len(patches) // _SAMPLED_PATCHES)].astype(np.float64)
+    centre = sample.mean(axis=0)
+    spread = (sample - centre).T @ (sample - centre)
+    axes = np.ascontiguousarray(np.linalg.eigh(spread)[1].T[::-1][:_AXES], np.float32)
+    return np.asarray(_extended(patches, points, given, squared, nearest, (centre.astype(np.float32), axes)))
+
+
+@njit(cache=True, nogil=True)
+@no_type_check
+def _extended(patches, points, given, squared, nearest, bounded_by):  # noqa: ANN001, ANN202, PLR0917 - numba infers them
+    size = points.shape[0]
+    picks = np.empty(size - given, np.int64)
+    along = np.empty((size, bounded_by[1].shape[0]), np.float32)
+    for place in range(given):
+        _project(points[place], bounded_by, along[place])
+    lists = _lists(squared, nearest, size)
+    radius, farthest = lists.radius, lists.farthest
+    for place in range(given, size):
+        outermost = _outermost(radius, farthest, place)
+        if radius[outermost] == 0:
+            return picks[: place - given]
+        picks[place - given] = farthest[outermost]
+        points[place] = patches[picks[place - given]]
+        _project(points[place], bounded_by, along[place])
+        for other in range(place):
+            if radius[other] > _QUARTER * squared_distance(along[other], along[place]):
+                bound = _QUARTER * squared_distance(points[other], points[place])
+                if radius[other] > bound:
+                    _move(patches, points[place], squared, nearest, lists, other, place, bound)
+    return picks
+
+
+@njit(cache=True, nogil=True)
+@no_type_check
+def _lists(squared, nearest, size):  # noqa: ANN001, ANN202 - numba infers them
+    count = squared.shape[0]
+    head, following = np.full(size, -1, np.int32), np.empty(count, np.int32)
+    farthest, radius = np.full(size, count, np.int32), np.full(size, -1, np.float32)
+    for row in range(count - 1, -1, -1):
+        own = nearest[row]
+        following[row], head[own] = head[own], row
+        if squared[row] >= radius[own]:
+            radius[own], farthest[own] = squared[row], row
+    return _Lists(head, following, farthest, radius)
+
+
+@njit(cache=True, nogil=True)
+@no_type_check
+def _outermost(radius, farthest, count):  # noqa: ANN001, ANN202 - numba infers them
+    """The point with the patch that is farthest from all points; of equally far ones with the lowest."""
+    best = 0
+    for place in range(1, count):
+        if radius[place] > radius[best] or (radius[place] == radius[best] and farthest[place] < farthest[best]):
+            best = place
+    return best
+
+
+@njit(cache=True, nogil=True)
+@no_type_check
+def _move(patches, new, squared, nearest, lists, other, place, bound):  # noqa: ANN001, ANN202, PLR0917 - numba infers them
+    """From another point's list to that of the new point what is nearer to it."""
+    head, following, farthest, radius = lists
+    row, last = head[other], -1
+    head[other] = -1
+    radius[other], farthest[other] = -1, len(patches)
+    while row >= 0:
+        after, into = following[row], other
+        if squared[row] > bound:
+            candidate = squared_distance(patches[row], new)
+            if candidate < squared[row]:
+                squared[row], nearest[row], into = candidate, place, place
+        if into == place:
+            following[row], head[place] = head[place], row
+        else:
+            following[row] = -1
+            if last < 0:
+                head[other] = row
+            else:
+                following[last] = row
+            last = row
+        own = squared[row]
+        if own > radius[into] or (own == radius[into] and row < farthest[into]):
+            radius[into], farthest[into] = own, row
+        row = after
+
+
+@njit(cache=True, nogil=True)
+@no_type_check
+def _project(point, bounded_by, out):  # noqa: ANN001, ANN202 - numba infers them
+    centre, axes = bounded_by
+    for axis in range(axes.shape[0]):
+        total = np.float32(0)
+        for i in range(point.shape[0]):
+            total += axes[axis, i] * (point[i] - centre[i])
+        out[axis] = total
+
+
+@njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz"})
+@no_type_check
+def squared_distance(a, b):  # noqa: ANN001, ANN201 - numba infers them
+    """Of two points."""
+    total = np.float32(0)
+    for i in range(a.shape[0]):
+        difference = a[i] - b[i]
+        total += difference * difference
+    return total
+
+
+@njit(cache=True, nogil=True)
+@no_type_check
+def squared_distances(patches, point):  # noqa: ANN001, ANN201 - numba infers them
+    """Of every patch to a point."""
+    out = np.empty(patches.shape[0], np.float32)
+    for row in range(patches.shape[0]):
+        out[row] = squared_distance(patches[row], point)
+    return out
