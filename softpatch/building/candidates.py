@@ -24,13 +24,12 @@ class Candidates:
 
 def candidates(projected: ProjectedGroups, keep: Bool[np.ndarray, "n p q"], frames: Sequence[int]) -> Candidates:
     """The kept patches of those frames, projected frame by frame: a large group's embeddings never exist at once."""
-    embeddings, matrix = projected.embeddings, projected.matrix
     group_keep = keep[list(frames)]
     where = np.argwhere(group_keep)
-    patches = np.empty((len(where), matrix.shape[1]), np.float32)
+    patches = np.empty((len(where), projected.matrix.shape[1]), np.float32)
     filled = 0
     for frame, mask in zip(frames, group_keep, strict=True):
-        part = embeddings.take(range(frame, frame + 1))[0][mask] @ matrix
+        part = projected.kept(frame, mask)
         patches[filled : filled + len(part)] = part
         filled += len(part)
     source = np.array(frames, np.int32)[where[:, 0]]

@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Bool, Float32
 
 from softpatch.building.embedding_buffer import EmbeddingBuffer
 from softpatch.building.frame_groups import interleaved_groups
@@ -32,7 +33,10 @@ def project(
 
 @dataclass(frozen=True)
 class ProjectedGroups:
-    """A window in interleaved groups, projected when they are read: memory holds one group however long it is."""
+    """A window in interleaved groups, projected when they are read: memory holds one group however long it is.
+
+    A window of one group is projected once.
+    """
 
     embeddings: EmbeddingBuffer
     groups: Sequence[range]
@@ -40,16 +44,26 @@ class ProjectedGroups:
 
     def __iter__(self) -> Iterator[tuple[range, Float32[np.ndarray, "m p q k"]]]:
         """The frames of each group, and their projected embeddings."""
-        return ((group, self.take(group)) for group in self.groups)
+        return ((group, self.first if len(self.groups) == 1 else self.take(group)) for group in self.groups)
 
     @property
     def first(self) -> Float32[np.ndarray, "m p q k"]:
         """The first group: as all of them, a sample of the whole window."""
+        return self._whole if len(self.groups) == 1 else self.take(self.groups[0])
+
+    @cached_property
+    def _whole(self) -> Float32[np.ndarray, "n p q k"]:
         return self.take(self.groups[0])
 
     def take(self, frames: range) -> Float32[np.ndarray, "m p q k"]:
         """The projected embeddings of those frames."""
         return project(self.embeddings.take(frames), self.matrix)
+
+    def kept(self, frame: int, keep: Bool[np.ndarray, "p q"]) -> Float32[np.ndarray, "kept k"]:
+        """The projected patches of a frame that are kept."""
+        if len(self.groups) == 1:
+            return np.asarray(self._whole[frame][keep])
+        return np.asarray(self.embeddings.take(range(frame, frame + 1))[0][keep] @ self.matrix)
 
 
 def projected_groups(
