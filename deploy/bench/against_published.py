@@ -1,7 +1,7 @@
-"""`patchline bench --against-published`: our pipeline and the published one on the same frames, network and cores.
+"""`patchline bench --against-published`: our pipeline and the published one on the same frames, weights and cores.
 
-Both build a bank by the paper's settings from frames shaped beforehand, then score frames one at a time, in turns.
-Without calibration, gate and probes, which the published pipeline has not.
+Both build a bank by the paper's settings from frames shaped beforehand, then score frames one at a time, five in turn.
+Without calibration, gate and probes, which the published pipeline has not. Needs the extras export and evaluate.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 import numpy as np
-import onnxruntime
 
+from deploy.bench import published
 from deploy.bench.frames import drawn_frames
 from deploy.bench.machine import machine
-from deploy.bench.published import CORESET_RATIO, PublishedScorer, lof_factors, published_bank
+from deploy.errors import UsageError
 from deploy.evaluation.methods.methods import PAPER
 from softpatch.building.embedding_buffer import buffer_for
 from softpatch.building.fit import fit
 from softpatch.building.window import BATCH_FRAMES
 from softpatch.images.geometry import FrameGeometry
-from softpatch.network.graph import INPUT
+from softpatch.network.export import PUBLISHED
 from softpatch.scoring.bounded_search import cpu_search
 from softpatch.threads import available_cores
 
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 LEARNT_FRAMES, SCORED_FRAMES = 100, 20
 PUBLISHED_BATCH_FRAMES = 8
+TURN_FRAMES = 5
+"""One after the other by one pipeline: the first finds the caches full of the other's."""
 
 
 @dataclass(frozen=True)
@@ -79,20 +81,36 @@ def compare_with_published(
     learnt_frames: int = LEARNT_FRAMES,
     scored_frames: int = SCORED_FRAMES,
 ) -> dict[str, object]:
-    """Measure once, on simulated frames of 224 x 224 px; the JSON document."""
+    """Measure once, on simulated frames of 224 x 224 px; the JSON document.
+
+    `embedding_difference` is the largest distance of a patch of the first frame by the graph from the same patch by the
+    published steps, in shares of its length: small where the graph has the same weights and runs in fp32.
+
+    Raises:
+        UsageError: the graph is of another network.
+    """
+    if embedder.graph.name != PUBLISHED:
+        raise UsageError(
+            f"the published pipeline runs {PUBLISHED}, not {embedder.graph.name}: export that with --random-weights "
+            "(docs/performance.md), and name its graph with --set runtime.backbone=FILE"
+        )
     measured_on = machine()
     with progress.step(f"Drawing {learnt_frames + scored_frames} frames"):
         frames = _shaped(drawn_frames(seed, learnt_frames + scored_frames))
     window, alone = frames[:learnt_frames], frames[learnt_frames:]
-    ours, theirs = _Ours(embedder, threads), _Published(embedder, threads)
+    ours, theirs = _Ours(embedder, threads), _Published(threads or available_cores())
     ours.learn(window[:PUBLISHED_BATCH_FRAMES])  # compiles; does not count
     with progress.step("Patchline: the build"):
         our_build = ours.learn(window)
     with progress.step("As published: the build"):
         their_build = theirs.learn(window)
-    with progress.step("One frame at a time, in turns"):
-        turns = [(ours.score(frame), theirs.score(frame)) for frame in (alone[0], *alone)][1:]
-    scores = np.array([[our.score, their.score] for our, their in turns])
+    with progress.step("One frame at a time, five in turn"):
+        for pipeline in (ours, theirs):
+            pipeline.score(alone[0])
+        turns = [alone[start : start + TURN_FRAMES] for start in range(0, len(alone), TURN_FRAMES)]
+        both = [([ours.score(frame) for frame in turn], [theirs.score(frame) for frame in turn]) for turn in turns]
+    our_frames, their_frames = ([each for turn in side for each in turn] for side in zip(*both, strict=True))
+    scores = np.array([[each.score for each in side] for side in (our_frames, their_frames)])
     return {
         "machine": measured_on,
         "graph": embedder.graph.name,
@@ -102,10 +120,16 @@ def compare_with_published(
         "frames": len(window),
         "bank": list(theirs.bank_shape),
         "frames_alone": len(alone),
-        "score_correlation": float(np.corrcoef(scores.T)[0, 1]),
-        "patchline": _figures(our_build, [our for our, _ in turns]),
-        "published": _figures(their_build, [their for _, their in turns]),
+        "embedding_difference": _difference(ours.embed(alone[0]), theirs.embed(alone[0])),
+        "score_correlation": float(np.corrcoef(scores)[0, 1]),
+        "patchline": _figures(our_build, our_frames),
+        "published": _figures(their_build, their_frames),
     }
+
+
+def _difference(ours: np.ndarray, theirs: np.ndarray) -> float:
+    lengths = np.linalg.norm(theirs, axis=-1)
+    return float((np.linalg.norm(ours - theirs, axis=-1) / lengths).max())
 
 
 def _shaped(frames: Sequence[CameraFrame]) -> np.ndarray:
@@ -123,7 +147,7 @@ class _Ours:
     def learn(self, window: np.ndarray) -> BuildSeconds:
         features = self._embedder.feature_sets[self._embedder.features]
         rows, columns = (side // features.stride_px for side in window.shape[1:3])
-        cap = round(CORESET_RATIO * len(window) * rows * columns)
+        cap = round(published.CORESET_RATIO * len(window) * rows * columns)
         settings = PAPER.model_copy(update={"coreset_ratio": 1.0, "coreset_cap": cap})
         begun = time.perf_counter()
         buffer = buffer_for(len(window), (rows, columns, features.dimension))
@@ -142,43 +166,44 @@ class _Ours:
 
     def score(self, frame: np.ndarray) -> _Scored:
         begun = time.perf_counter()
-        embedded = self._embedder.embed(frame[None])
+        embedded = self.embed(frame)
         between = time.perf_counter()
-        score = self._scorer.score(embedded)[0].score
+        score = self._scorer.score(embedded[None])[0].score
         return _Scored(between - begun, time.perf_counter() - between, score)
+
+    def embed(self, frame: np.ndarray) -> np.ndarray:
+        return np.asarray(self._embedder.embed(frame[None])[0])
 
 
 class _Published:
-    """The published pipeline on the same graph, run by ONNX Runtime on all cores at once."""
+    """The published pipeline, on as many threads."""
 
-    def __init__(self, embedder: OnnxEmbedder, threads: int | None) -> None:
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads or available_cores()
-        model = embedder.graph.model_of(embedder.features)
-        self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-        self._features = embedder.features
+    def __init__(self, threads: int) -> None:
+        self._threads = threads
+        self._network = published.PublishedNetwork(threads)
         self.bank_shape = (0, 0)
 
     def learn(self, window: np.ndarray) -> BuildSeconds:
         begun = time.perf_counter()
         batches = range(0, len(window), PUBLISHED_BATCH_FRAMES)
-        embedded = np.concatenate([self._embed(window[start : start + PUBLISHED_BATCH_FRAMES]) for start in batches])
+        parts = [self._network.embed(window[start : start + PUBLISHED_BATCH_FRAMES]) for start in batches]
+        embedded = np.concatenate(parts)
         network_done = time.perf_counter()
-        factors = lof_factors(embedded)
+        factors = published.lof_factors(embedded, seed=0)
         lof_done = time.perf_counter()
-        bank = published_bank(embedded, factors, seed=0)
-        self._scorer, self.bank_shape = PublishedScorer(bank), bank.vectors.shape
+        bank = published.published_bank(embedded, factors, seed=1)
+        self._scorer, self.bank_shape = published.PublishedScorer(bank, self._threads), bank.vectors.shape
         return BuildSeconds(network_done - begun, lof_done - network_done, time.perf_counter() - lof_done)
 
     def score(self, frame: np.ndarray) -> _Scored:
         begun = time.perf_counter()
-        embedded = self._embed(frame[None])[0]
+        embedded = self.embed(frame)
         between = time.perf_counter()
         score = float(self._scorer.patch_scores(embedded).max())
         return _Scored(between - begun, time.perf_counter() - between, score)
 
-    def _embed(self, frames: np.ndarray) -> np.ndarray:
-        return np.asarray(self._session.run([self._features], {INPUT: frames})[0])
+    def embed(self, frame: np.ndarray) -> np.ndarray:
+        return np.asarray(self._network.embed(frame[None])[0])
 
 
 def _figures(build: BuildSeconds, frames: Sequence[_Scored]) -> dict[str, object]:

@@ -9,9 +9,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from deploy.bench.against_published import compare_with_published
 from deploy.bench.run import Bench, run_bench
 from deploy.commands.options import Bootstrap, JsonFile, SetFlags, load
+from deploy.errors import UsageError
 from deploy.output.progress import ProgressDisplay
 from deploy.output.reports import write_json
 from deploy.wiring import embedder_of
@@ -48,14 +48,12 @@ def bench(
     the topics of the run stay on that cluster, under a prefix of their own.
 
     With --against-published a bank of 100 frames is built by the paper's settings, by SoftPatch as published and by
-    Patchline, and 20 frames are scored one at a time; --set runtime.backbone=FILE names the network of both.
+    Patchline, and 20 frames are scored one at a time. It needs the extras export and evaluate, and the paper's network
+    with random weights: --set runtime.backbone=FILE (docs/performance.md).
     """
     console = Console()
     if against_published:
-        runtime = load(None, flags).runtime
-        compared = compare_with_published(
-            embedder_of(runtime), threads=runtime.threads, seed=seed, progress=ProgressDisplay(console)
-        )
+        compared = _against_published(flags, seed, ProgressDisplay(console))
         console.print(comparison_table(compared))
         write_json(json, compared)
         return
@@ -64,6 +62,17 @@ def bench(
     measured = run_bench(options, ProgressDisplay(console))
     console.print(figures_table(measured))
     write_json(json, measured)
+
+
+def _against_published(flags: SetFlags, seed: int, progress: ProgressDisplay) -> dict[str, object]:
+    try:
+        from deploy.bench.against_published import compare_with_published  # noqa: PLC0415 -- the export extra
+    except ModuleNotFoundError as error:
+        raise UsageError(
+            f"{error.name} is missing; the published pipeline needs it: pip install 'patchline[export,evaluate]'"
+        ) from error
+    runtime = load(None, flags).runtime
+    return compare_with_published(embedder_of(runtime), threads=runtime.threads, seed=seed, progress=progress)
 
 
 def comparison_table(measured: dict[str, Any]) -> Table:
@@ -75,7 +84,8 @@ def comparison_table(measured: dict[str, Any]) -> Table:
         caption=f"{measured['graph']} on {measured['provider']}, {measured['threads']} threads, load before "
         f"{measured['machine']['load_before']}; {measured['input_px'][0]} x {measured['input_px'][1]} px, bank "
         f"{patches} x {dimension}; correlation of the {measured['frames_alone']} frames' scores "
-        f"{measured['score_correlation']:.4f}",
+        f"{measured['score_correlation']:.4f}, of their embeddings at most "
+        f"{100 * measured['embedding_difference']:.2g} % apart",
         title_justify="left",
         caption_justify="left",
     )

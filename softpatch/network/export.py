@@ -37,6 +37,7 @@ WIDE_DIMENSION = 128
 """Of wide embeddings, which a random projection brings down to it: 432 channels of Lite0 cost search and build three
 times as much and find no more (docs/quality.md)."""
 WIDE_SEED = 0
+RANDOM_WEIGHTS_SEED = 0
 TRACED_PATCHES = 224 // INPUT_MULTIPLE_PX
 LITE_MEAN, LITE_STD = (127 / 255,) * 3, (128 / 255,) * 3  # what Google trained them with; timm's table says 0.5
 PUBLISHED = "wide_resnet50_2"
@@ -195,7 +196,7 @@ def lite_network(name: str) -> Network:
     timm_name = f"tf_efficientnet_{name}"
     names = timm.create_model(timm_name, pretrained=False).state_dict()
     renamed = dict(zip(names, weights.values(), strict=True))
-    backbone = _features(timm_name, pretrained=False)
+    backbone = timm_backbone(timm_name, pretrained=False)
     backbone.load_state_dict({key: renamed[key] for key in backbone.state_dict()})
     return Network(backbone, FineEmbedding(), mean=LITE_MEAN, std=LITE_STD)
 
@@ -211,10 +212,10 @@ def timm_network(name: str, *, file: str = "", pretrained: bool = True) -> Netwo
             load_weights(network.backbone, _read_weights(Path(file)))
         return network
     weights = _read_weights(Path(file)) if file else None
-    backbone = _features(name, pretrained=pretrained and not file)
+    backbone = timm_backbone(name, pretrained=pretrained and not file)
     if weights is not None:
         if _ends_before(backbone, weights):
-            backbone = _features(name, pretrained=False, reductions=REDUCTIONS[:2])
+            backbone = timm_backbone(name, pretrained=False, reductions=REDUCTIONS[:2])
         load_weights(backbone, weights)
     embedding = PublishedEmbedding() if name == PUBLISHED else FineEmbedding()
     configuration = timm.get_pretrained_cfg(name)
@@ -293,8 +294,12 @@ def _name_axes(end: onnx.ValueInfoProto, *axes: str) -> None:
         size.dim_param = axis
 
 
-def _features(name: str, *, pretrained: bool, reductions: tuple[int, ...] = REDUCTIONS) -> nn.Module:
-    """The network up to the last of these strides that it has."""
+def timm_backbone(name: str, *, pretrained: bool, reductions: tuple[int, ...] = REDUCTIONS) -> nn.Module:
+    """The network up to the last of these strides that it has; random weights are the same ones each time.
+
+    Raises:
+        CannotExport: an unknown name, or no features at strides 8 and 16.
+    """
     try:
         probe = timm.create_model(name, pretrained=False, features_only=True)
     except RuntimeError as error:
@@ -303,7 +308,9 @@ def _features(name: str, *, pretrained: bool, reductions: tuple[int, ...] = REDU
     if not {8, 16} <= set(strides):
         raise CannotExport(f"{name} has features at strides {strides}, not at 8 and 16")
     wanted = tuple(strides.index(stride) for stride in reductions if stride in strides)
-    return timm.create_model(name, pretrained=pretrained, features_only=True, out_indices=wanted)
+    with torch.random.fork_rng(devices=()):
+        torch.manual_seed(RANDOM_WEIGHTS_SEED)
+        return timm.create_model(name, pretrained=pretrained, features_only=True, out_indices=wanted)
 
 
 def _ends_before(backbone: nn.Module, weights: Mapping[str, Tensor]) -> bool:
