@@ -89,7 +89,7 @@ def compare_with_published(
     Raises:
         UsageError: the graph is of another network.
     """
-    if embedder.graph.name != PUBLISHED:
+    if not embedder.graph.name.startswith(PUBLISHED):  # in integers, too
         raise UsageError(
             f"the published pipeline runs {PUBLISHED}, not {embedder.graph.name}: export that with --random-weights "
             "(docs/performance.md), and name its graph with --set runtime.backbone=FILE"

@@ -1,6 +1,6 @@
 """What labels make of a window's patches: which are learnt whatever the discriminator says, and which never are."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -17,8 +17,8 @@ NOT_LEARNT: frozenset[GroupLabel] = frozenset({"open", "defect", "no_part"})
 """Labels whose frames enter no bank, at their place, and no threshold."""
 
 JOINED: frozenset[GroupLabel] = frozenset({"open", "defect"})
-"""Labels whose groups frames may join that the bank in force passes. Not `no_part`: what joined would say of later
-frames whether there is a part."""
+"""Labels whose groups frames may join that pass by the bank in force, or are fainter than the group's. Not `no_part`:
+what joined would say of later frames whether there is a part."""
 
 MOST_EXCLUDED = 0.5
 """Share of a window that groups may keep out of the bank: with more, too little is left to learn from."""
@@ -91,21 +91,20 @@ def good_rows(groups: Sequence[LabelledGroup], exemplars: Sequence[Exemplars]) -
 def joined(
     groups: Sequence[LabelledGroup],
     exemplars: Sequence[Exemplars],
-    joining: Callable[[Sequence[int]], Sequence[int]],
+    joining: Sequence[Iterable[int]],
     *,
     window_frames: int,
 ) -> list[LabelledGroup]:
-    """The groups with the window's frames that join them, by their own; none that a person called good does.
+    """The groups, each with the window's frames that join it; none that a person called good does.
 
     Groups that are learnt, or without a part, stay as they are.
     """
     good = good_rows(groups, exemplars)
-
-    def with_joining(each: LabelledGroup) -> LabelledGroup:
-        new = {row for row in joining(each.rows) if row < window_frames} - good
-        return replace(each, rows=tuple(sorted({*each.rows, *new})))
-
-    return [with_joining(each) if each.label in JOINED else each for each in groups]
+    new = [{row for row in rows if row < window_frames} - good for rows in joining]
+    return [
+        replace(each, rows=tuple(sorted({*each.rows, *more}))) if each.label in JOINED else each
+        for each, more in zip(groups, new, strict=True)
+    ]
 
 
 def _known_group(group: MinorityGroup, exemplars: Sequence[Exemplars]) -> Exemplars | None:

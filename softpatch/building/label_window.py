@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Bool
 
 from softpatch.building.denoise import NoiseMask, PatchLabels
+from softpatch.building.faint_members import faint_members
 from softpatch.building.joining_frames import JoiningFrames
 from softpatch.building.label_masks import (
     NOT_LEARNT,
@@ -96,8 +97,11 @@ def label_window(
     asked = [each for each in known.exemplars if each.labelled.origin == "group"]
     found = with_quarantined(_found(projected, mask, settings, turned, asked), known.quarantined(mask.aligned))
     groups = still_named(labelled_groups(found, known.exemplars, window_frames=known.window_frames), known.named)
-    if known.joining is not None and mask.aligned:
-        groups = joined(groups, known.exemplars, known.joining.of, window_frames=known.window_frames)
+    if mask.aligned:
+        faint, joining = faint_members(projected, groups), known.joining
+        passing = [() if joining is None else joining.of(each.rows) for each in groups]
+        new = [{*some, *others} for some, others in zip(faint, passing, strict=True)]
+        groups = joined(groups, known.exemplars, new, window_frames=known.window_frames)
     not_learnt = frames_not_learnt(groups, known.exemplars, window_frames=known.window_frames)
     patches = patch_labels(mask.factors, groups, known.exemplars, window_frames=known.window_frames)
     if known.ignored is not None:

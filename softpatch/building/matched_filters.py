@@ -66,6 +66,16 @@ def filter_responses(projected: Float32[np.ndarray, "n p q d"], *, least_gap: fl
     return found
 
 
+def filter_response(likeness: Float32[np.ndarray, "n n"], members: Bool[np.ndarray, "n"]) -> Float32[np.ndarray, "n"]:
+    """Every frame's response to the mean of the members less that of the others, itself left out; two members at least.
+
+    `likeness` are the inner products of all frames' whitened patches at the filter's place.
+    """
+    response = np.empty(len(likeness), np.float32)
+    _respond(likeness, np.flatnonzero(members), members, response)
+    return response
+
+
 def _at_place(block: Float32[np.ndarray, "n k"], row: int, column: int, least_gap: float) -> list[FilterResponse]:
     likeness = block @ block.T
     most = int(MOST_SHARE * len(block))

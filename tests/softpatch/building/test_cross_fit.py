@@ -98,7 +98,7 @@ def test_untrusted_patches_of_a_block_leave_with_it() -> None:
     """A burst of rejected frames: they are all of one block, whose bank has none of them."""
     frames = np.random.default_rng(0).normal(size=(60, 3, 3, 4)).astype(np.float32)
     frames[:4] *= 20
-    fitted, banks = fit_and_leave_out(frames, BuildSettings(coreset_ratio=0.3))
+    fitted, banks = fit_and_leave_out(frames, BuildSettings(coreset_ratio=0.3, groups="learn"))
     assert not fitted.mask.keep[:4].any()
     assert (fitted.bank.patches.frame < 4).any()
     assert banks[0].trusted_patches == fitted.bank.trusted_patches

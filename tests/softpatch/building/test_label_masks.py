@@ -60,7 +60,7 @@ def test_the_frames_that_an_earlier_bank_names_are_found_in_the_window_by_name()
 def test_frames_join_a_group_that_waits_or_is_a_defect_and_are_kept_out_at_its_place() -> None:
     """Those of the window: labelled frames behind it are of what a person, or a build, said they are."""
     for label in ("open", "defect"):
-        (known,) = joined([group(label, (0, 2))], (), lambda rows: [*rows, 1, 5], window_frames=5)
+        (known,) = joined([group(label, (0, 2))], (), [[0, 1, 2, 5]], window_frames=5)
         assert known.rows == (0, 1, 2)
         excluded = patch_labels(np.ones((5, *GRID), np.float32), [known], (), window_frames=5).excluded
         assert excluded.any(axis=(1, 2)).tolist() == [True, True, True, False, False]
@@ -69,14 +69,14 @@ def test_frames_join_a_group_that_waits_or_is_a_defect_and_are_kept_out_at_its_p
 def test_no_frame_joins_a_group_that_is_learnt_or_has_no_part() -> None:
     """What a person called good keeps nothing out, and pulls nothing in."""
     groups = [group("good", (0, 2)), group("no_part", (3,)), group("ignore", (4,))]
-    assert joined(groups, (), lambda _: [1], window_frames=5) == groups
+    assert joined(groups, (), [[1]] * 3, window_frames=5) == groups
 
 
 def test_what_a_person_called_good_joins_nothing() -> None:
     """Neither a frame of a good group nor one with a word of its own."""
     said = Exemplars(LabelledFrames("w", "good", "feedback", None, (b"frame",)), (1, 6), PLACE)
     groups = [group("open", (0, 2)), replace(group("good", (3,)), id="g2")]
-    assert joined(groups, [said], lambda _: [0, 1, 3, 4], window_frames=5) == [
+    assert joined(groups, [said], [[0, 1, 3, 4]] * 2, window_frames=5) == [
         replace(groups[0], rows=(0, 2, 4)),
         groups[1],
     ]
