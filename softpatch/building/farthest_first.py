@@ -3,7 +3,7 @@
 The patches of every point are kept in a list, and a new point looks through a list only where one of its patches may
 be nearer to the new point than to its own. By the triangle inequality it can be only if the new point lies within
 twice the patch's distance of its own point (Elkan 2003). A bound from below, by the directions of the largest spread,
-settles that for most points before their distance is computed.
+settles most questions before a distance is computed.
 """
 
 from typing import NamedTuple, no_type_check
@@ -15,8 +15,8 @@ from numba import njit
 _AXES, _SAMPLED_PATCHES = 32, 4096
 """Directions of the bound, and the patches of the sample that they are taken from, at most."""
 
-_QUARTER = np.float32(0.2499)
-"""Of a squared distance: half of the distance, squared, less a margin for what float32 rounds."""
+_WHOLE, _QUARTER = np.float32(0.9996), np.float32(0.2499)
+"""Of a squared distance, and of half of it, squared: less a margin for what float32 rounds."""
 
 
 class _Lists(NamedTuple):
@@ -43,32 +43,32 @@ def farthest_first(
     sample = patches[:: -(-len(patches) // _SAMPLED_PATCHES)].astype(np.float64)
     centre = sample.mean(axis=0)
     spread = (sample - centre).T @ (sample - centre)
-    axes = np.ascontiguousarray(np.linalg.eigh(spread)[1].T[::-1][:_AXES], np.float32)
-    return np.asarray(_extended(patches, points, given, squared, nearest, (centre.astype(np.float32), axes)))
+    axes = np.linalg.eigh(spread)[1][:, ::-1][:, :_AXES].astype(np.float32)
+    centre = centre.astype(np.float32)  # large windows would fill memory in float64
+    along = np.asarray((patches - centre) @ axes)
+    points_along = np.empty((len(points), axes.shape[1]), np.float32)
+    points_along[:given] = (points[:given] - centre) @ axes
+    return np.asarray(_extended(patches, points, given, squared, nearest, along, points_along))
 
 
 @njit(cache=True, nogil=True)
 @no_type_check
-def _extended(patches, points, given, squared, nearest, bounded_by):  # noqa: ANN001, ANN202, PLR0917 - numba infers them
+def _extended(patches, points, given, squared, nearest, along, points_along):  # noqa: ANN001, ANN202, PLR0917 - numba infers them
     size = points.shape[0]
     picks = np.empty(size - given, np.int64)
-    along = np.empty((size, bounded_by[1].shape[0]), np.float32)
-    for place in range(given):
-        _project(points[place], bounded_by, along[place])
     lists = _lists(squared, nearest, size)
     radius, farthest = lists.radius, lists.farthest
     for place in range(given, size):
         outermost = _outermost(radius, farthest, place)
         if radius[outermost] == 0:
             return picks[: place - given]
-        picks[place - given] = farthest[outermost]
-        points[place] = patches[picks[place - given]]
-        _project(points[place], bounded_by, along[place])
+        pick = farthest[outermost]
+        picks[place - given], points[place], points_along[place] = pick, patches[pick], along[pick]
         for other in range(place):
-            if radius[other] > _QUARTER * squared_distance(along[other], along[place]):
+            if radius[other] > _QUARTER * squared_distance(points_along[other], points_along[place]):
                 bound = _QUARTER * squared_distance(points[other], points[place])
                 if radius[other] > bound:
-                    _move(patches, points[place], squared, nearest, lists, other, place, bound)
+                    _move(patches, along, squared, nearest, lists, pick, other, place, bound)
     return picks
 
 
@@ -99,7 +99,7 @@ def _outermost(radius, farthest, count):  # noqa: ANN001, ANN202 - numba infers 
 
 @njit(cache=True, nogil=True)
 @no_type_check
-def _move(patches, new, squared, nearest, lists, other, place, bound):  # noqa: ANN001, ANN202, PLR0917 - numba infers them
+def _move(patches, along, squared, nearest, lists, pick, other, place, bound):  # noqa: ANN001, ANN202, PLR0917 - numba infers them
     """From another point's list to that of the new point what is nearer to it."""
     head, following, farthest, radius = lists
     row, last = head[other], -1
@@ -107,8 +107,8 @@ def _move(patches, new, squared, nearest, lists, other, place, bound):  # noqa: 
     radius[other], farthest[other] = -1, len(patches)
     while row >= 0:
         after, into = following[row], other
-        if squared[row] > bound:
-            candidate = squared_distance(patches[row], new)
+        if squared[row] > bound and squared[row] > _WHOLE * squared_distance(along[row], along[pick]):
+            candidate = squared_distance(patches[row], patches[pick])
             if candidate < squared[row]:
                 squared[row], nearest[row], into = candidate, place, place
         if into == place:
@@ -124,17 +124,6 @@ def _move(patches, new, squared, nearest, lists, other, place, bound):  # noqa: 
         if own > radius[into] or (own == radius[into] and row < farthest[into]):
             radius[into], farthest[into] = own, row
         row = after
-
-
-@njit(cache=True, nogil=True)
-@no_type_check
-def _project(point, bounded_by, out):  # noqa: ANN001, ANN202 - numba infers them
-    centre, axes = bounded_by
-    for axis in range(axes.shape[0]):
-        total = np.float32(0)
-        for i in range(point.shape[0]):
-            total += axes[axis, i] * (point[i] - centre[i])
-        out[axis] = total
 
 
 @njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz"})
