@@ -1,7 +1,7 @@
 """Drafts of groups: what the filters of one set of frames name together, before it is decided whether to ask."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Bool, Float32, Int64
@@ -80,20 +80,27 @@ class GroupDraft:
         return self.others_alike <= MANY_ALIKE
 
 
-def holds_known(frames: Int64[np.ndarray, "g"], known: Sequence[Sequence[int]]) -> bool:
-    """Whether these are the frames of a known group: `known` are, of each, those that are read again."""
-    return any(len(rows) and np.isin(rows, frames).mean() >= SAME for rows in known)
+@dataclass(frozen=True)
+class AskedGroup:
+    """A group that an earlier build asked about: `rows` are those of its frames that are read again."""
+
+    rows: tuple[int, ...]
+    kept_out: bool
+
+    def held_by(self, frames: Int64[np.ndarray, "g"]) -> bool:
+        """Whether these frames are the group: they are half of its own, or more."""
+        return bool(self.rows) and float(np.isin(self.rows, frames).mean()) >= SAME
 
 
 def group_drafts(
-    its: FrameSet, responses: Sequence[FilterResponse], known: Sequence[Sequence[int]] = ()
+    its: FrameSet, responses: Sequence[FilterResponse], asked: Sequence[AskedGroup] = ()
 ) -> list[GroupDraft]:
     """The groups of one set that are clearer than most of what goes together in it by chance: no known group does."""
     groups = _joined(responses)
     if not groups:
         return []
-    here = [[row for row in rows if row in its.which] for rows in known]
-    by_chance = np.array([not holds_known(its.which[group[0].members], here) for group in groups])
+    here = [replace(each, rows=tuple(row for row in each.rows if row in its.which)) for each in asked]
+    by_chance = np.array([not any(each.held_by(its.which[group[0].members]) for each in here) for group in groups])
     gaps = [np.array([each.gap for each in group]) for group in groups]
     leads = [np.array([each.lead for each in group]) for group in groups]
     sizes = [np.array([each.members.sum() for each in group]) for group in groups]

@@ -8,6 +8,7 @@ from jaxtyping import Bool
 
 from softpatch.building.denoise import NoiseMask, PatchLabels
 from softpatch.building.faint_members import faint_members
+from softpatch.building.group_drafts import AskedGroup
 from softpatch.building.joining_frames import JoiningFrames
 from softpatch.building.label_masks import (
     NOT_LEARNT,
@@ -94,7 +95,11 @@ def label_window(
     Raises:
         TooFewFrames: when fewer frames are left to learn from than a bank needs.
     """
-    asked = [each for each in known.exemplars if each.labelled.origin == "group"]
+    asked = [
+        AskedGroup(each.rows, kept_out=each.labelled.label in NOT_LEARNT)
+        for each in known.exemplars
+        if each.labelled.origin == "group"
+    ]
     found = with_quarantined(_found(projected, mask, settings, turned, asked), known.quarantined(mask.aligned))
     groups = still_named(labelled_groups(found, known.exemplars, window_frames=known.window_frames), known.named)
     if mask.aligned:
@@ -137,17 +142,14 @@ def _found(
     mask: NoiseMask,
     settings: BuildSettings,
     turned: TurnedWindow | None,
-    asked: Sequence[Exemplars],
+    asked: Sequence[AskedGroup],
 ) -> Sequence[MinorityGroup]:
     """The groups of the few, by place where parts lie alike, or can be turned so; none where they are to be learnt.
 
-    `asked` are the frames of each group that an earlier build asked about. Without removal of whole frames nobody has
-    looked how parts lie.
+    Without removal of whole frames nobody has looked how parts lie.
     """
     if settings.groups == "learn" or settings.discriminator != "expected-nearest" or settings.removal != "frames":
         return ()
     if mask.aligned:
-        rows = [each.rows for each in asked]
-        kept_out = [each.rows for each in asked if each.labelled.label in NOT_LEARNT]
-        return minority_groups(projected, mask.factors, known=rows, kept_out=kept_out)
+        return minority_groups(projected, mask.factors, asked)
     return unaligned_groups(projected) if turned is None else turned.groups

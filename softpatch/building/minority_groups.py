@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float32
 
-from softpatch.building.group_drafts import LEAST_GAP, FrameSet, GroupDraft, group_drafts, holds_known
+from softpatch.building.group_drafts import LEAST_GAP, AskedGroup, FrameSet, GroupDraft, group_drafts
 from softpatch.building.matched_filters import filter_responses
 from softpatch.building.merged_drafts import merged_drafts
 from softpatch.building.projection import ProjectedGroups
@@ -65,38 +65,34 @@ class MinorityGroup:
 def minority_groups(
     projected: ProjectedGroups,
     factors: Float32[np.ndarray, "n p q"],
-    *,
-    known: Sequence[Sequence[int]] = (),
-    kept_out: Sequence[Sequence[int]] = (),
+    asked: Sequence[AskedGroup] = (),
 ) -> tuple[MinorityGroup, ...]:
     """The groups of the few of an aligned window, the clearest first; `factors` are expected-nearest's of all frames.
 
-    `known` are, of each group that an earlier build asked about, the frames that are read again behind the window's;
-    `kept_out` are the same of those that are not learnt, which need not be of the few: of a window half may show dust.
-    Interleaved groups are looked at one after the other, as by the discriminator, so that memory holds one.
+    Those that earlier builds asked about are found again; one that is kept out need not be of the few: of a window half
+    may show dust. Interleaved groups are looked at one after the other, as by the discriminator: memory holds one.
     """
     suspicion = factors.reshape(len(factors), -1).max(axis=1)
     drafts: list[GroupDraft] = []
     for part, (frames, patches) in enumerate(projected):
         responses = filter_responses(patches, least_gap=LEAST_GAP)
-        drafts += group_drafts(FrameSet(part, np.array(frames), patches), responses, known)
+        drafts += group_drafts(FrameSet(part, np.array(frames), patches), responses, asked)
     needed = float(np.log(WINDOWS_PER_QUESTION * factors.size))
     merged = merged_drafts(drafts, lambda added: _evidence(added, suspicion) >= needed)
     rated = [(draft, _evidence(draft, suspicion)) for draft in merged]
-    chosen = sorted((pair for pair in rated if _is_group(*pair, needed, known, kept_out)), key=lambda pair: -pair[1])
+    chosen = sorted((pair for pair in rated if _is_group(*pair, needed, asked)), key=lambda pair: -pair[1])
     return tuple(_group(draft) for draft, _ in chosen)
 
 
-def _is_group(
-    draft: GroupDraft, nats: float, needed: float, known: Sequence[Sequence[int]], kept_out: Sequence[Sequence[int]]
-) -> bool:
+def _is_group(draft: GroupDraft, nats: float, needed: float, asked: Sequence[AskedGroup]) -> bool:
     """Worth a question, or known."""
-    reach = 0.0 if known else draft.reach
+    known = [each for each in asked if each.held_by(draft.frames)]
+    reach = 0.0 if asked else draft.reach
     plain = reach >= PLAIN_REACH and draft.alike_per_member <= 1
-    few = draft.of_the_few or plain or holds_known(draft.frames, kept_out)
+    few = draft.of_the_few or plain or any(each.kept_out for each in known)
     rare = nats >= -len(draft.frames) * np.log(RAREST)
     clear = draft.spacing >= LEAST_SPACING or reach >= LEAST_REACH
-    found_again = draft.clearness >= LEAST_CLEARNESS and holds_known(draft.frames, known)
+    found_again = bool(known) and draft.clearness >= LEAST_CLEARNESS
     return bool(few and rare and (clear or found_again) and nats >= needed)
 
 

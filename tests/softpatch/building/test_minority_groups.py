@@ -7,6 +7,7 @@ import pytest
 from jaxtyping import Float32
 
 from softpatch.building.embedding_buffer import MemoryBuffer
+from softpatch.building.group_drafts import AskedGroup
 from softpatch.building.minority_groups import MinorityGroup, minority_groups
 from softpatch.building.projection import projected_groups
 from softpatch.discriminators.expected_nearest import ExpectedNearest
@@ -36,7 +37,8 @@ def groups_of(
     buffer.append(patches)
     settings = BuildSettings(group_frames=group_frames, projection_dims=patches.shape[-1])
     factors = ExpectedNearest().factors(patches, noise_floor=0.0)
-    return minority_groups(projected_groups(buffer, settings), factors, known=known, kept_out=known if out else ())
+    asked = [AskedGroup(tuple(rows), kept_out=out) for rows in known]
+    return minority_groups(projected_groups(buffer, settings), factors, asked)
 
 
 @pytest.mark.parametrize("carriers", [3, 8, 24, 48])
