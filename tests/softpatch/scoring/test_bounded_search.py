@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.spatial.distance import cdist
 
 from softpatch.scoring.bounded_search import LEAST_DIMENSIONS, BoundedSearch, cpu_search
 from softpatch.scoring.search import FlatSearch, NoNeighbour
@@ -31,7 +32,7 @@ def test_where_patches_differ_along_few_directions_little_is_compared_in_full(
     assert isinstance(search, BoundedSearch)
     monkeypatch.setattr(FlatSearch, "_compared", lambda *_: pytest.fail("compared with the whole bank"))
     found, nearest = search.nearest_two_frames(queries, frames), search.nearest(queries)
-    exact = np.sqrt(((queries[:, None].astype(np.float64) - bank) ** 2).sum(axis=-1))
+    exact = cdist(queries.astype(np.float64), bank)
     other = np.where(frames == frames[exact.argmin(axis=1)][:, None], np.inf, exact).min(axis=1)
     np.testing.assert_array_equal(found.row, exact.argmin(axis=1))
     np.testing.assert_array_equal(nearest.row, found.row)
