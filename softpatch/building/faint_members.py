@@ -42,7 +42,7 @@ def faint_members(projected: ProjectedGroups, groups: Sequence[LabelledGroup]) -
 def _grown(block: Float32[np.ndarray, "n k"], members: Bool[np.ndarray, "n"]) -> Bool[np.ndarray, "n"]:
     """The members, and all that respond as they do: with each that joins the filter is surer of the next."""
     likeness = block @ block.T
-    length = np.sqrt(np.diag(likeness))
+    length = np.sqrt(np.maximum(np.diag(likeness), np.finfo(np.float32).tiny))
     for _ in range(ROUNDS):
         response = filter_response(likeness, members)
         alike = np.minimum(_standard(response, members), _standard(response / length, members))
@@ -54,7 +54,11 @@ def _grown(block: Float32[np.ndarray, "n k"], members: Bool[np.ndarray, "n"]) ->
 
 
 def _standard(response: Float32[np.ndarray, "n"], members: Bool[np.ndarray, "n"]) -> Float32[np.ndarray, "n"]:
-    """Above the others' median, in their standard deviations by the lower half: faint members do not widen it."""
+    """Above the others' median, in their standard deviations by the lower half: faint members do not widen it.
+
+    Zero where no other is below the median, as of frames that are copies.
+    """
     others = response[~members]
     middle = np.median(others)
-    return np.asarray((response - middle) / np.sqrt(2 * np.mean(np.square(np.minimum(others - middle, 0)))))
+    deviation = np.sqrt(2 * np.mean(np.square(np.minimum(others - middle, 0))))
+    return np.asarray((response - middle) / deviation if deviation else np.zeros_like(response))

@@ -78,6 +78,16 @@ def test_a_group_in_a_set_with_one_of_its_frames_gains_none_there() -> None:
     assert faint_members(projected(sets=FRAMES // 2), [named()]) == [set()]
 
 
+def test_among_copies_nothing_joins() -> None:
+    """Where all others are one picture there is no measure of what goes together by chance."""
+    frames = projected(faint=0.0)
+    copies = np.repeat(frames.embeddings.take(range(1)), FRAMES, axis=0)
+    copies[list(STRONG)] += 1
+    buffer = MemoryBuffer(FRAMES, (*GRID, DIMENSION))
+    buffer.append(copies)
+    assert faint_members(replace(frames, embeddings=buffer), [named()]) == [set()]
+
+
 def test_more_than_two_fifths_never_join() -> None:
     """Of such a window nobody can say which part is the good one."""
     half = tuple(range(0, FRAMES, 2))
