@@ -11,6 +11,7 @@ from softpatch.building.faint_members import faint_members
 from softpatch.building.group_drafts import AskedGroup
 from softpatch.building.joining_frames import JoiningFrames
 from softpatch.building.label_masks import (
+    JOINED,
     NOT_LEARNT,
     LabelledGroup,
     frames_not_learnt,
@@ -104,7 +105,7 @@ def label_window(
     groups = still_named(labelled_groups(found, known.exemplars, window_frames=known.window_frames), known.named)
     if mask.aligned:
         faint, joining = faint_members(projected, groups), known.joining
-        passing = [() if joining is None else joining.of(each.rows) for each in groups]
+        passing = [joining.of(each.rows) if joining and each.label in JOINED else () for each in groups]
         new = [{*some, *others} for some, others in zip(faint, passing, strict=True)]
         groups = joined(groups, known.exemplars, new, window_frames=known.window_frames)
     not_learnt = frames_not_learnt(groups, known.exemplars, window_frames=known.window_frames)
@@ -123,7 +124,9 @@ def label_window(
     for each in defects:
         named = negative_patches(projected.embeddings, mask.factors, each, window_frames=known.window_frames)
         negatives.append(in_metric(named, mask.metric))
-        vouching = vouching_patches(projected, mask.factors, each, window_frames=known.window_frames)
+        vouching = vouching_patches(
+            projected, mask.factors, each, window_frames=known.window_frames, aligned=mask.aligned
+        )
         patches.excluded[: known.window_frames] |= vouching.patches
         not_learnt |= vouching.frames
     learnt = int((~not_learnt).sum())

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float32
+from jaxtyping import Bool, Float32, Int64
 
 from softpatch.building.embedding_buffer import EmbeddingBuffer
 from softpatch.building.labels import Exemplars
@@ -14,6 +14,10 @@ FRAMES_AT_ONCE = 128
 
 WORST_SHARE = 0.7
 """The defective patches of a frame, or of a box on it: those whose factor is at least so much of the largest there."""
+
+COPY_SHARE = 0.2
+"""Of the median distance of the window's frames to a patch, how near another is its copy, where parts lie turned: of
+screws with five types of defects none of 200 frames comes nearer than 0.29."""
 
 MOST_NEGATIVES = 64
 """Patches of one defective frame that are kept, the worst first."""
@@ -45,31 +49,59 @@ def vouching_patches(
     defect: Exemplars,
     *,
     window_frames: int,
+    aligned: bool,
 ) -> Vouching:
-    """The window's patches that are exceptionally near to a patch of the defect, within one position of it.
+    """The window's patches that are near to a patch of the defect: what they show fails from now on.
 
-    Near is judged position by position against all other frames of the window, so that a defect which looks like good
-    parts excludes none of them.
+    Where parts lie alike, exceptionally near, and within one position of it: judged position by position against all
+    other frames of the window, so that a defect which looks like good parts excludes none of them. Where they do not,
+    copies of it alone, wherever they are: what else is near to it is what lies as it does.
     """
     patches = np.zeros((window_frames, *factors.shape[1:]), np.bool_)
     frames = np.zeros(window_frames, np.bool_)
-    chunks = _chunks(window_frames)
     for row in (row for row in defect.rows if row >= window_frames):
         places = np.argwhere(_defective(defect, factors[row]))
         own = projected.take(range(row, row + 1))[0]
-        window = (projected.take(chunk) for chunk in chunks)
-        near_places = np.zeros(window_frames, np.int64)
-        for around, near in near_patches(own, window, places):
-            patches[:, *around] |= near
-            near_places += near.any(axis=(1, 2))
+        near, near_places = (_near_at_place if aligned else _copies)(own, projected, places, window_frames)
+        patches |= near
         frames |= near_places > len(places) / 2
     return Vouching(patches, frames)
+
+
+def _near_at_place(
+    own: Float32[np.ndarray, "p q k"], projected: ProjectedGroups, places: Int64[np.ndarray, "places 2"], count: int
+) -> tuple[Bool[np.ndarray, "frames p q"], Int64[np.ndarray, "frames"]]:
+    patches, near_places = np.zeros((count, *own.shape[:2]), np.bool_), np.zeros(count, np.int64)
+    starts = range(0, count, FRAMES_AT_ONCE)
+    window = (projected.take(range(start, min(count, start + FRAMES_AT_ONCE))) for start in starts)
+    for around, near in near_patches(own, window, places):
+        patches[:, *around] |= near
+        near_places += near.any(axis=(1, 2))
+    return patches, near_places
+
+
+def _copies(
+    own: Float32[np.ndarray, "p q k"], projected: ProjectedGroups, places: Int64[np.ndarray, "places 2"], count: int
+) -> tuple[Bool[np.ndarray, "frames p q"], Int64[np.ndarray, "frames"]]:
+    patches, wanted = np.zeros((count, *own.shape[:2]), np.bool_), own[tuple(places.T)]
+
+    def distances(frame: int) -> Float32[np.ndarray, "p q places"]:
+        return _to_each(projected.take(range(frame, frame + 1))[0], wanted)
+
+    nearest = np.stack([distances(frame).min(axis=(0, 1)) for frame in range(count)])
+    near = nearest < COPY_SHARE * np.median(nearest, axis=0)
+    for frame in np.flatnonzero(near.any(axis=1)).tolist():
+        patches[frame] = (distances(frame) < COPY_SHARE * np.median(nearest, axis=0)).any(axis=-1)
+    return patches, near.sum(axis=1)
+
+
+def _to_each(
+    patches: Float32[np.ndarray, "p q k"], wanted: Float32[np.ndarray, "places k"]
+) -> Float32[np.ndarray, "p q places"]:
+    squares = np.square(patches).sum(axis=-1)[..., None] + np.square(wanted).sum(axis=1) - 2 * (patches @ wanted.T)
+    return np.asarray(np.sqrt(np.maximum(squares, 0)), np.float32)
 
 
 def _defective(defect: Exemplars, factors: Float32[np.ndarray, "p q"]) -> Bool[np.ndarray, "p q"]:
     inside = np.where(defect.cells, factors, np.float32(0))
     return np.asarray(inside >= max(WORST_SHARE * float(inside.max()), float(np.finfo(np.float32).tiny)))
-
-
-def _chunks(frames: int) -> list[range]:
-    return [range(start, min(frames, start + FRAMES_AT_ONCE)) for start in range(0, frames, FRAMES_AT_ONCE)]
