@@ -30,6 +30,12 @@ MostChanged = Annotated[
         help="Share of a line's pictures, and of planted defects, that may be decided otherwise.",
     ),
 ]
+MostLost = Annotated[
+    float,
+    typer.Option(
+        "--most-lost", min=0, max=1, help="How much lower the AUROC of planted defects may be, against good pictures."
+    ),
+]
 
 
 def quantize(
@@ -38,6 +44,7 @@ def quantize(
     out: Out,
     view: View = "folder/camera-1",
     most_changed: MostChanged = 0.05,
+    most_lost: MostLost = 0.01,
     settings: SettingsFile = None,
     flags: SetFlags = None,
     json: JsonFile = None,
@@ -45,9 +52,9 @@ def quantize(
     """Make the network compute in 8-bit integers, which a CPU with VNNI does faster.
 
     A third of every folder's pictures measure its layers. The others, with defects planted into them, are judged by
-    both networks; where more than --most-changed of a folder's are decided otherwise, nothing is written. Give a folder
-    for every line that the network is for, and name the file in runtime.backbone: it is another network, and every view
-    needs a new bank.
+    both networks; where more than --most-changed of a folder's are decided otherwise, or their AUROC falls by more than
+    --most-lost, nothing is written. Give a folder for every line that the network is for, and name the file in
+    runtime.backbone: it is another network, and every view needs a new bank.
     """
     if out.is_dir():
         raise UsageError(f"--out {out} is a folder; name a file in it")
@@ -58,17 +65,26 @@ def quantize(
     except CannotQuantise as error:
         raise CommandFailed(f"{error}; name another network in runtime.backbone") from error
     console.print(figures_table(made))
-    taken = made.changed_ratio <= most_changed
-    write_json(json, facts_of(made, taken=taken))
-    if not taken:
-        raise CommandFailed(
-            f"{made.changed_ratio:.1%} are decided otherwise, more than --most-changed {most_changed:.1%}: "
-            "nothing is written; stay with the network in fp32"
-        )
+    reasons = _reasons(made, most_changed=most_changed, most_lost=most_lost)
+    write_json(json, facts_of(made, taken=not reasons))
+    if reasons:
+        raise CommandFailed(f"{', and '.join(reasons)}: nothing is written; stay with the network in fp32")
     part = out.with_name(out.name + ".part")
     part.write_bytes(made.graph.model)
     part.replace(out)
     console.print(f"Next: runtime.backbone: {out} in the settings", soft_wrap=True, highlight=False)
+
+
+def _reasons(made: QuantisedNetwork, *, most_changed: float, most_lost: float) -> list[str]:
+    """Why this network is not taken; none where it is."""
+    reasons = []
+    if made.changed_ratio > most_changed:
+        reasons.append(f"{made.changed_ratio:.1%} are decided otherwise, more than --most-changed {most_changed:.1%}")
+    if made.auroc_loss > most_lost:
+        reasons.append(
+            f"the AUROC of planted defects falls by {made.auroc_loss:.3f}, more than --most-lost {most_lost:g}"
+        )
+    return reasons
 
 
 def facts_of(made: QuantisedNetwork, *, taken: bool) -> dict[str, Any]:
@@ -77,6 +93,7 @@ def facts_of(made: QuantisedNetwork, *, taken: bool) -> dict[str, Any]:
         "graph": made.graph.name,
         "graph_hash": made.graph.hash,
         "changed_ratio": made.changed_ratio,
+        "auroc_loss": made.auroc_loss,
         "taken": taken,
         "folders": [
             {
@@ -106,6 +123,7 @@ def figures_table(made: QuantisedNetwork) -> Table:
                 f"{each.embedding_error:.1%}",
                 f"{verdicts.rank_correlation:.3f}",
                 f"{verdicts.found[0]} -> {verdicts.found[1]}",
+                f"{verdicts.auroc[0]:.3f} -> {verdicts.auroc[1]:.3f}",
                 f"{verdicts.plants_changed} of {verdicts.plants}",
                 f"{verdicts.frames_changed} of {verdicts.frames}",
                 f"{each.fp32.alone:.1f} -> {each.int8.alone:.1f} ms",
@@ -117,6 +135,7 @@ def figures_table(made: QuantisedNetwork) -> Table:
         "embeddings differ by",
         "correlation of ranks",
         "planted defects found",
+        "their AUROC",
         "of these decided otherwise",
         "pictures decided otherwise",
         "network, a frame alone",

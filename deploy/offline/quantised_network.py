@@ -54,8 +54,8 @@ ALONE_FRAMES, TOGETHER_FRAMES = 5, 16
 class VerdictChanges:
     """Of pictures, and of defects planted into them: how many are decided otherwise, and how they rank.
 
-    `found` are the planted defects above the threshold in fp32 and in int8, `rank_correlation` is over the scores of
-    pictures and planted defects (Spearman's).
+    `found` are the planted defects above the threshold in fp32 and in int8, `auroc` is that of planted defects against
+    pictures in either, `rank_correlation` is over the scores of both (Spearman's).
     """
 
     frames: int
@@ -63,7 +63,13 @@ class VerdictChanges:
     plants: int
     plants_changed: int
     found: tuple[int, int]
+    auroc: tuple[float, float]
     rank_correlation: float
+
+    @property
+    def auroc_loss(self) -> float:
+        """How much of it is lost in int8; below zero where it tells them better."""
+        return self.auroc[0] - self.auroc[1]
 
     @property
     def changed_ratio(self) -> float:
@@ -105,6 +111,11 @@ class QuantisedNetwork:
     def changed_ratio(self) -> float:
         """The largest share of a folder's pictures, or planted defects, that are decided otherwise."""
         return max(each.verdicts.changed_ratio for each in self.trials)
+
+    @property
+    def auroc_loss(self) -> float:
+        """The largest of a folder's."""
+        return max(each.verdicts.auroc_loss for each in self.trials)
 
 
 def quantise_for_folders(folders: Sequence[Path], settings: Settings, *, view: str, step: Step) -> QuantisedNetwork:
@@ -214,8 +225,15 @@ def verdict_changes(before: TrialScores, now: TrialScores, false_reject_ratio: f
         plants=len(plants[0]),
         plants_changed=int((plants[0] != plants[1]).sum()),
         found=(int(plants[0].sum()), int(plants[1].sum())),
+        auroc=(_auroc(before), _auroc(now)),
         rank_correlation=float(np.corrcoef(first, second)[0, 1]),
     )
+
+
+def _auroc(scores: TrialScores) -> float:
+    """How often a planted defect scores above a picture, ties counted half."""
+    above, alike = scores.plants[:, None] > scores.frames, scores.plants[:, None] == scores.frames
+    return float(above.mean() + alike.mean() / 2)
 
 
 def _spread(frames: Sequence[bytes], most: int) -> list[bytes]:

@@ -55,10 +55,13 @@ def test_the_network_is_written_and_its_figures_shown(
     for file in sorted(other.iterdir())[30:]:
         file.unlink()
     out, document = tmp_path / "made" / "small-int8.onnx", tmp_path / "facts.json"
-    quantize(folders=[plates, other], out=out, most_changed=1.0, flags=flags, json=document)
+    quantize(folders=[plates, other], out=out, most_changed=1.0, most_lost=1.0, flags=flags, json=document)
     made, facts, text = load_graph(out), json.loads(document.read_text()), capsys.readouterr().out
     assert (made.name, made.precision, made.hash) == ("small-int8", "int8", facts["graph_hash"])
     assert [each["verdicts"]["frames"] for each in facts["folders"]] == [24, 20]
+    assert facts["auroc_loss"] == max(
+        each["verdicts"]["auroc"][0] - each["verdicts"]["auroc"][1] for each in facts["folders"]
+    )
     assert facts["changed_ratio"] == max(each["verdicts"]["changed_ratio"] for each in facts["folders"])
     for each in facts["folders"]:
         assert 0 < each["embedding_error"] < 0.2
@@ -74,13 +77,13 @@ def test_the_network_is_written_and_its_figures_shown(
 def test_where_too_many_are_decided_otherwise_nothing_is_written(
     plates: Path, flags: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Shares of pictures and of planted defects are held against the bound each for itself; the JSON says it."""
+    """Shares of pictures and of planted defects, and what AUROC falls by, each for itself; the JSON says it."""
     real = command.quantise_for_folders
 
     def otherwise(*arguments: object, **words: object) -> QuantisedNetwork:
         made = real(*arguments, **words)  # type: ignore[arg-type]
         (trial,) = made.trials
-        verdicts = replace(trial.verdicts, frames_changed=3, plants_changed=0)
+        verdicts = replace(trial.verdicts, frames_changed=3, plants_changed=0, auroc=(0.8, 0.78))
         return replace(made, trials=(replace(trial, verdicts=verdicts),))
 
     monkeypatch.setattr(command, "quantise_for_folders", otherwise)
@@ -88,7 +91,11 @@ def test_where_too_many_are_decided_otherwise_nothing_is_written(
     with pytest.raises(
         CommandFailed, match=r"^12\.5% are decided otherwise, more than --most-changed 10\.0%: nothing is"
     ):
-        quantize(folders=[plates], out=out, most_changed=0.1, flags=flags, json=document)
+        quantize(folders=[plates], out=out, most_changed=0.1, most_lost=0.05, flags=flags, json=document)
+    with pytest.raises(
+        CommandFailed, match=r"^the AUROC of planted defects falls by 0\.020, more than --most-lost 0\.01: nothing is"
+    ):
+        quantize(folders=[plates], out=out, most_changed=0.2, flags=flags, json=document)
     assert not out.exists()
     assert json.loads(document.read_text())["taken"] is False
 
@@ -105,7 +112,7 @@ def test_a_handful_of_pictures_is_too_few(plates: Path, flags: list[str], tmp_pa
 def test_a_network_in_integers_is_not_quantised_again(plates: Path, flags: list[str], tmp_path: Path) -> None:
     """The message names what to change."""
     out = tmp_path / "small-int8.onnx"
-    quantize(folders=[plates], out=out, most_changed=1.0, flags=flags)
+    quantize(folders=[plates], out=out, most_changed=1.0, most_lost=1.0, flags=flags)
     with pytest.raises(CommandFailed, match=r"small-int8 computes in int8 already; name another network in runtime\."):
         quantize(folders=[plates], out=out, flags=[f"runtime.backbone={out}", *flags[1:]])
 
@@ -118,6 +125,10 @@ def test_verdicts_are_compared_by_each_networks_own_threshold() -> None:
     scaled = verdict_changes(before, replace(before, frames=2 * frames, plants=2 * plants), 0.02)
     assert (scaled.frames, scaled.frames_changed, scaled.plants, scaled.plants_changed) == (60, 0, 40, 0)
     assert scaled.rank_correlation == pytest.approx(1)
+    assert scaled.auroc_loss == 0
+    assert scaled.auroc[0] == pytest.approx(np.mean(plants[:, None] > frames))
+    blind = verdict_changes(before, replace(before, plants=np.zeros_like(plants)), 0.02)
+    assert blind.auroc_loss == pytest.approx(scaled.auroc[0])
     (limit,) = thresholds(before.frames, [0.02])
     moved = plants.copy()
     nearest = np.argsort(np.abs(plants - limit))[:3]
