@@ -2,7 +2,9 @@
 
 Jiang et al., "SoftPatch: Unsupervised Anomaly Detection with Noisy Data", NeurIPS 2022, with PatchCore's embedding and
 coreset: the network, its patches and the coreset by PyTorch, LOF by scikit-learn in 128 random dimensions, the search
-by FAISS. Steps and order are those of the published program; its maps and its reading of files are left out.
+by FAISS. Steps and order are those of the published program, but for what the paper says otherwise: six neighbours
+(the program takes its default, five) and the distance (it takes the squared one). Left out are its maps, its reading of
+files, and what it does twice: it embeds the last batch again for its shape.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from softpatch.network.export import PUBLISHED, timm_backbone
 if TYPE_CHECKING:
     from jaxtyping import Float32, Int64, UInt8
 
+NETWORK = PUBLISHED
 NEIGHBOURS = 6
 NOISE_RATIO = 0.15
 CORESET_RATIO = 0.1
@@ -44,7 +47,7 @@ class PublishedNetwork:
 
     def __init__(self, threads: int) -> None:
         torch.set_num_threads(threads)
-        self._backbone = timm_backbone(PUBLISHED, pretrained=False, reductions=(8, 16)).eval()
+        self._backbone = timm_backbone(NETWORK, pretrained=False, reductions=(8, 16)).eval()
         self._mean, self._std = (torch.tensor(each).view(1, 3, 1, 1) for each in (MEAN, STD))
 
     def embed(self, frames: UInt8[np.ndarray, "n h w 3"]) -> Float32[np.ndarray, "n p q d"]:
@@ -88,7 +91,7 @@ def lof_factors(embeddings: Float32[np.ndarray, "n p q d"], *, seed: int) -> Flo
 def published_bank(
     embeddings: Float32[np.ndarray, "n p q d"], factors: Float32[np.ndarray, "n p q"], *, seed: int
 ) -> PublishedBank:
-    """A tenth of all patches, of which the 15 % with the largest factors are none."""
+    """A tenth of all patches; of the 15 % with the largest factors the first pick at most, as in the program."""
     patches, weights = embeddings.reshape(-1, embeddings.shape[-1]), factors.reshape(-1)
     kept = weights <= np.quantile(weights, 1 - NOISE_RATIO)
     start = np.random.default_rng(seed).choice(len(patches), min(STARTING_POINTS, len(patches)), replace=False)

@@ -84,8 +84,8 @@ def comparison_table(measured: dict[str, Any]) -> Table:
         caption=f"{measured['graph']} on {measured['provider']}, {measured['threads']} threads, load before "
         f"{measured['machine']['load_before']}; {measured['input_px'][0]} x {measured['input_px'][1]} px, bank "
         f"{patches} x {dimension}; correlation of the {measured['frames_alone']} frames' scores "
-        f"{measured['score_correlation']:.4f}, of their embeddings at most "
-        f"{100 * measured['embedding_difference']:.2g} % apart",
+        f"{measured['score_correlation']:.4f}, their embeddings differ by at most "
+        f"{100 * measured['embedding_difference']:.2g} %",
         title_justify="left",
         caption_justify="left",
     )

@@ -1,6 +1,7 @@
 """The published pipeline computes the paper's equations, written out here, and ours scores frames as it does."""
 
 import io
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from softpatch.network.graph import lite0, load_graph
 
 pytestmark = pytest.mark.export
 torch = pytest.importorskip("torch", reason="needs the export extra")
-pytest.importorskip("timm", reason="needs the export extra")
+timm = pytest.importorskip("timm", reason="needs the export extra")
 
 from deploy.bench.against_published import compare_with_published  # noqa: E402 - after the check that it is there
 from deploy.bench.published import (  # noqa: E402 - same
@@ -85,7 +86,7 @@ def test_the_coreset_takes_the_farthest_kept_point_each_time() -> None:
     assert kept[picks[1:]].all()
 
 
-def test_a_bank_holds_a_tenth_of_all_patches_and_none_of_the_rejected() -> None:
+def test_a_bank_holds_a_tenth_of_all_patches_and_of_the_rejected_the_first_pick_at_most() -> None:
     """With the factor of each as its weight."""
     embeddings = patches(40, 5, 5, 12)
     factors = np.random.default_rng(1).random((40, 5, 5), np.float32)
@@ -124,6 +125,18 @@ def test_both_pipelines_are_measured_and_order_frames_alike(paper_network: OnnxE
         assert min(measured[pipeline]["frame_seconds"].values()) > 0
     Console(file=output, width=160).print(comparison_table(measured))
     assert "a frame alone" in output.getvalue()
+
+
+@pytest.mark.slow
+def test_other_weights_are_refused(tmp_path: Path) -> None:
+    """Before anything is measured."""
+    torch.manual_seed(7)
+    torch.save(timm.create_model("wide_resnet50_2", pretrained=False).state_dict(), tmp_path / "weights.pth")
+    export(f"wide_resnet50_2={tmp_path / 'weights.pth'}", tmp_path / "wide.onnx")
+    embedder = OnnxEmbedder.open(load_graph(tmp_path / "wide.onnx"), provider="cpu", threads=2)
+    progress = ProgressDisplay(Console(file=io.StringIO()))
+    with pytest.raises(UsageError, match=r"embeddings differ by \d+% from the published ones: export that"):
+        compare_with_published(embedder, threads=2, seed=0, progress=progress, learnt_frames=8, scored_frames=1)
 
 
 def test_another_network_is_refused() -> None:
