@@ -23,7 +23,7 @@ class Candidates:
 
 
 def candidates(projected: ProjectedGroups, keep: Bool[np.ndarray, "n p q"], frames: Sequence[int]) -> Candidates:
-    """The kept patches of those frames, projected frame by frame: a large group's embeddings never exist at once."""
+    """The kept patches of those frames, frame by frame: a long window's projections never exist at once."""
     group_keep = keep[list(frames)]
     where = np.argwhere(group_keep)
     patches = np.empty((len(where), projected.matrix.shape[1]), np.float32)

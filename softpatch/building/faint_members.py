@@ -20,9 +20,11 @@ in every direction, so that it responds to any filter, but is like none."""
 
 
 def faint_members(projected: ProjectedGroups, groups: Sequence[LabelledGroup]) -> list[set[int]]:
-    """Of each group the frames that belong to it though they are not among its rows; both window and known frames.
+    """Of each group the frames that belong to it though they are not among its rows.
 
-    For groups that wait or were called a defect, found by place; none for others.
+    For groups that wait or were called a defect and were found by place in this window; none for others, such as those
+    that only the bank in force found. None in an interleaved set of the window that holds fewer than two of its frames,
+    or more than two fifths.
     """
     found: list[set[int]] = [set() for _ in groups]
     asked = [each.label in JOINED and each.group is not None and each.group.frame_cells is None for each in groups]
@@ -33,7 +35,7 @@ def faint_members(projected: ProjectedGroups, groups: Sequence[LabelledGroup]) -
         for number in np.flatnonzero(asked).tolist():
             group = groups[number].group
             members = np.isin(frames, groups[number].rows)
-            if group is not None and members.sum() > 1:
+            if group is not None and 1 < members.sum() <= MOST_SHARE * len(members):
                 block = white[:, group.core].reshape(len(white), -1)
                 found[number].update(np.array(frames)[_grown(block, members) & ~members].tolist())
     return found
@@ -47,7 +49,7 @@ def _grown(block: Float32[np.ndarray, "n k"], members: Bool[np.ndarray, "n"]) ->
         response = filter_response(likeness, members)
         alike = np.minimum(_standard(response, members), _standard(response / length, members))
         joined = members | (alike > LEAST_RESPONSE)
-        if joined.sum() > max(MOST_SHARE * len(members), members.sum()) or (joined == members).all():
+        if joined.sum() > MOST_SHARE * len(members) or (joined == members).all():
             break
         members = joined
     return members

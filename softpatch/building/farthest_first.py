@@ -12,11 +12,14 @@ import numpy as np
 from jaxtyping import Float32, Int32, Int64
 from numba import njit
 
-_AXES, _SAMPLED_PATCHES = 32, 4096
-"""Directions of the bound, and the patches of the sample that they are taken from, at most."""
+_AXES, _SAMPLED_PATCHES, _PATCHES_AT_ONCE = 32, 4096, 8192
+"""Directions of the bound, the patches of the sample that they are taken from, and those brought to them at once."""
 
 _WHOLE, _QUARTER = np.float32(0.9996), np.float32(0.2499)
-"""Of a squared distance, and of half of it, squared: less a margin for what float32 rounds."""
+"""Of a squared distance, and of half of it, squared: less a margin for what float32 rounds of a difference."""
+
+_ROUNDING = np.float32(1e-5)
+"""Of the largest squared length along the axes: more than float32 rounds before a difference is taken."""
 
 
 class _Lists(NamedTuple):
@@ -44,16 +47,26 @@ def farthest_first(
     centre = sample.mean(axis=0)
     spread = (sample - centre).T @ (sample - centre)
     axes = np.linalg.eigh(spread)[1][:, ::-1][:, :_AXES].astype(np.float32)
-    centre = centre.astype(np.float32)  # large windows would fill memory in float64
-    along = np.asarray((patches - centre) @ axes)
-    points_along = np.empty((len(points), axes.shape[1]), np.float32)
-    points_along[:given] = (points[:given] - centre) @ axes
-    return np.asarray(_extended(patches, points, given, squared, nearest, along, points_along))
+    along, points_along = (_along(some, centre.astype(np.float32), axes) for some in (patches, points[:given]))
+    slack = _ROUNDING * np.square(along).sum(axis=1).max(initial=0)
+    places = np.concatenate([points_along, np.empty((len(points) - given, axes.shape[1]), np.float32)])
+    return np.asarray(_extended(patches, points, given, squared, nearest, along, places, slack))
+
+
+def _along(
+    vectors: Float32[np.ndarray, "n d"], centre: Float32[np.ndarray, "d"], axes: Float32[np.ndarray, "d axes"]
+) -> Float32[np.ndarray, "n axes"]:
+    """Coordinates along the axes, some vectors at once: those of a long window fill memory once, not twice."""
+    out = np.empty((len(vectors), axes.shape[1]), np.float32)
+    for start in range(0, len(vectors), _PATCHES_AT_ONCE):
+        rows = slice(start, start + _PATCHES_AT_ONCE)
+        np.matmul(vectors[rows] - centre, axes, out=out[rows])
+    return out
 
 
 @njit(cache=True, nogil=True)
 @no_type_check
-def _extended(patches, points, given, squared, nearest, along, points_along):  # noqa: ANN001, ANN202, PLR0917 - numba infers them
+def _extended(patches, points, given, squared, nearest, along, points_along, slack):  # noqa: ANN001, ANN202, PLR0917 - numba infers them
     size = points.shape[0]
     picks = np.empty(size - given, np.int64)
     lists = _lists(squared, nearest, size)
@@ -65,10 +78,10 @@ def _extended(patches, points, given, squared, nearest, along, points_along):  #
         pick = farthest[outermost]
         picks[place - given], points[place], points_along[place] = pick, patches[pick], along[pick]
         for other in range(place):
-            if radius[other] > _QUARTER * squared_distance(points_along[other], points_along[place]):
+            if radius[other] > _QUARTER * (squared_distance(points_along[other], points_along[place]) - slack):
                 bound = _QUARTER * squared_distance(points[other], points[place])
                 if radius[other] > bound:
-                    _move(patches, along, squared, nearest, lists, pick, other, place, bound)
+                    _move(patches, along, squared, nearest, lists, pick, other, place, bound, slack)
     return picks
 
 
@@ -99,7 +112,7 @@ def _outermost(radius, farthest, count):  # noqa: ANN001, ANN202 - numba infers 
 
 @njit(cache=True, nogil=True)
 @no_type_check
-def _move(patches, along, squared, nearest, lists, pick, other, place, bound):  # noqa: ANN001, ANN202, PLR0917 - numba infers them
+def _move(patches, along, squared, nearest, lists, pick, other, place, bound, slack):  # noqa: ANN001, ANN202, PLR0917 - numba infers them
     """From another point's list to that of the new point what is nearer to it."""
     head, following, farthest, radius = lists
     row, last = head[other], -1
@@ -107,7 +120,7 @@ def _move(patches, along, squared, nearest, lists, pick, other, place, bound):  
     radius[other], farthest[other] = -1, len(patches)
     while row >= 0:
         after, into = following[row], other
-        if squared[row] > bound and squared[row] > _WHOLE * squared_distance(along[row], along[pick]):
+        if squared[row] > bound and squared[row] > _WHOLE * (squared_distance(along[row], along[pick]) - slack):
             candidate = squared_distance(patches[row], patches[pick])
             if candidate < squared[row]:
                 squared[row], nearest[row], into = candidate, place, place

@@ -17,8 +17,8 @@ NOT_LEARNT: frozenset[GroupLabel] = frozenset({"open", "defect", "no_part"})
 """Labels whose frames enter no bank, at their place, and no threshold."""
 
 JOINED: frozenset[GroupLabel] = frozenset({"open", "defect"})
-"""Labels whose groups frames may join that pass by the bank in force, or are fainter than the group's. Not `no_part`:
-what joined would say of later frames whether there is a part."""
+"""Labels of groups that frames may join: those that the bank in force passes, and the group's own faintest. Not
+`no_part`: what joined would say of later frames whether there is a part."""
 
 MOST_EXCLUDED = 0.5
 """Share of a window that groups may keep out of the bank: with more, too little is left to learn from."""

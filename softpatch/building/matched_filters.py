@@ -67,9 +67,10 @@ def filter_responses(projected: Float32[np.ndarray, "n p q d"], *, least_gap: fl
 
 
 def filter_response(likeness: Float32[np.ndarray, "n n"], members: Bool[np.ndarray, "n"]) -> Float32[np.ndarray, "n"]:
-    """Every frame's response to the mean of the members less that of the others, itself left out; two members at least.
+    """Every frame's response to the mean of the members less that of the others, itself left out.
 
-    `likeness` are the inner products of all frames' whitened patches at the filter's place.
+    There are two members at least, and two others. `likeness` are the inner products of all frames' whitened patches at
+    the filter's place.
     """
     response = np.empty(len(likeness), np.float32)
     _respond(likeness, np.flatnonzero(members), members, response)

@@ -35,7 +35,7 @@ def project(
 class ProjectedGroups:
     """A window in interleaved groups, projected when they are read: memory holds one group however long it is.
 
-    A window of one group is projected once.
+    A window of one group is projected once, and its projections are kept: 154 MB of 384 frames of 784 patches.
     """
 
     embeddings: EmbeddingBuffer

@@ -124,6 +124,18 @@ def test_what_repeats_is_found_and_not_learnt() -> None:
     assert (ratios(with_a_mark(), NEW_GOOD) > 1).mean() <= 0.1
 
 
+def test_the_faintest_frames_of_a_group_are_not_learnt_and_are_no_examples() -> None:
+    """They are named among its frames, in the first window already."""
+    fainter = {number: marked(number, brighter=20) for number in (1, 13, 31)}
+    bank = built(window({number: marked(number) for number in MARKED} | fainter))
+    group = the_group(bank)
+    assert set(group.members) == {f"frame-{number}" for number in (*MARKED, *fainter)}
+    assert not set(group.examples) & {f"frame-{number}" for number in fainter}
+    row, column = bank.source_position.T
+    at_place = (row // 2 == 1) & (column // 2 == 2)
+    assert not set(bank.source_frame[at_place].tolist()) & {*MARKED, *fainter}
+
+
 def test_it_is_learnt_where_the_settings_say_so() -> None:
     """Without asking, a faint mark becomes normal: that is what the question is for."""
     assert learnt().manifest.groups == []

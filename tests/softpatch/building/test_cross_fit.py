@@ -95,7 +95,10 @@ def test_copies_are_calibrated_by_copies(coreset_frames: int) -> None:
 
 
 def test_untrusted_patches_of_a_block_leave_with_it() -> None:
-    """A burst of rejected frames: they are all of one block, whose bank has none of them."""
+    """A burst of rejected frames: they are all of one block, whose bank has none of them.
+
+    Learnt whatever they have in common: by chance it makes them a group, which is kept out of every bank.
+    """
     frames = np.random.default_rng(0).normal(size=(60, 3, 3, 4)).astype(np.float32)
     frames[:4] *= 20
     fitted, banks = fit_and_leave_out(frames, BuildSettings(coreset_ratio=0.3, groups="learn"))

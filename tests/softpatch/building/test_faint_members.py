@@ -65,8 +65,8 @@ def test_a_mark_says_nothing_at_another_place() -> None:
     assert faint_members(projected(), [named(place=np.roll(PLACE, 2, axis=0))]) == [set()]
 
 
-def test_groups_that_are_learnt_absent_or_found_on_turned_parts_gain_none() -> None:
-    """What is learnt keeps nothing out; the others have no one place."""
+def test_groups_that_are_learnt_absent_or_at_places_of_their_own_gain_none() -> None:
+    """What is learnt keeps nothing out; turned parts, and what the bank in force fails, have a place in each frame."""
     group = named()
     turned = replace(group.group, frame_cells=np.stack([PLACE] * len(STRONG)))
     others = [named(label="good"), named(label="no_part"), replace(group, group=None), replace(group, group=turned)]
@@ -86,6 +86,12 @@ def test_among_copies_nothing_joins() -> None:
     buffer = MemoryBuffer(FRAMES, (*GRID, DIMENSION))
     buffer.append(copies)
     assert faint_members(replace(frames, embeddings=buffer), [named()]) == [set()]
+
+
+@pytest.mark.parametrize("count", [25, FRAMES - 1, FRAMES])
+def test_a_group_of_most_of_a_set_gains_none(count: int) -> None:
+    """As of frames that were named before and lie in one set."""
+    assert faint_members(projected(), [named(tuple(range(count)))]) == [set()]
 
 
 def test_more_than_two_fifths_never_join() -> None:

@@ -44,10 +44,25 @@ def test_picks_distances_and_nearest_points_are_those_of_the_definition(
 
 
 def test_of_equally_far_patches_the_lowest_is_picked() -> None:
-    """In whichever list they are."""
-    patches = np.array([[0], [4], [-4], [4], [2], [-2]], np.float32)
-    points = np.zeros((4, 1), np.float32)
-    nearest = np.zeros(6, np.int32)
+    """Within a list, and of two lists."""
+    patches = np.array([[0], [4], [-4], [4], [2], [-2], [6], [-6]], np.float32)
+    points = np.zeros((6, 1), np.float32)
+    nearest = np.zeros(8, np.int32)
     picks = farthest_first(patches, points, 1, np.square(patches[:, 0]), nearest)
-    assert picks.tolist() == [1, 2, 4]
-    assert nearest.tolist() == [0, 1, 2, 1, 3, 0]
+    assert picks.tolist() == [6, 7, 1, 2, 4]
+    assert nearest.tolist() == [0, 3, 4, 3, 5, 0, 1, 2]
+
+
+@pytest.mark.parametrize("noise", [0.0, 6e-8, 2e-7, 1e-6])
+def test_what_differs_by_rounding_is_picked_once(noise: float) -> None:
+    """Copies to the last bit: the same picture embedded in another batch. No patch is picked twice."""
+    rng = np.random.default_rng(1)
+    once = rng.normal(0, 1, (100, 64)) + 3
+    patches = (np.repeat(once, 6, axis=0) * (1 + noise * rng.normal(size=(600, 64)))).astype(np.float32)
+    points = np.empty((500, 64), np.float32)
+    points[0] = patches[0]
+    squared = np.square(patches - points[0]).sum(axis=1)
+    picks = farthest_first(patches, points, 1, squared, np.zeros(600, np.int32))
+    assert len(set(picks.tolist())) == len(picks)
+    assert len(set((picks[:99] // 6).tolist())) == 99
+    assert len(picks) == (99 if noise == 0 else 499)
