@@ -70,7 +70,7 @@ def _bars(axis: Any, rows: Sequence[Row]) -> None:  # noqa: ANN401 - Axes has no
         drawn = [(i + 0.27 * (place - 1), found) for i, found in known if found is not None]
         axis.bar(*zip(*drawn, strict=True), width=0.25, color=colour, label=name)
     axis.set_xticks(range(len(windows)))
-    axis.set_xticklabels([f"{line}\n{window}" for line, window in windows], fontsize=7)
+    axis.set_xticklabels(["\n".join([*line.split("_"), str(window)]) for line, window in windows], fontsize=7)
     axis.set_title("A mark on a tenth of the window; frames below", fontsize=10)
     axis.grid(alpha=0.3, axis="y")
 
