@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import matplotlib as mpl
 
 from tests.bench.bank_life import SPREADING
-from tests.bench.repeating_marks import MARK_NAMES, PLACES
+from tests.bench.repeating_marks import MARK_NAMES, PLACES, STAIN
 from tests.bench.what_repeats import GOOD_FRAMES, known_rows
 
 if TYPE_CHECKING:
@@ -126,7 +126,9 @@ def main() -> None:
     size = sys.argv[4]
     rows, life = ([row for row in known_rows(Path(each)) if row["input"] == size] for each in sys.argv[1:3])
     draw(rows, life, Path(sys.argv[3]))
-    print(*window_table(rows), "", *kept(rows), "", *life, sep="\n")  # noqa: T201 - a command's output
+    whole, small = ([row for row in rows if (row["mark"] > STAIN) == is_small] for is_small in (False, True))
+    tables = (*window_table(rows), "", *kept(whole), "", *kept(small), "")
+    print(*tables, *life, sep="\n")  # noqa: T201 - a command's output
 
 
 if __name__ == "__main__":

@@ -91,7 +91,7 @@ def measured(pictures: EmbeddedPictures, cell: Cell) -> list[dict[str, object]]:
 
 
 def _lines(pictures: EmbeddedPictures, cell: Cell, built: Built) -> list[dict[str, object]]:
-    """A bank of a window without a mark serves all marks."""
+    """A bank of a window without a mark serves all marks of a size."""
     embeddings, carriers, _ = window(pictures, cell)
     named = {frame for group in built.groups for frame in group.rows}
     numbers = {
@@ -104,7 +104,8 @@ def _lines(pictures: EmbeddedPictures, cell: Cell, built: Built) -> list[dict[st
         "threshold": round(built.threshold, 3),
         "cpu_seconds": built.cpu_seconds,
     }
-    every = (PIT, SCRATCH, STAIN) if not cell.share and cell.line in PLACES else (cell.mark,)
+    sizes = range(STAIN + 1) if cell.mark <= STAIN else range(STAIN + 1, len(MARK_NAMES))
+    every = sizes if not cell.share and cell.line in PLACES else (cell.mark,)
     served = (replace(cell, mark=mark) for mark in every)
     return [{**asdict(each), "found": built.failing(window(pictures, each)[2]), **numbers} for each in served]
 
