@@ -44,8 +44,8 @@ class Projected:
 
     def embed(self, frames: np.ndarray) -> np.ndarray:
         """As an embedder does."""
-        cells = SIDE_PX // CELL_PX
-        patches = frames.reshape(len(frames), cells, CELL_PX, cells, CELL_PX, 3).astype(np.float32)
+        count, height, width, _ = frames.shape
+        patches = frames.reshape(count, height // CELL_PX, CELL_PX, width // CELL_PX, CELL_PX, 3).astype(np.float32)
         known = np.concatenate([patches.mean(axis=(2, 4)), patches.std(axis=(2, 4))], axis=-1)
         return known @ self._matrix
 
