@@ -42,7 +42,7 @@ def faint_members(projected: ProjectedGroups, groups: Sequence[LabelledGroup]) -
 
 
 def _grown(block: Float32[np.ndarray, "n k"], members: Bool[np.ndarray, "n"]) -> Bool[np.ndarray, "n"]:
-    """The members, and all that respond as they do: with each that joins the filter is surer of the next."""
+    """The members, and all that respond as they do: with those that join the filter is surer of the next."""
     likeness = block @ block.T
     length = np.sqrt(np.maximum(np.diag(likeness), np.finfo(np.float32).tiny))
     for _ in range(ROUNDS):

@@ -89,9 +89,10 @@ def _copies(
         return _to_each(projected.take(range(frame, frame + 1))[0], wanted)
 
     nearest = np.stack([distances(frame).min(axis=(0, 1)) for frame in range(count)])
-    near = nearest < COPY_SHARE * np.median(nearest, axis=0)
+    limits = COPY_SHARE * np.median(nearest, axis=0)
+    near = nearest < limits
     for frame in np.flatnonzero(near.any(axis=1)).tolist():
-        patches[frame] = (distances(frame) < COPY_SHARE * np.median(nearest, axis=0)).any(axis=-1)
+        patches[frame] = (distances(frame) < limits).any(axis=-1)
     return patches, near.sum(axis=1)
 
 
