@@ -47,10 +47,11 @@ def farthest_first(
     centre = sample.mean(axis=0)
     spread = (sample - centre).T @ (sample - centre)
     axes = np.linalg.eigh(spread)[1][:, ::-1][:, :_AXES].astype(np.float32)
-    along, points_along = (_along(some, centre.astype(np.float32), axes) for some in (patches, points[:given]))
+    along = _along(patches, centre.astype(np.float32), axes)
+    points_along = np.empty((len(points), axes.shape[1]), np.float32)
+    points_along[:given] = _along(points[:given], centre.astype(np.float32), axes)
     slack = _ROUNDING * np.square(along).sum(axis=1).max(initial=0)
-    places = np.concatenate([points_along, np.empty((len(points) - given, axes.shape[1]), np.float32)])
-    return np.asarray(_extended(patches, points, given, squared, nearest, along, places, slack))
+    return np.asarray(_extended(patches, points, given, squared, nearest, along, points_along, slack))
 
 
 def _along(

@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float32, Int64
 
 from softpatch.building.embedding_buffer import EmbeddingBuffer
 from softpatch.building.fitted_bank import SearchMaker
-from softpatch.building.near_patches import around, near_limits
+from softpatch.building.near_patches import around, distances_to_each, near_limits
 from softpatch.building.quarantine import SAME_PLACE_CELLS, failing_alike
 from softpatch.gate.prior_scores import PriorScores
 from softpatch.scoring.score import in_metric
@@ -95,14 +95,7 @@ def _distances(
         to_bank[:, asked] = search.nearest(np.concatenate(batch[:, asked])).distance.reshape(len(batch), -1)
         for number, at in enumerate(places_around):
             own = np.flatnonzero(place.reshape(-1) == number)
-            distance = _to_each(batch[:, *at], failing[own])
+            distance = distances_to_each(batch[:, *at], failing[own])
             nearest[rows, own] = distance.min(axis=(1, 2))
             nearer[rows, own] = np.where(distance < to_bank[:, *at, None], distance, np.inf).min(axis=(1, 2))
     return nearest, nearer
-
-
-def _to_each(
-    patches: Float32[np.ndarray, "m r c d"], failing: Float32[np.ndarray, "j d"]
-) -> Float32[np.ndarray, "m r c j"]:
-    squares = np.square(patches).sum(axis=-1)[..., None] + np.square(failing).sum(axis=1) - 2 * (patches @ failing.T)
-    return np.asarray(np.sqrt(np.maximum(squares, 0)))

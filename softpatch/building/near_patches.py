@@ -34,6 +34,14 @@ def around(row: int, column: int, cells: int) -> tuple[slice, slice]:
     return rows, slice(max(0, column - cells), column + cells + 1)
 
 
+def distances_to_each(
+    patches: Float32[np.ndarray, "*axes d"], others: Float32[np.ndarray, "j d"]
+) -> Float32[np.ndarray, "*axes j"]:
+    """From every patch to each of the others."""
+    squares = np.square(patches).sum(axis=-1)[..., None] + np.square(others).sum(axis=1) - 2 * (patches @ others.T)
+    return np.asarray(np.sqrt(np.maximum(squares, 0)))
+
+
 def _distances(patches: Float32[np.ndarray, "m r c k"], own: Float32[np.ndarray, "k"]) -> Float32[np.ndarray, "m r c"]:
     return np.asarray(np.linalg.norm(patches - own, axis=-1))
 

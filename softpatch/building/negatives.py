@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float32, Int64
 
 from softpatch.building.embedding_buffer import EmbeddingBuffer
 from softpatch.building.labels import Exemplars
-from softpatch.building.near_patches import near_patches
+from softpatch.building.near_patches import distances_to_each, near_patches
 from softpatch.building.projection import ProjectedGroups
 
 FRAMES_AT_ONCE = 128
@@ -86,7 +86,7 @@ def _copies(
     patches, wanted = np.zeros((count, *own.shape[:2]), np.bool_), own[tuple(places.T)]
 
     def distances(frame: int) -> Float32[np.ndarray, "p q places"]:
-        return _to_each(projected.take(range(frame, frame + 1))[0], wanted)
+        return distances_to_each(projected.take(range(frame, frame + 1))[0], wanted)
 
     nearest = np.stack([distances(frame).min(axis=(0, 1)) for frame in range(count)])
     limits = COPY_SHARE * np.median(nearest, axis=0)
@@ -94,13 +94,6 @@ def _copies(
     for frame in np.flatnonzero(near.any(axis=1)).tolist():
         patches[frame] = (distances(frame) < limits).any(axis=-1)
     return patches, near.sum(axis=1)
-
-
-def _to_each(
-    patches: Float32[np.ndarray, "p q k"], wanted: Float32[np.ndarray, "places k"]
-) -> Float32[np.ndarray, "p q places"]:
-    squares = np.square(patches).sum(axis=-1)[..., None] + np.square(wanted).sum(axis=1) - 2 * (patches @ wanted.T)
-    return np.asarray(np.sqrt(np.maximum(squares, 0)), np.float32)
 
 
 def _defective(defect: Exemplars, factors: Float32[np.ndarray, "p q"]) -> Bool[np.ndarray, "p q"]:

@@ -74,17 +74,22 @@ INPUT_PX, SUBPIXELS, BRIGHT, TESTED_FRAMES = 224, 16, 150, 60
 FRAMES_AT_ONCE = 16
 
 
+def kind_of(mark: int) -> int:
+    """Pit, scratch or stain, of either size."""
+    return mark % (STAIN + 1)
+
+
 def painted(image: np.ndarray, mark: int, place: tuple[float, float], rng: np.random.Generator) -> np.ndarray:
     """The picture with one mark, the same each time but for 1.5 px of the input and 5 % of brightness."""
     height, width = image.shape[:2]
     unit = np.array([width, height]) / INPUT_PX
-    kind, size = mark % 3, SMALL if mark > STAIN else 1.0
+    size = SMALL if mark > STAIN else 1.0
     x, y = np.array(place) * (width, height) + rng.uniform(-1.5, 1.5, 2) * unit
     (radius_x, radius_y, angle), strength, gray = {
         PIT: ((6, 6, 0), 0.9, 20),
         SCRATCH: ((16, 2, rng.normal(10, 2)), 0.9, 40 if image.mean() > BRIGHT else 235),
         STAIN: ((14, 10, 10), 0.7, 45),
-    }[kind]
+    }[kind_of(mark)]
     mask = np.zeros((height, width), np.float32)
     centre = (int(x * SUBPIXELS), int(y * SUBPIXELS))
     axes = (int(radius_x * size * unit[0] * SUBPIXELS), int(radius_y * size * unit[1] * SUBPIXELS))
@@ -120,7 +125,8 @@ class EmbeddedPictures:
             return self._kept(line, name, self._files(line, split, "good"), lambda _, image: image)
         files = self._files(line, split, "good")[: None if split == "train" else TESTED_FRAMES]
         seed = split != "train"
-        paint = lambda i, image: painted(image, mark, PLACES[line][mark % 3], np.random.default_rng([mark, i, seed]))  # noqa: E731
+        place = PLACES[line][kind_of(mark)]
+        paint = lambda i, image: painted(image, mark, place, np.random.default_rng([mark, i, seed]))  # noqa: E731
         return self._kept(line, f"{name}_p{mark}", files, paint)
 
     def patterned(self, line: str, split: str, kind: str) -> np.ndarray:

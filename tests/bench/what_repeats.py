@@ -125,6 +125,8 @@ def cells(size: str) -> Iterator[Cell]:
         yield from (cell for cell in _cells(size, frames, mark, shares) if cell.line in PLACES)
     for frames, mark in product((60, 200, 400), (PIT, SCRATCH, STAIN)):
         yield from _cells(size, frames, mark, (0.0, 0.02, 0.04, 0.1, 0.2, 0.3))
+    for frames, mark in product((200, 60), range(STAIN + 1, len(MARK_NAMES))):
+        yield from _cells(size, frames, mark, (0.0, 0.04, 0.1, 0.3))
 
 
 def _cells(size: str, frames: int, mark: int, shares: tuple[float, ...]) -> Iterator[Cell]:
