@@ -71,6 +71,15 @@ def test_every_layer_but_the_first_runs_in_integers(tmp_path: Path) -> None:
     assert not {"Clip", "Sigmoid"} & set(kinds[2:])
 
 
+def test_a_tensor_has_one_step_and_one_zero() -> None:
+    """Not an array of one: ONNX Runtime before 1.32 refuses to add two of those."""
+    model = onnx.load_model_from_string(quantised(small_network(), FRAMES).model)
+    shape = {each.name: list(each.dims) for each in model.graph.initializer}
+    ends = [shape[name] for node in model.graph.node if node.op_type == "QuantizeLinear" for name in node.input[1:]]
+    assert len(ends) > 26
+    assert ends == [[]] * len(ends)
+
+
 def test_no_sum_of_two_products_exceeds_16_bits() -> None:
     """Processors without VNNI add two products in 16 bits and cut the sum: they would score otherwise."""
     model = onnx.load_model_from_string(quantised(small_network(), FRAMES).model)
