@@ -44,6 +44,7 @@ OPTIONAL_TENSORS: Mapping[str, tuple[str, tuple[int | str, ...]]] = MappingProxy
         "confirmed": ("bool", ("patches",)),
         "ignored": ("bool", ("rows", "columns")),
         "calibration_excluded": ("bool", ("frames",)),
+        "elsewhere_scores": ("float32", ("frames",)),
         "no_part_vectors": ("float32", ("no_part_patches", "dimension")),
         "negative_vectors": ("float32", ("negatives", "dimension")),
         "metric": ("float32", ("dimension", "dimension")),
@@ -65,7 +66,8 @@ class Bank:
     `source_frame` and `probe_frames` count in `manifest.frame_names`; positions are (row, column) of the grid.
     `calibration_scores` are cross-fitted: comparable with this bank's scores. L2 units throughout. `confirmed` patches
     are of frames that a person called good; `ignored` positions never score; `calibration_excluded` frames belong to
-    groups that are not learnt, so that no threshold is drawn from them. `negative_vectors` are patches of defects that
+    groups that are not learnt, so that no threshold is drawn from their scores, but from their `elsewhere_scores`,
+    outside the group's place (0 where none counts). `negative_vectors` are patches of defects that
     people named. Within `second_frame_within` of a patch the window held others like it, of two blocks of time, whether
     or not they are in the bank; infinite where it is not known to. `vectors` and `negative_vectors` are embeddings
     times the `metric`, where there is one; `no_part_vectors` are as the network gives them. `position_weights` multiply
@@ -87,6 +89,7 @@ class Bank:
     confirmed: Bool[np.ndarray, "patches"] | None = None
     ignored: Bool[np.ndarray, "rows columns"] | None = None
     calibration_excluded: Bool[np.ndarray, "frames"] | None = None
+    elsewhere_scores: Float32[np.ndarray, "frames"] | None = None
     no_part_vectors: Float32[np.ndarray, "no_part_patches dimension"] | None = None
     negative_vectors: Float32[np.ndarray, "negatives dimension"] | None = None
     metric: Float32[np.ndarray, "dimension dimension"] | None = None
@@ -94,10 +97,10 @@ class Bank:
 
     @property
     def threshold_scores(self) -> Float32[np.ndarray, "counted"]:
-        """The calibration scores that a threshold is drawn from: those of frames that may be learnt."""
+        """What a threshold is drawn from: a score of every frame that is learnt, at least in part."""
         if self.calibration_excluded is None:
             return self.calibration_scores
-        return np.asarray(self.calibration_scores[~self.calibration_excluded])
+        return counted_scores(self.calibration_scores, self.calibration_excluded, self.elsewhere_scores)
 
     @property
     def scoring(self) -> ScoringRule:
@@ -108,6 +111,17 @@ class Bank:
     def trusted_patches(self) -> int:
         """How many patches, from the first on, are trusted."""
         return self.manifest.trusted_patches
+
+
+def counted_scores(
+    scores: Float32[np.ndarray, "frames"],
+    excluded: Bool[np.ndarray, "frames"],
+    elsewhere: Float32[np.ndarray, "frames"] | None,
+) -> Float32[np.ndarray, "counted"]:
+    """The scores that a threshold is drawn from, in the order of the window: of excluded frames those elsewhere."""
+    if elsewhere is None:
+        return np.asarray(scores[~excluded])
+    return np.asarray(np.where(excluded, elsewhere, scores)[~excluded | (elsewhere > 0)])
 
 
 def bank_version(data: bytes) -> str:
@@ -233,8 +247,8 @@ def _check_values(tensors: Mapping[str, np.ndarray], manifest: Manifest) -> None
         raise InvalidBank("tensor position_weights holds values that are not positive")
     if not (tensors.get("second_frame_within", np.zeros(1)) >= 0).all():
         raise InvalidBank("tensor second_frame_within holds values that are no distances")
-    for name in ("calibration_scores", "probe_scores"):
-        if (tensors[name] < 0).any():
+    for name in ("calibration_scores", "elsewhere_scores", "probe_scores"):
+        if (tensors.get(name, np.zeros(1)) < 0).any():
             raise InvalidBank(f"tensor {name} holds negative scores")
     frames = len(manifest.frame_names)
     _check_range("source_frame", tensors["source_frame"], frames)

@@ -180,7 +180,7 @@ def _buffer_of(batches: Iterable[np.ndarray], frames: int) -> EmbeddingBuffer:
 def _calibrated(fitted: Fit, window: EmbeddingBuffer) -> tuple[Scorer, np.ndarray]:
     """A scorer against the window's bank, and the scores that a threshold is drawn from."""
     weighed, scores = weigh_positions(fitted, cross_fit(window, fitted, make_search=FlatSearch))
-    return weighed.bank.scorer(FlatSearch), scores[~fitted.labels.not_learnt]
+    return weighed.bank.scorer(FlatSearch), scores.counted(fitted.labels.not_learnt)
 
 
 def _scores(scorer: Scorer, batches: Iterable[np.ndarray]) -> np.ndarray:

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-from jaxtyping import Bool
 
 from softpatch.bank import Bank
 from softpatch.building.calibrate import Calibration
@@ -50,7 +49,7 @@ def assemble(
         soft_weights=fitted.bank.soft_weights,
         source_frame=fitted.bank.patches.frame,
         source_position=fitted.bank.patches.position,
-        calibration_scores=calibration.scores,
+        calibration_scores=calibration.scores.whole,
         calibration_statistics=window.statistics[:used],
         calibration_sketches=window.sketches[:used],
         probe_frames=probed,
@@ -63,6 +62,7 @@ def assemble(
         metric=fitted.bank.metric,
         position_weights=calibration.position_weights,
         calibration_excluded=_if_any(fitted.labels.not_learnt),
+        elsewhere_scores=_if_any(calibration.scores.elsewhere),
         no_part_vectors=None if no_part is None else no_part.vectors,
     )
     golden = golden_result(bank, window.embeddings, fitted.labels.known.exemplars, make_search)
@@ -73,5 +73,5 @@ def assemble(
     )
 
 
-def _if_any(which: Bool[np.ndarray, "n"]) -> Bool[np.ndarray, "n"] | None:
+def _if_any(which: np.ndarray) -> np.ndarray | None:
     return which if which.any() else None

@@ -11,7 +11,7 @@ from softpatch.building.cross_fit import cross_fit
 from softpatch.building.fit import Fit
 from softpatch.building.fitted_bank import SearchMaker
 from softpatch.building.planting import planted_scores
-from softpatch.building.position_weights import weigh_positions
+from softpatch.building.position_weights import FrameScores, weigh_positions
 from softpatch.building.progress import BuildProgress, silent
 from softpatch.building.window import Window
 from softpatch.calibration.detection import DetectionCurve, PlantResult, detection_curve
@@ -27,7 +27,7 @@ class Calibration:
     `position_weights` are those of the bank, by which the scores are, too.
     """
 
-    scores: Float32[np.ndarray, "frames"]
+    scores: FrameScores
     suggestion: Suggestion
     detection: DetectionCurve | None
     position_weights: Float32[np.ndarray, "p q"] | None = None
@@ -53,7 +53,8 @@ def calibrate(
     patch_scores = cross_fit(window.embeddings, fitted, make_search=make_search, progress=progress)
     fitted, scores = weigh_positions(fitted, patch_scores)
     learnt = ~fitted.labels.not_learnt
-    suggestion = suggest(scores[learnt], false_reject_ratio=settings.false_reject_ratio, seed=settings.seed)
+    counted = scores.counted(fitted.labels.not_learnt)
+    suggestion = suggest(counted, false_reject_ratio=settings.false_reject_ratio, seed=settings.seed)
     threshold = suggestion.threshold.value
     planted = planted_scores(
         frames,
@@ -61,7 +62,7 @@ def calibrate(
         fitted,
         embedder,
         geometry,
-        passing=np.flatnonzero(learnt & (scores <= threshold)).tolist(),
+        passing=np.flatnonzero(learnt & (scores.whole <= threshold)).tolist(),
         plants=settings.detection_plants,
         make_search=make_search,
         pool=pool,

@@ -14,11 +14,18 @@ from softpatch.building.rejection import ALIGNED_SIGMAS, suspicious_frames
 from softpatch.manifest import GroupLabel
 
 NOT_LEARNT: frozenset[GroupLabel] = frozenset({"open", "defect", "no_part"})
-"""Labels whose frames enter no bank, at their place, and no threshold."""
+"""Labels whose frames are not learnt: they enter no bank at their place, and no threshold by it."""
 
 JOINED: frozenset[GroupLabel] = frozenset({"open", "defect"})
 """Labels of groups that frames may join: those that the bank in force passes, and the group's own faintest. Not
 `no_part`: what joined would say of later frames whether there is a part."""
+
+ELSEWHERE = 4
+"""Patches from a group's place on, beyond which its frames count for the threshold: what the network sees of a mark
+fades, and its faint rim would raise the threshold where the bank does not learn it."""
+
+MOST_AROUND = 0.5
+"""Share of the grid that a place and what is around it may take for that: a maximum over fewer patches is lower."""
 
 MOST_EXCLUDED = 0.5
 """Share of a window that groups may keep out of the bank: with more, too little is left to learn from."""
@@ -146,13 +153,40 @@ def _within_limit(new: list[LabelledGroup], known: list[LabelledGroup], window_f
 def frames_not_learnt(
     groups: Sequence[LabelledGroup], exemplars: Sequence[Exemplars], *, window_frames: int
 ) -> Bool[np.ndarray, "frames"]:
-    """The window's frames that no threshold may be drawn from."""
+    """The window's frames that are not learnt: no threshold may be drawn from what they score as a whole."""
     rows = [each.rows for each in groups if not each.learnt]
     rows += [each.rows for each in exemplars if each.labelled.label in NOT_LEARNT]
     found = np.zeros(window_frames, np.bool_)
     for row in {row for some in rows for row in some if row < window_frames}:
         found[row] = True
     return found
+
+
+def patches_elsewhere(
+    groups: Sequence[LabelledGroup],
+    exemplars: Sequence[Exemplars],
+    *,
+    shape: tuple[int, int, int],
+) -> Bool[np.ndarray, "frames p q"]:
+    """Of the window's frames that are kept out at one place alone, as parts lie alike, the patches far from it.
+
+    They are learnt, and count for the threshold: without them a window of 60 frames a third of which carry a mark would
+    be one of 40, with a threshold that is higher for it. Frames on which a person has a word do not count. `shape` is
+    the window's: frames, rows, columns.
+    """
+    window_frames = shape[0]
+    kept_out, place = np.zeros(window_frames, np.bool_), np.zeros(shape, np.bool_)
+    for each in groups:
+        if not each.learnt:
+            rows = [row for row in each.rows if row < window_frames]
+            by_place = each.label in JOINED and (each.group is None or each.group.frame_cells is None)
+            kept_out[rows] = True
+            place[rows] |= with_margin(each.cells, ELSEWHERE) if by_place else True
+    for labelled in exemplars:
+        if labelled.labelled.origin == "feedback":
+            place[[row for row in labelled.rows if row < window_frames]] = True
+    kept_out &= place.mean(axis=(1, 2)) <= MOST_AROUND
+    return kept_out[:, None, None] & ~place
 
 
 def patch_labels(

@@ -19,6 +19,7 @@ from softpatch.building.label_masks import (
     joined,
     labelled_groups,
     patch_labels,
+    patches_elsewhere,
     still_named,
 )
 from softpatch.building.labels import Exemplars
@@ -59,6 +60,8 @@ class WindowLabels:
     groups: Sequence[LabelledGroup]
     patches: PatchLabels
     not_learnt: Bool[np.ndarray, "frames"]
+    elsewhere: Bool[np.ndarray, "frames p q"]
+    """Of frames that are not learnt, the patches that count for the threshold all the same."""
 
     @property
     def no_part_rows(self) -> list[int]:
@@ -109,6 +112,9 @@ def label_window(
         new = [{*some, *others} for some, others in zip(faint, passing, strict=True)]
         groups = joined(groups, known.exemplars, new, window_frames=known.window_frames)
     not_learnt = frames_not_learnt(groups, known.exemplars, window_frames=known.window_frames)
+    elsewhere = np.zeros((known.window_frames, *mask.factors.shape[1:]), np.bool_)
+    if mask.aligned:
+        elsewhere = patches_elsewhere(groups, known.exemplars, shape=elsewhere.shape)
     patches = patch_labels(mask.factors, groups, known.exemplars, window_frames=known.window_frames)
     if known.ignored is not None:
         patches = replace(patches, ignored=known.ignored)
@@ -129,6 +135,7 @@ def label_window(
         )
         patches.excluded[: known.window_frames] |= vouching.patches
         not_learnt |= vouching.frames
+        elsewhere[vouching.frames] = False
     learnt = int((~not_learnt).sum())
     if not_learnt.any() and learnt < settings.fewest_frames:
         raise TooFewFrames(
@@ -137,7 +144,7 @@ def label_window(
         )
     if any(map(len, negatives)):
         patches = replace(patches, negatives=np.concatenate(negatives))
-    return WindowLabels(known, groups, patches, not_learnt)
+    return WindowLabels(known, groups, patches, not_learnt, elsewhere)
 
 
 def _found(

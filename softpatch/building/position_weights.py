@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float32, Int64
 
+from softpatch.bank import counted_scores
 from softpatch.building.fit import Fit
 
 REACH = 0.07
@@ -31,19 +32,41 @@ the density that the other frames have where a frame's highest score is: 0.37 to
 0.14 more of all defects, and 0.04 to 0.15 on lines where they find fewer."""
 
 
-def weigh_positions(
-    fitted: Fit, patch_scores: Float32[np.ndarray, "frames p q"]
-) -> tuple[Fit, Float32[np.ndarray, "frames"]]:
-    """The fit, with position weights where they help, and one score per frame, from all frames' cross-fitted scores.
+@dataclass(frozen=True)
+class FrameScores:
+    """What each frame of the window scores: by all its patches, and by those that count though it is not learnt.
+
+    `elsewhere` is 0 for a frame that counts whole, or not at all.
+    """
+
+    whole: Float32[np.ndarray, "frames"]
+    elsewhere: Float32[np.ndarray, "frames"]
+
+    def counted(self, excluded: Bool[np.ndarray, "frames"]) -> Float32[np.ndarray, "counted"]:
+        """Those that a threshold is drawn from; `excluded` frames are not learnt."""
+        return counted_scores(self.whole, excluded, self.elsewhere)
+
+
+def weigh_positions(fitted: Fit, patch_scores: Float32[np.ndarray, "frames p q"]) -> tuple[Fit, FrameScores]:
+    """The fit, with position weights where they help, and the frames' scores, from all frames' cross-fitted ones.
 
     Each frame's score is by the weights as they would be without its block of time. Where parts lie turned and shifted
     a position means nothing: there are none.
     """
+    weighed, weighted = _weighed(fitted, patch_scores)
+    elsewhere = np.where(fitted.labels.elsewhere, weighted, 0)
+    return weighed, FrameScores(weighted.max(axis=(1, 2)), elsewhere.max(axis=(1, 2)).astype(np.float32))
+
+
+def _weighed(
+    fitted: Fit, patch_scores: Float32[np.ndarray, "frames p q"]
+) -> tuple[Fit, Float32[np.ndarray, "frames p q"]]:
+    """The fit and all patch scores by its weights, where it has any."""
     highest = patch_scores.max(axis=(1, 2))
     learnt = ~fitted.labels.not_learnt
     counted = learnt & (highest > 0) & (highest <= np.quantile(highest[learnt], 1 - LEFT_OUT))
     if not fitted.mask.aligned or counted.sum() < FEWEST_FRAMES:
-        return fitted, highest
+        return fitted, patch_scores
     places = patch_scores.reshape(len(patch_scores), -1).argmax(axis=1)
     found = _Highest(places, counted, fitted.bank.ignored, patch_scores.shape[1:])
     without = [found.density_without(block) for block in fitted.blocks]
@@ -52,9 +75,9 @@ def weigh_positions(
     part = np.clip((concentration - SCATTERED) / (CONCENTRATED - SCATTERED), 0, 1)
     power = fitted.settings.position_power * float(part)
     if not power:
-        return fitted, highest
+        return fitted, patch_scores
     parts = [
-        (patch_scores[block.start : block.stop] * density**-power).max(axis=(1, 2))
+        patch_scores[block.start : block.stop] * density**-power
         for density, block in zip(without, fitted.blocks, strict=True)
     ]
     weights = found.density_without(range(0)) ** -power

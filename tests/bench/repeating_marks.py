@@ -277,7 +277,7 @@ def build(
     with ThreadPoolExecutor(1) as pool:
         fitted = fit(buffer, settings, pool, known=known, blocks=blocks, upright=upright)
     fitted, scores = weigh_positions(fitted, cross_fit(buffer, fitted, make_search=one_core_search))
-    counted = scores[~fitted.labels.not_learnt]
+    counted = scores.counted(fitted.labels.not_learnt)
     threshold = suggest(counted, false_reject_ratio=settings.false_reject_ratio, seed=settings.seed).threshold.value
     return Built(fitted.bank.scorer(one_core_search), threshold, fitted, round(time.process_time() - begun, 1))
 

@@ -99,6 +99,22 @@ def test_what_a_bank_may_lack_comes_back() -> None:
     np.testing.assert_array_equal(back.position_weights, weights)
 
 
+def test_a_threshold_is_drawn_from_what_excluded_frames_score_elsewhere() -> None:
+    """In the order of the window; one without such a score does not count. A bank file keeps both."""
+    bank = golden_bank()
+    frames = len(bank.calibration_scores)
+    excluded, elsewhere = np.zeros(frames, np.bool_), np.zeros(frames, np.float32)
+    excluded[[1, 2]], elsewhere[1] = True, 0.5
+    expected = [bank.calibration_scores[0], 0.5, *bank.calibration_scores[3:]]
+    whole = replace(bank, calibration_excluded=excluded)
+    counted = replace(whole, elsewhere_scores=elsewhere)
+    assert counted.threshold_scores.tolist() == expected
+    assert bank_from_bytes(bank_to_bytes(counted)).threshold_scores.tolist() == expected
+    assert whole.threshold_scores.tolist() == [expected[0], *expected[2:]]
+    with pytest.raises(InvalidBank, match="tensor elsewhere_scores holds negative scores"):
+        bank_from_bytes(bank_to_bytes(replace(whole, elsewhere_scores=elsewhere - 1)))
+
+
 @pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(

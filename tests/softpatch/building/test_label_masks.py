@@ -8,7 +8,15 @@ import numpy as np
 import pytest
 
 from softpatch.building.group_records import group_records, named_frames
-from softpatch.building.label_masks import LabelledGroup, frames_not_learnt, joined, patch_labels, still_named
+from softpatch.building.label_masks import (
+    ELSEWHERE,
+    LabelledGroup,
+    frames_not_learnt,
+    joined,
+    patch_labels,
+    patches_elsewhere,
+    still_named,
+)
 from softpatch.building.labels import Exemplars, LabelledFrames
 from softpatch.building.minority_groups import MinorityGroup
 from softpatch.building.window import UsableFrames
@@ -114,3 +122,57 @@ def test_a_new_group_is_known_by_the_frames_that_it_was_found_in() -> None:
     geometry = FrameGeometry(mode="squash", height_px=32, width_px=32)
     (record,) = group_records([new], frames, ["a", "b", "c"], geometry)
     assert (record.members, record.examples) == (["a", "b", "c"], ["c", "a"])
+
+
+WIDE = (5, 20, 20)
+CORNER = np.zeros(WIDE[1:], np.bool_)
+CORNER[2, 3] = True
+
+
+def at_the_corner(label: GroupLabel, rows: tuple[int, ...]) -> LabelledGroup:
+    """A group at one patch of a larger grid."""
+    return replace(group(label, rows), cells=CORNER, core=CORNER)
+
+
+@pytest.mark.parametrize("label", ["open", "defect"])
+def test_a_frame_that_is_kept_out_at_a_place_counts_by_the_patches_far_from_it(label: GroupLabel) -> None:
+    """Rows of the window alone; its other frames are learnt and count whole."""
+    elsewhere = patches_elsewhere([at_the_corner(label, (0, 2, 7))], (), shape=WIDE)
+    around = np.zeros(WIDE[1:], np.bool_)
+    around[: 2 + ELSEWHERE + 1, : 3 + ELSEWHERE + 1] = True
+    for row in range(5):
+        assert np.array_equal(elsewhere[row], ~around if row in {0, 2} else np.zeros_like(around))
+
+
+def test_a_frame_of_two_groups_counts_by_what_is_far_from_both() -> None:
+    """Of two that wait; with none that is without a part, whose frames do not count at all."""
+    other = np.flip(CORNER)
+    both = patches_elsewhere(
+        [at_the_corner("open", (0,)), replace(at_the_corner("open", (0, 1)), cells=other)], (), shape=WIDE
+    )
+    assert not both[0][:7, :8].any()
+    assert not both[0][13:, 12:].any()
+    assert both[0][9, 9]
+    assert both[1][0, 0]
+    empty = patches_elsewhere([at_the_corner("open", (0, 1)), at_the_corner("no_part", (0,))], (), shape=WIDE)
+    assert empty.any(axis=(1, 2)).tolist() == [False, True, False, False, False]
+
+
+def test_what_is_good_wide_or_wherever_it_lies_does_not_count_in_part() -> None:
+    """A good group is learnt; of half the grid too little is left; a place of each frame's own may be incomplete."""
+    half = np.zeros(WIDE[1:], np.bool_)
+    half[:, :7] = True
+    own = MinorityGroup((2,), CORNER, CORNER, 2, 3.0, frame_cells=CORNER[None])
+    groups = [
+        at_the_corner("good", (0,)),
+        replace(at_the_corner("open", (1,)), cells=half),
+        replace(at_the_corner("open", (2,)), group=own),
+    ]
+    assert not patches_elsewhere(groups, (), shape=WIDE).any()
+
+
+def test_a_frame_on_which_a_person_has_a_word_does_not_count_in_part() -> None:
+    """It was looked at: what it is was said of all of it."""
+    word = Exemplars(LabelledFrames("w", "defect", "feedback", None, ()), (0, 9), np.ones(WIDE[1:], np.bool_))
+    elsewhere = patches_elsewhere([at_the_corner("open", (0, 1))], [word], shape=WIDE)
+    assert elsewhere.any(axis=(1, 2)).tolist() == [False, True, False, False, False]

@@ -1,6 +1,7 @@
 """Positions where good frames often have their highest score count less, where that says something."""
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -57,7 +58,7 @@ def test_a_position_where_most_frames_have_their_highest_counts_less() -> None:
     assert (np.delete(weights.ravel(), np.ravel_multi_index(RESTLESS, weights.shape)) >= weights[RESTLESS]).all()
     assert weights.max() == pytest.approx(1.0, abs=0.1)
     plain = patch_scores.max(axis=(1, 2))
-    assert np.quantile(scores, 0.9) < 0.9 * np.quantile(plain, 0.9)
+    assert np.quantile(scores.whole, 0.9) < 0.9 * np.quantile(plain, 0.9)
 
 
 def test_a_defect_elsewhere_is_seen_that_was_hidden_by_it() -> None:
@@ -84,7 +85,7 @@ def test_all_positions_count_alike_where_nothing_stands_out_or_parts_lie_turned(
         found, patch_scores = fitted(embeddings, settings)
         weighed, scores = weigh_positions(found, patch_scores)
         assert weighed.bank.position_weights is None
-        np.testing.assert_array_equal(scores, patch_scores.max(axis=(1, 2)))
+        np.testing.assert_array_equal(scores.whole, patch_scores.max(axis=(1, 2)))
 
 
 def test_a_frames_score_is_as_a_frame_to_come_would_have() -> None:
@@ -97,7 +98,25 @@ def test_a_frames_score_is_as_a_frame_to_come_would_have() -> None:
     weights = weighed.bank.position_weights
     assert weights is not None
     assert weights[6, 6] < 0.95
-    assert (scores[own] >= patch_scores[own, 6, 6]).all()
+    assert (scores.whole[own] >= patch_scores[own, 6, 6]).all()
+
+
+def test_a_frame_that_is_not_learnt_counts_by_its_patches_elsewhere() -> None:
+    """By the weights that its whole score has; one without such patches does not count, and one that is learnt does."""
+    found, patch_scores = restless_line()
+    elsewhere = np.zeros(patch_scores.shape, np.bool_)
+    elsewhere[3, 6:] = True
+    not_learnt = np.zeros(FRAMES, np.bool_)
+    not_learnt[[3, 5]] = True
+    labels = replace(found.labels, not_learnt=not_learnt, elsewhere=elsewhere)
+    weighed, scores = weigh_positions(replace(found, labels=labels), patch_scores)
+    assert weighed.bank.position_weights is not None
+    assert np.flatnonzero(scores.elsewhere).tolist() == [3]
+    own = patch_scores[3, 6:].max()
+    assert 0.8 * own < scores.elsewhere[3] != own
+    assert scores.elsewhere[3] < scores.whole[3]
+    expected = [scores.elsewhere[row] if row == 3 else scores.whole[row] for row in range(FRAMES) if row != 5]
+    assert scores.counted(not_learnt).tolist() == expected
 
 
 def test_banks_that_leave_a_block_out_have_the_weights() -> None:
