@@ -112,6 +112,25 @@ def kept(rows: Sequence[Row]) -> Iterator[str]:
         yield f"| {share:.0%} | {windows} | " + " | ".join(map(str, counts)) + " |"
 
 
+def by_line(rows: Sequence[Row]) -> Iterator[str]:
+    """By line and length, over all marks and draws: what is found over what the windows without the mark find."""
+    key = lambda row: (row["line"], row["mark"], row["frames"], row.get("draw", 0))  # noqa: E731
+    clean = {key(row): row for row in rows if not row["share"] and row["policy"] == "ask"}
+    groups: dict[tuple[object, ...], list[tuple[Row, Row]]] = defaultdict(list)
+    for row in rows:
+        if row["share"] and row["policy"] == "ask" and key(row) in clean:
+            groups[row["line"], row["frames"], row["share"] <= BARS_SHARE].append((row, clean[key(row)]))
+    yield "| line, frames | share | windows | of them 0.95 | found, over all | good rejected, at 0 % |"
+    yield "|---|---|---|---|---|---|"
+    for (line, frames, few), pairs in sorted(groups.items()):
+        found, before, rejected, at_none = (
+            mean(pair[side][name] for pair in pairs) for name in ("found", "good_rejected") for side in (0, 1)
+        )
+        counts = f"{len(pairs)} | {sum(_still_found(*pair) for pair in pairs)} | {found / before:.2f}"
+        share = f"{'to' if few else 'over'} {BARS_SHARE:.0%}"
+        yield f"| {line}, {frames} | {share} | {counts} | {rejected:.1%}, {at_none:.1%} |"
+
+
 def _still_found(row: Row, clean: Row) -> bool:
     return bool(row["found"] >= FOUND_LIMIT * clean["found"])
 
@@ -125,9 +144,10 @@ def main() -> None:
     """The picture into its file, the tables on the screen."""
     size = sys.argv[4]
     rows, life = ([row for row in known_rows(Path(each)) if row["input"] == size] for each in sys.argv[1:3])
+    every, rows = rows, [row for row in rows if not row.get("draw")]
     draw(rows, life, Path(sys.argv[3]))
     whole, small = ([row for row in rows if (row["mark"] > STAIN) == is_small] for is_small in (False, True))
-    tables = (*window_table(rows), "", *kept(whole), "", *kept(small), "")
+    tables = (*window_table(rows), "", *kept(whole), "", *kept(small), "", *by_line(every), "")
     print(*tables, *life, sep="\n")  # noqa: T201 - a command's output
 
 

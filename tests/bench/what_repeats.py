@@ -2,7 +2,8 @@
 
 `python -m tests.bench.what_repeats DATA CACHE ROWS INPUT [CELL...]`: the folder of real images, a folder for
 embeddings, made once, the file of rows, and `auto` or `fast`; rows that the file holds are passed over, so that a run
-that was cut off goes on. CELL, such as `tile:pit:60:0.1`, is one window in place of all. One core.
+that was cut off goes on. CELL, such as `tile:pit:60:0.1`, is one window in place of all; `tile:pit:60:0.1@3` is another
+draw of its frames and carriers. One core.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ SHORTEST_LINE = 200
 class Cell:
     """One window: a line, its length, and what share of it carries which mark. It gives a row for either policy.
 
-    `input`: `auto` or `fast`, as in the settings of a build.
+    `input`: `auto` or `fast`, as in the settings of a build. `draw`: which frames and carriers are drawn.
     """
 
     input: str
@@ -45,15 +46,20 @@ class Cell:
     mark: int
     frames: int
     share: float
+    draw: int = 0
+
+    def drawn(self, of: int) -> tuple[np.ndarray, np.ndarray]:
+        """The frames of the window, of so many, in order of time; and the carriers among them."""
+        count = min(self.frames, of)
+        rng = np.random.default_rng([self.draw, count])
+        chosen = np.sort(rng.choice(of, count, replace=False))
+        return chosen, np.sort(rng.choice(count, round(self.share * count), replace=False))
 
 
 def window(pictures: EmbeddedPictures, cell: Cell) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Embeddings in order of time, which of them carry the mark, and defective frames that are not in it."""
     good = pictures.good(cell.line, "train")
-    count = min(cell.frames, len(good))
-    rng = np.random.default_rng([0, count])
-    which = np.sort(rng.choice(len(good), count, replace=False))
-    carriers = np.sort(rng.choice(count, round(cell.share * count), replace=False))
+    which, carriers = cell.drawn(len(good))
     embeddings = np.array(good[which])
     if cell.line in PLACES:
         embeddings[carriers] = pictures.good(cell.line, "train", cell.mark)[which[carriers]]
@@ -69,10 +75,8 @@ def _upright(pictures: EmbeddedPictures, cell: Cell) -> UprightReading:
     if cell.line in PLACES:
         return nothing_upright
     files = pictures.good_files(cell.line)
-    count = min(cell.frames, len(files))
-    rng = np.random.default_rng([0, count])
-    chosen = [files[row] for row in np.sort(rng.choice(len(files), count, replace=False))]
-    carriers = np.sort(rng.choice(count, round(cell.share * count), replace=False))
+    which, carriers = cell.drawn(len(files))
+    chosen = [files[row] for row in which]
     real = pictures.defective_files(cell.line, SCREW_DEFECT)
     for number, row in enumerate(carriers):
         chosen[row] = real[number % (len(real) // 2)]
@@ -140,9 +144,10 @@ def _cells(size: str, frames: int, mark: int, shares: tuple[float, ...]) -> Iter
 
 
 def cell_of(size: str, text: str) -> Cell:
-    """The window that `tile:pit:60:0.1` names."""
-    line, mark, frames, share = text.split(":")
-    return Cell(size, line, MARK_NAMES.index(mark), int(frames), float(share))
+    """The window that `tile:pit:60:0.1` names, or `tile:pit:60:0.1@3`."""
+    window, _, draw = text.partition("@")
+    line, mark, frames, share = window.split(":")
+    return Cell(size, line, MARK_NAMES.index(mark), int(frames), float(share), int(draw or 0))
 
 
 def known_rows(file: Path) -> list[dict[str, object]]:
@@ -151,8 +156,8 @@ def known_rows(file: Path) -> list[dict[str, object]]:
 
 
 def key_of(row: Mapping[str, object]) -> tuple[object, ...]:
-    """What tells a cell from all others."""
-    return tuple(row[field.name] for field in fields(Cell))
+    """What tells a cell from all others; a row without a draw is of the first."""
+    return tuple(row.get(field.name, 0) if field.name == "draw" else row[field.name] for field in fields(Cell))
 
 
 def main() -> None:
