@@ -52,7 +52,8 @@ OPTIONAL_TENSORS: Mapping[str, tuple[str, tuple[int | str, ...]]] = MappingProxy
     }
 )
 """Those that a bank may lack: `metric` where parts lie alike, `position_weights` where good frames have their highest
-scores anywhere, the others but the first where its window holds no groups and its view no labelled frames."""
+scores anywhere, `elsewhere_scores` where no group is at one place alone, the others but the first where its window
+holds no groups and its view no labelled frames."""
 
 
 class InvalidBank(ValueError):
@@ -97,7 +98,7 @@ class Bank:
 
     @property
     def threshold_scores(self) -> Float32[np.ndarray, "counted"]:
-        """What a threshold is drawn from: a score of every frame that is learnt, at least in part."""
+        """What a threshold is drawn from: scores of learnt frames, and of those kept out at one place by the rest."""
         if self.calibration_excluded is None:
             return self.calibration_scores
         return counted_scores(self.calibration_scores, self.calibration_excluded, self.elsewhere_scores)
@@ -273,6 +274,9 @@ def _check_counts(tensors: Mapping[str, np.ndarray], manifest: Manifest) -> None
         raise InvalidBank("tensor no_part_vectors holds no patches")
     if "negative_vectors" in tensors and not len(tensors["negative_vectors"]):
         raise InvalidBank("tensor negative_vectors holds no patches")
+    elsewhere, excluded = tensors.get("elsewhere_scores"), tensors.get("calibration_excluded")
+    if elsewhere is not None and (excluded is None or (elsewhere[~excluded] != 0).any()):
+        raise InvalidBank("tensor elsewhere_scores holds scores of frames that calibration_excluded does not name")
     if "calibration_excluded" in tensors and tensors["calibration_excluded"].all():
         raise InvalidBank("tensor calibration_excluded leaves no frame for the threshold")
 

@@ -42,7 +42,8 @@ def group_words(group: GroupRecord) -> str:
 def bank_facts(bank: Bank, version: str, size_bytes: int, *, interval_ratio_limit: float) -> dict[str, object]:
     """What a bank was built from and decides by; its threshold is provisional while less certain than the limit."""
     manifest, frames = bank.manifest, len(bank.calibration_scores)
-    doubt = why_uncertain(manifest.threshold, frames=frames, interval_ratio_limit=interval_ratio_limit)
+    counted = len(bank.threshold_scores)
+    doubt = why_uncertain(manifest.threshold, frames=counted, interval_ratio_limit=interval_ratio_limit)
     return {
         "version": version,
         "view": manifest.view,

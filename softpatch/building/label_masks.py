@@ -1,5 +1,6 @@
 """What labels make of a window's patches: which are learnt whatever the discriminator says, and which never are."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -7,7 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Float32
 
 from softpatch.building.denoise import PatchLabels
-from softpatch.building.grid_margin import with_margin
+from softpatch.building.grid_margin import MARGIN, with_margin
 from softpatch.building.labels import Exemplars
 from softpatch.building.minority_groups import MinorityGroup
 from softpatch.building.rejection import ALIGNED_SIGMAS, suspicious_frames
@@ -20,12 +21,12 @@ JOINED: frozenset[GroupLabel] = frozenset({"open", "defect"})
 """Labels of groups that frames may join: those that the bank in force passes, and the group's own faintest. Not
 `no_part`: what joined would say of later frames whether there is a part."""
 
-ELSEWHERE = 4
-"""Patches from a group's place on, beyond which its frames count for the threshold: what the network sees of a mark
-fades, and its faint rim would raise the threshold where the bank does not learn it."""
+BLUR_REACH = 2.5
+"""Sigmas of the blur of scores, beyond which a mark that the bank does not learn raises them by nothing to speak of."""
 
 MOST_AROUND = 0.5
-"""Share of the grid that a place and what is around it may take for that: a maximum over fewer patches is lower."""
+"""Share of what is inspected that a group's place, and what is around it, may take where its frames count for the
+threshold by the rest: a maximum over fewer patches is lower."""
 
 MOST_EXCLUDED = 0.5
 """Share of a window that groups may keep out of the bank: with more, too little is left to learn from."""
@@ -47,6 +48,8 @@ class LabelledGroup:
     cells: Bool[np.ndarray, "p q"]
     core: Bool[np.ndarray, "p q"]
     """The place that people are shown: where a new group differs most, and the box of a known one."""
+    by_place: bool = True
+    """Whether this window shows it at one place, the same in all its frames."""
 
     @property
     def learnt(self) -> bool:
@@ -66,7 +69,8 @@ def labelled_groups(
     for group in found:
         same = _known_group(group, exemplars)
         if same is None:
-            new.append(LabelledGroup(None, "open", group, group.frames, group.cells, group.core))
+            by_place = group.frame_cells is None
+            new.append(LabelledGroup(None, "open", group, group.frames, group.cells, group.core, by_place))
         else:
             known[same.labelled.id] = _with_group(known.get(same.labelled.id), same, group)
     for each in exemplars:
@@ -130,13 +134,14 @@ def _with_group(before: LabelledGroup | None, same: Exemplars, group: MinorityGr
     rows = set(same.rows) | set(group.frames) | set(before.rows if before else ())
     cells = same.cells | group.cells if before is None else before.cells | group.cells
     first = before.group if before is not None else group
-    return LabelledGroup(same.labelled.id, same.labelled.label, first, tuple(sorted(rows)), cells, same.cells)
+    by_place = group.frame_cells is None and (before is None or before.by_place)
+    return LabelledGroup(same.labelled.id, same.labelled.label, first, tuple(sorted(rows)), cells, same.cells, by_place)
 
 
 def _absent(known: Exemplars) -> LabelledGroup:
     """A known group that this window does not show."""
     labelled = known.labelled
-    return LabelledGroup(labelled.id, labelled.label, None, known.rows, known.cells, known.cells)
+    return LabelledGroup(labelled.id, labelled.label, None, known.rows, known.cells, known.cells, by_place=False)
 
 
 def _within_limit(new: list[LabelledGroup], known: list[LabelledGroup], window_frames: int) -> list[LabelledGroup]:
@@ -166,27 +171,28 @@ def patches_elsewhere(
     groups: Sequence[LabelledGroup],
     exemplars: Sequence[Exemplars],
     *,
-    shape: tuple[int, int, int],
+    inspected: Bool[np.ndarray, "p q"],
+    window_frames: int,
+    blur_cells: float,
 ) -> Bool[np.ndarray, "frames p q"]:
-    """Of the window's frames that are kept out at one place alone, as parts lie alike, the patches far from it.
+    """Of the window's frames that are kept out at one place alone, the patches far from it.
 
-    They are learnt, and count for the threshold: without them a window of 60 frames a third of which carry a mark would
-    be one of 40, with a threshold that is higher for it. Frames on which a person has a word do not count. `shape` is
-    the window's: frames, rows, columns.
+    The bank learns them as any other frame's, so that they count for the threshold: without them a window of 60 frames
+    a third of which carry a mark would be one of 40, and its threshold less certain. Frames of which a person has said
+    one by one what they are do not count.
     """
-    window_frames = shape[0]
-    kept_out, place = np.zeros(window_frames, np.bool_), np.zeros(shape, np.bool_)
+    margin = MARGIN + math.ceil(BLUR_REACH * blur_cells)
+    kept_out, place = np.zeros(window_frames, np.bool_), np.zeros((window_frames, *inspected.shape), np.bool_)
     for each in groups:
         if not each.learnt:
             rows = [row for row in each.rows if row < window_frames]
-            by_place = each.label in JOINED and (each.group is None or each.group.frame_cells is None)
             kept_out[rows] = True
-            place[rows] |= with_margin(each.cells, ELSEWHERE) if by_place else True
+            place[rows] |= with_margin(each.cells, margin) if each.by_place and each.label in JOINED else True
     for labelled in exemplars:
         if labelled.labelled.origin == "feedback":
             place[[row for row in labelled.rows if row < window_frames]] = True
-    kept_out &= place.mean(axis=(1, 2)) <= MOST_AROUND
-    return kept_out[:, None, None] & ~place
+    kept_out &= place[:, inspected].mean(axis=1) <= MOST_AROUND
+    return np.asarray(kept_out[:, None, None] & ~place & inspected)
 
 
 def patch_labels(

@@ -112,12 +112,16 @@ def label_window(
         new = [{*some, *others} for some, others in zip(faint, passing, strict=True)]
         groups = joined(groups, known.exemplars, new, window_frames=known.window_frames)
     not_learnt = frames_not_learnt(groups, known.exemplars, window_frames=known.window_frames)
-    elsewhere = np.zeros((known.window_frames, *mask.factors.shape[1:]), np.bool_)
-    if mask.aligned:
-        elsewhere = patches_elsewhere(groups, known.exemplars, shape=elsewhere.shape)
     patches = patch_labels(mask.factors, groups, known.exemplars, window_frames=known.window_frames)
     if known.ignored is not None:
         patches = replace(patches, ignored=known.ignored)
+    elsewhere = patches_elsewhere(
+        groups,
+        known.exemplars,
+        inspected=~patches.ignored,
+        window_frames=known.window_frames,
+        blur_cells=settings.blur_cells,
+    )
     if turned is not None:
         patches.excluded[:] |= turned.suspicious & ~patches.confirmed
         doubtful = turned.doubtful.copy()

@@ -12,6 +12,7 @@ from jaxtyping import Bool, Float32, Int64
 
 from softpatch.bank import counted_scores
 from softpatch.building.fit import Fit
+from softpatch.calibration.extreme_value import TINY
 
 REACH = 0.07
 """Sigma of the Gaussian that spreads each frame's highest position, over the geometric mean of the grid's sides."""
@@ -54,7 +55,7 @@ def weigh_positions(fitted: Fit, patch_scores: Float32[np.ndarray, "frames p q"]
     a position means nothing: there are none.
     """
     weighed, weighted = _weighed(fitted, patch_scores)
-    elsewhere = np.where(fitted.labels.elsewhere, weighted, 0)
+    elsewhere = np.where(fitted.labels.elsewhere, np.maximum(weighted, TINY), 0)
     return weighed, FrameScores(weighted.max(axis=(1, 2)), elsewhere.max(axis=(1, 2)).astype(np.float32))
 
 

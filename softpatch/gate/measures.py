@@ -127,7 +127,7 @@ def _beside(candidate: Bank, active: PriorScores) -> dict[str, float]:
 
 
 def _median_ratio(bank: Bank) -> float:
-    return float(np.median(bank.threshold_scores) / bank.manifest.threshold.value)
+    return float(np.median(bank.calibration_scores[~_excluded(bank)]) / bank.manifest.threshold.value)
 
 
 def _found_ratio(manifest: Manifest) -> float | None:

@@ -133,7 +133,7 @@ class ParsedGraph:
 
 def written(values: np.ndarray, name: str) -> onnx.TensorProto:
     """An initializer of that name; a single value stays one, where NumPy would make it an array of one."""
-    return numpy_helper.from_array(np.ascontiguousarray(values).reshape(values.shape), name)
+    return numpy_helper.from_array(np.asarray(values, order="C"), name)
 
 
 def without_unread(graph: onnx.GraphProto) -> None:

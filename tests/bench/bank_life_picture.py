@@ -126,7 +126,7 @@ def by_line(rows: Sequence[Row]) -> Iterator[str]:
         found, before, rejected, at_none = (
             mean(pair[side][name] for pair in pairs) for name in ("found", "good_rejected") for side in (0, 1)
         )
-        counts = f"{len(pairs)} | {sum(_still_found(*pair) for pair in pairs)} | {found / before:.2f}"
+        counts = f"{len(pairs)} | {sum(_still_found(*pair) for pair in pairs)} | {found / before if before else 1:.2f}"
         share = f"{'to' if few else 'over'} {BARS_SHARE:.0%}"
         yield f"| {line}, {frames} | {share} | {counts} | {rejected:.1%}, {at_none:.1%} |"
 

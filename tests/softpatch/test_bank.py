@@ -112,7 +112,10 @@ def test_a_threshold_is_drawn_from_what_excluded_frames_score_elsewhere() -> Non
     assert bank_from_bytes(bank_to_bytes(counted)).threshold_scores.tolist() == expected
     assert whole.threshold_scores.tolist() == [expected[0], *expected[2:]]
     with pytest.raises(InvalidBank, match="tensor elsewhere_scores holds negative scores"):
-        bank_from_bytes(bank_to_bytes(replace(whole, elsewhere_scores=elsewhere - 1)))
+        bank_from_bytes(bank_to_bytes(replace(whole, elsewhere_scores=-elsewhere)))
+    for others in (None, np.roll(excluded, 5)):
+        with pytest.raises(InvalidBank, match="scores of frames that calibration_excluded does not name"):
+            bank_from_bytes(bank_to_bytes(replace(counted, calibration_excluded=others)))
 
 
 @pytest.mark.slow

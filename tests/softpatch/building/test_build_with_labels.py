@@ -13,8 +13,10 @@ from softpatch.building.build import build_bank
 from softpatch.building.examine import PriorBanks
 from softpatch.building.labels import LabelledFrames
 from softpatch.building.window import TooFewFrames
+from softpatch.calibration.threshold import suggest
 from softpatch.gate.prior_scores import PriorBank
 from softpatch.images.decode import decode
+from softpatch.images.geometry import Geometry
 from softpatch.scoring.no_part import NoPartCheck
 from softpatch.scoring.score import Scorer
 from softpatch.scoring.search import FlatSearch
@@ -229,14 +231,34 @@ def test_a_frame_that_escaped_fails_after_the_word() -> None:
     assert bank_from_bytes(bank_to_bytes(bank)).negative_vectors is not None
 
 
-def test_a_threshold_is_not_drawn_from_frames_that_are_not_learnt() -> None:
-    """Their scores stay in the calibration, marked."""
+def test_a_threshold_is_not_drawn_from_frames_that_differ_nearly_everywhere() -> None:
+    """With what is around it the mark takes more than half of this small grid. Scores stay in the calibration."""
     bank = with_a_mark()
     assert bank.calibration_excluded is not None
     assert set(np.flatnonzero(bank.calibration_excluded).tolist()) == set(MARKED)
     assert len(bank.threshold_scores) == FRAMES - len(MARKED)
     read = bank_from_bytes(bank_to_bytes(bank))
     assert np.array_equal(read.threshold_scores, bank.threshold_scores)
+
+
+def test_of_frames_that_are_kept_out_at_one_place_it_is_drawn_from_the_others() -> None:
+    """In order of time, so that whoever draws it anew from the bank's file gets the same."""
+    frames = []
+    for number in range(FRAMES):
+        rng = np.random.default_rng(number)
+        image = np.linspace(40, 160, 160)[:, None, None] + rng.normal(0, 6, (160, 160, 3))
+        if number in MARKED:
+            image[16:32, 24:40] += (55, 0, -55) + rng.normal(0, 3, (16, 16, 3))
+        frames.append(encoded(np.clip(image, 0, 255).astype(np.uint8)))
+    wide = SETTINGS.model_copy(update={"geometry": Geometry(mode="squash", height_px=160, width_px=160)})
+    bank = build_bank(frames, MeanColours(), wide, view="v", frame_names=names(frames), created_at="now", threads=2)
+    assert bank.elsewhere_scores is not None
+    assert tuple(np.flatnonzero(bank.elsewhere_scores).tolist()) == MARKED
+    assert (bank.elsewhere_scores[list(MARKED)] < 0.9 * bank.calibration_scores[list(MARKED)]).all()
+    assert len(bank.threshold_scores) == FRAMES
+    drawn = suggest(bank.threshold_scores, false_reject_ratio=wide.false_reject_ratio, seed=wide.seed)
+    assert drawn.threshold == bank.manifest.threshold
+    assert bank_from_bytes(bank_to_bytes(bank)).threshold_scores.tolist() == bank.threshold_scores.tolist()
 
 
 def test_a_window_of_which_nothing_is_left_says_so() -> None:

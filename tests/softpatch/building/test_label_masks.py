@@ -9,10 +9,10 @@ import pytest
 
 from softpatch.building.group_records import group_records, named_frames
 from softpatch.building.label_masks import (
-    ELSEWHERE,
     LabelledGroup,
     frames_not_learnt,
     joined,
+    labelled_groups,
     patch_labels,
     patches_elsewhere,
     still_named,
@@ -124,9 +124,13 @@ def test_a_new_group_is_known_by_the_frames_that_it_was_found_in() -> None:
     assert (record.members, record.examples) == (["a", "b", "c"], ["c", "a"])
 
 
-WIDE = (5, 20, 20)
-CORNER = np.zeros(WIDE[1:], np.bool_)
+FRAMES, WIDE = 5, (20, 20)
+CORNER = np.zeros(WIDE, np.bool_)
 CORNER[2, 3] = True
+AROUND = np.zeros(WIDE, np.bool_)
+AROUND[: 2 + 4 + 1, : 3 + 4 + 1] = True
+"""Within four of it, at the default blur."""
+WHOLE = np.ones(WIDE, np.bool_)
 
 
 def at_the_corner(label: GroupLabel, rows: tuple[int, ...]) -> LabelledGroup:
@@ -134,45 +138,79 @@ def at_the_corner(label: GroupLabel, rows: tuple[int, ...]) -> LabelledGroup:
     return replace(group(label, rows), cells=CORNER, core=CORNER)
 
 
+def elsewhere(
+    *groups: LabelledGroup, words: tuple[Exemplars, ...] = (), inspected: np.ndarray = WHOLE, blur: float = 0.8
+) -> np.ndarray:
+    """Of each frame of the window, the patches that count though it is not learnt."""
+    return patches_elsewhere(groups, words, inspected=inspected, window_frames=FRAMES, blur_cells=blur)
+
+
 @pytest.mark.parametrize("label", ["open", "defect"])
 def test_a_frame_that_is_kept_out_at_a_place_counts_by_the_patches_far_from_it(label: GroupLabel) -> None:
     """Rows of the window alone; its other frames are learnt and count whole."""
-    elsewhere = patches_elsewhere([at_the_corner(label, (0, 2, 7))], (), shape=WIDE)
-    around = np.zeros(WIDE[1:], np.bool_)
-    around[: 2 + ELSEWHERE + 1, : 3 + ELSEWHERE + 1] = True
-    for row in range(5):
-        assert np.array_equal(elsewhere[row], ~around if row in {0, 2} else np.zeros_like(around))
+    found = elsewhere(at_the_corner(label, (0, 2, 7)))
+    for row in range(FRAMES):
+        assert np.array_equal(found[row], ~AROUND if row in {0, 2} else np.zeros(WIDE, np.bool_))
+
+
+def test_what_scores_are_blurred_by_is_kept_from_the_threshold() -> None:
+    """The wider it is, the farther a mark that the bank does not learn raises scores."""
+    assert [int((~elsewhere(at_the_corner("open", (0,)), blur=blur)[0]).sum()) for blur in (0.0, 0.8, 2.0)] == [
+        5 * 5,
+        7 * 8,
+        10 * 11,
+    ]
 
 
 def test_a_frame_of_two_groups_counts_by_what_is_far_from_both() -> None:
-    """Of two that wait; with none that is without a part, whose frames do not count at all."""
-    other = np.flip(CORNER)
-    both = patches_elsewhere(
-        [at_the_corner("open", (0,)), replace(at_the_corner("open", (0, 1)), cells=other)], (), shape=WIDE
-    )
-    assert not both[0][:7, :8].any()
-    assert not both[0][13:, 12:].any()
-    assert both[0][9, 9]
-    assert both[1][0, 0]
-    empty = patches_elsewhere([at_the_corner("open", (0, 1)), at_the_corner("no_part", (0,))], (), shape=WIDE)
+    """Of two that wait; with one that is without a part, whose frames do not count at all."""
+    both = elsewhere(at_the_corner("open", (0,)), replace(at_the_corner("open", (0, 1)), cells=np.flip(CORNER)))
+    assert np.array_equal(both[0], ~AROUND & ~np.flip(AROUND))
+    assert np.array_equal(both[1], ~np.flip(AROUND))
+    empty = elsewhere(at_the_corner("open", (0, 1)), at_the_corner("no_part", (0,)))
     assert empty.any(axis=(1, 2)).tolist() == [False, True, False, False, False]
 
 
-def test_what_is_good_wide_or_wherever_it_lies_does_not_count_in_part() -> None:
-    """A good group is learnt; of half the grid too little is left; a place of each frame's own may be incomplete."""
-    half = np.zeros(WIDE[1:], np.bool_)
-    half[:, :7] = True
-    own = MinorityGroup((2,), CORNER, CORNER, 2, 3.0, frame_cells=CORNER[None])
-    groups = [
-        at_the_corner("good", (0,)),
-        replace(at_the_corner("open", (1,)), cells=half),
-        replace(at_the_corner("open", (2,)), group=own),
-    ]
-    assert not patches_elsewhere(groups, (), shape=WIDE).any()
+def test_of_a_place_that_takes_half_of_what_is_inspected_too_little_is_left() -> None:
+    """With what is around it; what is not inspected counts neither way. Two places may take half together."""
+    half = np.zeros(WIDE, np.bool_)
+    half[:, :6] = True
+    assert elsewhere(replace(at_the_corner("open", (0,)), cells=half))[0].sum() == 200
+    seen = WHOLE.copy()
+    seen[:, 15:] = False
+    assert not elsewhere(replace(at_the_corner("open", (0,)), cells=half), inspected=seen).any()
+    assert np.array_equal(elsewhere(at_the_corner("open", (0,)), inspected=seen)[0], ~AROUND & seen)
+    quarter, other = np.zeros(WIDE, np.bool_), np.zeros(WIDE, np.bool_)
+    quarter[:, :2] = other[:, -2:] = True
+    groups = [replace(at_the_corner("open", (0,)), cells=each) for each in (quarter, other)]
+    assert [elsewhere(each).any() for each in groups] == [True, True]
+    assert not elsewhere(*groups).any()
+
+
+def test_what_is_good_or_not_at_one_place_does_not_count_in_part() -> None:
+    """A good group is learnt; a place of each frame's own may be incomplete, and so may the box of an absent group."""
+    assert not elsewhere(at_the_corner("good", (0,)), replace(at_the_corner("open", (1,)), by_place=False)).any()
+
+
+def test_which_groups_are_at_one_place() -> None:
+    """Those of the search where parts lie alike, known or not; none with places of its own, found beside or alone."""
+    at_place = MinorityGroup((0, 1), CORNER, CORNER, 0, 3.0)
+    own = replace(at_place, frames=(2, 3), frame_cells=np.stack([CORNER, np.flip(CORNER)]))
+    labelled = LabelledFrames("g1", "open", "group", None, ())
+    known = Exemplars(labelled, (0, 1, 2), CORNER)
+    for found, expected in (
+        ([], [False]),
+        ([at_place], [True]),
+        ([own], [False, False]),
+        ([at_place, replace(own, frames=(2, 1))], [False]),
+    ):
+        groups = labelled_groups(found, [known], window_frames=9)
+        assert [each.by_place for each in groups] == expected
+    assert [each.by_place for each in labelled_groups([at_place, own], [], window_frames=9)] == [True, False]
 
 
 def test_a_frame_on_which_a_person_has_a_word_does_not_count_in_part() -> None:
     """It was looked at: what it is was said of all of it."""
-    word = Exemplars(LabelledFrames("w", "defect", "feedback", None, ()), (0, 9), np.ones(WIDE[1:], np.bool_))
-    elsewhere = patches_elsewhere([at_the_corner("open", (0, 1))], [word], shape=WIDE)
-    assert elsewhere.any(axis=(1, 2)).tolist() == [False, True, False, False, False]
+    word = Exemplars(LabelledFrames("w", "defect", "feedback", None, ()), (0, 9), WHOLE)
+    found = elsewhere(at_the_corner("open", (0, 1)), words=(word,))
+    assert found.any(axis=(1, 2)).tolist() == [False, True, False, False, False]
