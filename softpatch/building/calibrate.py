@@ -11,7 +11,7 @@ from softpatch.building.cross_fit import cross_fit
 from softpatch.building.fit import Fit
 from softpatch.building.fitted_bank import SearchMaker
 from softpatch.building.planting import planted_scores
-from softpatch.building.position_weights import FrameScores, weigh_positions
+from softpatch.building.position_weights import CrossFitScores, weigh_positions
 from softpatch.building.progress import BuildProgress, silent
 from softpatch.building.window import Window
 from softpatch.calibration.detection import DetectionCurve, PlantResult, detection_curve
@@ -27,7 +27,7 @@ class Calibration:
     `position_weights` are those of the bank, by which the scores are, too.
     """
 
-    scores: FrameScores
+    scores: CrossFitScores
     suggestion: Suggestion
     detection: DetectionCurve | None
     position_weights: Float32[np.ndarray, "p q"] | None = None

@@ -34,7 +34,7 @@ the density that the other frames have where a frame's highest score is: 0.37 to
 
 
 @dataclass(frozen=True)
-class FrameScores:
+class CrossFitScores:
     """What each frame of the window scores: by all its patches, and by those that count though it is not learnt.
 
     `elsewhere` is 0 for a frame that counts whole, or not at all.
@@ -48,7 +48,7 @@ class FrameScores:
         return counted_scores(self.whole, excluded, self.elsewhere)
 
 
-def weigh_positions(fitted: Fit, patch_scores: Float32[np.ndarray, "frames p q"]) -> tuple[Fit, FrameScores]:
+def weigh_positions(fitted: Fit, patch_scores: Float32[np.ndarray, "frames p q"]) -> tuple[Fit, CrossFitScores]:
     """The fit, with position weights where they help, and the frames' scores, from all frames' cross-fitted ones.
 
     Each frame's score is by the weights as they would be without its block of time. Where parts lie turned and shifted
@@ -56,7 +56,7 @@ def weigh_positions(fitted: Fit, patch_scores: Float32[np.ndarray, "frames p q"]
     """
     weighed, weighted = _weighed(fitted, patch_scores)
     elsewhere = np.where(fitted.labels.elsewhere, np.maximum(weighted, TINY), 0)
-    return weighed, FrameScores(weighted.max(axis=(1, 2)), elsewhere.max(axis=(1, 2)).astype(np.float32))
+    return weighed, CrossFitScores(weighted.max(axis=(1, 2)), elsewhere.max(axis=(1, 2)).astype(np.float32))
 
 
 def _weighed(
