@@ -248,7 +248,7 @@ def test_of_frames_that_are_kept_out_at_one_place_it_is_drawn_from_the_others() 
         rng = np.random.default_rng(number)
         image = np.linspace(40, 160, 160)[:, None, None] + rng.normal(0, 6, (160, 160, 3))
         if number in MARKED:
-            image[16:32, 24:40] += (55, 0, -55) + rng.normal(0, 3, (16, 16, 3))
+            image[16:32, 24:40] += rng.normal((55, 0, -55), 3, (16, 16, 3))
         frames.append(encoded(np.clip(image, 0, 255).astype(np.uint8)))
     wide = SETTINGS.model_copy(update={"geometry": Geometry(mode="squash", height_px=160, width_px=160)})
     bank = build_bank(frames, MeanColours(), wide, view="v", frame_names=names(frames), created_at="now", threads=2)
