@@ -73,5 +73,5 @@ def assemble(
     )
 
 
-def _if_any(which: np.ndarray) -> np.ndarray | None:
-    return which if which.any() else None
+def _if_any(values: np.ndarray) -> np.ndarray | None:
+    return values if values.any() else None

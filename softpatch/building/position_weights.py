@@ -54,9 +54,12 @@ def weigh_positions(fitted: Fit, patch_scores: Float32[np.ndarray, "frames p q"]
     Each frame's score is by the weights as they would be without its block of time. Where parts lie turned and shifted
     a position means nothing: there are none.
     """
-    weighed, weighted = _weighed(fitted, patch_scores)
-    elsewhere = np.where(fitted.labels.elsewhere, np.maximum(weighted, TINY), 0)
-    return weighed, CrossFitScores(weighted.max(axis=(1, 2)), elsewhere.max(axis=(1, 2)).astype(np.float32))
+    weighed, scores = _weighed(fitted, patch_scores)
+    places = fitted.labels.elsewhere
+    elsewhere = np.zeros(len(scores), np.float32)
+    for row in np.flatnonzero(places.any(axis=(1, 2))).tolist():
+        elsewhere[row] = max(scores[row][places[row]].max(), TINY)  # 0 would not count
+    return weighed, CrossFitScores(scores.max(axis=(1, 2)), elsewhere)
 
 
 def _weighed(
