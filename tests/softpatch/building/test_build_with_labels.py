@@ -241,8 +241,13 @@ def test_a_threshold_is_not_drawn_from_frames_that_differ_nearly_everywhere() ->
     assert np.array_equal(read.threshold_scores, bank.threshold_scores)
 
 
-def test_of_frames_that_are_kept_out_at_one_place_it_is_drawn_from_the_others() -> None:
-    """In order of time, so that whoever draws it anew from the bank's file gets the same."""
+WIDE = SETTINGS.model_copy(update={"geometry": Geometry(mode="squash", height_px=160, width_px=160)})
+"""A grid of 20 patches a side, of which a mark and what is around it take less than half."""
+
+
+@cache
+def wide_window() -> tuple[bytes, ...]:
+    """One frame in six carries a mark of two patches a side."""
     frames = []
     for number in range(FRAMES):
         rng = np.random.default_rng(number)
@@ -250,15 +255,35 @@ def test_of_frames_that_are_kept_out_at_one_place_it_is_drawn_from_the_others() 
         if number in MARKED:
             image[16:32, 24:40] += rng.normal((55, 0, -55), 3, (16, 16, 3))
         frames.append(encoded(np.clip(image, 0, 255).astype(np.uint8)))
-    wide = SETTINGS.model_copy(update={"geometry": Geometry(mode="squash", height_px=160, width_px=160)})
-    bank = build_bank(frames, MeanColours(), wide, view="v", frame_names=names(frames), created_at="now", threads=2)
+    return tuple(frames)
+
+
+def built_wide(labels: tuple[LabelledFrames, ...] = ()) -> Bank:
+    """The bank of that window and those labels."""
+    given = wide_window()
+    return build_bank(
+        given, MeanColours(), WIDE, view="v", frame_names=names(given), created_at="now", threads=2, labels=labels
+    )
+
+
+def test_of_frames_that_are_kept_out_at_one_place_a_threshold_is_drawn_from_the_rest() -> None:
+    """In order of time, so that whoever draws it anew from the bank's file gets the same."""
+    bank = built_wide()
     assert bank.elsewhere_scores is not None
     assert tuple(np.flatnonzero(bank.elsewhere_scores).tolist()) == MARKED
     assert (bank.elsewhere_scores[list(MARKED)] < 0.9 * bank.calibration_scores[list(MARKED)]).all()
     assert len(bank.threshold_scores) == FRAMES
-    drawn = suggest(bank.threshold_scores, false_reject_ratio=wide.false_reject_ratio, seed=wide.seed)
+    drawn = suggest(bank.threshold_scores, false_reject_ratio=WIDE.false_reject_ratio, seed=WIDE.seed)
     assert drawn.threshold == bank.manifest.threshold
     assert bank_from_bytes(bank_to_bytes(bank)).threshold_scores.tolist() == bank.threshold_scores.tolist()
+
+
+def test_frames_that_show_a_defect_which_a_person_named_do_not_count_in_part() -> None:
+    """The frame of the word, and all that vouch for it."""
+    box = (0.15, 0.1, 0.25, 0.2)
+    bank = built_wide((LabelledFrames("w", "defect", "feedback", box, (wide_window()[MARKED[0]],)),))
+    assert bank.elsewhere_scores is None
+    assert len(bank.threshold_scores) == FRAMES - len(MARKED)
 
 
 def test_a_window_of_which_nothing_is_left_says_so() -> None:
