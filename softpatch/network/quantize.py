@@ -1,7 +1,7 @@
 """A graph whose convolutions compute in 8-bit integers, made from one in fp32 and frames that show what it is given.
 
 Static quantisation in ONNX's QDQ form: values have 8 bits and one range for each tensor, weights 7 bits and a range for
-each row. The first layer stays in fp32, as does what joins layers to embeddings.
+each row. The first layer stays in fp32 with the maxima taken behind it, as does what joins layers to embeddings.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,6 +22,9 @@ PLACES_A_FRAME = 400
 
 FEWEST_CONVOLUTIONS = 8
 """That a graph must have: a vision transformer has one."""
+
+OF_8 = "_of_8"
+"""What the name of a tensor ends in that is read back from 8-bit values."""
 
 MOST_BIAS = 2**30
 """In steps: it is an integer of 32 bits, and products are added to it."""
@@ -137,7 +140,7 @@ class _Nodes:
         layer = self.layers.get(node.name)
         for place, name in enumerate(node.input):
             if name in self.ranges:
-                node.input[place] = f"{name}_of_8"
+                node.input[place] = name + OF_8
         if layer is not None:
             step = layer.steps.astype(np.float32) * self.ranges[layer.source].step
             node.input[1] = self._by_row(f"{node.name}_integers", layer.integers, layer.steps)
@@ -145,20 +148,35 @@ class _Nodes:
             node.input[2] = self._by_row(f"{node.name}_bias_integers", bias, step)
             node.output[0] = f"{layer.result}_raw" if layer.result in self.ranges else node.output[0]
             self.written.append(node)
-            self._through_8_bits(layer.result, node.output[0])
+            if layer.result in self.ranges:
+                self._through_8_bits(layer.result, node.output[0])
             return
         self.written.append(node)
-        for name in node.output:
+        rounded = [name for name in node.output if name in self.ranges]
+        if node.op_type == "MaxPool" and rounded and not node.input[0].endswith(OF_8):
+            self._through_8_bits(rounded[0], self._kept_in_fp32(node))
+            return
+        for name in rounded:
             self._through_8_bits(name, name)
 
+    def _kept_in_fp32(self, pooling: onnx.NodeProto) -> str:
+        """Its result, behind a step that changes no value.
+
+        Without one ONNX Runtime would round before it takes maxima, which gives the same bits, but its maxima of 8-bit
+        planes take 7 ms of a WideResNet50 at 224 px, where those of fp32 take 0.2 ms.
+        """
+        pooled, least = f"{pooling.output[0]}_raw", f"{pooling.name}_least"
+        self.constants.append(written(np.array(-np.inf, np.float32), least))
+        self.written.append(helper.make_node("Max", [pooled, least], [f"{pooled}_kept"], f"{pooling.name}_kept"))
+        pooling.output[0] = pooled
+        return f"{pooled}_kept"
+
     def _through_8_bits(self, name: str, raw: str) -> None:
-        if name not in self.ranges:
-            return
         ends = [f"{name}_step", f"{name}_zero"]
         values: list[np.ndarray] = [np.array(self.ranges[name].step), np.array(self.ranges[name].zero)]
         self.constants.extend(written(value, end) for value, end in zip(values, ends, strict=True))
         self.written.append(helper.make_node("QuantizeLinear", [raw, *ends], [f"{name}_8"], f"{name}_to_8"))
-        self.written.append(helper.make_node("DequantizeLinear", [f"{name}_8", *ends], [f"{name}_of_8"], f"{name}_of"))
+        self.written.append(helper.make_node("DequantizeLinear", [f"{name}_8", *ends], [name + OF_8], f"{name}_of"))
 
     def _by_row(self, name: str, integers: np.ndarray, steps: np.ndarray) -> str:
         values: list[np.ndarray] = [integers, steps.astype(np.float32), np.zeros(len(steps), integers.dtype)]

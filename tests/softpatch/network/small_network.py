@@ -11,10 +11,11 @@ from softpatch.network.graph import INPUT, FeatureSet, Graph, graph_from_bytes, 
 DIMENSION = 8
 
 
-def small_network(seed: int = 0, *, blocks: int = 4) -> Graph:
+def small_network(seed: int = 0, *, blocks: int = 4, pooled: bool = False) -> Graph:
     """Blocks of a wide convolution, a depthwise one and a narrow one, with an addition past each but the first.
 
     Channels have ranges from a hundredth to a hundredfold, as batch norms leave them; features `patches`, stride 8.
+    `pooled`: a max pooling takes half of that stride, as in a ResNet.
     """
     rng = np.random.default_rng(seed)
     nodes = [
@@ -40,7 +41,11 @@ def small_network(seed: int = 0, *, blocks: int = 4) -> Graph:
         nodes.append(helper.make_node("Clip", [source, "low", "high"], [f"{source}_clipped"], f"{source}_clip"))
         return f"{source}_clipped"
 
-    last = convolution(clipped(convolution("pixels", "first", (16, 3, 3, 3), strides=[8, 8])), "narrow", (8, 16, 1, 1))
+    first = clipped(convolution("pixels", "first", (16, 3, 3, 3), strides=[4, 4] if pooled else [8, 8]))
+    if pooled:
+        window = {"kernel_shape": [3, 3], "strides": [2, 2], "pads": [1] * 4}
+        nodes.append(helper.make_node("MaxPool", [first], ["pooled"], "pool", **window))
+    last = convolution("pooled" if pooled else first, "narrow", (8, 16, 1, 1))
     for block in range(blocks):
         wide = clipped(convolution(last, f"wide{block}", (24, 8, 1, 1)))
         deep = clipped(convolution(wide, f"deep{block}", (24, 1, 3, 3), groups=24))
