@@ -37,6 +37,25 @@ def difference(some: np.ndarray, others: np.ndarray) -> float:
     return float(np.linalg.norm(some - others, axis=-1).mean() / np.sqrt(np.square(others).sum(axis=-1).mean()))
 
 
+def as_run(graph: Graph, folder: Path) -> list[onnx.NodeProto]:
+    """The nodes that ONNX Runtime makes of it on the CPU."""
+    options = onnxruntime.SessionOptions()
+    options.optimized_model_filepath = str(folder / "run.onnx")
+    options.log_severity_level = 3  # it warns that the file is for this machine
+    onnxruntime.InferenceSession(graph.model_of("patches"), options, providers=["CPUExecutionProvider"])
+    return list(onnx.load(folder / "run.onnx").graph.node)
+
+
+def without_kept(graph: Graph) -> Graph:
+    """Without the step that keeps a pooling in fp32."""
+    model = onnx.load_model_from_string(graph.model)
+    (kept,) = (node for node in model.graph.node if node.op_type == "Max")
+    for node in model.graph.node:
+        node.input[:] = [kept.input[0] if name == kept.output[0] else name for name in node.input]
+    model.graph.node.remove(kept)
+    return graph_from_bytes(model.SerializeToString(), source="without")
+
+
 @pytest.mark.parametrize("seed", SEEDS)
 def test_embeddings_of_frames_that_it_was_not_measured_with_stay_near(seed: int) -> None:
     """Within a twentieth of their length, through 13 layers of 24 channels, whose ranges differ by a hundred."""
@@ -76,25 +95,6 @@ def test_maxima_behind_the_first_layer_are_taken_before_values_are_rounded(tmp_p
     assert kinds.count("QLinearConv") == layers - 1
     frames = smooth_frames(2, seed=1)
     assert np.array_equal(embedded(now, frames), embedded(without_kept(now), frames))
-
-
-def as_run(graph: Graph, folder: Path) -> list[onnx.NodeProto]:
-    """The nodes that ONNX Runtime makes of it on the CPU."""
-    options = onnxruntime.SessionOptions()
-    options.optimized_model_filepath = str(folder / "run.onnx")
-    options.log_severity_level = 3  # it warns that the file is for this machine
-    onnxruntime.InferenceSession(graph.model_of("patches"), options, providers=["CPUExecutionProvider"])
-    return list(onnx.load(folder / "run.onnx").graph.node)
-
-
-def without_kept(graph: Graph) -> Graph:
-    """Without the step that keeps a pooling in fp32."""
-    model = onnx.load_model_from_string(graph.model)
-    (kept,) = (node for node in model.graph.node if node.op_type == "Max")
-    for node in model.graph.node:
-        node.input[:] = [kept.input[0] if name == kept.output[0] else name for name in node.input]
-    model.graph.node.remove(kept)
-    return graph_from_bytes(model.SerializeToString(), source="without")
 
 
 def test_a_tensor_has_one_step_and_one_zero() -> None:
