@@ -23,9 +23,6 @@ PLACES_A_FRAME = 400
 FEWEST_CONVOLUTIONS = 8
 """That a graph must have: a vision transformer has one."""
 
-OF_8 = "_of_8"
-"""What the name of a tensor ends in that is read back from 8-bit values."""
-
 MOST_BIAS = 2**30
 """In steps: it is an integer of 32 bits, and products are added to it."""
 
@@ -138,9 +135,10 @@ class _Nodes:
     def add(self, node: onnx.NodeProto) -> None:
         """A node that reads 8-bit values where its inputs have a range, and gives them where its output has."""
         layer = self.layers.get(node.name)
+        pools_fp32 = node.op_type == "MaxPool" and node.input[0] not in self.ranges and node.output[0] in self.ranges
         for place, name in enumerate(node.input):
             if name in self.ranges:
-                node.input[place] = name + OF_8
+                node.input[place] = f"{name}_of_8"
         if layer is not None:
             step = layer.steps.astype(np.float32) * self.ranges[layer.source].step
             node.input[1] = self._by_row(f"{node.name}_integers", layer.integers, layer.steps)
@@ -148,16 +146,13 @@ class _Nodes:
             node.input[2] = self._by_row(f"{node.name}_bias_integers", bias, step)
             node.output[0] = f"{layer.result}_raw" if layer.result in self.ranges else node.output[0]
             self.written.append(node)
-            if layer.result in self.ranges:
-                self._through_8_bits(layer.result, node.output[0])
+            self._through_8_bits(layer.result, node.output[0])
             return
         self.written.append(node)
-        rounded = [name for name in node.output if name in self.ranges]
-        if node.op_type == "MaxPool" and rounded and not node.input[0].endswith(OF_8):
-            self._through_8_bits(rounded[0], self._kept_in_fp32(node))
-            return
-        for name in rounded:
-            self._through_8_bits(name, name)
+        names = list(node.output)
+        raw = [self._kept_in_fp32(node), *names[1:]] if pools_fp32 else names
+        for ends in zip(names, raw, strict=True):
+            self._through_8_bits(*ends)
 
     def _kept_in_fp32(self, pooling: onnx.NodeProto) -> str:
         """Its result, behind a step that changes no value.
@@ -172,11 +167,13 @@ class _Nodes:
         return kept
 
     def _through_8_bits(self, name: str, raw: str) -> None:
+        if name not in self.ranges:
+            return
         ends = [f"{name}_step", f"{name}_zero"]
         values: list[np.ndarray] = [np.array(self.ranges[name].step), np.array(self.ranges[name].zero)]
         self.constants.extend(written(value, end) for value, end in zip(values, ends, strict=True))
         self.written.append(helper.make_node("QuantizeLinear", [raw, *ends], [f"{name}_8"], f"{name}_to_8"))
-        self.written.append(helper.make_node("DequantizeLinear", [f"{name}_8", *ends], [name + OF_8], f"{name}_of"))
+        self.written.append(helper.make_node("DequantizeLinear", [f"{name}_8", *ends], [f"{name}_of_8"], f"{name}_of"))
 
     def _by_row(self, name: str, integers: np.ndarray, steps: np.ndarray) -> str:
         values: list[np.ndarray] = [integers, steps.astype(np.float32), np.zeros(len(steps), integers.dtype)]
